@@ -1,0 +1,218 @@
+//! Little-endian cursors over bytes: the only way this crate reads variable-length metadata.
+
+use crate::error::{FormatError, Result};
+
+/// Reads values from a slice; every read is checked against what remains.
+#[derive(Clone, Debug)]
+pub struct ByteReader<'a> {
+    bytes: &'a [u8],
+    position: usize,
+    rule: &'static str,
+}
+
+impl<'a> ByteReader<'a> {
+    /// A reader at the start of `bytes`; running out of bytes is reported as a break of `rule`.
+    pub fn new(bytes: &'a [u8], rule: &'static str) -> Self {
+        Self { bytes, position: 0, rule }
+    }
+
+    /// Bytes read so far.
+    pub fn position(&self) -> usize {
+        self.position
+    }
+
+    /// Bytes not read yet.
+    pub fn remaining(&self) -> usize {
+        self.bytes.len() - self.position
+    }
+
+    /// An error at the current position.
+    pub fn error(&self, detail: impl Into<String>) -> FormatError {
+        FormatError::corrupt(self.rule, self.position as u64, detail)
+    }
+
+    /// The next `count` bytes.
+    pub fn take(&mut self, count: usize) -> Result<&'a [u8]> {
+        if count > self.remaining() {
+            return Err(self.error(format!("{count} bytes wanted, {} left", self.remaining())));
+        }
+        let start = self.position;
+        self.position += count;
+        Ok(&self.bytes[start..self.position])
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
+        let mut out = [0; N];
+        out.copy_from_slice(self.take(N)?);
+        Ok(out)
+    }
+
+    /// One byte.
+    pub fn u8(&mut self) -> Result<u8> {
+        Ok(self.array::<1>()?[0])
+    }
+
+    /// A little-endian `u16`.
+    pub fn u16(&mut self) -> Result<u16> {
+        Ok(u16::from_le_bytes(self.array()?))
+    }
+
+    /// A little-endian `u32`.
+    pub fn u32(&mut self) -> Result<u32> {
+        Ok(u32::from_le_bytes(self.array()?))
+    }
+
+    /// A little-endian `u64`.
+    pub fn u64(&mut self) -> Result<u64> {
+        Ok(u64::from_le_bytes(self.array()?))
+    }
+
+    /// A little-endian `i64`.
+    pub fn i64(&mut self) -> Result<i64> {
+        Ok(i64::from_le_bytes(self.array()?))
+    }
+
+    /// A string with a `u16` length before it, at most `limit` bytes of UTF-8.
+    pub fn string(&mut self, limit: usize) -> Result<String> {
+        let length = self.u16()? as usize;
+        if length > limit {
+            return Err(self.error(format!("string of {length} bytes, at most {limit} allowed")));
+        }
+        let bytes = self.take(length)?;
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Ok(text.to_owned()),
+            Err(_) => Err(self.error("string is not UTF-8")),
+        }
+    }
+
+    /// An unsigned LEB128 number of at most ten bytes.
+    pub fn varint(&mut self) -> Result<u64> {
+        let mut value = 0u64;
+        for shift in (0..64).step_by(7) {
+            let byte = self.u8()?;
+            let low = u64::from(byte & 0x7f);
+            if shift == 63 && low > 1 {
+                return Err(self.error("varint beyond 64 bits"));
+            }
+            value |= low << shift;
+            if byte & 0x80 == 0 {
+                return Ok(value);
+            }
+        }
+        Err(self.error("varint longer than ten bytes"))
+    }
+
+    /// A zigzag LEB128 number.
+    pub fn signed_varint(&mut self) -> Result<i64> {
+        let raw = self.varint()?;
+        Ok((raw >> 1) as i64 ^ -((raw & 1) as i64))
+    }
+
+    /// Fails unless every byte was read.
+    pub fn finish(self) -> Result<()> {
+        if self.remaining() == 0 {
+            Ok(())
+        } else {
+            Err(self.error(format!("{} bytes left over", self.remaining())))
+        }
+    }
+}
+
+/// Appends little-endian values to a vector: the writing twin of [`ByteReader`].
+pub trait ByteWriter {
+    /// Appends one byte.
+    fn put_u8(&mut self, value: u8);
+    /// Appends a little-endian `u16`.
+    fn put_u16(&mut self, value: u16);
+    /// Appends a little-endian `u32`.
+    fn put_u32(&mut self, value: u32);
+    /// Appends a little-endian `u64`.
+    fn put_u64(&mut self, value: u64);
+    /// Appends a little-endian `i64`.
+    fn put_i64(&mut self, value: i64);
+    /// Appends a string with a `u16` length before it; the caller has checked the length.
+    fn put_string(&mut self, text: &str);
+    /// Appends an unsigned LEB128 number.
+    fn put_varint(&mut self, value: u64);
+    /// Appends a zigzag LEB128 number.
+    fn put_signed_varint(&mut self, value: i64);
+    /// Appends zeros until the length is a multiple of `alignment`.
+    fn pad_to(&mut self, alignment: usize);
+}
+
+impl ByteWriter for Vec<u8> {
+    fn put_u8(&mut self, value: u8) {
+        self.push(value);
+    }
+
+    fn put_u16(&mut self, value: u16) {
+        self.extend_from_slice(&value.to_le_bytes());
+    }
+
+    fn put_u32(&mut self, value: u32) {
+        self.extend_from_slice(&value.to_le_bytes());
+    }
+
+    fn put_u64(&mut self, value: u64) {
+        self.extend_from_slice(&value.to_le_bytes());
+    }
+
+    fn put_i64(&mut self, value: i64) {
+        self.extend_from_slice(&value.to_le_bytes());
+    }
+
+    fn put_string(&mut self, text: &str) {
+        debug_assert!(u16::try_from(text.len()).is_ok());
+        self.put_u16(text.len() as u16);
+        self.extend_from_slice(text.as_bytes());
+    }
+
+    fn put_varint(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        self.push(value as u8);
+    }
+
+    fn put_signed_varint(&mut self, value: i64) {
+        self.put_varint(((value << 1) ^ (value >> 63)) as u64);
+    }
+
+    fn pad_to(&mut self, alignment: usize) {
+        let padded = self.len().next_multiple_of(alignment);
+        self.resize(padded, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn varints_round_trip_at_every_edge() {
+        for shift in 0..64 {
+            for value in [1u64 << shift, (1u64 << shift) - 1, u64::MAX >> shift] {
+                let mut out = Vec::new();
+                out.put_varint(value);
+                out.put_signed_varint(value as i64);
+                let mut reader = ByteReader::new(&out, "T");
+                assert_eq!(reader.varint().unwrap(), value);
+                assert_eq!(reader.signed_varint().unwrap(), value as i64);
+                reader.finish().unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn overlong_varint_is_refused() {
+        assert!(ByteReader::new(&[0xff; 11], "T").varint().is_err());
+        assert!(ByteReader::new(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2], "T").varint().is_err());
+    }
+
+    #[test]
+    fn reading_past_the_end_names_the_position() {
+        let error = ByteReader::new(&[1, 2, 3], "T9").u64().unwrap_err();
+        assert_eq!((error.rule, error.offset), ("T9", 0));
+    }
+}
