@@ -1,0 +1,3 @@
+//! Tapestore: an embedded storage engine for market data.
+
+pub mod io;
