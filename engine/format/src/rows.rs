@@ -316,6 +316,18 @@ impl<T: Copy + PartialEq> RunVec<T> {
         }
     }
 
+    /// Keeps the first `count` values; does nothing if there are no more.
+    pub fn truncate(&mut self, count: usize) {
+        if count >= self.len() {
+            return;
+        }
+        let whole = self.runs.partition_point(|run| run.0 < count);
+        self.runs.truncate(if count == 0 { 0 } else { whole + 1 });
+        if let Some(last) = self.runs.last_mut() {
+            last.0 = count;
+        }
+    }
+
     /// The single value, if all are equal.
     pub fn single(&self) -> Option<T> {
         match self.runs.as_slice() {
@@ -504,6 +516,11 @@ mod tests {
                 part.extend_from(&runs, start..end);
                 assert_eq!(part.iter().collect::<Vec<_>>(), plain[start..end]);
             }
+        }
+        for count in 0..=plain.len() + 1 {
+            let mut cut = runs.clone();
+            cut.truncate(count);
+            assert_eq!(cut.iter().collect::<Vec<_>>(), plain[..count.min(plain.len())]);
         }
         assert_eq!(RunVec::constant(7, 5).single(), Some(7));
         assert_eq!(runs.get(5), 1);

@@ -184,6 +184,19 @@ pub(crate) fn empty_like(rows: &RowSet) -> Vec<(u16, ColumnValues)> {
     rows.columns.iter().map(|(id, column)| (*id, empty(&column.values).into())).collect()
 }
 
+/// No rows, with every column that one of the sets has.
+pub(crate) fn empty_union(sets: &[&RowSet]) -> RowSet {
+    let mut columns: Vec<(u16, ColumnValues)> = Vec::new();
+    for set in sets {
+        for column in empty_like(set) {
+            if columns.iter().all(|known| known.0 != column.0) {
+                columns.push(column);
+            }
+        }
+    }
+    RowSet { columns, ..RowSet::default() }
+}
+
 /// Rows of one series, column by column, as read.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rows {

@@ -12,8 +12,8 @@ use tapestore_format::coverage::Coverage;
 use tapestore_format::rows::{Mark, MarkKind, RowSet};
 use tapestore_format::time::Timeframe;
 
-use crate::batch::empty_like;
-use crate::overlay::{Plan, RowKey, split_deleted};
+use crate::batch::empty_union;
+use crate::overlay::{Plan, RowKey};
 
 /// Rows of one series from the commits `low..=high`.
 #[derive(Debug, Default)]
@@ -88,7 +88,7 @@ pub(crate) struct Side<'a> {
 pub(crate) fn merge_rows(older: Side<'_>, newer: Side<'_>, marks: &[Mark], key: &RowKey, retained: &Retained) -> MemLayer {
     let plan = Plan::new(older.live, newer.live, marks, key);
     let live = plan.apply(older.live, newer.live);
-    let mut replaced = RowSet { columns: empty_like(older.live), ..RowSet::default() };
+    let mut replaced = empty_union(&[older.live]);
     for range in &plan.dropped {
         for row in range.clone() {
             let until = replaced_at(older.live, row, newer, marks, key);
@@ -126,23 +126,22 @@ fn merge_history(sources: [&RowSet; 3], retained: &Retained) -> RowSet {
         }
     }
     order.sort_unstable();
-    let widest = sources.iter().max_by_key(|rows| rows.columns.len()).expect("there are three");
-    let mut out = RowSet { columns: empty_like(widest), ..RowSet::default() };
+    let mut out = empty_union(&sources);
     for (_, _, source, row) in order {
         out.extend_from(sources[source], row..row + 1);
     }
     out
 }
 
-/// The rows of a layer as `version` saw them, with all columns of `live`.
+/// The rows of a layer as `version` saw them.
 pub(crate) fn rows_at(live: &RowSet, history: &RowSet, version: u64) -> RowSet {
-    let mut then = RowSet { columns: empty_like(live), ..RowSet::default() };
+    let mut then = empty_union(&[live]);
     for (piece, written) in live.version.pieces(0..live.len()) {
         if written <= version {
             then.extend_from(live, piece);
         }
     }
-    let mut gone = RowSet { columns: empty_like(live), ..RowSet::default() };
+    let mut gone = empty_union(&[live, history]);
     for row in 0..history.len() {
         if history.version.get(row) <= version && version < history.until.get(row) {
             gone.extend_from(history, row..row + 1);
@@ -158,18 +157,9 @@ pub(crate) fn rows_at(live: &RowSet, history: &RowSet, version: u64) -> RowSet {
     order.extend((0..then.len()).map(|row| (then.time[row], then.version.get(row), false, row)));
     order.extend((0..gone.len()).map(|row| (gone.time[row], gone.version.get(row), true, row)));
     order.sort_unstable();
-    let mut out = RowSet { columns: empty_like(live), ..RowSet::default() };
+    let mut out = empty_union(&[&then, &gone]);
     for (_, _, from_gone, row) in order {
         out.extend_from(if from_gone { &gone } else { &then }, row..row + 1);
-    }
-    out
-}
-
-/// The live rows of a layer without those that `marks` of a newer one delete.
-pub(crate) fn without_deleted(rows: &RowSet, marks: &[Mark]) -> RowSet {
-    let mut out = RowSet { columns: empty_like(rows), ..RowSet::default() };
-    for range in split_deleted(&rows.time, marks).0 {
-        out.extend_from(rows, range);
     }
     out
 }

@@ -11,7 +11,7 @@ use std::ops::Range;
 use tapestore_format::rows::{Mark, MarkKind, RowSet};
 use tapestore_format::schema::{KeyPolicy, Schema};
 
-use crate::batch::empty_like;
+use crate::batch::empty_union;
 
 /// What makes two rows of a series the same row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -182,20 +182,14 @@ impl Plan {
 
     /// Copies the visible rows.
     pub(crate) fn apply(&self, older: &RowSet, newer: &RowSet) -> RowSet {
-        let like = if older.columns.len() >= newer.columns.len() { older } else { newer };
-        let mut out = RowSet { columns: empty_like(like), ..RowSet::default() };
-        self.apply_into(older, newer, &mut out);
-        out
-    }
-
-    /// Appends the visible rows to `out`, with the columns that `out` has.
-    pub(crate) fn apply_into(&self, older: &RowSet, newer: &RowSet, out: &mut RowSet) {
+        let mut out = empty_union(&[older, newer]);
         for piece in &self.pieces {
             match piece {
                 Piece::Older(range) => out.extend_from(older, range.clone()),
                 Piece::Newer(range) => out.extend_from(newer, range.clone()),
             }
         }
+        out
     }
 }
 
