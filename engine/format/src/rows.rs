@@ -295,13 +295,11 @@ impl<T: Copy + PartialEq> RunVec<T> {
     pub fn pieces(&self, range: Range<usize>) -> impl Iterator<Item = (Range<usize>, T)> + '_ {
         let first = self.runs.partition_point(|run| run.0 <= range.start);
         let mut start = range.start;
-        self.runs[first..]
-            .iter()
-            .map_while(move |&(end, value)| {
-                let piece = start..end.min(range.end);
-                start = piece.end;
-                (piece.start < piece.end).then_some((piece, value))
-            })
+        self.runs[first..].iter().map_while(move |&(end, value)| {
+            let piece = start..end.min(range.end);
+            start = piece.end;
+            (piece.start < piece.end).then_some((piece, value))
+        })
     }
 
     /// All values in order.
