@@ -31,6 +31,7 @@ pub(crate) struct MemLayer {
     /// Which filling of the memtable it belongs to: layers of different generations are sealed apart.
     pub(crate) generation: u64,
     coverage: OnceLock<Coverage>,
+    on_grid: OnceLock<bool>,
 }
 
 impl MemLayer {
@@ -47,6 +48,11 @@ impl MemLayer {
     /// Covered slots of live rows, computed once.
     pub(crate) fn coverage(&self, timeframe: Timeframe) -> &Coverage {
         self.coverage.get_or_init(|| covered(&self.live.time, timeframe))
+    }
+
+    /// Whether every live row stands on the grid, computed once.
+    pub(crate) fn on_grid(&self, timeframe: Timeframe) -> bool {
+        *self.on_grid.get_or_init(|| self.live.time.iter().all(|time| timeframe.on_grid(*time)))
     }
 
     /// Lays `newer` over this layer, keeping replaced rows that `retained` wants.

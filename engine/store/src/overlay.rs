@@ -166,11 +166,17 @@ impl Plan {
             // Equal times: older rows that stay come first, then the newer ones.
             let old_end = row + gallop(&older.time[row..range.end], |t| t == time);
             let new_end = top + gallop(&newer.time[top..], |t| t == time);
-            for old in row..old_end {
-                if (top..new_end).any(|new| key.same(older, old, newer, new)) {
-                    push_range(&mut self.dropped, old..old + 1);
-                } else {
-                    self.push_older(old..old + 1);
+            match key {
+                RowKey::Distinct => self.push_older(row..old_end),
+                RowKey::Time => push_range(&mut self.dropped, row..old_end),
+                RowKey::TimeAnd(_) => {
+                    for old in row..old_end {
+                        if (top..new_end).any(|new| key.same(older, old, newer, new)) {
+                            push_range(&mut self.dropped, old..old + 1);
+                        } else {
+                            self.push_older(old..old + 1);
+                        }
+                    }
                 }
             }
             self.push_newer(top..new_end);

@@ -97,9 +97,9 @@ impl SegmentFile {
 pub(crate) struct Part {
     pub(crate) file: Arc<SegmentFile>,
     pub(crate) summary: PartSummary,
-    index: OnceLock<PartIndex>,
+    index: OnceLock<Box<PartIndex>>,
     coverage: OnceLock<Coverage>,
-    history: OnceLock<RowSet>,
+    history: OnceLock<Box<RowSet>>,
 }
 
 impl Part {
@@ -128,17 +128,17 @@ impl Part {
         }
         let segment = self.file.segment()?;
         let index = segment.part(self.summary.part).map_err(|error| self.blame(error))?;
-        if index.series != self.summary.series {
+        if index.summary.series != self.summary.series {
             return Err(Error::Inconsistent {
                 path: self.file.path(),
                 rule: "M6",
                 detail: format!(
                     "part {} belongs to series {}, the manifest says {}",
-                    self.summary.part, index.series, self.summary.series
+                    self.summary.part, index.summary.series, self.summary.series
                 ),
             });
         }
-        Ok(self.index.get_or_init(|| index))
+        Ok(self.index.get_or_init(|| Box::new(index)))
     }
 
     pub(crate) fn marks(&self) -> Result<&[Mark]> {
@@ -177,6 +177,6 @@ impl Part {
                 .read(index, 0..chunk.rows(), System::ALL, &mut rows, &mut scratch)
                 .map_err(|error| self.blame(error))?;
         }
-        Ok(self.history.get_or_init(|| rows))
+        Ok(self.history.get_or_init(|| Box::new(rows)))
     }
 }

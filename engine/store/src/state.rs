@@ -116,6 +116,17 @@ impl SeriesState {
         Self { id, key, definitions, layers, latest: OnceLock::new() }
     }
 
+    /// The same series with other layers that hold the same rows.
+    pub(crate) fn with_layers(&self, layers: Vec<Layer>) -> Self {
+        Self {
+            id: self.id,
+            key: self.key.clone(),
+            definitions: self.definitions.clone(),
+            layers,
+            latest: self.latest.clone(),
+        }
+    }
+
     /// The schema at `version`; `None` if the series did not exist then.
     pub(crate) fn schema_at(&self, version: u64) -> Option<&Arc<Schema>> {
         let next = self.definitions.partition_point(|definition| definition.0 <= version);
