@@ -165,6 +165,17 @@ pub fn decode(reader: &mut ByteReader<'_>, out: &mut [i64], scratch: &mut IntScr
     Ok(head.transform)
 }
 
+/// Decodes one block that may not be predicted.
+///
+/// # Errors
+/// Those of [`decode`], and a block of residuals.
+pub fn decode_plain(reader: &mut ByteReader<'_>, out: &mut [i64], scratch: &mut IntScratch) -> Result<()> {
+    match decode(reader, out, scratch)? {
+        Transform::Group => Err(reader.error("prediction in a column that has none")),
+        _ => Ok(()),
+    }
+}
+
 /// The header byte and its parameters.
 struct Head {
     packing: Packing,

@@ -12,8 +12,10 @@ mod index;
 mod read;
 mod runs;
 mod sealed;
+mod text_encode;
 mod verify;
 mod writer;
+mod zones;
 
 pub use chunk::{Chunk, ColumnInfo, Encoding};
 pub use index::{ChunkRef, PartIndex};

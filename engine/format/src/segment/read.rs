@@ -2,11 +2,13 @@
 
 use std::ops::Range;
 
-use super::chunk::{Chunk, Encoding, Entry, Key, NULLS};
+use super::chunk::{Chunk, Encoding, Entry, Key, NULLS, STRAYS};
 use super::index::PartIndex;
 use super::{Stream, System};
 use crate::bytes::ByteReader;
-use crate::codec::bitpack::unpack;
+use crate::codec::bitpack::{packed_bytes, unpack};
+use crate::codec::decimal::{self, Float};
+use crate::codec::group::{self, Role};
 use crate::codec::int::{self, IntScratch, Transform};
 use crate::coverage::Run;
 use crate::error::{FormatError, Result};
@@ -23,6 +25,11 @@ pub struct Scratch {
     nulls: Vec<bool>,
     runs: Vec<Run>,
     system: Vec<i64>,
+    /// Mantissas of close, open, high and low of one block, in order of roles, and which are there.
+    group: [Vec<i64>; 4],
+    group_have: [bool; 4],
+    /// Where the exceptions of these begin in their blocks.
+    group_rest: [usize; 4],
 }
 
 impl Default for Scratch {
@@ -34,6 +41,9 @@ impl Default for Scratch {
             nulls: vec![false; BLOCK_ROWS],
             runs: Vec::new(),
             system: Vec::new(),
+            group: std::array::from_fn(|_| vec![0; BLOCK_ROWS]),
+            group_have: [false; 4],
+            group_rest: [0; 4],
         }
     }
 }
@@ -70,12 +80,93 @@ impl<'a> Chunk<'a> {
         if system.flags {
             self.read_runs(Key::Flags, &range, scratch, &mut out.flags, |number| u16::try_from(number).ok())?;
         }
+        let mut grouped = false;
         for (id, values) in &mut out.columns {
             match self.entry(Key::Column(*id)) {
+                Some(entry) if entry.encoding == Encoding::Group => grouped = true,
                 Some(entry) => self.read_column(entry, &range, values, scratch)?,
                 None => values.push_nulls(range.len()),
             }
         }
+        if grouped { self.read_group(&range, out, scratch) } else { Ok(()) }
+    }
+
+    /// The columns of the group, block by block, so that what predicts is decoded once.
+    fn read_group(&self, range: &Range<usize>, out: &mut RowSet, scratch: &mut Scratch) -> Result<()> {
+        self.each_block(range, |block, rows| {
+            scratch.group_have = [false; 4];
+            for (id, values) in &mut out.columns {
+                let Some(entry) = self.entry(Key::Column(*id)) else { continue };
+                let Some(role) = self.role(entry) else { continue };
+                let Values::F64(out) = &mut values.values else { return Err(wrong_type(entry)) };
+                self.read_member(entry, role, block, rows.clone(), out, scratch)?;
+                if let Some(nulls) = &mut values.nulls {
+                    nulls.resize(out.len(), false);
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn read_member(
+        &self,
+        entry: &Entry,
+        role: Role,
+        block: usize,
+        rows: Range<usize>,
+        out: &mut Vec<f64>,
+        scratch: &mut Scratch,
+    ) -> Result<()> {
+        self.decode_member(role, block, scratch)?;
+        let Some(scale) = self.scale(entry)? else { return Err(wrong_type(entry)) };
+        let at = out.len();
+        scale.extend(&scratch.group[role as usize][rows.clone()], out);
+        if entry.flags & STRAYS == 0 {
+            return Ok(());
+        }
+        // The exceptions stand behind the numbers.
+        let (bytes, offset) = self.block(entry, block)?;
+        let count = self.block_rows(block).len();
+        let rest = scratch.group_rest[role as usize];
+        let mut reader = ByteReader::new(&bytes[rest..], "K11");
+        decimal::patch(&mut reader, count, rows.start, &mut out[at..], &mut scratch.bits)
+            .and_then(|()| reader.finish())
+            .map_err(|error| error.shifted(offset + rest as u64))
+    }
+
+    /// Decodes the mantissas of a member of the group, and first of those that predict it, unless they are there.
+    fn decode_member(&self, role: Role, block: usize, scratch: &mut Scratch) -> Result<()> {
+        let at = role as usize;
+        if scratch.group_have[at] {
+            return Ok(());
+        }
+        let entry = self.member(role)?;
+        let (bytes, offset) = self.block(entry, block)?;
+        let count = self.block_rows(block).len();
+        let mut reader = ByteReader::new(bytes, "K13");
+        let mut numbers = std::mem::take(&mut scratch.group[at]);
+        let decoded = int::decode(&mut reader, &mut numbers[..count], &mut scratch.int);
+        scratch.group_rest[at] = reader.position();
+        let finished = if entry.flags & STRAYS == 0 { reader.finish() } else { Ok(()) };
+        scratch.group[at] = numbers;
+        let transform = decoded.and_then(|transform| finished.map(|()| transform));
+        if transform.map_err(|error| error.shifted(offset))? == Transform::Group {
+            if role == Role::Close {
+                return Err(FormatError::corrupt("K13", offset, "close is not predicted"));
+            }
+            self.decode_member(Role::Close, block, scratch)?;
+            if role != Role::Open {
+                self.decode_member(Role::Open, block, scratch)?;
+            }
+            let [close, rest @ ..] = &mut scratch.group;
+            let (open, rest) = rest.split_at_mut(1);
+            let close = &close[..count];
+            match role {
+                Role::Open => group::restore(role, close, &[], &mut open[0][..count]),
+                _ => group::restore(role, close, &open[0][..count], &mut rest[at - 2][..count]),
+            }
+        }
+        scratch.group_have[at] = true;
         Ok(())
     }
 
@@ -218,7 +309,7 @@ impl<'a> Chunk<'a> {
         Ok(())
     }
 
-    fn read_constant(&self, entry: &Entry, count: usize, out: &mut Values) -> Result<()> {
+    pub(super) fn read_constant(&self, entry: &Entry, count: usize, out: &mut Values) -> Result<()> {
         let mut reader = self.constant(entry)?;
         match out {
             Values::I64(out) => out.resize(out.len() + count, reader.signed_varint()?),
@@ -268,8 +359,19 @@ impl<'a> Chunk<'a> {
                 self.append_integers(entry, &scratch.numbers[rows], out)?;
                 Ok(some)
             }
+            Encoding::Decimal => match out {
+                Values::F64(out) => self.read_decimal(entry, block, rows, out, scratch),
+                Values::F32(out) => self.read_decimal(entry, block, rows, out, scratch),
+                _ => Err(wrong_type(entry)),
+            },
+            Encoding::Split => {
+                let some = self.decode_split(entry, block, scratch)?;
+                self.append_integers(entry, &scratch.numbers[rows], out)?;
+                Ok(some)
+            }
             Encoding::Text => self.read_text(entry, block, rows, out, scratch),
-            _ => Err(FormatError::corrupt("S20", entry.offset, "encoding not supported")),
+            Encoding::Dictionary => self.read_dictionary(entry, block, rows, out, scratch),
+            Encoding::Null | Encoding::Constant | Encoding::Group => Err(wrong_type(entry)),
         }
     }
 
@@ -347,6 +449,114 @@ impl<'a> Chunk<'a> {
         decoded.map_err(|error: FormatError| error.shifted(offset))
     }
 
+    fn read_decimal<F: Float>(
+        &self,
+        entry: &Entry,
+        block: usize,
+        rows: Range<usize>,
+        out: &mut Vec<F>,
+        scratch: &mut Scratch,
+    ) -> Result<bool> {
+        let (bytes, offset) = self.block(entry, block)?;
+        let count = self.block_rows(block).len();
+        let Some(scale) = self.scale(entry)? else { return Err(wrong_type(entry)) };
+        let mut reader = ByteReader::new(bytes, "K10");
+        let at = out.len();
+        let decoded = (|| {
+            let (some, all) = Self::read_nulls(entry, &mut reader, count, scratch)?;
+            if all {
+                out.resize(at + rows.len(), F::narrow(0.0));
+                return reader.finish().map(|()| true);
+            }
+            let numbers = &mut scratch.numbers[..count];
+            int::decode_plain(&mut reader, numbers, &mut scratch.int)?;
+            scale.extend(&numbers[rows.clone()], out);
+            if entry.flags & STRAYS != 0 {
+                decimal::patch(&mut reader, count, rows.start, &mut out[at..], &mut scratch.bits)?;
+            }
+            if some {
+                for (value, null) in out[at..].iter_mut().zip(&scratch.nulls[rows.clone()]) {
+                    *value = if *null { F::narrow(0.0) } else { *value };
+                }
+            }
+            reader.finish().map(|()| some)
+        })();
+        decoded.map_err(|error: FormatError| error.shifted(offset))
+    }
+
+    /// Decodes a block of floats in two halves into their bits in `scratch.numbers`; whether some are null.
+    fn decode_split(&self, entry: &Entry, block: usize, scratch: &mut Scratch) -> Result<bool> {
+        let (bytes, offset) = self.block(entry, block)?;
+        let count = self.block_rows(block).len();
+        let cut = u32::from(self.head[entry.parameters.start]);
+        let mut reader = ByteReader::new(bytes, "K12");
+        let decoded = (|| {
+            let (some, all) = Self::read_nulls(entry, &mut reader, count, scratch)?;
+            let Scratch { int, numbers, bits, nulls, .. } = scratch;
+            let (numbers, bits) = (&mut numbers[..count], &mut bits[..count]);
+            if all {
+                numbers.fill(0);
+                return reader.finish().map(|()| true);
+            }
+            int::decode_plain(&mut reader, numbers, int)?;
+            if !unpack(reader.take(packed_bytes(count, cut))?, cut, bits) {
+                return Err(reader.error("left-over bits are not zero"));
+            }
+            for (number, low) in numbers.iter_mut().zip(bits.iter()) {
+                *number = number.wrapping_shl(cut) | low;
+            }
+            if some {
+                for (number, null) in numbers.iter_mut().zip(nulls.iter()) {
+                    *number = if *null { 0 } else { *number };
+                }
+            }
+            reader.finish().map(|()| some)
+        })();
+        decoded.map_err(|error: FormatError| error.shifted(offset))
+    }
+
+    fn read_dictionary(
+        &self,
+        entry: &Entry,
+        block: usize,
+        rows: Range<usize>,
+        out: &mut Values,
+        scratch: &mut Scratch,
+    ) -> Result<bool> {
+        let Values::Str(out) = out else { return Err(wrong_type(entry)) };
+        let heap = self.file.sealed(entry.offset, entry.heap)?;
+        let mut parameters = ByteReader::new(&self.head[entry.parameters.clone()], "K14");
+        let distinct = parameters.varint()?;
+        let mut reader = ByteReader::new(&heap, "K14");
+        let mut texts = Vec::with_capacity((distinct as usize).min(heap.len()));
+        let read = (|| {
+            for _ in 0..distinct {
+                let length = reader.varint()?;
+                if length > STRING_BYTES as u64 {
+                    return Err(reader.error(format!("string of {length} bytes")));
+                }
+                let text = std::str::from_utf8(reader.take(length as usize)?);
+                texts.push(text.map_err(|_| reader.error("string is not UTF-8"))?);
+            }
+            reader.finish()
+        })();
+        read.map_err(|error| error.shifted(entry.offset))?;
+        let some = self.decode_integers(entry, block, scratch)?;
+        for row in rows {
+            if some && scratch.nulls[row] {
+                out.push("");
+                continue;
+            }
+            let code = scratch.numbers[row];
+            let Some(text) = usize::try_from(code).ok().and_then(|code| texts.get(code)) else {
+                let detail = format!("code {code} of {distinct}");
+                return Err(FormatError::corrupt("K14", entry.offset, detail));
+            };
+            out.push(text);
+        }
+        Ok(some)
+    }
+
     fn read_text(
         &self,
         entry: &Entry,
@@ -421,6 +631,11 @@ impl<'a> Chunk<'a> {
         let start = entry.offset + range.start as u64 * 8;
         self.file.slice(start, range.len() as u64 * 8).map(Some)
     }
+}
+
+fn wrong_type(entry: &Entry) -> FormatError {
+    let detail = format!("{} of type {} read as something else", entry.encoding.name(), entry.kind.name());
+    FormatError::corrupt("S20", entry.offset, detail)
 }
 
 fn le_i64(bytes: &[u8]) -> i64 {
