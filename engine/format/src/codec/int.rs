@@ -56,7 +56,7 @@ impl Packing {
 pub enum Transform {
     /// The values.
     Plain = 0,
-    /// Differences from the value before; the first stands in the parameters.
+    /// Differences from the value before; what the first is added to stands in the parameters.
     Delta = 1,
     /// Differences from what other columns of the row predict; added by the caller.
     Group = 2,

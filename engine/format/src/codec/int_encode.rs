@@ -12,14 +12,16 @@ const DICTIONARY: usize = 256;
 ///
 /// `residuals`, if given, are the values minus their prediction ([`Transform::Group`]).
 pub fn encode(values: &[i64], residuals: Option<&[i64]>, out: &mut Vec<u8>) {
-    let Some(first) = values.first() else { return };
+    if values.is_empty() {
+        return;
+    }
     let plain = Plan::new(values, Transform::Plain, true);
-    let differences = differences(values);
+    let (first, differences) = differences(values);
     let mut best = (plain, values);
     if best.0.packing != Packing::Constant {
         let delta = Plan::new(&differences, Transform::Delta, true);
-        if delta.bytes + svarint_bytes(*first) < best.0.bytes {
-            best = (Plan { bytes: delta.bytes + svarint_bytes(*first), ..delta }, &differences);
+        if delta.bytes + svarint_bytes(first) < best.0.bytes {
+            best = (Plan { bytes: delta.bytes + svarint_bytes(first), ..delta }, &differences);
         }
         if let Some(residuals) = residuals {
             let group = Plan::new(residuals, Transform::Group, true);
@@ -29,8 +31,8 @@ pub fn encode(values: &[i64], residuals: Option<&[i64]>, out: &mut Vec<u8>) {
         }
     }
     let (mut plan, numbers) = best;
-    plan.try_classes(numbers, if plan.transform == Transform::Delta { svarint_bytes(*first) } else { 0 });
-    plan.write(numbers, *first, out);
+    plan.try_classes(numbers, if plan.transform == Transform::Delta { svarint_bytes(first) } else { 0 });
+    plan.write(numbers, first, out);
 }
 
 /// A chosen form of a block and its size.
@@ -234,12 +236,13 @@ impl Plan {
     /// The smaller of plain and differences, without blocks inside.
     fn simple(numbers: &[i64]) -> Self {
         let plain = Self::new(numbers, Transform::Plain, false);
-        let delta = Self::new(&differences(numbers), Transform::Delta, false);
-        let bytes = delta.bytes + svarint_bytes(numbers[0]);
+        let (first, differences) = differences(numbers);
+        let delta = Self::new(&differences, Transform::Delta, false);
+        let bytes = delta.bytes + svarint_bytes(first);
         if bytes < plain.bytes { Self { bytes, ..delta } } else { plain }
     }
 
-    /// Appends the block; `first` is the first value, for differences.
+    /// Appends the block; `first` is what the first difference is added to.
     fn write(&self, numbers: &[i64], first: i64, out: &mut Vec<u8>) {
         let start = out.len();
         let offsets = matches!(self.packing, Packing::Packed | Packing::Patched | Packing::Classes);
@@ -288,9 +291,10 @@ impl Plan {
 
     fn write_simple(&self, numbers: &[i64], out: &mut Vec<u8>) {
         if self.transform == Transform::Delta {
-            self.write(&differences(numbers), numbers[0], out);
+            let (first, differences) = differences(numbers);
+            self.write(&differences, first, out);
         } else {
-            self.write(numbers, numbers[0], out);
+            self.write(numbers, 0, out);
         }
     }
 
@@ -373,8 +377,11 @@ fn best_classes(histogram: &[u32; 65]) -> Option<([u32; 4], usize)> {
     Some((widths, bytes))
 }
 
-fn differences(numbers: &[i64]) -> Vec<i64> {
-    std::iter::once(0).chain(numbers.windows(2).map(|pair| pair[1].wrapping_sub(pair[0]))).collect()
+/// Differences, and the number that the first is added to: chosen so that the first difference repeats the second.
+fn differences(numbers: &[i64]) -> (i64, Vec<i64>) {
+    let step = numbers.get(1).map_or(0, |second| second.wrapping_sub(numbers[0]));
+    let steps = numbers.windows(2).map(|pair| pair[1].wrapping_sub(pair[0]));
+    (numbers[0].wrapping_sub(step), std::iter::once(step).chain(steps).collect())
 }
 
 /// Values of the runs, and their lengths minus one.

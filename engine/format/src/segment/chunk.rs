@@ -406,6 +406,19 @@ impl<'a> Chunk<'a> {
         Ok((self.file.slice(offset, length as u64)?, offset))
     }
 
+    /// The bytes that align raw columns are zero.
+    pub(super) fn check_padding(&self) -> Result<()> {
+        let mut end = self.offset + sealed_bytes(self.head.len()) as u64;
+        for entry in &self.entries {
+            let padding = self.file.slice(end, entry.offset - end)?;
+            if padding.iter().any(|byte| *byte != 0) {
+                return Err(FormatError::corrupt("S2", end, "padding before a raw column is not zero"));
+            }
+            end = entry.offset + entry.bytes;
+        }
+        Ok(())
+    }
+
     /// The columns of the chunk, in file order.
     pub fn columns(&self) -> impl Iterator<Item = ColumnInfo> + '_ {
         self.entries.iter().enumerate().map(|(index, entry)| {

@@ -14,7 +14,7 @@ use crate::bytes::ByteWriter;
 use crate::checksum::Identity;
 use crate::coverage::Coverage;
 use crate::header::{FileHeader, FileKind};
-use crate::limits::{ALIGNMENT, BLOCK_ROWS, CHECKED_BYTES, CHUNK_ROWS};
+use crate::limits::{ALIGNMENT, BLOCK_ROWS, CHECKED_BYTES, CHUNK_ROWS, TIME_MAX, TIME_MIN};
 use crate::rows::{ColumnValues, Mark, RowSet, RunVec, Values};
 use crate::schema::{ColumnId, ColumnType};
 
@@ -184,8 +184,9 @@ impl SegmentWriter {
     fn cover(part: &mut Part) -> bool {
         let Some(timeframe) = part.index.timeframe else { return false };
         for time in &part.live.time {
-            part.coverage.push(timeframe.slot(*time));
-            part.grid &= *time > part.last_time && timeframe.on_grid(*time);
+            let within = (*time).clamp(TIME_MIN, TIME_MAX);
+            part.coverage.push(timeframe.slot(within));
+            part.grid &= *time > part.last_time && timeframe.on_grid(within) && *time == within;
             part.last_time = *time;
         }
         part.grid

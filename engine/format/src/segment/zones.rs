@@ -46,6 +46,13 @@ pub(super) fn measure(column: &ColumnValues, rows: std::ops::Range<usize>) -> Zo
     zone
 }
 
+/// Whether two statistics are the same to the bit.
+pub(super) fn same(a: &Zone, b: &Zone) -> bool {
+    let bits =
+        |zone: &Zone| [zone.min.to_bits(), zone.max.to_bits(), zone.sum.to_bits(), zone.count, zone.nulls];
+    bits(a) == bits(b)
+}
+
 /// Exact bounds of integers, which `f64` would round.
 fn integer_bounds(column: &ColumnValues, rows: std::ops::Range<usize>) -> (i64, i64) {
     let nulls = column.nulls.as_deref();
