@@ -113,8 +113,7 @@ impl Scale {
 /// The mantissa of a value at a number of decimal places, divisor 1, if it gives the value back.
 fn mantissa<F: Float>(value: F, exponent: usize) -> Option<i64> {
     let scaled = value.wide() * POWERS[exponent];
-    // NaN fails the comparison as well.
-    if !(scaled.abs() <= LARGEST) {
+    if scaled.is_nan() || scaled.abs() > LARGEST {
         return None;
     }
     let rounded = (scaled + ROUNDER) - ROUNDER;
@@ -300,7 +299,7 @@ mod tests {
         assert_eq!(choose(&prices), Some(2));
         assert_eq!(Mantissas::of(&prices, 2, |_| false).divisor, 25);
         assert_eq!(round_trip(&prices), 0);
-        prices[7] = 1000.123_456_78;
+        prices[7] = 1_000.123_456_78;
         prices[100] = f64::NAN;
         prices[101] = -0.0;
         prices[102] = f64::INFINITY;

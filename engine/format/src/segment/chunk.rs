@@ -261,7 +261,7 @@ impl<'a> Chunk<'a> {
         };
         let kind = read_kind(reader)?;
         let known = match key {
-            Key::Column(id) => part.columns.iter().any(|column| *column == (id, kind)),
+            Key::Column(id) => part.columns.contains(&(id, kind)),
             Key::Until => self.stream == Stream::History && kind == ColumnType::I64,
             _ => kind == ColumnType::I64,
         };

@@ -165,7 +165,9 @@ pub(super) fn encode_group(columns: [(Key, &ColumnValues); 4]) -> Option<[Encode
         return None;
     }
     let divisor = mantissas.iter().fold(0, |divisor, column| gcd(divisor, column.divisor)).max(1) as i64;
-    mantissas.iter_mut().for_each(|column| column.divide(divisor));
+    for column in &mut mantissas {
+        column.divide(divisor);
+    }
     let scale = Scale { exponent, divisor };
     let [open, high, low, close] = &mantissas[..] else { return None };
     let encode = |index: usize, role: Role, numbers: &Mantissas| {
@@ -290,7 +292,7 @@ fn floats<F: Float>(
     values: &[F],
     nulls: Option<&[bool]>,
 ) -> Encoded {
-    let raw_bytes = values.len() * size_of::<F>();
+    let raw_bytes = size_of_val(values);
     let decimal = decimals(key, kind, column, values, nulls);
     let good = raw_bytes / 4 * 3;
     if let Some(decimal) = decimal.as_ref().filter(|decimal| decimal.payload_bytes() < good) {

@@ -8,8 +8,7 @@ use super::{Stream, System};
 use crate::bytes::ByteReader;
 use crate::codec::bitpack::{packed_bytes, unpack};
 use crate::codec::decimal::{self, Float};
-use crate::codec::group::{self, Role};
-use crate::codec::int::{self, IntScratch, Transform};
+use crate::codec::int::{self, IntScratch};
 use crate::coverage::Run;
 use crate::error::{FormatError, Result};
 use crate::limits::{ALIGNMENT, BLOCK_ROWS, STRING_BYTES};
@@ -19,17 +18,17 @@ use crate::schema::{ColumnId, ColumnType};
 /// Buffers that reads reuse: nothing is allocated per block.
 #[derive(Debug)]
 pub struct Scratch {
-    int: IntScratch,
-    numbers: Vec<i64>,
-    bits: Vec<i64>,
-    nulls: Vec<bool>,
+    pub(super) int: IntScratch,
+    pub(super) numbers: Vec<i64>,
+    pub(super) bits: Vec<i64>,
+    pub(super) nulls: Vec<bool>,
     runs: Vec<Run>,
     system: Vec<i64>,
     /// Mantissas of close, open, high and low of one block, in order of roles, and which are there.
-    group: [Vec<i64>; 4],
-    group_have: [bool; 4],
+    pub(super) group: [Vec<i64>; 4],
+    pub(super) group_have: [bool; 4],
     /// Where the exceptions of these begin in their blocks.
-    group_rest: [usize; 4],
+    pub(super) group_rest: [usize; 4],
 }
 
 impl Default for Scratch {
@@ -91,85 +90,6 @@ impl<'a> Chunk<'a> {
         if grouped { self.read_group(&range, out, scratch) } else { Ok(()) }
     }
 
-    /// The columns of the group, block by block, so that what predicts is decoded once.
-    fn read_group(&self, range: &Range<usize>, out: &mut RowSet, scratch: &mut Scratch) -> Result<()> {
-        self.each_block(range, |block, rows| {
-            scratch.group_have = [false; 4];
-            for (id, values) in &mut out.columns {
-                let Some(entry) = self.entry(Key::Column(*id)) else { continue };
-                let Some(role) = self.role(entry) else { continue };
-                let Values::F64(out) = &mut values.values else { return Err(wrong_type(entry)) };
-                self.read_member(entry, role, block, rows.clone(), out, scratch)?;
-                if let Some(nulls) = &mut values.nulls {
-                    nulls.resize(out.len(), false);
-                }
-            }
-            Ok(())
-        })
-    }
-
-    fn read_member(
-        &self,
-        entry: &Entry,
-        role: Role,
-        block: usize,
-        rows: Range<usize>,
-        out: &mut Vec<f64>,
-        scratch: &mut Scratch,
-    ) -> Result<()> {
-        self.decode_member(role, block, scratch)?;
-        let Some(scale) = self.scale(entry)? else { return Err(wrong_type(entry)) };
-        let at = out.len();
-        scale.extend(&scratch.group[role as usize][rows.clone()], out);
-        if entry.flags & STRAYS == 0 {
-            return Ok(());
-        }
-        // The exceptions stand behind the numbers.
-        let (bytes, offset) = self.block(entry, block)?;
-        let count = self.block_rows(block).len();
-        let rest = scratch.group_rest[role as usize];
-        let mut reader = ByteReader::new(&bytes[rest..], "K11");
-        decimal::patch(&mut reader, count, rows.start, &mut out[at..], &mut scratch.bits)
-            .and_then(|()| reader.finish())
-            .map_err(|error| error.shifted(offset + rest as u64))
-    }
-
-    /// Decodes the mantissas of a member of the group, and first of those that predict it, unless they are there.
-    fn decode_member(&self, role: Role, block: usize, scratch: &mut Scratch) -> Result<()> {
-        let at = role as usize;
-        if scratch.group_have[at] {
-            return Ok(());
-        }
-        let entry = self.member(role)?;
-        let (bytes, offset) = self.block(entry, block)?;
-        let count = self.block_rows(block).len();
-        let mut reader = ByteReader::new(bytes, "K13");
-        let mut numbers = std::mem::take(&mut scratch.group[at]);
-        let decoded = int::decode(&mut reader, &mut numbers[..count], &mut scratch.int);
-        scratch.group_rest[at] = reader.position();
-        let finished = if entry.flags & STRAYS == 0 { reader.finish() } else { Ok(()) };
-        scratch.group[at] = numbers;
-        let transform = decoded.and_then(|transform| finished.map(|()| transform));
-        if transform.map_err(|error| error.shifted(offset))? == Transform::Group {
-            if role == Role::Close {
-                return Err(FormatError::corrupt("K13", offset, "close is not predicted"));
-            }
-            self.decode_member(Role::Close, block, scratch)?;
-            if role != Role::Open {
-                self.decode_member(Role::Open, block, scratch)?;
-            }
-            let [close, rest @ ..] = &mut scratch.group;
-            let (open, rest) = rest.split_at_mut(1);
-            let close = &close[..count];
-            match role {
-                Role::Open => group::restore(role, close, &[], &mut open[0][..count]),
-                _ => group::restore(role, close, &open[0][..count], &mut rest[at - 2][..count]),
-            }
-        }
-        scratch.group_have[at] = true;
-        Ok(())
-    }
-
     fn check_range(&self, range: &Range<usize>) -> Result<()> {
         if range.start <= range.end && range.end <= self.rows() {
             return Ok(());
@@ -186,13 +106,11 @@ impl<'a> Chunk<'a> {
         out: &mut Vec<i64>,
         scratch: &mut Scratch,
     ) -> Result<()> {
-        match self.entry(Key::Time) {
-            Some(entry) => self.read_numbers(entry, &range, out, scratch),
-            None => {
-                let rows = self.first_row() + range.start as u64..self.first_row() + range.end as u64;
-                part.grid_times(&self.file, rows, out, &mut scratch.int, &mut scratch.runs)
-            }
+        if let Some(entry) = self.entry(Key::Time) {
+            return self.read_numbers(entry, &range, out, scratch);
         }
+        let rows = self.first_row() + range.start as u64..self.first_row() + range.end as u64;
+        part.grid_times(&self.file, rows, out, &mut scratch.int, &mut scratch.runs)
     }
 
     /// A system column as runs.
@@ -207,7 +125,7 @@ impl<'a> Chunk<'a> {
         let broken = |detail: &str| FormatError::corrupt("S19", self.offset, detail);
         let Some(entry) = self.entry(key) else { return Err(broken("a system column is missing")) };
         if entry.encoding == Encoding::Constant {
-            let number = self.constant(entry)?.signed_varint()?;
+            let number = self.constant(entry).signed_varint()?;
             out.push(value(number).ok_or_else(|| broken("system value out of range"))?, range.len());
             return Ok(());
         }
@@ -221,8 +139,8 @@ impl<'a> Chunk<'a> {
         read
     }
 
-    fn constant(&self, entry: &Entry) -> Result<ByteReader<'_>> {
-        Ok(ByteReader::new(&self.head[entry.parameters.clone()], "S20"))
+    fn constant(&self, entry: &Entry) -> ByteReader<'_> {
+        ByteReader::new(&self.head[entry.parameters.clone()], "S20")
     }
 
     /// Appends integers of a column without nulls.
@@ -235,16 +153,16 @@ impl<'a> Chunk<'a> {
     ) -> Result<()> {
         match entry.encoding {
             Encoding::Constant => {
-                let number = self.constant(entry)?.signed_varint()?;
+                let number = self.constant(entry).signed_varint()?;
                 out.resize(out.len() + range.len(), number);
                 Ok(())
             }
-            Encoding::Integers => self.each_block(range, |block, rows| {
+            Encoding::Integers => each_block(range, |block, rows| {
                 self.decode_integers(entry, block, scratch)?;
                 out.extend_from_slice(&scratch.numbers[rows]);
                 Ok(())
             }),
-            Encoding::Raw => self.each_block(range, |block, rows| {
+            Encoding::Raw => each_block(range, |block, rows| {
                 let (bytes, _) = self.block(entry, block)?;
                 out.extend(bytes.chunks_exact(8).map(le_i64).skip(rows.start).take(rows.len()));
                 Ok(())
@@ -255,23 +173,6 @@ impl<'a> Chunk<'a> {
                 "system column with an encoding for other types",
             )),
         }
-    }
-
-    /// Calls `read` for every block that meets the range, with the rows within the block.
-    fn each_block(
-        &self,
-        range: &Range<usize>,
-        mut read: impl FnMut(usize, Range<usize>) -> Result<()>,
-    ) -> Result<()> {
-        let mut row = range.start;
-        while row < range.end {
-            let block = row / BLOCK_ROWS;
-            let start = block * BLOCK_ROWS;
-            let end = range.end.min(start + BLOCK_ROWS);
-            read(block, row - start..end - start)?;
-            row = end;
-        }
-        Ok(())
     }
 
     fn read_column(
@@ -292,7 +193,7 @@ impl<'a> Chunk<'a> {
                 return Ok(());
             }
             Encoding::Constant => self.read_constant(entry, range.len(), &mut out.values)?,
-            _ => self.each_block(range, |block, rows| {
+            _ => each_block(range, |block, rows| {
                 let at = out.len();
                 let some = self.read_block(entry, block, rows.clone(), &mut out.values, scratch)?;
                 if some {
@@ -310,7 +211,7 @@ impl<'a> Chunk<'a> {
     }
 
     pub(super) fn read_constant(&self, entry: &Entry, count: usize, out: &mut Values) -> Result<()> {
-        let mut reader = self.constant(entry)?;
+        let mut reader = self.constant(entry);
         match out {
             Values::I64(out) => out.resize(out.len() + count, reader.signed_varint()?),
             Values::F64(out) => out.resize(out.len() + count, f64::from_bits(reader.u64()?)),
@@ -356,7 +257,7 @@ impl<'a> Chunk<'a> {
             }
             Encoding::Integers => {
                 let some = self.decode_integers(entry, block, scratch)?;
-                self.append_integers(entry, &scratch.numbers[rows], out)?;
+                append_integers(entry, &scratch.numbers[rows], out)?;
                 Ok(some)
             }
             Encoding::Decimal => match out {
@@ -366,7 +267,7 @@ impl<'a> Chunk<'a> {
             },
             Encoding::Split => {
                 let some = self.decode_split(entry, block, scratch)?;
-                self.append_integers(entry, &scratch.numbers[rows], out)?;
+                append_integers(entry, &scratch.numbers[rows], out)?;
                 Ok(some)
             }
             Encoding::Text => self.read_text(entry, block, rows, out, scratch),
@@ -375,29 +276,8 @@ impl<'a> Chunk<'a> {
         }
     }
 
-    fn append_integers(&self, entry: &Entry, numbers: &[i64], out: &mut Values) -> Result<()> {
-        let broken = || FormatError::corrupt("S20", entry.offset, "number out of range for its type");
-        match out {
-            Values::I64(out) => out.extend_from_slice(numbers),
-            Values::F64(out) => out.extend(numbers.iter().map(|number| f64::from_bits(*number as u64))),
-            Values::F32(out) => {
-                for number in numbers {
-                    out.push(f32::from_bits(u32::try_from(*number).map_err(|_| broken())?));
-                }
-            }
-            Values::U8(out) => {
-                let limit = if entry.kind == ColumnType::Bool { 1 } else { 255 };
-                for number in numbers {
-                    out.push(u8::try_from(*number).ok().filter(|byte| *byte <= limit).ok_or_else(broken)?);
-                }
-            }
-            Values::Str(_) => return Err(broken()),
-        }
-        Ok(())
-    }
-
     /// Reads what tells the nulls of a block into `scratch.nulls`; whether some are null, and whether all.
-    fn read_nulls(
+    pub(super) fn read_nulls(
         entry: &Entry,
         reader: &mut ByteReader<'_>,
         count: usize,
@@ -427,7 +307,7 @@ impl<'a> Chunk<'a> {
     }
 
     /// Decodes a block of integers into `scratch.numbers`, zero under nulls; whether some are null.
-    fn decode_integers(&self, entry: &Entry, block: usize, scratch: &mut Scratch) -> Result<bool> {
+    pub(super) fn decode_integers(&self, entry: &Entry, block: usize, scratch: &mut Scratch) -> Result<bool> {
         let (bytes, offset) = self.block(entry, block)?;
         let count = self.block_rows(block).len();
         let mut reader = ByteReader::new(bytes, "K1");
@@ -436,8 +316,8 @@ impl<'a> Chunk<'a> {
             let numbers = &mut scratch.numbers[..count];
             if all {
                 numbers.fill(0);
-            } else if int::decode(&mut reader, numbers, &mut scratch.int)? == Transform::Group {
-                return Err(reader.error("prediction in a column that has none"));
+            } else {
+                int::decode_plain(&mut reader, numbers, &mut scratch.int)?;
             }
             if some {
                 for (number, null) in numbers.iter_mut().zip(&scratch.nulls) {
@@ -515,87 +395,6 @@ impl<'a> Chunk<'a> {
         decoded.map_err(|error: FormatError| error.shifted(offset))
     }
 
-    fn read_dictionary(
-        &self,
-        entry: &Entry,
-        block: usize,
-        rows: Range<usize>,
-        out: &mut Values,
-        scratch: &mut Scratch,
-    ) -> Result<bool> {
-        let Values::Str(out) = out else { return Err(wrong_type(entry)) };
-        let heap = self.file.sealed(entry.offset, entry.heap)?;
-        let mut parameters = ByteReader::new(&self.head[entry.parameters.clone()], "K14");
-        let distinct = parameters.varint()?;
-        let mut reader = ByteReader::new(&heap, "K14");
-        let mut texts = Vec::with_capacity((distinct as usize).min(heap.len()));
-        let read = (|| {
-            for _ in 0..distinct {
-                let length = reader.varint()?;
-                if length > STRING_BYTES as u64 {
-                    return Err(reader.error(format!("string of {length} bytes")));
-                }
-                let text = std::str::from_utf8(reader.take(length as usize)?);
-                texts.push(text.map_err(|_| reader.error("string is not UTF-8"))?);
-            }
-            reader.finish()
-        })();
-        read.map_err(|error| error.shifted(entry.offset))?;
-        let some = self.decode_integers(entry, block, scratch)?;
-        for row in rows {
-            if some && scratch.nulls[row] {
-                out.push("");
-                continue;
-            }
-            let code = scratch.numbers[row];
-            let Some(text) = usize::try_from(code).ok().and_then(|code| texts.get(code)) else {
-                let detail = format!("code {code} of {distinct}");
-                return Err(FormatError::corrupt("K14", entry.offset, detail));
-            };
-            out.push(text);
-        }
-        Ok(some)
-    }
-
-    fn read_text(
-        &self,
-        entry: &Entry,
-        block: usize,
-        rows: Range<usize>,
-        out: &mut Values,
-        scratch: &mut Scratch,
-    ) -> Result<bool> {
-        let (bytes, offset) = self.block(entry, block)?;
-        let count = self.block_rows(block).len();
-        let mut reader = ByteReader::new(bytes, "K12");
-        let Values::Str(out) = out else { return Err(reader.error("text in a column of numbers")) };
-        let decoded = (|| {
-            let (some, all) = Self::read_nulls(entry, &mut reader, count, scratch)?;
-            let lengths = &mut scratch.numbers[..count];
-            if all {
-                lengths.fill(0);
-            } else if int::decode(&mut reader, lengths, &mut scratch.int)? == Transform::Group {
-                return Err(reader.error("predicted lengths"));
-            }
-            for (index, length) in lengths.iter().enumerate() {
-                if *length < 0 || *length > STRING_BYTES as i64 {
-                    return Err(reader.error(format!("string of {length} bytes")));
-                }
-                let text = std::str::from_utf8(reader.take(*length as usize)?);
-                let text = text.map_err(|_| reader.error("string is not UTF-8"))?;
-                let null = some && scratch.nulls[index];
-                if null && !text.is_empty() {
-                    return Err(reader.error("text under a null"));
-                }
-                if rows.contains(&index) {
-                    out.push(text);
-                }
-            }
-            reader.finish().map(|()| some)
-        })();
-        decoded.map_err(|error: FormatError| error.shifted(offset))
-    }
-
     /// The values of an `f64` column that is stored raw, borrowed from the segment; `None` if it is not.
     ///
     /// # Errors
@@ -633,7 +432,45 @@ impl<'a> Chunk<'a> {
     }
 }
 
-fn wrong_type(entry: &Entry) -> FormatError {
+/// Calls `read` for every block that meets the range, with the rows within the block.
+pub(super) fn each_block(
+    range: &Range<usize>,
+    mut read: impl FnMut(usize, Range<usize>) -> Result<()>,
+) -> Result<()> {
+    let mut row = range.start;
+    while row < range.end {
+        let block = row / BLOCK_ROWS;
+        let start = block * BLOCK_ROWS;
+        let end = range.end.min(start + BLOCK_ROWS);
+        read(block, row - start..end - start)?;
+        row = end;
+    }
+    Ok(())
+}
+
+/// Appends decoded integers as values of the column's type.
+fn append_integers(entry: &Entry, numbers: &[i64], out: &mut Values) -> Result<()> {
+    let broken = || FormatError::corrupt("S20", entry.offset, "number out of range for its type");
+    match out {
+        Values::I64(out) => out.extend_from_slice(numbers),
+        Values::F64(out) => out.extend(numbers.iter().map(|number| f64::from_bits(*number as u64))),
+        Values::F32(out) => {
+            for number in numbers {
+                out.push(f32::from_bits(u32::try_from(*number).map_err(|_| broken())?));
+            }
+        }
+        Values::U8(out) => {
+            let limit = if entry.kind == ColumnType::Bool { 1 } else { 255 };
+            for number in numbers {
+                out.push(u8::try_from(*number).ok().filter(|byte| *byte <= limit).ok_or_else(broken)?);
+            }
+        }
+        Values::Str(_) => return Err(broken()),
+    }
+    Ok(())
+}
+
+pub(super) fn wrong_type(entry: &Entry) -> FormatError {
     let detail = format!("{} of type {} read as something else", entry.encoding.name(), entry.kind.name());
     FormatError::corrupt("S20", entry.offset, detail)
 }

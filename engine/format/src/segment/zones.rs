@@ -150,7 +150,9 @@ impl Chunk<'_> {
     pub fn chunk_zone(&self, id: ColumnId) -> Result<Option<Zone>> {
         Ok(self.zones(id)?.map(|zones| {
             let mut all = Zone::EMPTY;
-            zones.iter().for_each(|zone| all.merge(zone));
+            for zone in &zones {
+                all.merge(zone);
+            }
             all
         }))
     }
