@@ -102,7 +102,9 @@ mod tests {
             for count in [0, 1, 2, 7, 8, 9, 15, 16, 17, 63, 64, 65, 1000, 1023, 1024] {
                 let values: Vec<u64> = (0..count as u64)
                     .map(|i| {
-                        (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (i << 31) ^ u64::from(i % 3 == 0) * u64::MAX)
+                        (i.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+                            ^ (i << 31)
+                            ^ (u64::from(i % 3 == 0) * u64::MAX))
                             & mask
                     })
                     .collect();

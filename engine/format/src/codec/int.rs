@@ -56,7 +56,7 @@ impl Packing {
 pub enum Transform {
     /// The values.
     Plain = 0,
-    /// Differences from the value before; the first stands in the parameters.
+    /// Differences from the value before; what the first is added to stands in the parameters.
     Delta = 1,
     /// Differences from what other columns of the row predict; added by the caller.
     Group = 2,
@@ -163,6 +163,17 @@ pub fn decode(reader: &mut ByteReader<'_>, out: &mut [i64], scratch: &mut IntScr
     }
     head.finish(out);
     Ok(head.transform)
+}
+
+/// Decodes one block that may not be predicted.
+///
+/// # Errors
+/// Those of [`decode`], and a block of residuals.
+pub fn decode_plain(reader: &mut ByteReader<'_>, out: &mut [i64], scratch: &mut IntScratch) -> Result<()> {
+    match decode(reader, out, scratch)? {
+        Transform::Group => Err(reader.error("prediction in a column that has none")),
+        _ => Ok(()),
+    }
 }
 
 /// The header byte and its parameters.

@@ -1,6 +1,7 @@
 //! Integer blocks: choosing the smallest form and writing it. The layout is [`super::int`]'s.
 
 use super::bitpack::{bits, pack, packed_bytes};
+use super::decimal::gcd;
 use super::int::{MULTIPLIER, Packing, Transform, ZIGZAG, zigzag};
 use crate::bytes::ByteWriter;
 
@@ -11,15 +12,16 @@ const DICTIONARY: usize = 256;
 ///
 /// `residuals`, if given, are the values minus their prediction ([`Transform::Group`]).
 pub fn encode(values: &[i64], residuals: Option<&[i64]>, out: &mut Vec<u8>) {
-    let Some(first) = values.first() else { return };
+    if values.is_empty() {
+        return;
+    }
     let plain = Plan::new(values, Transform::Plain, true);
-    let differences: Vec<i64> =
-        std::iter::once(0).chain(values.windows(2).map(|pair| pair[1].wrapping_sub(pair[0]))).collect();
+    let (first, differences) = differences(values);
     let mut best = (plain, values);
     if best.0.packing != Packing::Constant {
         let delta = Plan::new(&differences, Transform::Delta, true);
-        if delta.bytes + svarint_bytes(*first) < best.0.bytes {
-            best = (Plan { bytes: delta.bytes + svarint_bytes(*first), ..delta }, &differences);
+        if delta.bytes + svarint_bytes(first) < best.0.bytes {
+            best = (Plan { bytes: delta.bytes + svarint_bytes(first), ..delta }, &differences);
         }
         if let Some(residuals) = residuals {
             let group = Plan::new(residuals, Transform::Group, true);
@@ -28,7 +30,9 @@ pub fn encode(values: &[i64], residuals: Option<&[i64]>, out: &mut Vec<u8>) {
             }
         }
     }
-    best.0.write(best.1, *first, out);
+    let (mut plan, numbers) = best;
+    plan.try_classes(numbers, if plan.transform == Transform::Delta { svarint_bytes(first) } else { 0 });
+    plan.write(numbers, first, out);
 }
 
 /// A chosen form of a block and its size.
@@ -38,6 +42,8 @@ struct Plan {
     packing: Packing,
     bytes: usize,
     offsets: Offsets,
+    /// The forms of offsets that were tried.
+    forms: [Offsets; 2],
     classes: [u32; 4],
     distinct: Vec<i64>,
 }
@@ -77,13 +83,6 @@ fn svarint_bytes(value: i64) -> usize {
     varint_bytes(zigzag(value))
 }
 
-fn gcd(mut a: u64, mut b: u64) -> u64 {
-    while b != 0 {
-        (a, b) = (b, a % b);
-    }
-    a
-}
-
 /// Largest number that divides every difference from the first value; 1 if differences overflow.
 fn common_divisor(values: &[i64], min: i64, max: i64) -> i64 {
     let mut divisor = 0;
@@ -109,6 +108,7 @@ impl Plan {
             packing: Packing::Raw,
             bytes: 1 + numbers.len() * 8,
             offsets: base,
+            forms: [base; 2],
             classes: [0; 4],
             distinct: Vec::new(),
         };
@@ -118,7 +118,7 @@ impl Plan {
             return plan;
         }
         let multiplier = common_divisor(numbers, min, max);
-        plan.try_offsets(numbers, Offsets { multiplier, ..base }, nested);
+        plan.try_offsets(numbers, Offsets { multiplier, ..base });
         // Numbers around a middle with outliers on both sides: zigzag from there.
         let middle = if transform == Transform::Plain { sampled_median(numbers) } else { 0 };
         let middle = if multiplier == 1 {
@@ -127,7 +127,7 @@ impl Plan {
             numbers[0].wrapping_add(middle.wrapping_sub(numbers[0]) / multiplier * multiplier)
         };
         if numbers[0].checked_sub(middle).is_some_and(|difference| difference % multiplier == 0) {
-            plan.try_offsets(numbers, Offsets { base: middle, multiplier, zigzag: true, ..base }, nested);
+            plan.try_offsets(numbers, Offsets { base: middle, multiplier, zigzag: true, ..base });
         }
         if nested {
             plan.try_sparse(numbers);
@@ -140,7 +140,8 @@ impl Plan {
     }
 
     /// One width for all, with or without patches: the exact size for every width, from a histogram of lengths.
-    fn try_offsets(&mut self, numbers: &[i64], form: Offsets, classes: bool) {
+    fn try_offsets(&mut self, numbers: &[i64], form: Offsets) {
+        self.forms[usize::from(form.zigzag)] = form;
         let mut histogram = [0u32; 65];
         for number in numbers {
             histogram[bits(form.of(*number)) as usize] += 1;
@@ -167,61 +168,26 @@ impl Plan {
             }
             patches += histogram[low as usize] as usize;
         }
-        if classes && count >= 64 {
-            self.try_classes(&histogram, widest, form, count);
-        }
     }
 
-    /// Four widths, the largest the widest; the others by exhaustive search over a histogram.
-    fn try_classes(&mut self, histogram: &[u32; 65], widest: u32, form: Offsets, count: usize) {
-        let mut below = [0u64; 66];
-        for (width, number) in histogram.iter().enumerate() {
-            below[width + 1] = below[width] + u64::from(*number);
-        }
-        // cost[k][w]: fewest bits for all numbers of at most w bits, in k + 1 classes of which the last has width w.
-        let top = widest as usize;
-        let mut cost = [[u64::MAX; 65]; 4];
-        let mut from = [[0u8; 65]; 4];
-        for width in 0..=top {
-            cost[0][width] = below[width + 1] * width as u64;
-        }
-        for class in 1..4 {
-            for width in 0..=top {
-                for lower in 0..width {
-                    if histogram[width] == 0 && width != top {
-                        break;
-                    }
-                    let bits = cost[class - 1][lower]
-                        .saturating_add((below[width + 1] - below[lower + 1]) * width as u64);
-                    if bits < cost[class][width] {
-                        cost[class][width] = bits;
-                        from[class][width] = lower as u8;
-                    }
-                }
-            }
-        }
-        if cost[3][top] == u64::MAX {
+    /// Four widths with a selector, if smaller; `more` are the bytes of this plan that stand before the packing.
+    fn try_classes(&mut self, numbers: &[i64], more: usize) {
+        if numbers.len() < 64 || self.packing == Packing::Constant {
             return;
         }
-        let mut widths = [top as u32; 4];
-        let mut at = top;
-        for class in (0..4).rev() {
-            widths[class] = at as u32;
-            at = from[class][at] as usize;
-        }
-        let mut size = 1 + form.parameter_bytes() + 4 + packed_bytes(count, 2);
-        let mut lower = 0;
-        for (class, width) in widths.iter().enumerate() {
-            let upper = below[*width as usize + 1];
-            let members = if class == 0 { upper } else { upper - lower };
-            size += packed_bytes(members as usize, *width);
-            lower = upper;
-        }
-        if size < self.bytes {
-            self.bytes = size;
-            self.packing = Packing::Classes;
-            self.offsets = form;
-            self.classes = widths;
+        for form in self.forms {
+            let mut histogram = [0u32; 65];
+            for number in numbers {
+                histogram[bits(form.of(*number)) as usize] += 1;
+            }
+            let Some((widths, packed)) = best_classes(&histogram) else { continue };
+            let size = 1 + more + form.parameter_bytes() + 4 + packed_bytes(numbers.len(), 2) + packed;
+            if size < self.bytes {
+                self.bytes = size;
+                self.packing = Packing::Classes;
+                self.offsets = form;
+                self.classes = widths;
+            }
         }
     }
 
@@ -270,12 +236,13 @@ impl Plan {
     /// The smaller of plain and differences, without blocks inside.
     fn simple(numbers: &[i64]) -> Self {
         let plain = Self::new(numbers, Transform::Plain, false);
-        let delta = Self::new(&differences(numbers), Transform::Delta, false);
-        let bytes = delta.bytes + svarint_bytes(numbers[0]);
+        let (first, differences) = differences(numbers);
+        let delta = Self::new(&differences, Transform::Delta, false);
+        let bytes = delta.bytes + svarint_bytes(first);
         if bytes < plain.bytes { Self { bytes, ..delta } } else { plain }
     }
 
-    /// Appends the block; `first` is the first value, for differences.
+    /// Appends the block; `first` is what the first difference is added to.
     fn write(&self, numbers: &[i64], first: i64, out: &mut Vec<u8>) {
         let start = out.len();
         let offsets = matches!(self.packing, Packing::Packed | Packing::Patched | Packing::Classes);
@@ -324,9 +291,10 @@ impl Plan {
 
     fn write_simple(&self, numbers: &[i64], out: &mut Vec<u8>) {
         if self.transform == Transform::Delta {
-            self.write(&differences(numbers), numbers[0], out);
+            let (first, differences) = differences(numbers);
+            self.write(&differences, first, out);
         } else {
-            self.write(numbers, numbers[0], out);
+            self.write(numbers, 0, out);
         }
     }
 
@@ -368,8 +336,52 @@ impl Plan {
     }
 }
 
-fn differences(numbers: &[i64]) -> Vec<i64> {
-    std::iter::once(0).chain(numbers.windows(2).map(|pair| pair[1].wrapping_sub(pair[0]))).collect()
+/// The four widths, the largest first needed last, that take the fewest bits in all, and the bytes they take;
+/// `None` if there are fewer than four lengths to tell apart.
+fn best_classes(histogram: &[u32; 65]) -> Option<([u32; 4], usize)> {
+    let lengths: Vec<usize> = (0..=64).filter(|length| histogram[*length] > 0).collect();
+    if lengths.len() < 4 {
+        return None;
+    }
+    let mut below = vec![0u64; lengths.len() + 1];
+    for (index, length) in lengths.iter().enumerate() {
+        below[index + 1] = below[index] + u64::from(histogram[*length]);
+    }
+    // cost[k][i]: fewest bits for all numbers up to the i-th length in k + 1 classes, the last of that width.
+    let mut cost = [[u64::MAX; 65]; 4];
+    let mut from = [[0u8; 65]; 4];
+    for (index, length) in lengths.iter().enumerate() {
+        cost[0][index] = below[index + 1] * *length as u64;
+    }
+    for class in 1..4 {
+        for upper in class..lengths.len() {
+            for lower in class - 1..upper {
+                let members = below[upper + 1] - below[lower + 1];
+                let bits = cost[class - 1][lower] + members * lengths[upper] as u64;
+                if bits < cost[class][upper] {
+                    cost[class][upper] = bits;
+                    from[class][upper] = lower as u8;
+                }
+            }
+        }
+    }
+    let mut at = lengths.len() - 1;
+    let (mut widths, mut bytes) = ([0; 4], 0);
+    for class in (0..4).rev() {
+        let lower = if class == 0 { 0 } else { from[class][at] as usize };
+        let members = below[at + 1] - if class == 0 { 0 } else { below[lower + 1] };
+        widths[class] = lengths[at] as u32;
+        bytes += packed_bytes(members as usize, widths[class]);
+        at = lower;
+    }
+    Some((widths, bytes))
+}
+
+/// Differences, and the number that the first is added to: chosen so that the first difference repeats the second.
+fn differences(numbers: &[i64]) -> (i64, Vec<i64>) {
+    let step = numbers.get(1).map_or(0, |second| second.wrapping_sub(numbers[0]));
+    let steps = numbers.windows(2).map(|pair| pair[1].wrapping_sub(pair[0]));
+    (numbers[0].wrapping_sub(step), std::iter::once(step).chain(steps).collect())
 }
 
 /// Values of the runs, and their lengths minus one.

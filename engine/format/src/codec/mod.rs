@@ -9,5 +9,7 @@
 //! - [`group`]: what open, high, low and close tell about one another.
 
 pub mod bitpack;
+pub mod decimal;
+pub mod group;
 pub mod int;
 pub mod int_encode;

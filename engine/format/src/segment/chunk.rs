@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 
+use super::Stream;
 use super::index::{ChunkRef, PartIndex, read_kind};
 use super::sealed::{Checked, sealed_bytes};
-use super::{Stream, Zone};
 use crate::bytes::ByteReader;
+use crate::codec::decimal::Scale;
+use crate::codec::group::Role;
 use crate::error::{FormatError, Result};
 use crate::limits::{ALIGNMENT, BLOCK_ROWS, CHECKED_BYTES, CHUNK_ROWS, COLUMNS, STRING_BYTES};
 use crate::schema::{ColumnId, ColumnType};
@@ -23,6 +25,9 @@ pub(super) const ZONES: u8 = 4;
 pub(super) const LONG: u8 = 8;
 /// Entry flag: zone maps count NaNs.
 pub(super) const NANS: u8 = 16;
+
+/// Longest dictionary of strings, in bytes: the encoder's bound and one string more.
+const HEAP_LIMIT: u64 = (super::text_encode::HEAP_BYTES + STRING_BYTES + 2) as u64;
 
 /// How a column of a chunk is stored. Ids are frozen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,6 +204,7 @@ impl<'a> Chunk<'a> {
             ));
         }
         chunk.head = head;
+        chunk.check_group()?;
         Ok(chunk)
     }
 
@@ -255,7 +261,7 @@ impl<'a> Chunk<'a> {
         };
         let kind = read_kind(reader)?;
         let known = match key {
-            Key::Column(id) => part.columns.iter().any(|column| *column == (id, kind)),
+            Key::Column(id) => part.columns.contains(&(id, kind)),
             Key::Until => self.stream == Stream::History && kind == ColumnType::I64,
             _ => kind == ColumnType::I64,
         };
@@ -314,7 +320,27 @@ impl<'a> Chunk<'a> {
                 ColumnType::String => drop(reader.string(STRING_BYTES)?),
             },
             Encoding::Null | Encoding::Raw | Encoding::Integers | Encoding::Text => {}
-            _ => return Err(reader.error("encoding not supported")),
+            Encoding::Decimal => drop(Scale::decode(reader)?),
+            Encoding::Group => {
+                let role = reader.u8()?;
+                if Role::from_id(role).is_none() {
+                    return Err(reader.error(format!("unknown role {role}")));
+                }
+                Scale::decode(reader)?;
+            }
+            Encoding::Split => {
+                let cut = usize::from(reader.u8()?);
+                if cut == 0 || cut >= width(kind) * 8 {
+                    return Err(reader.error(format!("floats cut at bit {cut}")));
+                }
+            }
+            Encoding::Dictionary => {
+                let (distinct, heap) = (reader.varint()?, reader.varint()?);
+                if distinct == 0 || distinct > self.rows as u64 || heap > HEAP_LIMIT {
+                    return Err(reader.error(format!("dictionary of {distinct} strings in {heap} bytes")));
+                }
+                return Ok(heap as usize);
+            }
         }
         Ok(0)
     }
@@ -380,6 +406,19 @@ impl<'a> Chunk<'a> {
         Ok((self.file.slice(offset, length as u64)?, offset))
     }
 
+    /// The bytes that align raw columns are zero.
+    pub(super) fn check_padding(&self) -> Result<()> {
+        let mut end = self.offset + sealed_bytes(self.head.len()) as u64;
+        for entry in &self.entries {
+            let padding = self.file.slice(end, entry.offset - end)?;
+            if padding.iter().any(|byte| *byte != 0) {
+                return Err(FormatError::corrupt("S2", end, "padding before a raw column is not zero"));
+            }
+            end = entry.offset + entry.bytes;
+        }
+        Ok(())
+    }
+
     /// The columns of the chunk, in file order.
     pub fn columns(&self) -> impl Iterator<Item = ColumnInfo> + '_ {
         self.entries.iter().enumerate().map(|(index, entry)| {
@@ -416,13 +455,46 @@ impl<'a> Chunk<'a> {
         sealed_bytes(self.head.len()) as u64
     }
 
-    /// Statistics of a block; `None` where they are not kept.
-    ///
-    /// # Errors
-    /// Zone maps that cannot be decoded.
-    pub fn zone(&self, id: ColumnId, block: usize) -> Result<Option<Zone>> {
-        let _ = (id, block);
-        Ok(None)
+    /// The scale of a column of decimals.
+    pub(super) fn scale(&self, entry: &Entry) -> Result<Option<Scale>> {
+        let skip = match entry.encoding {
+            Encoding::Decimal => 0,
+            Encoding::Group => 1,
+            _ => return Ok(None),
+        };
+        Scale::decode(&mut ByteReader::new(&self.head[entry.parameters.start + skip..], "K10")).map(Some)
+    }
+
+    /// The role of a column of the group.
+    pub(super) fn role(&self, entry: &Entry) -> Option<Role> {
+        let id = self.head.get(entry.parameters.start).copied()?;
+        Role::from_id(id).filter(|_| entry.encoding == Encoding::Group)
+    }
+
+    /// The column of the group with this role.
+    pub(super) fn member(&self, role: Role) -> Result<&Entry> {
+        let member = self.entries.iter().find(|entry| self.role(entry) == Some(role));
+        member.ok_or_else(|| FormatError::corrupt("K13", self.offset, "a column of the group is missing"))
+    }
+
+    /// All columns of the group are there, once each, with one scale.
+    fn check_group(&self) -> Result<()> {
+        let members = self.entries.iter().filter(|entry| entry.encoding == Encoding::Group);
+        if members.count() == 0 {
+            return Ok(());
+        }
+        let close = self.scale(self.member(Role::Close)?)?;
+        for role in Role::ALL {
+            let twins = self.entries.iter().filter(|entry| self.role(entry) == Some(role)).count();
+            if twins != 1 || self.scale(self.member(role)?)? != close {
+                return Err(FormatError::corrupt(
+                    "K13",
+                    self.offset,
+                    "the group has two scales, or a role twice",
+                ));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -450,7 +522,7 @@ fn check_encoding(
         Encoding::Raw => kind != ColumnType::String && flags & NULLS == 0,
         Encoding::Integers => kind != ColumnType::String,
         Encoding::Decimal | Encoding::Split => float,
-        Encoding::Group => kind == ColumnType::F64,
+        Encoding::Group => kind == ColumnType::F64 && flags & NULLS == 0,
         Encoding::Dictionary | Encoding::Text => kind == ColumnType::String,
     };
     let known = NULLS | STRAYS | ZONES | LONG | NANS;

@@ -1,23 +1,27 @@
 //! One column of a chunk to bytes: which encoding, its entry in the chunk's head, its blocks.
 
-use super::Tier;
-use super::chunk::{Encoding, Key, LONG, NANS, NULLS, ZONES};
+use super::chunk::{Encoding, Key, LONG, NULLS, STRAYS};
 use super::sealed::sealed_bytes;
+use super::zones::{self, Bounds};
+use super::{Tier, text_encode};
 use crate::bytes::ByteWriter;
 use crate::codec::bitpack::pack;
+use crate::codec::decimal::{Float, Mantissas, Scale, choose, gcd, sample};
+use crate::codec::group::{self, Role};
 use crate::codec::int_encode;
 use crate::limits::{BLOCK_ROWS, CHECKED_BYTES};
-use crate::rows::{ColumnValues, Strings, Values};
+use crate::rows::{ColumnValues, Values};
 use crate::schema::ColumnType;
 
-/// Chunks of fewer rows carry no zone maps: reading them costs less.
-const ZONED_ROWS: usize = 128;
+/// Values of a chunk that the scale of decimals is chosen from.
+const SAMPLE: usize = 512;
 
 /// An encoded column that does not know its place in the file yet.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Encoded {
     /// The entry up to the block table.
-    entry: Vec<u8>,
+    pub(super) entry: Vec<u8>,
+    flags_at: usize,
     /// Length of every block; empty if the encoding has none.
     lengths: Vec<usize>,
     /// Whether lengths are written (raw blocks imply theirs), and in four bytes.
@@ -25,18 +29,18 @@ pub(super) struct Encoded {
     long: bool,
     aligned: bool,
     /// Content of the heap, to be sealed.
-    heap: Vec<u8>,
+    pub(super) heap: Vec<u8>,
     payload: Vec<u8>,
 }
 
 impl Encoded {
-    fn new(key: Key, kind: ColumnType, encoding: Encoding, flags: u8) -> Self {
+    pub(super) fn new(key: Key, kind: ColumnType, encoding: Encoding, flags: u8) -> Self {
         let mut entry = Vec::new();
         entry.put_varint(key.code());
         entry.put_u8(kind as u8);
         entry.put_u8(encoding as u8);
         entry.put_u8(flags);
-        Self { entry, ..Self::default() }
+        Self { flags_at: entry.len() - 1, entry, ..Self::default() }
     }
 
     /// Bytes that the entry will take in the head.
@@ -85,12 +89,29 @@ impl Encoded {
         }
     }
 
+    /// Appends zone maps to the entry, after the parameters.
+    fn put_zones(&mut self, column: &ColumnValues, bounds: Bounds, nullable: bool) {
+        let (flags, bytes) = zones::encode(column, bounds, nullable);
+        self.entry[self.flags_at] |= flags;
+        if flags != 0 {
+            self.entry.put_varint(bytes.len() as u64);
+            self.entry.extend_from_slice(&bytes);
+        }
+    }
+
+    /// Appends a block.
+    pub(super) fn block(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.payload.len();
+        write(&mut self.payload);
+        self.lengths.push(self.payload.len() - start);
+    }
+
     /// Finishes the entry: the long flag is known only when all blocks are.
-    fn finish(mut self, flags_at: usize) -> Self {
+    pub(super) fn finish(mut self) -> Self {
         self.listed = !self.aligned;
         self.long = self.listed && self.lengths.iter().any(|length| *length > usize::from(u16::MAX));
         if self.long {
-            self.entry[flags_at] |= LONG;
+            self.entry[self.flags_at] |= LONG;
         }
         self
     }
@@ -98,42 +119,85 @@ impl Encoded {
 
 /// Encodes a column of a chunk.
 pub(super) fn encode(key: Key, kind: ColumnType, column: &ColumnValues, tier: Tier) -> Encoded {
-    let rows = column.len();
-    let nulls = column.nulls.as_deref().filter(|nulls| nulls.contains(&true));
+    let nulls = nulls_of(column);
     if nulls.is_some_and(|nulls| !nulls.contains(&false)) {
         return Encoded::new(key, kind, Encoding::Null, 0);
     }
-    if nulls.is_none() && (1..rows).all(|row| column.values.same(row, &column.values, 0)) {
+    if is_constant(column) {
         return constant(key, kind, &column.values);
     }
+    let hot = tier == Tier::Hot && nulls.is_none() && !key.is_system();
     match &column.values {
-        Values::I64(values) if tier == Tier::Hot && nulls.is_none() && !key.is_system() => {
-            raw(key, kind, column, bytemuck_bytes(values, |v| v.to_le_bytes()))
+        Values::Str(texts) => text_encode::encode(key, kind, texts, nulls),
+        Values::I64(_) | Values::F64(_) | Values::F32(_) if hot => raw(key, kind, column),
+        Values::F64(values) => floats(key, kind, column, values, nulls),
+        Values::F32(values) => floats(key, kind, column, values, nulls),
+        Values::I64(values) => integers(key, kind, column, values, nulls, Bounds::Integers),
+        Values::U8(values) => {
+            let numbers: Vec<i64> = values.iter().map(|value| i64::from(*value)).collect();
+            integers(key, kind, column, &numbers, nulls, Bounds::Integers)
         }
-        Values::F64(values) if tier == Tier::Hot && nulls.is_none() => {
-            raw(key, kind, column, bytemuck_bytes(values, |v| v.to_le_bytes()))
-        }
-        Values::F32(values) if tier == Tier::Hot && nulls.is_none() => {
-            raw(key, kind, column, bytemuck_bytes(values, |v| v.to_le_bytes()))
-        }
-        Values::Str(texts) => text(key, kind, texts, nulls),
-        values => integers(key, kind, column, &as_integers(values), nulls),
     }
 }
 
-fn bytemuck_bytes<T: Copy, const N: usize>(values: &[T], bytes: impl Fn(T) -> [u8; N]) -> Vec<u8> {
-    values.iter().flat_map(|value| bytes(*value)).collect()
+fn nulls_of(column: &ColumnValues) -> Option<&[bool]> {
+    column.nulls.as_deref().filter(|nulls| nulls.contains(&true))
 }
 
-/// Numbers as integers; floats by their bits.
-fn as_integers(values: &Values) -> Vec<i64> {
-    match values {
-        Values::I64(values) => values.clone(),
-        Values::F64(values) => values.iter().map(|value| value.to_bits() as i64).collect(),
-        Values::F32(values) => values.iter().map(|value| i64::from(value.to_bits())).collect(),
-        Values::U8(values) => values.iter().map(|value| i64::from(*value)).collect(),
-        Values::Str(_) => unreachable!("text has its own encodings"),
+fn is_constant(column: &ColumnValues) -> bool {
+    nulls_of(column).is_none() && (1..column.len()).all(|row| column.values.same(row, &column.values, 0))
+}
+
+/// Encodes open, high, low and close together, if all four are decimals of one scale.
+pub(super) fn encode_group(columns: [(Key, &ColumnValues); 4]) -> Option<[Encoded; 4]> {
+    let mut prices: Vec<&[f64]> = Vec::with_capacity(4);
+    for (_, column) in columns {
+        match &column.values {
+            Values::F64(values) if nulls_of(column).is_none() && !is_constant(column) => prices.push(values),
+            _ => return None,
+        }
     }
+    let samples: Vec<f64> = prices.iter().flat_map(|values| sample(values, |_| true, SAMPLE / 4)).collect();
+    let exponent = choose(&samples)?;
+    let mut mantissas: Vec<Mantissas> =
+        prices.iter().map(|values| Mantissas::of(values, exponent, |_| false)).collect();
+    if mantissas.iter().any(|column| column.strays.len() * 4 > column.numbers.len()) {
+        return None;
+    }
+    let divisor = mantissas.iter().fold(0, |divisor, column| gcd(divisor, column.divisor)).max(1) as i64;
+    for column in &mut mantissas {
+        column.divide(divisor);
+    }
+    let scale = Scale { exponent, divisor };
+    let [open, high, low, close] = &mantissas[..] else { return None };
+    let encode = |index: usize, role: Role, numbers: &Mantissas| {
+        let (key, column) = columns[index];
+        let strays = if numbers.strays.is_empty() { 0 } else { STRAYS };
+        let mut out = Encoded::new(key, ColumnType::F64, Encoding::Group, strays);
+        out.entry.put_u8(role as u8);
+        scale.encode(&mut out.entry);
+        out.put_zones(column, Bounds::Floats(Some(scale)), false);
+        for start in (0..column.len()).step_by(BLOCK_ROWS) {
+            let rows = start..column.len().min(start + BLOCK_ROWS);
+            let block = &numbers.numbers[rows.clone()];
+            let residuals = (role != Role::Close).then(|| {
+                group::residuals(role, &close.numbers[rows.clone()], &open.numbers[rows.clone()], block)
+            });
+            out.block(|payload| {
+                int_encode::encode(block, residuals.as_deref(), payload);
+                if strays != 0 {
+                    numbers.put_strays::<f64>(scale, start, rows.len(), payload);
+                }
+            });
+        }
+        out.finish()
+    };
+    Some([
+        encode(0, Role::Open, open),
+        encode(1, Role::High, high),
+        encode(2, Role::Low, low),
+        encode(3, Role::Close, close),
+    ])
 }
 
 fn constant(key: Key, kind: ColumnType, values: &Values) -> Encoded {
@@ -148,19 +212,26 @@ fn constant(key: Key, kind: ColumnType, values: &Values) -> Encoded {
     out
 }
 
-fn raw(key: Key, kind: ColumnType, column: &ColumnValues, payload: Vec<u8>) -> Encoded {
+/// Values as they are in memory.
+fn raw(key: Key, kind: ColumnType, column: &ColumnValues) -> Encoded {
+    let (payload, bounds): (Vec<u8>, Bounds) = match &column.values {
+        Values::I64(values) => (values.iter().flat_map(|v| v.to_le_bytes()).collect(), Bounds::Integers),
+        Values::F64(values) => (values.iter().flat_map(|v| v.to_le_bytes()).collect(), Bounds::Floats(None)),
+        Values::F32(values) => (values.iter().flat_map(|v| v.to_le_bytes()).collect(), Bounds::Singles(None)),
+        Values::U8(values) => (values.clone(), Bounds::Integers),
+        Values::Str(_) => unreachable!("text has its own encodings"),
+    };
     let width = payload.len() / column.len();
     let mut out = Encoded::new(key, kind, Encoding::Raw, 0);
-    let flags_at = out.entry.len() - 1;
+    out.put_zones(column, bounds, false);
     out.aligned = true;
     out.lengths = payload.chunks(width * BLOCK_ROWS).map(<[u8]>::len).collect();
     out.payload = payload;
-    put_zones(&mut out, column);
-    out.finish(flags_at)
+    out.finish()
 }
 
 /// Appends what tells the nulls of a block: 0 none, 1 a bitmap follows, 2 all. Returns whether values follow.
-fn put_nulls(nulls: Option<&[bool]>, out: &mut Vec<u8>) -> bool {
+pub(super) fn put_nulls(nulls: Option<&[bool]>, out: &mut Vec<u8>) -> bool {
     let Some(nulls) = nulls else { return true };
     if !nulls.contains(&true) {
         out.put_u8(0);
@@ -174,27 +245,33 @@ fn put_nulls(nulls: Option<&[bool]>, out: &mut Vec<u8>) -> bool {
     true
 }
 
+pub(super) fn null_flag(nulls: Option<&[bool]>) -> u8 {
+    if nulls.is_some() { NULLS } else { 0 }
+}
+
 fn integers(
     key: Key,
     kind: ColumnType,
     column: &ColumnValues,
     numbers: &[i64],
     nulls: Option<&[bool]>,
+    bounds: Bounds,
 ) -> Encoded {
-    let mut out = Encoded::new(key, kind, Encoding::Integers, if nulls.is_some() { NULLS } else { 0 });
-    let flags_at = out.entry.len() - 1;
+    let mut out = Encoded::new(key, kind, Encoding::Integers, null_flag(nulls));
+    if !key.is_system() {
+        out.put_zones(column, bounds, nulls.is_some());
+    }
     let filled = nulls.map(|nulls| fill(numbers, nulls));
     let numbers = filled.as_deref().unwrap_or(numbers);
     for (index, block) in numbers.chunks(BLOCK_ROWS).enumerate() {
-        let start = out.payload.len();
         let nulls = nulls.map(|nulls| &nulls[index * BLOCK_ROWS..index * BLOCK_ROWS + block.len()]);
-        if put_nulls(nulls, &mut out.payload) {
-            int_encode::encode(block, None, &mut out.payload);
-        }
-        out.lengths.push(out.payload.len() - start);
+        out.block(|payload| {
+            if put_nulls(nulls, payload) {
+                int_encode::encode(block, None, payload);
+            }
+        });
     }
-    put_zones(&mut out, column);
-    out.finish(flags_at)
+    out.finish()
 }
 
 /// Numbers with the one before in place of nulls: the cheapest to pack.
@@ -207,23 +284,98 @@ fn fill(numbers: &[i64], nulls: &[bool]) -> Vec<i64> {
     keep.collect()
 }
 
-fn text(key: Key, kind: ColumnType, texts: &Strings, nulls: Option<&[bool]>) -> Encoded {
-    let mut out = Encoded::new(key, kind, Encoding::Text, if nulls.is_some() { NULLS } else { 0 });
-    let flags_at = out.entry.len() - 1;
-    for start in (0..texts.len()).step_by(BLOCK_ROWS) {
-        let rows = start..texts.len().min(start + BLOCK_ROWS);
-        let before = out.payload.len();
-        if put_nulls(nulls.map(|nulls| &nulls[rows.clone()]), &mut out.payload) {
-            let lengths: Vec<i64> = rows.clone().map(|row| texts.get(row).len() as i64).collect();
-            int_encode::encode(&lengths, None, &mut out.payload);
-            rows.for_each(|row| out.payload.extend_from_slice(texts.get(row).as_bytes()));
-        }
-        out.lengths.push(out.payload.len() - before);
+/// The smallest of decimals, bits as integers, bits in two halves, and raw.
+fn floats<F: Float>(
+    key: Key,
+    kind: ColumnType,
+    column: &ColumnValues,
+    values: &[F],
+    nulls: Option<&[bool]>,
+) -> Encoded {
+    let raw_bytes = size_of_val(values);
+    let decimal = decimals(key, kind, column, values, nulls);
+    let good = raw_bytes / 4 * 3;
+    if let Some(decimal) = decimal.as_ref().filter(|decimal| decimal.payload_bytes() < good) {
+        return decimal.clone();
     }
-    out.finish(flags_at)
+    let bounds = if size_of::<F>() == 8 { Bounds::Floats(None) } else { Bounds::Singles(None) };
+    let bits: Vec<i64> = values.iter().map(|value| value.to_int()).collect();
+    let whole = integers(key, kind, column, &bits, nulls, bounds);
+    let halves = split(key, kind, column, &bits, nulls, bounds);
+    let best = decimal.into_iter().chain([whole, halves]).min_by_key(Encoded::payload_bytes);
+    match best {
+        Some(best) if nulls.is_some() || best.payload_bytes() < raw_bytes - raw_bytes / 50 => best,
+        _ => raw(key, kind, column),
+    }
 }
 
-/// Zone maps come in step with the decimal codec.
-fn put_zones(out: &mut Encoded, column: &ColumnValues) {
-    let _ = (out, column.len() >= ZONED_ROWS, NANS, ZONES);
+fn decimals<F: Float>(
+    key: Key,
+    kind: ColumnType,
+    column: &ColumnValues,
+    values: &[F],
+    nulls: Option<&[bool]>,
+) -> Option<Encoded> {
+    let is_null = |index: usize| nulls.is_some_and(|nulls| nulls[index]);
+    let exponent = choose(&sample(values, |index| !is_null(index), SAMPLE))?;
+    let mut numbers = Mantissas::of(values, exponent, is_null);
+    if numbers.strays.len() * 2 > values.len() {
+        return None;
+    }
+    let divisor = i64::try_from(numbers.divisor.max(1)).ok()?;
+    numbers.divide(divisor);
+    let scale = Scale { exponent, divisor };
+    let strays = if numbers.strays.is_empty() { 0 } else { STRAYS };
+    let mut out = Encoded::new(key, kind, Encoding::Decimal, null_flag(nulls) | strays);
+    scale.encode(&mut out.entry);
+    let bounds = if size_of::<F>() == 8 { Bounds::Floats(Some(scale)) } else { Bounds::Singles(Some(scale)) };
+    out.put_zones(column, bounds, nulls.is_some());
+    for (index, block) in numbers.numbers.chunks(BLOCK_ROWS).enumerate() {
+        let start = index * BLOCK_ROWS;
+        out.block(|payload| {
+            if put_nulls(nulls.map(|nulls| &nulls[start..start + block.len()]), payload) {
+                int_encode::encode(block, None, payload);
+                if strays != 0 {
+                    numbers.put_strays::<F>(scale, start, block.len(), payload);
+                }
+            }
+        });
+    }
+    Some(out.finish())
+}
+
+/// High bits as integers, low bits packed: for floats whose last bits are noise.
+fn split(
+    key: Key,
+    kind: ColumnType,
+    column: &ColumnValues,
+    bits: &[i64],
+    nulls: Option<&[bool]>,
+    bounds: Bounds,
+) -> Encoded {
+    let filled = nulls.map(|nulls| fill(bits, nulls));
+    let bits = filled.as_deref().unwrap_or(bits);
+    let high =
+        |cut: u32, numbers: &[i64]| numbers.iter().map(|n| (*n as u64 >> cut) as i64).collect::<Vec<_>>();
+    let total = if kind == ColumnType::F64 { 64 } else { 32 };
+    let first = &bits[..bits.len().min(BLOCK_ROWS)];
+    let size = |cut: &u32| {
+        let mut trial = Vec::new();
+        int_encode::encode(&high(*cut, first), None, &mut trial);
+        trial.len() + first.len() * *cut as usize / 8
+    };
+    let cut = (total - 28..=total - 10).step_by(2).min_by_key(size).unwrap_or(total - 12);
+    let mut out = Encoded::new(key, kind, Encoding::Split, null_flag(nulls));
+    out.entry.put_u8(cut as u8);
+    out.put_zones(column, bounds, nulls.is_some());
+    for (index, block) in bits.chunks(BLOCK_ROWS).enumerate() {
+        let start = index * BLOCK_ROWS;
+        out.block(|payload| {
+            if put_nulls(nulls.map(|nulls| &nulls[start..start + block.len()]), payload) {
+                int_encode::encode(&high(cut, block), None, payload);
+                pack(block.iter().map(|number| *number as u64 & ((1 << cut) - 1)), cut, payload);
+            }
+        });
+    }
+    out.finish()
 }

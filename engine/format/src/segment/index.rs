@@ -9,7 +9,7 @@ use crate::bytes::{ByteReader, ByteWriter};
 use crate::checksum::Identity;
 use crate::error::{FormatError, Result};
 use crate::header::HEADER_BYTES;
-use crate::limits::{ALIGNMENT, BLOCK_ROWS, CHUNK_ROWS, COLUMNS, PART_ROWS};
+use crate::limits::{ALIGNMENT, BLOCK_ROWS, CHECKED_BYTES, CHUNK_ROWS, COLUMNS, PART_ROWS};
 use crate::rows::{Mark, MarkKind};
 use crate::schema::{ColumnId, ColumnType};
 use crate::time::Timeframe;
@@ -415,8 +415,7 @@ fn read_anchors(reader: &mut ByteReader<'_>, runs_offset: u64) -> Result<(Vec<An
         if !ordered || runs == 0 || runs > BLOCK_ROWS as u64 || slots < runs || slots > PART_ROWS {
             return Err(reader.error("a block of runs is empty, too large or out of order"));
         }
-        // Two raw streams of 1024 runs and their headers are the most that a block can take.
-        if bytes > 2 * (8 * BLOCK_ROWS as u64 + 16) {
+        if bytes > CHECKED_BYTES as u64 {
             return Err(reader.error(format!("block of runs of {bytes} bytes")));
         }
         let (runs, bytes) = (runs as usize, bytes as usize);

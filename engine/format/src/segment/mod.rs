@@ -10,10 +10,14 @@ mod chunk;
 mod column_encode;
 mod index;
 mod read;
+mod read_group;
+mod read_text;
 mod runs;
 mod sealed;
+mod text_encode;
 mod verify;
 mod writer;
+mod zones;
 
 pub use chunk::{Chunk, ColumnInfo, Encoding};
 pub use index::{ChunkRef, PartIndex};
@@ -104,6 +108,7 @@ pub struct SegmentSummary {
 
 /// Which system columns a read wants. `until` comes with the version, for history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "a set of four columns, named where it is made")]
 pub struct System {
     /// Times.
     pub time: bool,

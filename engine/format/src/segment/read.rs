@@ -2,12 +2,13 @@
 
 use std::ops::Range;
 
-use super::chunk::{Chunk, Encoding, Entry, Key, NULLS};
+use super::chunk::{Chunk, Encoding, Entry, Key, NULLS, STRAYS};
 use super::index::PartIndex;
 use super::{Stream, System};
 use crate::bytes::ByteReader;
-use crate::codec::bitpack::unpack;
-use crate::codec::int::{self, IntScratch, Transform};
+use crate::codec::bitpack::{packed_bytes, unpack};
+use crate::codec::decimal::{self, Float};
+use crate::codec::int::{self, IntScratch};
 use crate::coverage::Run;
 use crate::error::{FormatError, Result};
 use crate::limits::{ALIGNMENT, BLOCK_ROWS, STRING_BYTES};
@@ -17,12 +18,17 @@ use crate::schema::{ColumnId, ColumnType};
 /// Buffers that reads reuse: nothing is allocated per block.
 #[derive(Debug)]
 pub struct Scratch {
-    int: IntScratch,
-    numbers: Vec<i64>,
-    bits: Vec<i64>,
-    nulls: Vec<bool>,
+    pub(super) int: IntScratch,
+    pub(super) numbers: Vec<i64>,
+    pub(super) bits: Vec<i64>,
+    pub(super) nulls: Vec<bool>,
     runs: Vec<Run>,
     system: Vec<i64>,
+    /// Mantissas of close, open, high and low of one block, in order of roles, and which are there.
+    pub(super) group: [Vec<i64>; 4],
+    pub(super) group_have: [bool; 4],
+    /// Where the exceptions of these begin in their blocks.
+    pub(super) group_rest: [usize; 4],
 }
 
 impl Default for Scratch {
@@ -34,6 +40,9 @@ impl Default for Scratch {
             nulls: vec![false; BLOCK_ROWS],
             runs: Vec::new(),
             system: Vec::new(),
+            group: std::array::from_fn(|_| vec![0; BLOCK_ROWS]),
+            group_have: [false; 4],
+            group_rest: [0; 4],
         }
     }
 }
@@ -70,13 +79,15 @@ impl<'a> Chunk<'a> {
         if system.flags {
             self.read_runs(Key::Flags, &range, scratch, &mut out.flags, |number| u16::try_from(number).ok())?;
         }
+        let mut grouped = false;
         for (id, values) in &mut out.columns {
             match self.entry(Key::Column(*id)) {
+                Some(entry) if entry.encoding == Encoding::Group => grouped = true,
                 Some(entry) => self.read_column(entry, &range, values, scratch)?,
                 None => values.push_nulls(range.len()),
             }
         }
-        Ok(())
+        if grouped { self.read_group(&range, out, scratch) } else { Ok(()) }
     }
 
     fn check_range(&self, range: &Range<usize>) -> Result<()> {
@@ -95,13 +106,11 @@ impl<'a> Chunk<'a> {
         out: &mut Vec<i64>,
         scratch: &mut Scratch,
     ) -> Result<()> {
-        match self.entry(Key::Time) {
-            Some(entry) => self.read_numbers(entry, &range, out, scratch),
-            None => {
-                let rows = self.first_row() + range.start as u64..self.first_row() + range.end as u64;
-                part.grid_times(&self.file, rows, out, &mut scratch.int, &mut scratch.runs)
-            }
+        if let Some(entry) = self.entry(Key::Time) {
+            return self.read_numbers(entry, &range, out, scratch);
         }
+        let rows = self.first_row() + range.start as u64..self.first_row() + range.end as u64;
+        part.grid_times(&self.file, rows, out, &mut scratch.int, &mut scratch.runs)
     }
 
     /// A system column as runs.
@@ -116,7 +125,7 @@ impl<'a> Chunk<'a> {
         let broken = |detail: &str| FormatError::corrupt("S19", self.offset, detail);
         let Some(entry) = self.entry(key) else { return Err(broken("a system column is missing")) };
         if entry.encoding == Encoding::Constant {
-            let number = self.constant(entry)?.signed_varint()?;
+            let number = self.constant(entry).signed_varint()?;
             out.push(value(number).ok_or_else(|| broken("system value out of range"))?, range.len());
             return Ok(());
         }
@@ -130,8 +139,8 @@ impl<'a> Chunk<'a> {
         read
     }
 
-    fn constant(&self, entry: &Entry) -> Result<ByteReader<'_>> {
-        Ok(ByteReader::new(&self.head[entry.parameters.clone()], "S20"))
+    fn constant(&self, entry: &Entry) -> ByteReader<'_> {
+        ByteReader::new(&self.head[entry.parameters.clone()], "S20")
     }
 
     /// Appends integers of a column without nulls.
@@ -144,16 +153,16 @@ impl<'a> Chunk<'a> {
     ) -> Result<()> {
         match entry.encoding {
             Encoding::Constant => {
-                let number = self.constant(entry)?.signed_varint()?;
+                let number = self.constant(entry).signed_varint()?;
                 out.resize(out.len() + range.len(), number);
                 Ok(())
             }
-            Encoding::Integers => self.each_block(range, |block, rows| {
+            Encoding::Integers => each_block(range, |block, rows| {
                 self.decode_integers(entry, block, scratch)?;
                 out.extend_from_slice(&scratch.numbers[rows]);
                 Ok(())
             }),
-            Encoding::Raw => self.each_block(range, |block, rows| {
+            Encoding::Raw => each_block(range, |block, rows| {
                 let (bytes, _) = self.block(entry, block)?;
                 out.extend(bytes.chunks_exact(8).map(le_i64).skip(rows.start).take(rows.len()));
                 Ok(())
@@ -164,23 +173,6 @@ impl<'a> Chunk<'a> {
                 "system column with an encoding for other types",
             )),
         }
-    }
-
-    /// Calls `read` for every block that meets the range, with the rows within the block.
-    fn each_block(
-        &self,
-        range: &Range<usize>,
-        mut read: impl FnMut(usize, Range<usize>) -> Result<()>,
-    ) -> Result<()> {
-        let mut row = range.start;
-        while row < range.end {
-            let block = row / BLOCK_ROWS;
-            let start = block * BLOCK_ROWS;
-            let end = range.end.min(start + BLOCK_ROWS);
-            read(block, row - start..end - start)?;
-            row = end;
-        }
-        Ok(())
     }
 
     fn read_column(
@@ -201,7 +193,7 @@ impl<'a> Chunk<'a> {
                 return Ok(());
             }
             Encoding::Constant => self.read_constant(entry, range.len(), &mut out.values)?,
-            _ => self.each_block(range, |block, rows| {
+            _ => each_block(range, |block, rows| {
                 let at = out.len();
                 let some = self.read_block(entry, block, rows.clone(), &mut out.values, scratch)?;
                 if some {
@@ -218,8 +210,8 @@ impl<'a> Chunk<'a> {
         Ok(())
     }
 
-    fn read_constant(&self, entry: &Entry, count: usize, out: &mut Values) -> Result<()> {
-        let mut reader = self.constant(entry)?;
+    pub(super) fn read_constant(&self, entry: &Entry, count: usize, out: &mut Values) -> Result<()> {
+        let mut reader = self.constant(entry);
         match out {
             Values::I64(out) => out.resize(out.len() + count, reader.signed_varint()?),
             Values::F64(out) => out.resize(out.len() + count, f64::from_bits(reader.u64()?)),
@@ -265,37 +257,27 @@ impl<'a> Chunk<'a> {
             }
             Encoding::Integers => {
                 let some = self.decode_integers(entry, block, scratch)?;
-                self.append_integers(entry, &scratch.numbers[rows], out)?;
+                append_integers(entry, &scratch.numbers[rows], out)?;
+                Ok(some)
+            }
+            Encoding::Decimal => match out {
+                Values::F64(out) => self.read_decimal(entry, block, rows, out, scratch),
+                Values::F32(out) => self.read_decimal(entry, block, rows, out, scratch),
+                _ => Err(wrong_type(entry)),
+            },
+            Encoding::Split => {
+                let some = self.decode_split(entry, block, scratch)?;
+                append_integers(entry, &scratch.numbers[rows], out)?;
                 Ok(some)
             }
             Encoding::Text => self.read_text(entry, block, rows, out, scratch),
-            _ => Err(FormatError::corrupt("S20", entry.offset, "encoding not supported")),
+            Encoding::Dictionary => self.read_dictionary(entry, block, rows, out, scratch),
+            Encoding::Null | Encoding::Constant | Encoding::Group => Err(wrong_type(entry)),
         }
-    }
-
-    fn append_integers(&self, entry: &Entry, numbers: &[i64], out: &mut Values) -> Result<()> {
-        let broken = || FormatError::corrupt("S20", entry.offset, "number out of range for its type");
-        match out {
-            Values::I64(out) => out.extend_from_slice(numbers),
-            Values::F64(out) => out.extend(numbers.iter().map(|number| f64::from_bits(*number as u64))),
-            Values::F32(out) => {
-                for number in numbers {
-                    out.push(f32::from_bits(u32::try_from(*number).map_err(|_| broken())?));
-                }
-            }
-            Values::U8(out) => {
-                let limit = if entry.kind == ColumnType::Bool { 1 } else { 255 };
-                for number in numbers {
-                    out.push(u8::try_from(*number).ok().filter(|byte| *byte <= limit).ok_or_else(broken)?);
-                }
-            }
-            Values::Str(_) => return Err(broken()),
-        }
-        Ok(())
     }
 
     /// Reads what tells the nulls of a block into `scratch.nulls`; whether some are null, and whether all.
-    fn read_nulls(
+    pub(super) fn read_nulls(
         entry: &Entry,
         reader: &mut ByteReader<'_>,
         count: usize,
@@ -325,7 +307,7 @@ impl<'a> Chunk<'a> {
     }
 
     /// Decodes a block of integers into `scratch.numbers`, zero under nulls; whether some are null.
-    fn decode_integers(&self, entry: &Entry, block: usize, scratch: &mut Scratch) -> Result<bool> {
+    pub(super) fn decode_integers(&self, entry: &Entry, block: usize, scratch: &mut Scratch) -> Result<bool> {
         let (bytes, offset) = self.block(entry, block)?;
         let count = self.block_rows(block).len();
         let mut reader = ByteReader::new(bytes, "K1");
@@ -334,8 +316,8 @@ impl<'a> Chunk<'a> {
             let numbers = &mut scratch.numbers[..count];
             if all {
                 numbers.fill(0);
-            } else if int::decode(&mut reader, numbers, &mut scratch.int)? == Transform::Group {
-                return Err(reader.error("prediction in a column that has none"));
+            } else {
+                int::decode_plain(&mut reader, numbers, &mut scratch.int)?;
             }
             if some {
                 for (number, null) in numbers.iter_mut().zip(&scratch.nulls) {
@@ -347,38 +329,65 @@ impl<'a> Chunk<'a> {
         decoded.map_err(|error: FormatError| error.shifted(offset))
     }
 
-    fn read_text(
+    fn read_decimal<F: Float>(
         &self,
         entry: &Entry,
         block: usize,
         rows: Range<usize>,
-        out: &mut Values,
+        out: &mut Vec<F>,
         scratch: &mut Scratch,
     ) -> Result<bool> {
         let (bytes, offset) = self.block(entry, block)?;
         let count = self.block_rows(block).len();
-        let mut reader = ByteReader::new(bytes, "K12");
-        let Values::Str(out) = out else { return Err(reader.error("text in a column of numbers")) };
+        let Some(scale) = self.scale(entry)? else { return Err(wrong_type(entry)) };
+        let mut reader = ByteReader::new(bytes, "K10");
+        let at = out.len();
         let decoded = (|| {
             let (some, all) = Self::read_nulls(entry, &mut reader, count, scratch)?;
-            let lengths = &mut scratch.numbers[..count];
             if all {
-                lengths.fill(0);
-            } else if int::decode(&mut reader, lengths, &mut scratch.int)? == Transform::Group {
-                return Err(reader.error("predicted lengths"));
+                out.resize(at + rows.len(), F::narrow(0.0));
+                return reader.finish().map(|()| true);
             }
-            for (index, length) in lengths.iter().enumerate() {
-                if *length < 0 || *length > STRING_BYTES as i64 {
-                    return Err(reader.error(format!("string of {length} bytes")));
+            let numbers = &mut scratch.numbers[..count];
+            int::decode_plain(&mut reader, numbers, &mut scratch.int)?;
+            scale.extend(&numbers[rows.clone()], out);
+            if entry.flags & STRAYS != 0 {
+                decimal::patch(&mut reader, count, rows.start, &mut out[at..], &mut scratch.bits)?;
+            }
+            if some {
+                for (value, null) in out[at..].iter_mut().zip(&scratch.nulls[rows.clone()]) {
+                    *value = if *null { F::narrow(0.0) } else { *value };
                 }
-                let text = std::str::from_utf8(reader.take(*length as usize)?);
-                let text = text.map_err(|_| reader.error("string is not UTF-8"))?;
-                let null = some && scratch.nulls[index];
-                if null && !text.is_empty() {
-                    return Err(reader.error("text under a null"));
-                }
-                if rows.contains(&index) {
-                    out.push(text);
+            }
+            reader.finish().map(|()| some)
+        })();
+        decoded.map_err(|error: FormatError| error.shifted(offset))
+    }
+
+    /// Decodes a block of floats in two halves into their bits in `scratch.numbers`; whether some are null.
+    fn decode_split(&self, entry: &Entry, block: usize, scratch: &mut Scratch) -> Result<bool> {
+        let (bytes, offset) = self.block(entry, block)?;
+        let count = self.block_rows(block).len();
+        let cut = u32::from(self.head[entry.parameters.start]);
+        let mut reader = ByteReader::new(bytes, "K12");
+        let decoded = (|| {
+            let (some, all) = Self::read_nulls(entry, &mut reader, count, scratch)?;
+            let Scratch { int, numbers, bits, nulls, .. } = scratch;
+            let (numbers, bits) = (&mut numbers[..count], &mut bits[..count]);
+            if all {
+                numbers.fill(0);
+                return reader.finish().map(|()| true);
+            }
+            int::decode_plain(&mut reader, numbers, int)?;
+            if !unpack(reader.take(packed_bytes(count, cut))?, cut, bits) {
+                return Err(reader.error("left-over bits are not zero"));
+            }
+            for (number, low) in numbers.iter_mut().zip(bits.iter()) {
+                *number = number.wrapping_shl(cut) | low;
+            }
+            if some {
+                for (number, null) in numbers.iter_mut().zip(nulls.iter()) {
+                    *number = if *null { 0 } else { *number };
                 }
             }
             reader.finish().map(|()| some)
@@ -421,6 +430,49 @@ impl<'a> Chunk<'a> {
         let start = entry.offset + range.start as u64 * 8;
         self.file.slice(start, range.len() as u64 * 8).map(Some)
     }
+}
+
+/// Calls `read` for every block that meets the range, with the rows within the block.
+pub(super) fn each_block(
+    range: &Range<usize>,
+    mut read: impl FnMut(usize, Range<usize>) -> Result<()>,
+) -> Result<()> {
+    let mut row = range.start;
+    while row < range.end {
+        let block = row / BLOCK_ROWS;
+        let start = block * BLOCK_ROWS;
+        let end = range.end.min(start + BLOCK_ROWS);
+        read(block, row - start..end - start)?;
+        row = end;
+    }
+    Ok(())
+}
+
+/// Appends decoded integers as values of the column's type.
+fn append_integers(entry: &Entry, numbers: &[i64], out: &mut Values) -> Result<()> {
+    let broken = || FormatError::corrupt("S20", entry.offset, "number out of range for its type");
+    match out {
+        Values::I64(out) => out.extend_from_slice(numbers),
+        Values::F64(out) => out.extend(numbers.iter().map(|number| f64::from_bits(*number as u64))),
+        Values::F32(out) => {
+            for number in numbers {
+                out.push(f32::from_bits(u32::try_from(*number).map_err(|_| broken())?));
+            }
+        }
+        Values::U8(out) => {
+            let limit = if entry.kind == ColumnType::Bool { 1 } else { 255 };
+            for number in numbers {
+                out.push(u8::try_from(*number).ok().filter(|byte| *byte <= limit).ok_or_else(broken)?);
+            }
+        }
+        Values::Str(_) => return Err(broken()),
+    }
+    Ok(())
+}
+
+pub(super) fn wrong_type(entry: &Entry) -> FormatError {
+    let detail = format!("{} of type {} read as something else", entry.encoding.name(), entry.kind.name());
+    FormatError::corrupt("S20", entry.offset, detail)
 }
 
 fn le_i64(bytes: &[u8]) -> i64 {

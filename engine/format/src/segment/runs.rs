@@ -4,7 +4,7 @@ use super::index::PartIndex;
 use super::sealed::Checked;
 use super::{Chunk, Scratch, Segment, Stream};
 use crate::bytes::ByteReader;
-use crate::codec::int::{self, IntScratch, Transform};
+use crate::codec::int::{self, IntScratch};
 use crate::codec::int_encode;
 use crate::coverage::{Coverage, Run};
 use crate::error::{FormatError, Result};
@@ -54,10 +54,7 @@ pub(super) fn decode(
     let (mut gaps, mut lengths) = ([0; BLOCK_ROWS], [0; BLOCK_ROWS]);
     let (gaps, lengths) = (&mut gaps[..anchor.runs], &mut lengths[..anchor.runs]);
     for numbers in [&mut *gaps, &mut *lengths] {
-        let transform = int::decode(&mut reader, numbers, scratch).map_err(|e| e.shifted(anchor.offset))?;
-        if transform == Transform::Group {
-            return Err(broken("runs cannot be predicted"));
-        }
+        int::decode_plain(&mut reader, numbers, scratch).map_err(|e| e.shifted(anchor.offset))?;
     }
     reader.finish().map_err(|e| e.shifted(anchor.offset))?;
     runs.clear();

@@ -21,13 +21,20 @@ const REMEMBERED_BYTES: usize = 8;
 #[derive(Debug)]
 pub struct Verified {
     pieces: Vec<OnceLock<Box<[AtomicU64; 512]>>>,
+    trusting: bool,
 }
 
 impl Verified {
     /// Nothing verified yet, for a file of this length.
     pub fn new(file_bytes: u64) -> Self {
         let pieces = file_bytes.div_ceil(PIECE_BYTES) as usize;
-        Self { pieces: (0..pieces).map(|_| OnceLock::new()).collect() }
+        Self { pieces: (0..pieces).map(|_| OnceLock::new()).collect(), trusting: false }
+    }
+
+    /// Takes every checksum of parts, chunks and blocks for right. For tests that feed decoders with crafted bytes:
+    /// a reader of real files must never use it.
+    pub fn trusting() -> Self {
+        Self { pieces: Vec::new(), trusting: true }
     }
 
     fn place(position: u64) -> (usize, usize, u64) {
@@ -77,7 +84,7 @@ impl<'a> Checked<'a> {
     pub(super) fn unit(&self, offset: u64, length: usize, crc: u32) -> Result<&'a [u8]> {
         let unit = self.slice(offset, length as u64)?;
         let remembered = length >= REMEMBERED_BYTES;
-        if remembered && self.verified.knows(offset) {
+        if self.verified.trusting || (remembered && self.verified.knows(offset)) {
             return Ok(unit);
         }
         if self.identity.crc(offset, unit) != crc {

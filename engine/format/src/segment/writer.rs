@@ -14,9 +14,9 @@ use crate::bytes::ByteWriter;
 use crate::checksum::Identity;
 use crate::coverage::Coverage;
 use crate::header::{FileHeader, FileKind};
-use crate::limits::{ALIGNMENT, BLOCK_ROWS, CHECKED_BYTES, CHUNK_ROWS};
+use crate::limits::{ALIGNMENT, BLOCK_ROWS, CHECKED_BYTES, CHUNK_ROWS, TIME_MAX, TIME_MIN};
 use crate::rows::{ColumnValues, Mark, RowSet, RunVec, Values};
-use crate::schema::ColumnType;
+use crate::schema::{ColumnId, ColumnType};
 
 /// Writes a segment into memory that the caller drains: see [`SegmentWriter::output`].
 ///
@@ -184,8 +184,9 @@ impl SegmentWriter {
     fn cover(part: &mut Part) -> bool {
         let Some(timeframe) = part.index.timeframe else { return false };
         for time in &part.live.time {
-            part.coverage.push(timeframe.slot(*time));
-            part.grid &= *time > part.last_time && timeframe.on_grid(*time);
+            let within = (*time).clamp(TIME_MIN, TIME_MAX);
+            part.coverage.push(timeframe.slot(within));
+            part.grid &= *time > part.last_time && timeframe.on_grid(within) && *time == within;
             part.last_time = *time;
         }
         part.grid
@@ -241,7 +242,7 @@ impl SegmentWriter {
         chunk: &ChunkRef,
         rows: &mut RowSet,
         with_time: bool,
-        _index: &PartIndex,
+        index: &PartIndex,
     ) -> Vec<u8> {
         let count = rows.len();
         let mut columns: Vec<Encoded> = Vec::new();
@@ -262,8 +263,13 @@ impl SegmentWriter {
         }
         system(Key::Source, expand(&rows.source, i64::from));
         system(Key::Flags, expand(&rows.flags, i64::from));
-        for ((id, values), (_, kind)) in rows.columns.iter().zip(&_index.columns) {
-            columns.push(column_encode::encode(Key::Column(*id), *kind, values, self.tier));
+        let mut group = self.group(rows, index);
+        for ((id, values), (_, kind)) in rows.columns.iter().zip(&index.columns) {
+            let member = group.as_mut().and_then(|(ids, members)| {
+                ids.iter().position(|member| member == id).map(|at| std::mem::take(&mut members[at]))
+            });
+            let alone = || column_encode::encode(Key::Column(*id), *kind, values, self.tier);
+            columns.push(member.unwrap_or_else(alone));
         }
         debug_assert!(rows.columns.iter().all(|(_, values): &(_, ColumnValues)| values.len() == count));
 
@@ -292,6 +298,14 @@ impl SegmentWriter {
         seal(&self.identity, self.position, &head, &mut out);
         out.extend_from_slice(&payload);
         out
+    }
+
+    /// The four columns of bars, encoded together if that is possible.
+    fn group(&self, rows: &RowSet, index: &PartIndex) -> Option<([ColumnId; 4], [Encoded; 4])> {
+        let ids = index.ohlc.filter(|_| self.tier == Tier::Dense)?;
+        let column = |id: ColumnId| rows.column(id).map(|values| (Key::Column(id), values));
+        let four = [column(ids[0])?, column(ids[1])?, column(ids[2])?, column(ids[3])?];
+        Some((ids, column_encode::encode_group(four)?))
     }
 
     /// Ends the part: writes the rows that are left, and the index.

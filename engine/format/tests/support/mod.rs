@@ -149,7 +149,7 @@ pub fn values(random: &mut Random, kind: ColumnType, count: usize) -> ColumnValu
         Values::F32(v) => zero(v, &nulls, 0.0),
         Values::U8(v) => zero(v, &nulls, 0),
         Values::Str(v) => {
-            *v = nulls.iter().enumerate().map(|(row, null)| if *null { "" } else { v.get(row) }).collect()
+            *v = nulls.iter().enumerate().map(|(row, null)| if *null { "" } else { v.get(row) }).collect();
         }
     }
     ColumnValues { values: out, nulls: Some(nulls) }
