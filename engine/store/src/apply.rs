@@ -36,7 +36,9 @@ pub(crate) fn first_state(catalog: &Catalog) -> State {
     let definitions: Definitions = vec![(0, Some(COMMITS_SCHEMA.clone()))];
     let mut state = State::default();
     catalog.add_series(key.clone(), COMMITS);
-    state.series.set(0, Arc::new(SeriesState::new(COMMITS, Arc::new(key), Arc::new(definitions), Vec::new())));
+    state
+        .series
+        .set(0, Arc::new(SeriesState::new(COMMITS, Arc::new(key), Arc::new(definitions), Vec::new())));
     state
 }
 
@@ -84,7 +86,8 @@ pub(crate) fn apply(
     }
     let version = record.version;
     let mut changes: BTreeMap<u32, Change> = BTreeMap::new();
-    let touched = record.effects.iter().filter_map(effect_series).collect::<std::collections::BTreeSet<_>>().len();
+    let touched =
+        record.effects.iter().filter_map(effect_series).collect::<std::collections::BTreeSet<_>>().len();
     changes.entry(COMMITS).or_default().rows = commit_row(&record, touched);
     for effect in record.effects {
         match effect {
@@ -133,7 +136,9 @@ fn change_series(
 ) -> Result<(SeriesState, usize)> {
     let unknown = |detail: String| Error::Inconsistent { path: "log".into(), rule: "W7", detail };
     let (key, mut definitions, mut layers, latest) = match state.series(id) {
-        Some(known) => (known.key.clone(), known.definitions.clone(), known.layers.clone(), known.latest.get().cloned()),
+        Some(known) => {
+            (known.key.clone(), known.definitions.clone(), known.layers.clone(), known.latest.get().cloned())
+        }
         None => {
             let key = change.key.ok_or_else(|| unknown(format!("series {id} was never defined")))?;
             catalog.add_series(key.clone(), id);

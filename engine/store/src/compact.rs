@@ -75,7 +75,8 @@ pub(crate) fn compact(shared: &Shared, role: &WriterRole, scope: Scope) -> Resul
     // A segment goes as a whole: whoever stands in one that goes takes part.
     let jobs = loop {
         let jobs = jobs(&state, &selected, shared.options.own_segment_bytes);
-        let touched = jobs.iter().flat_map(job_parts).filter(|part| !is_own(&part.file)).map(|part| part.file.id());
+        let touched =
+            jobs.iter().flat_map(job_parts).filter(|part| !is_own(&part.file)).map(|part| part.file.id());
         let before = selected.len();
         selected.extend(touched);
         if selected.len() == before {
@@ -191,12 +192,13 @@ fn rewrite(shared: &Shared, role: &WriterRole, jobs: &[Job], retained: &Retained
     report.segments_before = before.len() as u64;
     report.bytes_before = before.values().map(|(file, _)| file.length).sum();
     let mut created = Vec::new();
-    let finished = write_segments(shared, role, jobs, retained, &mut created, &mut report).inspect_err(|_| {
-        // Nothing refers to them; what cannot be removed now is an orphan for the next open.
-        for id in &created {
-            let _ = shared.storage.remove(&segment_name(*id));
-        }
-    })?;
+    let finished =
+        write_segments(shared, role, jobs, retained, &mut created, &mut report).inspect_err(|_| {
+            // Nothing refers to them; what cannot be removed now is an orphan for the next open.
+            for id in &created {
+                let _ = shared.storage.remove(&segment_name(*id));
+            }
+        })?;
     // From here on it is unknown what counts if something fails (I8).
     publish(shared, role, jobs, finished).inspect_err(|error| role.pipeline.poison(error))?;
     let after = segments(&shared.published.read());
@@ -333,7 +335,9 @@ fn merged_slice(
         }
         result = Some(match result {
             None => (live, given_up(&history, retained)),
-            Some((beneath, old)) if beneath.is_empty() && old.is_empty() => (live, given_up(&history, retained)),
+            Some((beneath, old)) if beneath.is_empty() && old.is_empty() => {
+                (live, given_up(&history, retained))
+            }
             Some((beneath, old)) => {
                 let merged = merge_rows(
                     Side { live: &beneath, history: &old },
@@ -397,7 +401,8 @@ fn swap(
     let replace = |state: &State| {
         let mut next = state.clone();
         for series in state.series.iter() {
-            let old = |layer: &Layer| matches!(layer, Layer::Part(part) if replaced.contains_key(&part.file.id()));
+            let old =
+                |layer: &Layer| matches!(layer, Layer::Part(part) if replaced.contains_key(&part.file.id()));
             let Some(at) = series.layers.iter().position(old) else { continue };
             let mut layers: Vec<Layer> = series.layers[..at].to_vec();
             layers.extend(fresh.get(&series.id).cloned().map(Layer::Part));

@@ -91,7 +91,13 @@ pub(crate) struct Side<'a> {
 
 /// Merges the rows of two neighbouring layers, or of the same slice of time in them. `marks` are the newer layer's.
 /// Of the result only `live` and `history` are filled.
-pub(crate) fn merge_rows(older: Side<'_>, newer: Side<'_>, marks: &[Mark], key: &RowKey, retained: &Retained) -> MemLayer {
+pub(crate) fn merge_rows(
+    older: Side<'_>,
+    newer: Side<'_>,
+    marks: &[Mark],
+    key: &RowKey,
+    retained: &Retained,
+) -> MemLayer {
     let plan = Plan::new(older.live, newer.live, marks, key);
     let live = plan.apply(older.live, newer.live);
     let mut replaced = empty_union(&[older.live]);
@@ -206,7 +212,8 @@ mod tests {
             columns: vec![(0, Values::I64(rows.iter().map(|row| row.1).collect()).into())],
             ..RowSet::default()
         };
-        let mark = |range: &(i64, i64)| Mark { kind: MarkKind::Delete, start: range.0, end: range.1, version };
+        let mark =
+            |range: &(i64, i64)| Mark { kind: MarkKind::Delete, start: range.0, end: range.1, version };
         MemLayer::new(live, marks.iter().map(mark).collect(), version, 0)
     }
 

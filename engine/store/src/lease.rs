@@ -48,7 +48,10 @@ impl Lease {
         let crc = Identity { store: self.store, file: 0 }.crc(1, &bytes);
         bytes.extend_from_slice(&crc.to_le_bytes());
         let guard = self.guard.as_ref().expect("held until dropped");
-        guard.file().write_at(0, &bytes).map_err(|error| Error::io("writing", self.storage.describe(&self.name), error))
+        guard
+            .file()
+            .write_at(0, &bytes)
+            .map_err(|error| Error::io("writing", self.storage.describe(&self.name), error))
     }
 }
 

@@ -126,7 +126,12 @@ impl Undo<'_> {
         Ok(cuts.windows(2).map(|pair| pair[0]..pair[1]).collect())
     }
 
-    fn rows_at(&self, version: u64, range: &Range<i64>, columns: &[(ColumnId, ColumnType)]) -> Result<RowSet> {
+    fn rows_at(
+        &self,
+        version: u64,
+        range: &Range<i64>,
+        columns: &[(ColumnId, ColumnType)],
+    ) -> Result<RowSet> {
         if self.series.schema_at(version).is_none() {
             return Ok(RowSet::default());
         }
@@ -165,7 +170,8 @@ impl Undo<'_> {
                 (Some(x), None) | (None, Some(x)) => *x,
                 (None, None) => break,
             };
-            let end = |times: &[i64], from: usize| from + times[from..].iter().take_while(|t| **t == time).count();
+            let end =
+                |times: &[i64], from: usize| from + times[from..].iter().take_while(|t| **t == time).count();
             let (a_end, b_end) = (end(&then.time, a), end(&now.time, b));
             let (olds, news) = (a..a_end, b..b_end);
             (a, b) = (a_end, b_end);

@@ -68,12 +68,16 @@ fn rotate(shared: &Shared, role: &WriterRole) -> Result<Option<(Arc<State>, u64,
     // Ids first: the maintenance lock is never taken inside the pipeline's.
     let id = role.maintenance.lock().allocate()?;
     let mut inner = role.pipeline.quiesce(shared)?;
-    let in_memory = |series: &Arc<SeriesState>| series.layers.iter().any(|layer| matches!(layer, Layer::Mem(_)));
+    let in_memory =
+        |series: &Arc<SeriesState>| series.layers.iter().any(|layer| matches!(layer, Layer::Mem(_)));
     if !inner.head.series.iter().any(in_memory) {
         return Ok(None);
     }
-    let start =
-        LogStart { previous_log: inner.log.id, previous_end: inner.log.frames.offset(), version: inner.head.version };
+    let start = LogStart {
+        previous_log: inner.log.id,
+        previous_end: inner.log.frames.offset(),
+        version: inner.head.version,
+    };
     let log = LogWriter::create(&*shared.storage, shared.store, id, start, inner.log.frames.next_sequence())?;
     let generation = inner.generation;
     inner.switch_log(shared, log);
@@ -98,7 +102,8 @@ fn write_layer(
     output.writer.push_live(&layer.live, 0..layer.live.len());
     let mut row = 0;
     while row < layer.history.len() {
-        let wanted = |row: usize| retained.wants(layer.history.version.get(row), layer.history.until.get(row));
+        let wanted =
+            |row: usize| retained.wants(layer.history.version.get(row), layer.history.until.get(row));
         let start = row;
         while row < layer.history.len() && wanted(row) {
             row += 1;
@@ -133,7 +138,10 @@ fn publish(
         records.push(ManifestRecord::Source { id, name });
     }
     for series in frozen.series.iter() {
-        let unchanged = known.series.get(&series.id).is_some_and(|record| record.definitions.len() == series.definitions.len());
+        let unchanged = known
+            .series
+            .get(&series.id)
+            .is_some_and(|record| record.definitions.len() == series.definitions.len());
         if !unchanged {
             records.push(ManifestRecord::Series(series_record(series)));
         }
@@ -202,7 +210,11 @@ fn swap(
                 series.layers.iter().filter(|layer| matches!(layer, Layer::Part(_))).cloned().collect();
             layers.extend(sealed.get(series.id as usize).cloned().flatten().map(Layer::Part));
             layers.extend(
-                series.layers.iter().filter(|layer| matches!(layer, Layer::Mem(_)) && !is_sealed(layer)).cloned(),
+                series
+                    .layers
+                    .iter()
+                    .filter(|layer| matches!(layer, Layer::Mem(_)) && !is_sealed(layer))
+                    .cloned(),
             );
             next.series.set(series.id as usize, Arc::new(series.with_layers(layers)));
         }
@@ -255,7 +267,8 @@ impl SegmentOutput {
             series: series.id,
             columns,
             timeframe: series.key.frame().timeframe(),
-            unique: newest.is_some_and(|schema| schema.key == KeyPolicy::Unique) && series.row_key() == RowKey::Time,
+            unique: newest.is_some_and(|schema| schema.key == KeyPolicy::Unique)
+                && series.row_key() == RowKey::Time,
             ohlc,
         });
         self.parts += 1;
@@ -269,7 +282,9 @@ impl SegmentOutput {
     /// Hands what was produced so far to the file.
     pub(crate) fn drain(&mut self) -> Result<()> {
         let bytes = self.writer.output();
-        self.file.write_at(self.written, bytes).map_err(|error| Error::io("writing", self.path.as_str(), error))?;
+        self.file
+            .write_at(self.written, bytes)
+            .map_err(|error| Error::io("writing", self.path.as_str(), error))?;
         self.written += bytes.len() as u64;
         bytes.clear();
         Ok(())

@@ -58,7 +58,9 @@ impl Stage<'_> {
         let message = transaction.message.clone();
         for (key, change) in transaction.changes {
             let known = ids.get(&key).copied();
-            let id = match known.or_else(|| self.catalog.series_id(&key).filter(|id| self.head.series(*id).is_some())) {
+            let id = match known
+                .or_else(|| self.catalog.series_id(&key).filter(|id| self.head.series(*id).is_some()))
+            {
                 Some(id) => id,
                 None => {
                     if next_id >= SERIES {
@@ -118,7 +120,12 @@ impl Stage<'_> {
         Work { base, schema, defined: false, rows: RowSet::default(), marks: Vec::new() }
     }
 
-    fn source_id(&self, name: &str, new: &mut HashMap<String, u16>, effects: &mut Vec<Effect>) -> Result<u16> {
+    fn source_id(
+        &self,
+        name: &str,
+        new: &mut HashMap<String, u16>,
+        effects: &mut Vec<Effect>,
+    ) -> Result<u16> {
         if let Some(id) = self.catalog.source_id(name).or_else(|| new.get(name).copied()) {
             return Ok(id);
         }
@@ -190,13 +197,21 @@ impl Stage<'_> {
         Ok(())
     }
 
-    fn absence(&self, key: &SeriesKey, work: &mut Work, kind: MarkKind, range: &Range<i64>, version: u64) -> Result<()> {
+    fn absence(
+        &self,
+        key: &SeriesKey,
+        work: &mut Work,
+        kind: MarkKind,
+        range: &Range<i64>,
+        version: u64,
+    ) -> Result<()> {
         existing(key, work)?;
         let known = match &work.base {
             Some(base) => absences(base, self.head.version)?,
             None => Vec::new(),
         };
-        let inside: i128 = clip(&known, range).map(|piece| i128::from(piece.end) - i128::from(piece.start)).sum();
+        let inside: i128 =
+            clip(&known, range).map(|piece| i128::from(piece.end) - i128::from(piece.start)).sum();
         let own = work.marks.iter().any(|mark| mark.kind != MarkKind::Delete);
         let length = i128::from(range.end) - i128::from(range.start);
         let changes_nothing = if kind == MarkKind::Absent { inside == length } else { inside == 0 };
@@ -244,7 +259,8 @@ impl Stage<'_> {
         }
         match last.filter(|last| *last >= first) {
             Some(last) => {
-                let reason = format!("time {first} is not after the series' last row at {last}; upsert instead");
+                let reason =
+                    format!("time {first} is not after the series' last row at {last}; upsert instead");
                 Err(Error::rejected(key, Some(0), reason))
             }
             None => Ok(()),
@@ -279,7 +295,13 @@ impl Stage<'_> {
             Some(schema) => schema.columns.iter().map(|column| (column.id, column.kind)).collect(),
             None => return Ok(RowSet::default()),
         };
-        let scan = Scan { cache: self.cache, series: base, version: self.head.version, columns, system: System::ALL };
+        let scan = Scan {
+            cache: self.cache,
+            series: base,
+            version: self.head.version,
+            columns,
+            system: System::ALL,
+        };
         let rows = scan.collect(range)?;
         if work.marks.iter().all(|mark| mark.kind != MarkKind::Delete) {
             return Ok(rows);
@@ -363,7 +385,9 @@ impl Stage<'_> {
 }
 
 fn existing(key: &SeriesKey, work: &Work) -> Result<Arc<Schema>> {
-    work.schema.clone().ok_or_else(|| Error::NotFound(format!("there is no series {key}; it was dropped meanwhile")))
+    work.schema
+        .clone()
+        .ok_or_else(|| Error::NotFound(format!("there is no series {key}; it was dropped meanwhile")))
 }
 
 fn changed_meanwhile(key: &SeriesKey) -> Error {
@@ -515,7 +539,8 @@ fn not_there(rows: &RowSet, range: Range<usize>, there: &RowSet) -> Vec<Range<us
     for row in range {
         let twins = counts.get_mut(&fingerprint(rows, row));
         let twin = twins.and_then(|twins| {
-            let same = |other: &usize| there.time[*other] == rows.time[row] && same_row(rows, row, there, *other);
+            let same =
+                |other: &usize| there.time[*other] == rows.time[row] && same_row(rows, row, there, *other);
             twins.iter().position(same).map(|position| twins.swap_remove(position))
         });
         if twin.is_some() {

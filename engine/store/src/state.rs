@@ -112,7 +112,12 @@ pub(crate) struct SeriesState {
 }
 
 impl SeriesState {
-    pub(crate) fn new(id: u32, key: Arc<SeriesKey>, definitions: Arc<Definitions>, layers: Vec<Layer>) -> Self {
+    pub(crate) fn new(
+        id: u32,
+        key: Arc<SeriesKey>,
+        definitions: Arc<Definitions>,
+        layers: Vec<Layer>,
+    ) -> Self {
         Self { id, key, definitions, layers, latest: OnceLock::new() }
     }
 

@@ -69,7 +69,8 @@ fn rows_and_versions_survive_sealing_compaction_and_reopening() {
         let new = closes(store, None);
         assert_eq!((new.len(), new[5], new[10]), (2992, (5, 2005.25), (20, 1020.25)));
         let gaps = store.view().gaps(&key(), None).unwrap();
-        let gaps: Vec<_> = gaps.iter().map(|gap| (gap.start / MINUTE, gap.end / MINUTE, gap.missing)).collect();
+        let gaps: Vec<_> =
+            gaps.iter().map(|gap| (gap.start / MINUTE, gap.end / MINUTE, gap.missing)).collect();
         assert_eq!(gaps, [(10, 20, 10), (3001, 3005, 4)]);
         assert_eq!(store.as_of(&AsOf::Version(1)).unwrap().gaps(&key(), None).unwrap(), []);
         assert_eq!(store.view().latest(&key()).unwrap().unwrap().f64("close").unwrap(), [5005.25]);
