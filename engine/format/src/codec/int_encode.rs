@@ -70,9 +70,34 @@ impl Offsets {
         }
     }
 
+    /// How many numbers have an offset of how many bits.
+    fn histogram(&self, numbers: &[i64]) -> [u32; 65] {
+        let base = self.base;
+        match (self.zigzag, self.multiplier) {
+            (false, 1) => count_bits(numbers, |number| number.wrapping_sub(base) as u64),
+            (true, 1) => count_bits(numbers, |number| zigzag(number.wrapping_sub(base))),
+            _ => count_bits(numbers, |number| self.of(number)),
+        }
+    }
+
     fn parameter_bytes(&self) -> usize {
         svarint_bytes(self.base) + if self.multiplier == 1 { 0 } else { varint_bytes(self.multiplier as u64) }
     }
+}
+
+/// Two histograms in turn, so that equal neighbours do not wait for one another.
+fn count_bits(numbers: &[i64], offset: impl Fn(i64) -> u64) -> [u32; 65] {
+    let mut counts = [[0u32; 65]; 2];
+    for pair in numbers.chunks(2) {
+        for (number, counts) in pair.iter().zip(&mut counts) {
+            counts[bits(offset(*number)) as usize] += 1;
+        }
+    }
+    let [mut first, second] = counts;
+    for (first, second) in first.iter_mut().zip(second) {
+        *first += second;
+    }
+    first
 }
 
 fn varint_bytes(value: u64) -> usize {
@@ -119,6 +144,10 @@ impl Plan {
         }
         let multiplier = common_divisor(numbers, min, max);
         plan.try_offsets(numbers, Offsets { multiplier, ..base });
+        if transform == Transform::Group && min < 0 {
+            // Highs and lows lie on one side of their prediction; the few that do not become patches.
+            plan.try_offsets(numbers, Offsets { base: 0, ..base });
+        }
         // Numbers around a middle with outliers on both sides: zigzag from there.
         let middle = if transform == Transform::Plain { sampled_median(numbers) } else { 0 };
         let middle = if multiplier == 1 {
@@ -142,10 +171,7 @@ impl Plan {
     /// One width for all, with or without patches: the exact size for every width, from a histogram of lengths.
     fn try_offsets(&mut self, numbers: &[i64], form: Offsets) {
         self.forms[usize::from(form.zigzag)] = form;
-        let mut histogram = [0u32; 65];
-        for number in numbers {
-            histogram[bits(form.of(*number)) as usize] += 1;
-        }
+        let histogram = form.histogram(numbers);
         let count = numbers.len();
         let widest = (0..=64).rev().find(|w| histogram[*w as usize] > 0).unwrap_or(0);
         let position = bits(count as u64 - 1);
@@ -176,11 +202,7 @@ impl Plan {
             return;
         }
         for form in self.forms {
-            let mut histogram = [0u32; 65];
-            for number in numbers {
-                histogram[bits(form.of(*number)) as usize] += 1;
-            }
-            let Some((widths, packed)) = best_classes(&histogram) else { continue };
+            let Some((widths, packed)) = best_classes(&form.histogram(numbers)) else { continue };
             let size = 1 + more + form.parameter_bytes() + 4 + packed_bytes(numbers.len(), 2) + packed;
             if size < self.bytes {
                 self.bytes = size;
