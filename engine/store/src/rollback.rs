@@ -16,7 +16,7 @@ use crate::error::Result;
 use crate::gaps::absences;
 use crate::overlay::RowKey;
 use crate::scan::Scan;
-use crate::stage::same_row;
+use crate::stage::{number_rows, same_row};
 use crate::state::{Layer, SeriesState, State};
 use crate::store::Shared;
 
@@ -83,6 +83,9 @@ impl Undo<'_> {
         }
         if !rows.is_empty() {
             rows.version = RunVec::constant(self.version, rows.len());
+            if !schema.dedup().is_empty() {
+                number_rows(&mut rows);
+            }
             record.effects.push(Effect::Rows { series: id, rows });
         }
         Ok(())

@@ -8,7 +8,7 @@ use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use tapestore_format::limits::{BLOCK_ROWS, CHUNK_ROWS};
-use tapestore_format::rows::{ColumnValues, MarkKind, RowSet};
+use tapestore_format::rows::{ColumnValues, MarkKind, ORDINAL, RowSet};
 use tapestore_format::schema::{ColumnId, ColumnType};
 use tapestore_format::segment::{Chunk, Scratch, Stream, System};
 
@@ -342,6 +342,9 @@ impl Scan<'_> {
             if let Some(column) = column.filter(|column| columns.iter().all(|wanted| wanted.0 != column.id)) {
                 columns.push((column.id, column.kind));
             }
+        }
+        if matches!(key, RowKey::TimeAnd(_)) {
+            columns.push((ORDINAL, ColumnType::I64));
         }
         let cut = |rows: &RowSet| {
             let mut out = RowSet::with_columns(&columns);

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use tapestore_format::checksum::Identity;
 use tapestore_format::manifest::{ManifestRecord, SegmentRecord, SeriesRecord};
-use tapestore_format::schema::{ColumnId, ColumnType};
+use tapestore_format::rows::{Mark, MarkKind, ORDINAL};
+use tapestore_format::schema::{ColumnId, ColumnType, KeyPolicy};
 use tapestore_format::segment::{PartSpec, SegmentSummary, SegmentWriter, Tier};
 use tapestore_format::wal::LogStart;
 
@@ -22,8 +23,6 @@ use crate::segment::{Part, SegmentFile, segment_name};
 use crate::state::{Layer, SeriesState, State};
 use crate::store::{Shared, WriterRole};
 use crate::wal::LogWriter;
-use tapestore_format::rows::{Mark, MarkKind};
-use tapestore_format::schema::KeyPolicy;
 
 /// Seals everything in memory. `false` if there was nothing.
 pub(crate) fn seal(shared: &Shared, role: &WriterRole) -> Result<bool> {
@@ -258,6 +257,9 @@ impl SegmentOutput {
                     columns.push((column.id, column.kind));
                 }
             }
+        }
+        if used.contains(&ORDINAL) {
+            columns.push((ORDINAL, ColumnType::I64));
         }
         let newest = series.newest_schema();
         let ohlc = newest

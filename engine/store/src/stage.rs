@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use tapestore_format::limits::{SERIES, TIME_MAX, TIME_MIN};
-use tapestore_format::rows::{ColumnValues, Mark, MarkKind, RowSet, RunVec, Values};
+use tapestore_format::rows::{ColumnValues, Mark, MarkKind, ORDINAL, RowSet, RunVec, Values};
 use tapestore_format::schema::{Column, KeyPolicy, Schema};
 use tapestore_format::segment::System;
 use tapestore_format::wal::{CommitKind, Effect, TransactionRecord};
@@ -78,8 +78,18 @@ impl Stage<'_> {
             };
             self.change(&key, work, change, source, version, &mut report)?;
         }
-        for (id, (key, mut work)) in works {
+        // Numbers of new series are settled here: one that was created and dropped again takes none.
+        let mut new_id = self.head.series.len() as u32;
+        for (known, (key, mut work)) in works {
+            if work.base.is_none() && work.schema.is_none() {
+                continue;
+            }
+            let id = if work.base.is_some() { known } else { new_id };
+            new_id += u32::from(work.base.is_none());
             self.settle(&mut work, &mut report)?;
+            if work.schema.as_ref().is_some_and(|schema| !schema.dedup().is_empty()) {
+                number_rows(&mut work.rows);
+            }
             if work.defined {
                 effects.push(match &work.schema {
                     Some(schema) => Effect::Define {
@@ -154,6 +164,7 @@ impl Stage<'_> {
                 }
                 let mut schema = (*schema).clone();
                 let id = next_column(work);
+                check_column_ids(key, id, 1)?;
                 schema.columns.push(Column { id, name, kind, nullable: true, description });
                 work.schema = Some(Arc::new(schema));
                 work.defined = true;
@@ -384,6 +395,27 @@ impl Stage<'_> {
     }
 }
 
+/// Numbers the rows of each time (see [`ORDINAL`]).
+pub(crate) fn number_rows(rows: &mut RowSet) {
+    let mut numbers = Vec::with_capacity(rows.len());
+    for (row, time) in rows.time.iter().enumerate() {
+        let follows = row > 0 && rows.time[row - 1] == *time;
+        numbers.push(if follows { numbers[row - 1] + 1 } else { 0 });
+    }
+    rows.columns.retain(|column| column.0 != ORDINAL);
+    rows.columns.push((ORDINAL, Values::I64(numbers).into()));
+}
+
+/// Column ids end before [`ORDINAL`]; a series that was altered that often must be made anew under another name.
+fn check_column_ids(key: &SeriesKey, first: u16, count: usize) -> Result<()> {
+    if usize::from(first) + count > usize::from(ORDINAL) {
+        return Err(Error::Limit(format!(
+            "{key}: its column numbers are used up; create it under another name"
+        )));
+    }
+    Ok(())
+}
+
 fn existing(key: &SeriesKey, work: &Work) -> Result<Arc<Schema>> {
     work.schema
         .clone()
@@ -407,6 +439,7 @@ fn create(key: &SeriesKey, work: &mut Work, mut schema: Schema) -> Result<()> {
     if work.base.is_some() {
         // The id was used before: rows of the former series must not be taken for values of the new columns.
         let first = next_column(work);
+        check_column_ids(key, first, schema.columns.len())?;
         let mut renumbered = HashMap::new();
         for (column, id) in schema.columns.iter_mut().zip(first..) {
             renumbered.insert(column.id, id);

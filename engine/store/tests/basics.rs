@@ -141,3 +141,45 @@ fn a_backup_is_a_store_and_repeats_incrementally() {
     assert_eq!(closes(&copy, None).len(), 5);
     assert_eq!(copy.verify(true).unwrap(), []);
 }
+
+#[test]
+fn a_series_created_and_dropped_in_one_transaction_leaves_nothing() {
+    let (_, store) = store();
+    let (a, b) = (SeriesKey::new("A", "1m").unwrap(), SeriesKey::new("B", "1m").unwrap());
+    let mut transaction = store.begin();
+    transaction.create_series(&a, schema::bars()).unwrap();
+    transaction.drop_series(&a).unwrap();
+    transaction.create_series(&b, schema::bars()).unwrap();
+    assert!(transaction.commit().unwrap().changed);
+    assert_eq!(store.view().keys(), [b]);
+}
+
+#[test]
+fn an_old_version_keeps_the_order_of_arrival() {
+    let (_, store) = store();
+    let key = SeriesKey::new("T", "trades").unwrap();
+    let schema = schema::SchemaBuilder::sequence()
+        .column("id", tapestore::ColumnType::I64)
+        .column("size", tapestore::ColumnType::I64)
+        .dedup(&["id"])
+        .build()
+        .unwrap();
+    let write = |rows: &[(i64, i64)]| {
+        let mut transaction = store.begin();
+        transaction.create_series(&key, schema.clone()).unwrap();
+        let batch = Batch::new(vec![7; rows.len()])
+            .with("id", Values::I64(rows.iter().map(|row| row.0).collect()))
+            .with("size", Values::I64(rows.iter().map(|row| row.1).collect()));
+        transaction.upsert(&key, batch).unwrap();
+        transaction.commit().unwrap();
+    };
+    write(&[(1, 10), (2, 20), (3, 30)]);
+    write(&[(2, 21)]);
+    let check = || {
+        let view = store.as_of(&AsOf::Version(1)).unwrap();
+        assert_eq!(view.read(&key).rows().unwrap().i64("id"), Some(&[1, 2, 3][..]));
+    };
+    check();
+    store.seal().unwrap();
+    check();
+}
