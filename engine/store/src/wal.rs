@@ -326,7 +326,7 @@ impl LogReader<'_> {
                 Ok(Some(frame)) => frame,
                 Ok(None) => break,
                 Err(error) if may_be_torn => {
-                    self.check_torn(&frames, id, error)?;
+                    self.check_torn(&frames, id, &error)?;
                     break;
                 }
                 Err(error) => return Err(broken(error)),
@@ -359,7 +359,7 @@ impl LogReader<'_> {
     }
 
     /// W5: a bad frame is a torn tail unless a later one proves that it was durable.
-    fn check_torn(&self, frames: &FrameReader<'_>, id: u64, error: FormatError) -> Result<()> {
+    fn check_torn(&self, frames: &FrameReader<'_>, id: u64, error: &FormatError) -> Result<()> {
         let bad = frames.next_sequence().unwrap_or(0);
         match frames.find_later() {
             Some(later) if later.durable >= bad => {
