@@ -1,0 +1,46 @@
+//! Tapestore: an embedded storage engine for market data.
+
+mod apply;
+mod batch;
+mod cache;
+mod commit;
+mod compact;
+mod error;
+mod gaps;
+pub mod io;
+mod key;
+mod layer;
+mod lease;
+mod maintenance;
+mod manifest;
+mod options;
+mod overlay;
+mod rollback;
+mod scan;
+pub mod schema;
+mod seal;
+mod segment;
+mod stage;
+mod state;
+mod store;
+mod transaction;
+mod view;
+mod wal;
+mod worker;
+
+pub use batch::{Batch, Rows};
+pub use compact::CompactReport;
+pub use error::{Error, ErrorClass, Result};
+pub use gaps::Gap;
+pub use key::SeriesKey;
+pub use options::{Durability, Options, Retention};
+pub use store::{AsOf, CommitInfo, PruneReport, Snapshot, Stats, Store};
+pub use tapestore_format::coverage::Run;
+pub use tapestore_format::rows::{ColumnValues, MarkKind, RowSet, RunVec, Strings, Values, flags};
+pub use tapestore_format::schema::{Column, ColumnType, KeyPolicy, Schema};
+pub use tapestore_format::segment::Tier;
+pub use tapestore_format::time::{self, Frame, Timeframe};
+pub use tapestore_format::wal::CommitKind;
+pub use transaction::{CommitReport, Transaction};
+pub use view::{Cursor, CursorPlace, Read, SeriesInfo, View};
+pub use wal::TornTail;
