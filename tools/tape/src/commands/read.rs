@@ -1,6 +1,6 @@
 //! `tape head`, `tail`, `show`, `export` and `latest`: rows out of the store.
 
-use std::io::{self, Write};
+use std::io;
 use std::ops::ControlFlow;
 
 use tapestore::{Rows, SeriesInfo, SeriesKey, Store, View};
