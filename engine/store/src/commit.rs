@@ -136,7 +136,7 @@ impl Pipeline {
     }
 
     /// Waits until everything staged so far is as durable as asked, then lets sealing begin if it is time.
-    fn settle(&self, shared: &Shared, mut inner: MutexGuard<'_, Inner>, durability: Durability) -> Result<()> {
+    fn settle<'a>(&'a self, shared: &Shared, mut inner: MutexGuard<'a, Inner>, durability: Durability) -> Result<()> {
         let version = inner.head.version;
         let held_back = inner.pending.len() <= HELD_BACK_BYTES;
         let alone = !inner.flushing && inner.sync_wanted <= inner.durable;

@@ -1,6 +1,7 @@
 //! Tapestore: an embedded storage engine for market data.
 
 mod apply;
+mod backup;
 mod batch;
 mod cache;
 mod commit;
@@ -24,10 +25,12 @@ mod stage;
 mod state;
 mod store;
 mod transaction;
+mod verify;
 mod view;
 mod wal;
 mod worker;
 
+pub use backup::BackupReport;
 pub use batch::{Batch, Rows};
 pub use compact::CompactReport;
 pub use error::{Error, ErrorClass, Result};
@@ -42,5 +45,6 @@ pub use tapestore_format::segment::Tier;
 pub use tapestore_format::time::{self, Frame, Timeframe};
 pub use tapestore_format::wal::CommitKind;
 pub use transaction::{CommitReport, Transaction};
+pub use verify::{Finding, verify_directory, verify_storage};
 pub use view::{Cursor, CursorPlace, Read, SeriesInfo, View};
 pub use wal::TornTail;

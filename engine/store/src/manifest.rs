@@ -249,20 +249,23 @@ impl Manifest {
         self.storage.describe(&manifest_name(self.current.manifest))
     }
 
-    /// The commit point: `CURRENT` is replaced in one step (M2).
     fn swap_current(&self) -> Result<()> {
-        let storage = &self.storage;
-        let failed = |action, error| Error::io(action, storage.describe(CURRENT_NEW), error);
-        match storage.remove(CURRENT_NEW) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed("removing", error)),
-            _ => {}
-        }
-        let file = storage.create_new(CURRENT_NEW).map_err(|error| failed("creating", error))?;
-        file.write_at(0, &self.current.encode()).map_err(|error| failed("writing", error))?;
-        file.sync_all().map_err(|error| failed("syncing", error))?;
-        storage.rename(CURRENT_NEW, CURRENT).map_err(|error| failed("renaming", error))?;
-        storage.sync_dir("").map_err(|error| failed("syncing the directory of", error))
+        write_current(&*self.storage, &self.current)
     }
+}
+
+/// The commit point of a step: `CURRENT` is replaced in one step, durably (M2).
+pub(crate) fn write_current(storage: &dyn Storage, current: &Current) -> Result<()> {
+    let failed = |action, error| Error::io(action, storage.describe(CURRENT_NEW), error);
+    match storage.remove(CURRENT_NEW) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed("removing", error)),
+        _ => {}
+    }
+    let file = storage.create_new(CURRENT_NEW).map_err(|error| failed("creating", error))?;
+    file.write_at(0, &current.encode()).map_err(|error| failed("writing", error))?;
+    file.sync_all().map_err(|error| failed("syncing", error))?;
+    storage.rename(CURRENT_NEW, CURRENT).map_err(|error| failed("renaming", error))?;
+    storage.sync_dir("").map_err(|error| failed("syncing the directory of", error))
 }
 
 #[cfg(test)]

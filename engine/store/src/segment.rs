@@ -22,7 +22,6 @@ pub(crate) fn segment_name(id: u64) -> String {
 pub(crate) struct SegmentFile {
     pub(crate) identity: Identity,
     pub(crate) length: u64,
-    pub(crate) hash: u128,
     pub(crate) level: u8,
     /// Number of parts: one means that a series has the segment for itself.
     pub(crate) parts: usize,
@@ -48,7 +47,6 @@ impl SegmentFile {
         Self {
             identity: Identity { store, file: record.id },
             length: record.length,
-            hash: record.hash,
             level: record.level,
             parts: record.parts.len(),
             storage,
@@ -145,21 +143,22 @@ impl Part {
         if self.summary.marks == 0 { Ok(&[]) } else { Ok(&self.index()?.marks) }
     }
 
-    /// Covered slots of live rows, from the part's runs; read once.
-    pub(crate) fn coverage(&self) -> Result<&Coverage> {
-        if let Some(coverage) = self.coverage.get() {
-            return Ok(coverage);
-        }
-        let coverage = self.index()?.coverage(&self.file.segment()?).map_err(|error| self.blame(error))?;
-        Ok(self.coverage.get_or_init(|| coverage))
-    }
-
-    /// The covered slots in `[start, end)`, without reading all runs if they were not read yet.
+    /// The covered slots in `[start, end)`. Asked for all of them, it remembers them.
     pub(crate) fn coverage_within(&self, start: i64, end: i64) -> Result<Coverage> {
         if let Some(coverage) = self.coverage.get() {
             return Ok(coverage.within(start, end).collect());
         }
-        self.index()?.coverage_within(&self.file.segment()?, start, end).map_err(|error| self.blame(error))
+        let segment = self.file.segment()?;
+        let index = self.index()?;
+        let found = index.coverage_within(&segment, start, end).map_err(|error| self.blame(error))?;
+        let timeframe = index.timeframe;
+        let whole = timeframe.zip(self.live_span()).is_some_and(|(timeframe, (first, last))| {
+            start <= timeframe.slot(first) && timeframe.slot(last) < end
+        });
+        if whole {
+            let _ = self.coverage.set(found.clone());
+        }
+        Ok(found)
     }
 
     /// All history rows with all columns; they are few, and read only for versions inside the part. Read once.

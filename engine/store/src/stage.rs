@@ -38,7 +38,6 @@ pub(crate) struct Stage<'a> {
 
 /// One series as the transaction makes it.
 struct Work {
-    id: u32,
     base: Option<Arc<SeriesState>>,
     schema: Option<Arc<Schema>>,
     defined: bool,
@@ -116,7 +115,7 @@ impl Stage<'_> {
     fn work(&self, id: u32) -> Work {
         let base = self.head.series(id).cloned();
         let schema = base.as_ref().and_then(|series| series.schema_at(self.head.version).cloned());
-        Work { id, base, schema, defined: false, rows: RowSet::default(), marks: Vec::new() }
+        Work { base, schema, defined: false, rows: RowSet::default(), marks: Vec::new() }
     }
 
     fn source_id(&self, name: &str, new: &mut HashMap<String, u16>, effects: &mut Vec<Effect>) -> Result<u16> {

@@ -12,6 +12,7 @@ use tapestore_format::schema::Schema;
 use tapestore_format::wal::{CommitKind, LogStart, TransactionRecord};
 
 use crate::apply::{COMMITS, apply, first_state};
+use crate::batch::Rows;
 use crate::cache::BlockCache;
 use crate::commit::Pipeline;
 use crate::compact::{self, CompactReport, Scope};
@@ -28,7 +29,7 @@ use crate::seal;
 use crate::segment::{Part, SegmentFile};
 use crate::state::{Catalog, Definitions, Layer, SeriesState, State};
 use crate::transaction::{CommitReport, Transaction, check_snapshot_name};
-use crate::view::View;
+use crate::view::{View, commits};
 use crate::wal::{LogReader, LogWriter, Position, TornTail, Visible};
 use crate::worker::Worker;
 
@@ -120,7 +121,7 @@ impl Shared {
         seal_role(self).is_some_and(|role| role.worker.wake_sealer())
     }
 
-    pub(crate) fn seal(self: &Arc<Self>) -> Result<bool> {
+    pub(crate) fn seal(&self) -> Result<bool> {
         let role = self.writer()?;
         let sealed = seal::seal(self, role)?;
         if sealed {
@@ -131,15 +132,15 @@ impl Shared {
     }
 
     /// Raises the floor as the options say.
-    fn apply_retention(self: &Arc<Self>, role: &WriterRole) -> Result<()> {
+    fn apply_retention(&self, role: &WriterRole) -> Result<()> {
         let newest = self.published.read().version;
         let floor = match self.options.retention {
             Retention::All => return Ok(()),
             Retention::Commits(count) => newest.saturating_sub(count.saturating_sub(1)),
             Retention::Nanoseconds(age) => {
-                let view = View::new(self.clone());
-                let Some(last) = commit_time(&view, newest)? else { return Ok(()) };
-                version_at(&view, last.saturating_sub(age))?.unwrap_or(0)
+                let commits = commits(&self.cache, &self.published.read().clone(), newest)?;
+                let Some(last) = commit_time(&commits, newest) else { return Ok(()) };
+                version_at(&commits, last.saturating_sub(age)).unwrap_or(0)
             }
         };
         self.raise_floor(role, floor.min(newest))
@@ -159,16 +160,14 @@ impl Shared {
 }
 
 /// The wall clock of a commit.
-fn commit_time(view: &View, version: u64) -> Result<Option<i64>> {
-    let rows = view.commits()?;
-    Ok((0..rows.len()).find(|row| rows.set.version.get(*row) == version).map(|row| rows.set.time[row]))
+fn commit_time(commits: &Rows, version: u64) -> Option<i64> {
+    (0..commits.len()).find(|row| commits.set.version.get(*row) == version).map(|row| commits.set.time[row])
 }
 
 /// The newest version whose commit is not later than `time`.
-fn version_at(view: &View, time: i64) -> Result<Option<u64>> {
-    let rows = view.commits()?;
-    let until = rows.set.time.partition_point(|commit| *commit <= time);
-    Ok((0..until).map(|row| rows.set.version.get(row)).max())
+fn version_at(commits: &Rows, time: i64) -> Option<u64> {
+    let until = commits.set.time.partition_point(|commit| *commit <= time);
+    (0..until).map(|row| commits.set.version.get(row)).max()
 }
 
 /// A version to read.
@@ -574,7 +573,7 @@ impl Store {
                 let found = snapshots.get(name).map(|snapshot| snapshot.version);
                 found.ok_or_else(|| Error::NotFound(format!("there is no snapshot {name:?}")))?
             }
-            AsOf::Time(time) => version_at(view, *time)?
+            AsOf::Time(time) => version_at(&commits(&shared.cache, view.state(), view.version())?, *time)
                 .ok_or_else(|| Error::NotFound(format!("there is no commit at or before {time} ns")))?,
         };
         let retained = shared.retained.read();
@@ -726,7 +725,7 @@ impl Store {
     /// The newest commits, newest first.
     pub fn log(&self, limit: usize) -> Result<Vec<CommitInfo>> {
         let view = self.view();
-        let rows = view.commits()?;
+        let rows = commits(&self.shared.cache, view.state(), view.version())?;
         let numbers = |name: &str| rows.i64(name).expect("a column of the log");
         let (series, added) = (numbers("series"), numbers("added"));
         let (updated, deleted) = (numbers("updated"), numbers("deleted"));

@@ -12,6 +12,7 @@ use tapestore_format::time::Timeframe;
 
 use crate::apply::COMMITS;
 use crate::batch::Rows;
+use crate::cache::BlockCache;
 use crate::error::{Error, Result};
 use crate::gaps::{self, Gap};
 use crate::key::SeriesKey;
@@ -283,26 +284,15 @@ impl View {
     pub fn source_name(&self, id: u16) -> Option<String> {
         self.shared.catalog.source_name(id)
     }
+}
 
-    /// The log of commits up to this version.
-    pub(crate) fn commits(&self) -> Result<Rows> {
-        let series = self.state.series(COMMITS).expect("every store has it");
-        let schema = series.schema_at(self.version).expect("it exists from the beginning");
-        self.rows_of(series, schema.columns.clone())
-    }
-
-    fn rows_of(&self, series: &SeriesState, columns: Vec<Column>) -> Result<Rows> {
-        let kinds = columns.iter().map(|column| (column.id, column.kind)).collect();
-        let scan = Scan {
-            cache: &self.shared.cache,
-            series,
-            version: self.version,
-            columns: kinds,
-            system: System::ALL,
-        };
-        let set = scan.collect(&(i64::MIN..i64::MAX))?;
-        Ok(Rows { columns, set })
-    }
+/// The log of commits up to a version, with provenance.
+pub(crate) fn commits(cache: &BlockCache, state: &State, version: u64) -> Result<Rows> {
+    let series = state.series(COMMITS).expect("every store has it");
+    let columns = series.schema_at(version).expect("it exists from the beginning").columns.clone();
+    let kinds = columns.iter().map(|column| (column.id, column.kind)).collect();
+    let scan = Scan { cache, series, version, columns: kinds, system: System::ALL };
+    Ok(Rows { set: scan.collect(&(i64::MIN..i64::MAX))?, columns })
 }
 
 /// A row that may lack columns added later, with exactly the columns of `schema`.
