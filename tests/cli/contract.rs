@@ -44,7 +44,10 @@ fn gaps_are_one_object_a_line_and_no_finding() {
     let place = Place::with_bars();
     let ended = place.tape("gaps A.X 1m --json").clean();
     assert_eq!(ended, "{\"start\": 1704067320000000000, \"end\": 1704067440000000000, \"missing\": 2}\n");
-    assert_eq!(place.tape("gaps A.X 1m --csv").clean(), "start,end,missing\n1704067320000000000,1704067440000000000,2\n");
+    assert_eq!(
+        place.tape("gaps A.X 1m --csv").clean(),
+        "start,end,missing\n1704067320000000000,1704067440000000000,2\n"
+    );
     let before = place.tape("gaps A.X 1m --json --from 2023-12-31T23:58 --to 2024-01-01T00:03").clean();
     let lines: Vec<_> = before.lines().map(|line| member(line, "missing")).collect();
     assert_eq!(lines, [2, 1], "a range is half-open and counts what lies before the first bar");

@@ -9,10 +9,24 @@ use super::{Place, member, run, tape};
 fn wrong_calls_end_with_two() {
     let place = Place::with_bars();
     for line in [
-        "", "nonsense", "head", "head A.X", "head A.X 7q", "head Z.X 1m", "head A.X 1m --columns nope",
-        "show A.X 1m --from tomorrow", "show A.X 1m --from 2024-02-01 --to 2024-01-01", "gaps A.X trades",
-        "coverage --ranges", "export A.X 1m --csv --json", "snapshot drop nothing", "rollback nothing",
-        "inspect nothing", "completions klingon", "import x --instrument A.X", "init",
+        "",
+        "nonsense",
+        "head",
+        "head A.X",
+        "head A.X 7q",
+        "head Z.X 1m",
+        "head A.X 1m --columns nope",
+        "show A.X 1m --from tomorrow",
+        "show A.X 1m --from 2024-02-01 --to 2024-01-01",
+        "gaps A.X trades",
+        "coverage --ranges",
+        "export A.X 1m --csv --json",
+        "snapshot drop nothing",
+        "rollback nothing",
+        "inspect nothing",
+        "completions klingon",
+        "import x --instrument A.X",
+        "init",
     ] {
         let ended = place.tape(line);
         assert_eq!(ended.code, 2, "{line}: {ended:?}");
@@ -64,6 +78,7 @@ fn damage_is_named_and_ends_with_four() {
     assert_eq!(ended.code, 4, "{ended:?}");
     assert!(ended.out.lines().next().unwrap().contains(&name), "{ended:?}");
     assert!(member(ended.out.lines().next().unwrap(), "offset") >= 0);
+    assert!(ended.out.contains("\"damage\": true"), "{ended:?}");
 }
 
 #[test]

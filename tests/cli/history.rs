@@ -7,7 +7,9 @@ fn corrected() -> Place {
     let place = Place::with_bars();
     place.tape("snapshot create imported").clean();
     let file = place.write("fix.csv", "ts,open,high,low,close,volume\n1704067200,1.5,9,1,9,10\n");
-    place.tape(&format!("import {file} --instrument A.X --frame 1m --source repair --message mended")).clean();
+    place
+        .tape(&format!("import {file} --instrument A.X --frame 1m --source repair --message mended"))
+        .clean();
     place
 }
 

@@ -85,7 +85,10 @@ fn out_of_order_and_repeated_rows_are_fine() {
     lines.push(lines[2]);
     let file = place.write("bars.csv", lines.join("\n"));
     let summary = place.tape(&format!("import {file} --instrument A.X --frame 1m --json")).clean();
-    assert_eq!((member(&summary, "rows"), member(&summary, "added"), member(&summary, "duplicates")), (5, 4, 1));
+    assert_eq!(
+        (member(&summary, "rows"), member(&summary, "added"), member(&summary, "duplicates")),
+        (5, 4, 1)
+    );
     assert_eq!(place.tape("export A.X 1m --csv --time s --columns close").clean(), CLOSES);
 }
 
@@ -153,7 +156,8 @@ fn an_identity_makes_trades_replace_one_another() {
 #[test]
 fn types_follow_from_the_whole_file_or_are_given() {
     let place = Place::new();
-    let file = place.write("t.csv", "ts,a,b,c,d,e\n1704067200,1,2,x,true,5\n1704067201,2,2.5,,false,1704067200\n");
+    let file =
+        place.write("t.csv", "ts,a,b,c,d,e\n1704067200,1,2,x,true,5\n1704067201,2,2.5,,false,1704067200\n");
     place.tape(&format!("import {file} --instrument T --frame notes --type e=timestamp")).clean();
     let info = place.tape("info T notes --json").clean();
     for (name, kind) in [("a", "i64"), ("b", "f64"), ("c", "string"), ("d", "bool"), ("e", "timestamp")] {
@@ -171,7 +175,9 @@ fn what_cannot_be_meant_is_refused_with_the_fix() {
     place.tape(&format!("{line} --where symbol=B")).clean();
     assert!(place.tape("export A.X 1d --csv").clean().contains("2024-01-01T00:00:00Z,2,2,2,2,2\n"));
     let file = place.write("no.csv", "date,open,high,low,close\n2024-01-01,1,1,1,1\n");
-    assert!(place.tape(&format!("import {file} --instrument A.X --frame 1d")).failed(2).contains("--no-volume"));
+    assert!(
+        place.tape(&format!("import {file} --instrument A.X --frame 1d")).failed(2).contains("--no-volume")
+    );
     assert!(place.tape("import nowhere.csv --instrument A.X --frame 1d").failed(3).contains("nowhere.csv"));
     assert!(place.tape(&format!("import {file} --instrument A.X --frame 7q")).failed(2).contains("1m"));
     let empty = place.write("empty.csv", "");

@@ -6,7 +6,11 @@ use super::{Place, run, tape};
 fn ls_and_coverage_show_a_strip() {
     let place = Place::with_bars();
     let ls = place.tape("ls").clean();
-    assert!(ls.contains("A.X") && ls.contains("2024-01-01 00:05") && ls.contains("66.66 %") || ls.contains("66.67 %"), "{ls}");
+    assert!(
+        ls.contains("A.X") && ls.contains("2024-01-01 00:05") && ls.contains("66.66 %")
+            || ls.contains("66.67 %"),
+        "{ls}"
+    );
     assert!(ls.contains("██··██"), "{ls}");
     let coverage = place.tape("coverage").clean();
     assert!(coverage.contains("██··██"), "{coverage}");
@@ -37,10 +41,16 @@ fn show_limits_itself_and_says_so() {
     assert!(ended.err.contains("100 of 150"), "{}", ended.err);
     assert_eq!(ended.clean().lines().count(), 101);
     assert_eq!(place.tape("show A.X 1m --limit 3").clean().lines().count(), 4);
-    assert_eq!(place.tape("show A.X 1m --from 2024-01-01T00:10 --to 2024-01-01T00:20").clean().lines().count(), 11);
+    assert_eq!(
+        place.tape("show A.X 1m --from 2024-01-01T00:10 --to 2024-01-01T00:20").clean().lines().count(),
+        11
+    );
     assert_eq!(place.tape("show A.X 1m --csv -q").clean().lines().count(), 151);
     assert_eq!(place.tape("head A.X 1m").clean().lines().count(), 11);
-    assert_eq!(place.tape("tail A.X 1m -n 2 --csv --time s").clean(), "time,open,high,low,close,volume\n1704076080,1,1,1,1,1\n1704076140,1,1,1,1,1\n");
+    assert_eq!(
+        place.tape("tail A.X 1m -n 2 --csv --time s").clean(),
+        "time,open,high,low,close,volume\n1704076080,1,1,1,1,1\n1704076140,1,1,1,1,1\n"
+    );
 }
 
 #[test]
@@ -70,7 +80,10 @@ fn inspect_opens_every_kind_of_file() {
         assert!(dump.contains("|.TAPE...") && dump.lines().count() == 1, "{dump}");
         place.tape(&format!("inspect {name} --json")).clean();
         if kind == "segment" {
-            assert!(text.contains("A.X 1m") && text.contains("close") && text.contains("bytes/row"), "{text}");
+            assert!(
+                text.contains("A.X 1m") && text.contains("close") && text.contains("bytes/row"),
+                "{text}"
+            );
         }
     }
     assert!(place.tape("inspect").clean().contains("in all"));

@@ -148,9 +148,14 @@ fn binance_months_and_ladders_come_back_exactly() {
     let minutes = [klines.join("binance_spot_BTCUSDT-1m-2025-06.csv")];
     check(&place, "BTCUSDT.BINANCE", "1m", MINUTE_NS, &minutes);
     for symbol in ["ADAUSDT", "DOGEUSDT"] {
-        for (name, frame, count) in
-            [("1m", "1m", 1), ("5m", "5m", 5), ("15m", "15m", 15), ("30m", "30m", 30), ("60m", "1h", 60), ("240m", "4h", 240)]
-        {
+        for (name, frame, count) in [
+            ("1m", "1m", 1),
+            ("5m", "5m", 5),
+            ("15m", "15m", 15),
+            ("30m", "30m", 30),
+            ("60m", "1h", 60),
+            ("240m", "4h", 240),
+        ] {
             let file = klines.join(format!("ladder/{symbol}_{name}.csv.gz"));
             check(&place, symbol, frame, count * MINUTE_NS, &[file]);
         }
@@ -164,16 +169,21 @@ fn trades_and_daily_files_import_without_losing_a_row() {
     let place = Place::new();
     let file = data.join("trades/AIG_trade_201310.csv.gz");
     let source = text(&file);
-    let line = format!("import {} --instrument AIG --frame trades --json --type cond_hex=string", file.display());
+    let line =
+        format!("import {} --instrument AIG --frame trades --json --type cond_hex=string", file.display());
     assert_eq!(member(&place.tape(&line).clean(), "added"), source.lines().count() as i64 - 1);
     assert_eq!(member(&place.tape(&line).clean(), "added"), 0);
     let out = place.tape("export AIG trades --csv --time ms").clean();
     assert!(out.lines().skip(1).eq(source.lines().skip(1)), "trades differ");
     let shares = data.join("daily/ashare-daily-600.zip");
-    let line = format!("import {} --entry 000001.csv --instrument 000001.SZ --frame 1d --json", shares.display());
+    let line =
+        format!("import {} --entry 000001.csv --instrument 000001.SZ --frame 1d --json", shares.display());
     assert!(member(&place.tape(&line).clean(), "added") > 100);
     let close = place.tape("head 000001.SZ 1d -n 1 --csv").clean();
-    assert!(close.contains("17.21421066967584,17.32989756933764,16.716757001130098,17.04068032018314,988209"), "{close}");
+    assert!(
+        close.contains("17.21421066967584,17.32989756933764,16.716757001130098,17.04068032018314,988209"),
+        "{close}"
+    );
     let line = format!(
         "import {} --entry 0001.HK.csv --instrument 0001.HK --frame 1d --drop-zone --json",
         data.join("daily/hk-daily.zip").display()

@@ -54,7 +54,8 @@ pub(crate) fn gaps(context: &Context, arguments: &Gaps) -> Result<()> {
     let mut line = Vec::new();
     for gap in gaps.iter().take(limit) {
         if context.json {
-            let object = Object::new().int("start", gap.start).int("end", gap.end).count("missing", gap.missing);
+            let object =
+                Object::new().int("start", gap.start).int("end", gap.end).count("missing", gap.missing);
             out.write_all(&object.line())?;
         } else if arguments.csv {
             line.clear();
@@ -75,7 +76,8 @@ pub(crate) fn gaps(context: &Context, arguments: &Gaps) -> Result<()> {
         }
         let missing: u64 = gaps.iter().map(|gap| gap.missing).sum();
         let shown = gaps.len().min(limit);
-        let part = if shown < gaps.len() { format!(" ({} shown)", grouped(shown as u64)) } else { String::new() };
+        let part =
+            if shown < gaps.len() { format!(" ({} shown)", grouped(shown as u64)) } else { String::new() };
         writeln!(out, "{} gaps{part}, {} missing bars", grouped(gaps.len() as u64), grouped(missing))?;
     }
     out.finish()
@@ -123,7 +125,8 @@ fn strips(context: &Context, arguments: &Coverage, view: &View) -> Result<()> {
         return Ok(());
     }
     // One axis for all, so that strips can be compared.
-    let start = lines.iter().filter_map(|line| Some(line.timeframe.slot_start(line.runs.first()?.start))).min();
+    let start =
+        lines.iter().filter_map(|line| Some(line.timeframe.slot_start(line.runs.first()?.start))).min();
     let end = lines.iter().filter_map(|line| Some(line.timeframe.slot_start(line.runs.last()?.end))).max();
     let (start, end) = (start.unwrap_or(0), end.unwrap_or(0));
     let mut out = Out::stdout();
@@ -186,7 +189,9 @@ fn ranges(
     for run in runs.iter().take(limit) {
         let (start, end) = (timeframe.slot_start(run.start), timeframe.slot_start(run.end));
         if context.json {
-            out.write_all(&Object::new().int("start", start).int("end", end).count("bars", run.slots()).line())?;
+            out.write_all(
+                &Object::new().int("start", start).int("end", end).count("bars", run.slots()).line(),
+            )?;
         } else {
             table.row([brief(start), brief(end), grouped(run.slots())]);
         }

@@ -53,7 +53,9 @@ pub(crate) fn run(context: &Context, arguments: &Import) -> Result<()> {
     let key = SeriesKey::new(&arguments.instrument, &arguments.frame)?;
     let settings = settings(arguments);
     if key.frame().timeframe().is_some() && (!arguments.dedup.is_empty() || arguments.unique) {
-        return Err(Fail::Usage("--dedup and --unique are for trades and tables; bars are unique by time".into()));
+        return Err(Fail::Usage(
+            "--dedup and --unique are for trades and tables; bars are unique by time".into(),
+        ));
     }
     for file in &arguments.files {
         if file.as_os_str() != "-" && !file.exists() {
@@ -178,7 +180,12 @@ impl<'a> StoreSink<'a> {
     }
 
     /// Imports the file.
-    pub(crate) fn import(mut self, input: Input, settings: &Settings, progress: &mut Progress) -> Result<Outcome> {
+    pub(crate) fn import(
+        mut self,
+        input: Input,
+        settings: &Settings,
+        progress: &mut Progress,
+    ) -> Result<Outcome> {
         let started = Instant::now();
         let bars = self.key.frame().timeframe().is_some();
         let schema = self.schema.clone();
@@ -215,11 +222,12 @@ impl<'a> StoreSink<'a> {
                 description: String::new(),
             });
         }
-        let id_of = |name: &String| {
-            columns.iter().find(|column| column.name == *name).map(|column| column.id).ok_or_else(|| {
-                Fail::Usage(format!("--dedup names {name:?}, which is no column of the file"))
-            })
-        };
+        let id_of =
+            |name: &String| {
+                columns.iter().find(|column| column.name == *name).map(|column| column.id).ok_or_else(|| {
+                    Fail::Usage(format!("--dedup names {name:?}, which is no column of the file"))
+                })
+            };
         let dedup = self.dedup.iter().map(id_of).collect::<Result<_>>()?;
         let key = if bars || self.unique { KeyPolicy::Unique } else { KeyPolicy::Sequence { dedup } };
         let schema = Schema { columns, key };
@@ -231,7 +239,10 @@ impl<'a> StoreSink<'a> {
 
     fn check_key(&self, schema: &Schema) -> Result<()> {
         if self.unique && schema.key != KeyPolicy::Unique {
-            return Err(Fail::Usage(format!("{} exists and is not unique by time; leave --unique out", self.key)));
+            return Err(Fail::Usage(format!(
+                "{} exists and is not unique by time; leave --unique out",
+                self.key
+            )));
         }
         let names: Vec<&str> = schema
             .dedup()

@@ -118,7 +118,8 @@ fn series_info(context: &Context, arguments: &Info, wanted: &Series) -> Result<(
         .collect();
     let unique = matches!(schema.key, tapestore_format::schema::KeyPolicy::Unique);
     let bars = key.frame().timeframe().is_some();
-    let (gaps, absences) = if bars { (view.gaps(&key, None)?, view.absences(&key)?) } else { Default::default() };
+    let (gaps, absences) =
+        if bars { (view.gaps(&key, None)?, view.absences(&key)?) } else { Default::default() };
     let mut out = Out::stdout();
     if context.json {
         let columns = schema.columns.iter().map(|column| {
@@ -151,7 +152,10 @@ fn series_info(context: &Context, arguments: &Info, wanted: &Series) -> Result<(
         ("rows", grouped(info.rows)),
         ("first", time(info.first_ns)),
         ("last", time(info.last_ns)),
-        ("on disk", format!("{} in segments, {per_row:.2} bytes a row, {} layers", bytes(info.bytes), info.layers)),
+        (
+            "on disk",
+            format!("{} in segments, {per_row:.2} bytes a row, {} layers", bytes(info.bytes), info.layers),
+        ),
         ("key", policy),
     ];
     if bars {
@@ -162,13 +166,20 @@ fn series_info(context: &Context, arguments: &Info, wanted: &Series) -> Result<(
             "coverage",
             format!("{} of {} bars ({})", grouped(present), grouped(expected), percent(present, expected)),
         ));
-        lines.push(("gaps", format!("{} gaps, {} missing bars", grouped(gaps.len() as u64), grouped(missing))));
+        lines.push((
+            "gaps",
+            format!("{} gaps, {} missing bars", grouped(gaps.len() as u64), grouped(missing)),
+        ));
         lines.push(("absences", format!("{} confirmed", grouped(absences.len() as u64))));
     }
     facts(&mut out, &lines)?;
     writeln!(out)?;
-    let mut table =
-        Table::new([("column", Side::Left), ("type", Side::Left), ("null", Side::Left), ("meaning", Side::Left)]);
+    let mut table = Table::new([
+        ("column", Side::Left),
+        ("type", Side::Left),
+        ("null", Side::Left),
+        ("meaning", Side::Left),
+    ]);
     table.row(["time", "timestamp", "", "nanoseconds since the Unix epoch, UTC"].map(str::to_owned));
     for column in &schema.columns {
         let null = if column.nullable { "yes" } else { "" };

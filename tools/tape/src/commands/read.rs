@@ -65,8 +65,11 @@ pub(crate) fn ends(context: &Context, arguments: &Ends, end: End) -> Result<()> 
         End::Last => read.last(arguments.rows)?,
     };
     let mut out = Out::stdout();
-    let mut writer =
-        RowWriter::new(style(context, &arguments.form), arguments.form.time.into(), arguments.form.provenance);
+    let mut writer = RowWriter::new(
+        style(context, &arguments.form),
+        arguments.form.time.into(),
+        arguments.form.provenance,
+    );
     writer.write(&columns, &rows.set, 0..rows.len(), &source_name(&store), &mut out)?;
     writer.finish(&mut out)?;
     out.finish()

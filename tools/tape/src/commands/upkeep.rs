@@ -70,16 +70,18 @@ pub(crate) fn verify(context: &Context, arguments: &Verify) -> Result<()> {
                 .text("file", &finding.file)
                 .count("offset", finding.offset)
                 .text("rule", &finding.rule)
-                .text("detail", &finding.detail);
+                .text("detail", &finding.detail)
+                .flag("damage", finding.damage);
             if let Some(series) = &finding.series {
                 object = object.text("series", series);
             }
             out.write_all(&object.line())?;
         } else {
             let series = finding.series.as_ref().map(|series| format!(" ({series})")).unwrap_or_default();
+            let class = if finding.damage { "damage" } else { "note" };
             writeln!(
                 out,
-                "{} at offset {}: rule {}: {}{series}",
+                "{class}: {} at offset {}: rule {}: {}{series}",
                 finding.file, finding.offset, finding.rule, finding.detail
             )?;
         }
@@ -89,10 +91,15 @@ pub(crate) fn verify(context: &Context, arguments: &Verify) -> Result<()> {
         writeln!(out, "clean: {how}")?;
     }
     out.finish()?;
-    match findings.len() {
-        0 => Ok(()),
-        count => Err(Fail::Corrupt(format!(
-            "{count} findings in {}; restore the files named from a backup",
+    let damaged = findings.iter().filter(|finding| finding.damage).count();
+    match (damaged, findings.len()) {
+        (_, 0) => Ok(()),
+        (0, count) => Err(Fail::Findings(format!(
+            "{count} findings in {}, no damage; the next writer mends them",
+            directory.display()
+        ))),
+        (damaged, _) => Err(Fail::Corrupt(format!(
+            "{damaged} findings of damage in {}; restore the files named from a backup",
             directory.display()
         ))),
     }

@@ -192,7 +192,10 @@ impl Recipe {
             let low = (open.min(close) - (random.normal().abs() * step * 0.6).round() as i64).max(1);
             let lots = match self.volume_decimals {
                 0 => (1 + random.below((400.0 * heat) as u64)) as i64 * 100,
-                _ => (random.unit() * random.unit() * heat * 30.0 * 10_f64.powi(self.volume_decimals as i32)) as i64,
+                _ => {
+                    (random.unit() * random.unit() * heat * 30.0 * 10_f64.powi(self.volume_decimals as i32))
+                        as i64
+                }
             };
             bars.push(Bar { time, ticks: [open, high, low, close], lots });
             price = close;
@@ -223,6 +226,18 @@ impl Recipe {
     }
 }
 
+/// The sessions of Hong Kong between two times, as half-open ranges.
+pub(crate) fn sessions(range: std::ops::Range<i64>) -> Vec<std::ops::Range<i64>> {
+    let mut sessions: Vec<std::ops::Range<i64>> = Vec::new();
+    for time in range.step_by(MINUTE_NS as usize).filter(|time| in_session(*time)) {
+        match sessions.last_mut() {
+            Some(last) if last.end == time => last.end += MINUTE_NS,
+            _ => sessions.push(time..time + MINUTE_NS),
+        }
+    }
+    sessions
+}
+
 /// 9:30 to 12:00 and 13:00 to 16:00 in Hong Kong, Monday to Friday.
 fn in_session(time: i64) -> bool {
     let local = time + 8 * HOUR_NS;
@@ -231,16 +246,16 @@ fn in_session(time: i64) -> bool {
     weekday < 5 && ((570..720).contains(&minute) || (780..960).contains(&minute))
 }
 
-/// Takes out single minutes, and a few outages of an hour or more.
+/// Takes out single minutes, and four outages, each a quarter as long as the one before.
 fn drop_minutes(bars: &mut Vec<Bar>, random: &mut Random) {
     let mut keep = vec![true; bars.len()];
-    for _ in 0..bars.len() / 900 {
+    for _ in 0..bars.len() / 4000 {
         keep[random.below(bars.len() as u64) as usize] = false;
     }
-    for _ in 0..4 {
-        let start = random.below(bars.len() as u64 - 400) as usize;
-        let length = 60 + random.below(300) as usize;
-        keep[start..start + length].fill(false);
+    for outage in 0..4 {
+        let length = (bars.len() as u64 >> (5 + 2 * outage)) + random.below(60);
+        let start = random.below(bars.len() as u64 - length) as usize;
+        keep[start..start + length as usize].fill(false);
     }
     // The first and the last bar stay, so that the span is known.
     keep[0] = true;
@@ -293,6 +308,7 @@ mod tests {
             assert_eq!(lines, market.rows + u64::from(recipe.dialect != Dialect::Bare));
             assert_eq!(market.rows, market.bars + market.duplicates);
             assert!(market.dropped > 100 && market.out_of_order > 100 && market.true_bars.len() == 3);
+            assert!(market.dropped < market.bars / 10);
         }
     }
 

@@ -74,7 +74,9 @@ pub(crate) fn run(context: &Context, arguments: &Demo) -> Result<()> {
             directory.display(),
             root.display()
         )?,
-        None => writeln!(out, "The store was in a temporary directory and is gone; keep one with --keep DIR.")?,
+        None => {
+            writeln!(out, "The store was in a temporary directory and is gone; keep one with --keep DIR.")?
+        }
     }
     out.finish()
 }
@@ -116,7 +118,10 @@ fn make_files(out: &mut Out, directory: &Path) -> Result<Vec<Stage>> {
         stages.push(Stage { recipe, market, key, path });
     }
     table.write(out)?;
-    writeln!(out, "One has commas and milliseconds, one semicolons and dates, one tabs, seconds and no header.")?;
+    writeln!(
+        out,
+        "One has commas and milliseconds, one semicolons and dates, one tabs, seconds and no header."
+    )?;
     Ok(stages)
 }
 
@@ -150,7 +155,12 @@ fn import_all(out: &mut Out, store: &Store, stages: &[Stage], quiet: bool) -> Re
         )?;
     }
     let seconds = started.elapsed().as_secs_f64();
-    writeln!(out, "{} rows in {seconds:.2} s: {} rows/s", grouped(rows), grouped((rows as f64 / seconds) as u64))?;
+    writeln!(
+        out,
+        "{} rows in {seconds:.2} s: {} rows/s",
+        grouped(rows),
+        grouped((rows as f64 / seconds) as u64)
+    )?;
     let again = import_once(store, &stages[0], quiet)?;
     writeln!(
         out,
@@ -174,6 +184,7 @@ fn show_coverage(out: &mut Out, store: &Store, stages: &[Stage]) -> Result<()> {
         ("", Side::Left),
     ]);
     let mut largest = Vec::new();
+    let mut sessions = None;
     for stage in stages {
         let runs: Vec<Run> = view.coverage(&stage.key, None)?;
         let gaps = view.gaps(&stage.key, None)?;
@@ -188,13 +199,27 @@ fn show_coverage(out: &mut Out, store: &Store, stages: &[Stage]) -> Result<()> {
             percent(bars, expected),
             strip(&runs, start, end, STRIP_CELLS),
         ]);
-        if !stage.recipe_has_sessions() {
+        if stage.has_sessions() {
+            let first = runs.first().map_or(0, |run| Timeframe::M1.slot_start(run.start));
+            let last = runs.last().map_or(0, |run| Timeframe::M1.slot_start(run.end));
+            let open = market::sessions(first..last);
+            let gaps = view.gaps_in_sessions(&stage.key, &open)?;
+            sessions = Some((&stage.key, open.len(), gaps.iter().map(|gap| gap.missing).sum::<u64>()));
+        } else {
             largest.extend(gaps.into_iter().map(|gap| (gap.missing, stage.key.clone(), gap.start, gap.end)));
         }
     }
     table.write(out)?;
     largest.sort_by_key(|gap| std::cmp::Reverse(gap.0));
-    writeln!(out, "The largest holes around the clock:")?;
+    if let Some((key, count, missing)) = sessions {
+        writeln!(
+            out,
+            "{key} trades by day only: against its {} sessions, {} bars are missing.",
+            grouped(count as u64),
+            grouped(missing)
+        )?;
+    }
+    writeln!(out, "The largest holes of the others:")?;
     for (missing, key, start, end) in largest.iter().take(GAPS_SHOWN) {
         writeln!(out, "  {key}: {} bars from {} to {}", grouped(*missing), brief(*start), brief(*end))?;
     }
@@ -203,7 +228,7 @@ fn show_coverage(out: &mut Out, store: &Store, stages: &[Stage]) -> Result<()> {
 
 impl Stage {
     /// Its nights are no outages.
-    fn recipe_has_sessions(&self) -> bool {
+    fn has_sessions(&self) -> bool {
         self.recipe.instrument.ends_with(".HK")
     }
 }
@@ -224,12 +249,12 @@ fn read_a_range(out: &mut Out, store: &Store, stage: &Stage) -> Result<()> {
     let total: f64 = volume.iter().sum();
     writeln!(
         out,
-        "{} from {} to {}: {} bars in {:.1} ms; volume {:.1}, average price {:.2}",
+        "{} from {} to {}: {} bars in {} µs; volume {:.1}, average price {:.2}",
         stage.key,
         brief(range.start),
         brief(range.end),
         grouped(rows.len() as u64),
-        elapsed.as_secs_f64() * 1e3,
+        grouped(elapsed.as_micros() as u64),
         total,
         money / total
     )?;

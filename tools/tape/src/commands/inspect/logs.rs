@@ -174,7 +174,8 @@ fn log_record(kind: u8, record: &[u8]) -> std::result::Result<(&'static str, Str
             if commit.effects.len() > 4 {
                 effects.push(format!("and {} more", commit.effects.len() - 4));
             }
-            let text = format!("version {} at {}: {}", commit.version, brief(commit.time), effects.join(", "));
+            let text =
+                format!("version {} at {}: {}", commit.version, brief(commit.time), effects.join(", "));
             Ok(("commit", text))
         }
         other => Err(FormatError::corrupt("W1", 0, format!("unknown record kind {other}"))),
@@ -184,7 +185,9 @@ fn log_record(kind: u8, record: &[u8]) -> std::result::Result<(&'static str, Str
 fn effect(effect: &Effect) -> String {
     match effect {
         Effect::Source { id, name } => format!("source {id} is {name:?}"),
-        Effect::Define { series, instrument, frame, .. } => format!("series {series} is {instrument} {frame}"),
+        Effect::Define { series, instrument, frame, .. } => {
+            format!("series {series} is {instrument} {frame}")
+        }
         Effect::Drop { series } => format!("drops series {series}"),
         Effect::Rows { series, rows } => format!("{} rows of series {series}", grouped(rows.len() as u64)),
         Effect::Mark { series, mark } => {

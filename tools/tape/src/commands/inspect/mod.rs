@@ -44,7 +44,10 @@ fn find(context: &Context, file: &Path) -> Result<PathBuf> {
     if file.is_file() {
         return Ok(file.to_owned());
     }
-    Err(Fail::Usage(format!("there is no file {}; tape inspect lists the files of the store", file.display())))
+    Err(Fail::Usage(format!(
+        "there is no file {}; tape inspect lists the files of the store",
+        file.display()
+    )))
 }
 
 /// What a file of the store is, by its header.
@@ -56,7 +59,9 @@ fn kind_of(path: &Path) -> String {
     }
     match any_header(&head) {
         Ok(header) => header.kind.name().to_owned(),
-        Err(_) if path.file_name().is_some_and(|name| name == "CURRENT") => "pointer to the manifest".to_owned(),
+        Err(_) if path.file_name().is_some_and(|name| name == "CURRENT") => {
+            "pointer to the manifest".to_owned()
+        }
         Err(_) if head.is_empty() => "empty".to_owned(),
         Err(error) => format!("no header ({})", error.detail),
     }
@@ -77,7 +82,9 @@ fn list(context: &Context) -> Result<()> {
         let name = path.strip_prefix(directory).unwrap_or(&path).display().to_string();
         let what = kind_of(&path);
         if context.json {
-            out.write_all(&Object::new().text("file", &name).count("bytes", length).text("kind", &what).line())?;
+            out.write_all(
+                &Object::new().text("file", &name).count("bytes", length).text("kind", &what).line(),
+            )?;
         } else {
             table.row([name, grouped(length), what]);
         }
@@ -177,7 +184,10 @@ fn hexdump(path: &Path, offset: u64, length: u64, out: &mut Out) -> Result<()> {
     let mut file = File::open(path).map_err(|error| failed(&error))?;
     let total = file.metadata().map_err(|error| failed(&error))?.len();
     if offset >= total && total > 0 {
-        return Err(Fail::Usage(format!("offset {offset} lies behind the end, {} has {total} bytes", path.display())));
+        return Err(Fail::Usage(format!(
+            "offset {offset} lies behind the end, {} has {total} bytes",
+            path.display()
+        )));
     }
     file.seek(SeekFrom::Start(offset)).map_err(|error| failed(&error))?;
     let mut content = Vec::new();

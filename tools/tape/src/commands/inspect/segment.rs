@@ -84,10 +84,20 @@ pub(super) fn inspect(
         return Ok(());
     }
     if count > PARTS_SHOWN {
-        writeln!(out, "… and {} parts more; all of them with --json", grouped(u64::from(count - PARTS_SHOWN)))?;
+        writeln!(
+            out,
+            "… and {} parts more; all of them with --json",
+            grouped(u64::from(count - PARTS_SHOWN))
+        )?;
     }
     let encodings: Vec<_> = total.iter().map(|(name, size)| format!("{name} {}", bytes(*size))).collect();
-    writeln!(out, "{} parts, {}; by encoding: {}", grouped(u64::from(count)), bytes(part_bytes), encodings.join(", "))?;
+    writeln!(
+        out,
+        "{} parts, {}; by encoding: {}",
+        grouped(u64::from(count)),
+        bytes(part_bytes),
+        encodings.join(", ")
+    )?;
     let rest = (content.len() as u64).saturating_sub(part_bytes + HEADER_BYTES as u64);
     writeln!(out, "header {HEADER_BYTES} B, directory and footer {}", bytes(rest))?;
     Ok(())
@@ -140,8 +150,24 @@ fn describe(series: &str, part: &PartIndex, shares: &Shares, out: &mut Out) -> R
     }
     let rest = summary.bytes.saturating_sub(in_columns);
     let per_row = |size: u64| format!("{:.3}", size as f64 / rows.max(1) as f64);
-    table.row(["  gap index and chunk heads".into(), String::new(), String::new(), String::new(), String::new(), grouped(rest), per_row(rest)]);
-    table.row(["  all".into(), String::new(), String::new(), String::new(), String::new(), grouped(summary.bytes), per_row(summary.bytes)]);
+    table.row([
+        "  gap index and chunk heads".into(),
+        String::new(),
+        String::new(),
+        String::new(),
+        String::new(),
+        grouped(rest),
+        per_row(rest),
+    ]);
+    table.row([
+        "  all".into(),
+        String::new(),
+        String::new(),
+        String::new(),
+        String::new(),
+        grouped(summary.bytes),
+        per_row(summary.bytes),
+    ]);
     table.write(out)?;
     writeln!(out)?;
     Ok(())
