@@ -96,7 +96,7 @@ fn a_directory_that_is_no_store_is_refused() {
 #[test]
 fn a_reader_that_goes_away_is_no_error() {
     let place = Place::new();
-    let rows: String = (0..50_000).map(|row| format!("{},1,1,1,1,1\n", 1_704_067_200 + row * 60)).collect();
+    let rows = super::minutes(50_000);
     let file = place.write("bars.csv", rows);
     place.tape(&format!("import {file} --instrument A.X --frame 1m")).clean();
     let mut command = tape();

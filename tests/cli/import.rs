@@ -39,7 +39,7 @@ fn packed_files_and_standard_input_are_the_same() {
 #[test]
 fn dialects_are_found_and_columns_can_be_named() {
     let semicolons = BARS.replace(',', ";");
-    let bare: String = BARS.lines().skip(1).map(|line| format!("{line}\r\n")).collect();
+    let bare = BARS.lines().skip(1).collect::<Vec<_>>().join("\r\n");
     let seconds = BARS.replace("000,", ",");
     for text in [semicolons, bare, seconds] {
         let place = Place::new();

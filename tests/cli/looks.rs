@@ -34,7 +34,7 @@ fn info_describes_columns_and_the_store() {
 #[test]
 fn show_limits_itself_and_says_so() {
     let place = Place::new();
-    let rows: String = (0..150).map(|row| format!("{},1,1,1,1,1\n", 1_704_067_200 + row * 60)).collect();
+    let rows = super::minutes(150);
     let file = place.write("bars.csv", rows);
     place.tape(&format!("import {file} --instrument A.X --frame 1m")).clean();
     let ended = place.tape("show A.X 1m");

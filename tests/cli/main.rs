@@ -92,6 +92,12 @@ const BARS: &str = "open_time,open,high,low,close,volume\n\
     1704067440000,1.8,1.8,1.8,1.8,0.1\n\
     1704067500000,1.8,100,0.1,-0,3\n";
 
+/// This many bars without a header, a minute apart.
+fn minutes(count: u64) -> String {
+    let rows: Vec<String> = (0..count).map(|row| format!("{},1,1,1,1,1", 1_704_067_200 + row * 60)).collect();
+    rows.join("\n")
+}
+
 fn tape() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tape"));
     command.env_remove("TAPE_STORE");

@@ -154,6 +154,7 @@ impl From<TimeArgument> for TimeStyle {
 
 /// Arguments of `import`.
 #[derive(Args, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(crate) struct Import {
     /// Files in the order they are imported; - is standard input.
     #[arg(required = true, value_name = "FILE")]

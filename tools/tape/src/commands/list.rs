@@ -214,13 +214,13 @@ pub(crate) fn stats(context: &Context) -> Result<()> {
             .count("segment_bytes", stats.segment_bytes)
             .count("wal_bytes", stats.wal_bytes)
             .count("manifest_bytes", stats.manifest_bytes)
-            .count("series", stats.series as u64)
-            .count("segments", stats.segments as u64)
+            .count("series", stats.series)
+            .count("segments", stats.segments)
             .count("version", stats.version)
             .count("floor", stats.floor)
-            .count("snapshots", stats.snapshots as u64)
-            .count("memtable_rows", stats.memtable_rows as u64)
-            .count("memtable_bytes", stats.memtable_bytes as u64)
+            .count("snapshots", stats.snapshots)
+            .count("memtable_rows", stats.memtable_rows)
+            .count("memtable_bytes", stats.memtable_bytes)
             .text("id", &store.id());
         out.write_all(&object.line())?;
         return out.finish();
@@ -233,14 +233,14 @@ pub(crate) fn stats(context: &Context) -> Result<()> {
             ("store", directory),
             ("id", store.id()),
             ("version", format!("{} (readable from {})", stats.version, stats.floor)),
-            ("series", grouped(stats.series as u64)),
+            ("series", grouped(stats.series)),
             ("rows", format!("{} and {} of history", grouped(stats.rows), grouped(stats.history_rows))),
             ("on disk", format!("{}, {per_row:.2} bytes a row", bytes(stats.bytes_on_disk))),
-            ("segments", format!("{} files, {}", grouped(stats.segments as u64), bytes(stats.segment_bytes))),
+            ("segments", format!("{} files, {}", grouped(stats.segments), bytes(stats.segment_bytes))),
             ("log", bytes(stats.wal_bytes)),
             ("manifest", bytes(stats.manifest_bytes)),
-            ("in memory", format!("{} rows not yet in a segment", grouped(stats.memtable_rows as u64))),
-            ("snapshots", grouped(stats.snapshots as u64)),
+            ("in memory", format!("{} rows not yet in a segment", grouped(stats.memtable_rows))),
+            ("snapshots", grouped(stats.snapshots)),
         ],
     )?;
     out.finish()

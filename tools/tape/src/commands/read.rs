@@ -224,9 +224,10 @@ fn spread(rows: &Rows, union: &[Column]) -> RowSet {
     };
     let columns = union
         .iter()
-        .map(|wanted| match own(wanted) {
-            Some(index) => rows.set.columns[index].clone(),
-            None => {
+        .map(|wanted| {
+            if let Some(index) = own(wanted) {
+                rows.set.columns[index].clone()
+            } else {
                 let mut nulls = ColumnValues::empty(wanted.kind);
                 nulls.push_nulls(rows.len());
                 (wanted.id, nulls)

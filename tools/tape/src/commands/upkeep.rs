@@ -36,8 +36,8 @@ pub(crate) fn compact(context: &Context) -> Result<()> {
     let mut out = Out::stdout();
     if context.json {
         let object = Object::new()
-            .count("segments_before", report.segments_before as u64)
-            .count("segments_after", report.segments_after as u64)
+            .count("segments_before", report.segments_before)
+            .count("segments_after", report.segments_after)
             .count("bytes_before", report.bytes_before)
             .count("bytes_after", report.bytes_after)
             .count("rows", report.rows);
@@ -46,8 +46,8 @@ pub(crate) fn compact(context: &Context) -> Result<()> {
         writeln!(
             out,
             "{} → {} segments, {} → {}, {} rows rewritten",
-            grouped(report.segments_before as u64),
-            grouped(report.segments_after as u64),
+            grouped(report.segments_before),
+            grouped(report.segments_after),
             bytes(report.bytes_before),
             bytes(report.bytes_after),
             grouped(report.rows)
@@ -113,9 +113,9 @@ pub(crate) fn backup(context: &Context, arguments: &Backup) -> Result<()> {
     if context.json {
         let object = Object::new()
             .count("version", report.version)
-            .count("files_copied", report.files_copied as u64)
+            .count("files_copied", report.files_copied)
             .count("bytes_copied", report.bytes_copied)
-            .count("files_kept", report.files_kept as u64);
+            .count("files_kept", report.files_kept);
         out.write_all(&object.line())?;
     } else {
         writeln!(
@@ -123,9 +123,9 @@ pub(crate) fn backup(context: &Context, arguments: &Backup) -> Result<()> {
             "version {} is in {}: {} files copied ({}), {} were there already",
             report.version,
             arguments.directory.display(),
-            grouped(report.files_copied as u64),
+            grouped(report.files_copied),
             bytes(report.bytes_copied),
-            grouped(report.files_kept as u64)
+            grouped(report.files_kept)
         )?;
     }
     out.finish()

@@ -42,15 +42,12 @@ struct Stage {
 pub(crate) fn run(context: &Context, arguments: &Demo) -> Result<()> {
     let started = Instant::now();
     let temporary;
-    let directory = match &arguments.keep {
-        Some(directory) => {
-            std::fs::create_dir_all(directory).map_err(|error| Fail::file(directory, "create", &error))?;
-            directory.as_path()
-        }
-        None => {
-            temporary = tempfile::Builder::new().prefix("tape-demo-").tempdir()?;
-            temporary.path()
-        }
+    let directory = if let Some(directory) = &arguments.keep {
+        std::fs::create_dir_all(directory).map_err(|error| Fail::file(directory, "create", &error))?;
+        directory.as_path()
+    } else {
+        temporary = tempfile::Builder::new().prefix("tape-demo-").tempdir()?;
+        temporary.path()
     };
     let root = directory.join("store");
     if root.exists() {
@@ -75,7 +72,7 @@ pub(crate) fn run(context: &Context, arguments: &Demo) -> Result<()> {
             root.display()
         )?,
         None => {
-            writeln!(out, "The store was in a temporary directory and is gone; keep one with --keep DIR.")?
+            writeln!(out, "The store was in a temporary directory and is gone; keep one with --keep DIR.")?;
         }
     }
     out.finish()
@@ -229,7 +226,7 @@ fn show_coverage(out: &mut Out, store: &Store, stages: &[Stage]) -> Result<()> {
 impl Stage {
     /// Its nights are no outages.
     fn has_sessions(&self) -> bool {
-        self.recipe.instrument.ends_with(".HK")
+        self.recipe.sessions
     }
 }
 

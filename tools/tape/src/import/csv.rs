@@ -118,7 +118,7 @@ fn find_delimiter(head: &[u8]) -> u8 {
         let mut counts: Vec<usize> = lines(head)
             .filter(|line| !line.trim_ascii().is_empty())
             .take(SAMPLE_LINES)
-            .map(|line| line.iter().filter(|byte| **byte == delimiter).count())
+            .map(|line| line.split(|byte| *byte == delimiter).count() - 1)
             .collect();
         counts.sort_unstable();
         counts.get(counts.len() / 2).copied().unwrap_or(0)

@@ -4,6 +4,7 @@ use tapestore_format::schema::ColumnType;
 
 /// What the cells of one column have been so far.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact about the cells")]
 pub(crate) struct Guess {
     filled: bool,
     empty: bool,
@@ -67,9 +68,8 @@ impl Guess {
 fn is_integer(cell: &[u8]) -> bool {
     let digits = cell.strip_prefix(b"-").unwrap_or(cell);
     let usual = match digits {
-        [] => false,
         [b'0'] => cell.len() == 1,
-        [b'0', ..] => false,
+        [] | [b'0', ..] => false,
         _ => digits.iter().all(u8::is_ascii_digit),
     };
     usual && (digits.len() < 19 || std::str::from_utf8(cell).is_ok_and(|text| text.parse::<i64>().is_ok()))
@@ -81,7 +81,9 @@ mod tests {
 
     fn kind(cells: &[&str]) -> (ColumnType, bool) {
         let mut guess = Guess::default();
-        cells.iter().for_each(|cell| guess.see(cell.as_bytes()));
+        for cell in cells {
+            guess.see(cell.as_bytes());
+        }
         guess.kind()
     }
 

@@ -69,9 +69,10 @@ impl JsonRecords {
     fn document(&mut self) -> Option<Vec<u8>> {
         loop {
             let rest = self.text.get(self.position..).filter(|rest| !rest.is_empty())?;
-            let length = match self.lines {
-                true => rest.iter().position(|byte| *byte == b'\n').map_or(rest.len(), |end| end + 1),
-                false => rest.len(),
+            let length = if self.lines {
+                rest.iter().position(|byte| *byte == b'\n').map_or(rest.len(), |end| end + 1)
+            } else {
+                rest.len()
             };
             self.position += length;
             self.line += 1;
@@ -106,7 +107,9 @@ impl JsonRecords {
                 }
             }
         }
-        if !names.is_empty() {
+        if names.is_empty() {
+            self.header = Header::Positions { count, json: true };
+        } else {
             if count > 0 {
                 return Err(Fail::Findings(format!(
                     "{} mixes rows that are arrays with rows that are objects",
@@ -114,8 +117,6 @@ impl JsonRecords {
                 )));
             }
             self.header = Header::Names(names);
-        } else {
-            self.header = Header::Positions { count, json: true };
         }
         Ok(())
     }
@@ -139,7 +140,7 @@ impl JsonRecords {
                 Err(error) => {
                     return Item::Bad { line: self.line, what: format!("not valid JSON: {error}"), text };
                 }
-            };
+            }
         }
     }
 }

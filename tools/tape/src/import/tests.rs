@@ -74,7 +74,7 @@ fn bars_become_columns_bit_for_bit() {
 #[test]
 fn headerless_dumps_and_replies_are_the_same_bars() {
     let (_, named) = run(BARS, true, &settings()).unwrap();
-    let bare: String = BARS.lines().skip(1).map(|line| format!("{line}\n")).collect();
+    let bare = BARS.lines().skip(1).collect::<Vec<_>>().join("\n");
     let array: Vec<_> =
         BARS.lines().skip(1).map(|line| format!("[\"{}\"]", line.replace(',', "\",\""))).collect();
     let reply = format!("{{\"code\":\"0\",\"data\":[{}]}}", array.join(","));
@@ -141,12 +141,12 @@ fn tables_infer_types_over_the_whole_file_and_keep_equal_rows() {
     let (tally, rows) = run(TRADES, false, &settings()).unwrap();
     assert_eq!((tally.read, rows.time().len()), (3, 3));
     let kinds: Vec<_> = rows.targets.iter().map(|target| (target.kind, target.nullable)).collect();
-    use ColumnType::{I64, String};
-    assert_eq!(kinds, [(I64, false), (I64, false), (String, false), (I64, false), (String, true)]);
+    let (int, text) = (ColumnType::I64, ColumnType::String);
+    assert_eq!(kinds, [(int, false), (int, false), (text, false), (int, false), (text, true)]);
     let mut typed = settings();
-    typed.wishes.types = vec![("cond_hex".into(), String), ("qty".into(), ColumnType::F64)];
+    typed.wishes.types = vec![("cond_hex".into(), text), ("qty".into(), ColumnType::F64)];
     let (_, rows) = run(TRADES, false, &typed).unwrap();
-    assert_eq!(rows.targets[3].kind, String);
+    assert_eq!(rows.targets[3].kind, text);
     assert_eq!(rows.f64("qty"), [300.0, 300.0, 2000.0]);
 }
 

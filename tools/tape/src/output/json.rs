@@ -59,13 +59,12 @@ impl Object {
 
     /// An integer, or null.
     pub(crate) fn maybe_int(mut self, name: &str, value: Option<i64>) -> Self {
-        match value {
-            Some(value) => self.int(name, value),
-            None => {
-                self.key(name);
-                self.text.extend_from_slice(b"null");
-                self
-            }
+        if let Some(value) = value {
+            self.int(name, value)
+        } else {
+            self.key(name);
+            self.text.extend_from_slice(b"null");
+            self
         }
     }
 

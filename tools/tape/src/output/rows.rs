@@ -269,6 +269,7 @@ fn push_csv_text(out: &mut Vec<u8>, text: &str) {
 
 /// `repaired|outlier_soft`; empty when no flag is set; bits without a name as `bit9`.
 pub(crate) fn flag_names(bits: u16) -> String {
+    use std::fmt::Write;
     const NAMES: [(u16, &str); 8] = [
         (flags::REPAIRED, "repaired"),
         (flags::SYNTHETIC, "synthetic"),
@@ -288,7 +289,9 @@ pub(crate) fn flag_names(bits: u16) -> String {
             }
             match NAMES.iter().find(|(known, _)| *known == flag) {
                 Some((_, name)) => out.push_str(name),
-                None => out.push_str(&format!("bit{bit}")),
+                None => {
+                    let _ = write!(out, "bit{bit}");
+                }
             }
         }
     }

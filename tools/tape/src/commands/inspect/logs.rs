@@ -17,6 +17,9 @@ use crate::output::Out;
 use crate::output::json::Object;
 use crate::output::table::{Side, Table};
 
+/// Called with the place, kind and content of a record.
+type Visitor<'a> = &'a mut dyn FnMut((u64, u64), u8, &[u8]) -> std::result::Result<(), FormatError>;
+
 /// Where reading ended, and why if not at the end of the bytes.
 struct Stop {
     offset: u64,
@@ -31,11 +34,7 @@ pub(super) fn records(content: &[u8], header: &FileHeader, mut each: impl FnMut(
     });
 }
 
-fn walk(
-    content: &[u8],
-    header: &FileHeader,
-    each: &mut dyn FnMut((u64, u64), u8, &[u8]) -> std::result::Result<(), FormatError>,
-) -> Stop {
+fn walk(content: &[u8], header: &FileHeader, each: Visitor<'_>) -> Stop {
     let body = content.get(HEADER_BYTES..).unwrap_or_default();
     let mut frames = FrameReader::new(body, HEADER_BYTES as u64, header.identity, None);
     let mut assembler = RecordAssembler::default();

@@ -119,14 +119,14 @@ fn structure(context: &Context, path: &Path, out: &mut Out) -> Result<()> {
     let damaged = |error: FormatError| Fail::Corrupt(format!("{}: {error}", path.display()));
     let header = any_header(&content).map_err(damaged)?;
     if !context.json {
-        let store: String = header.identity.store.iter().map(|byte| format!("{byte:02x}")).collect();
+        let store = u128::from_be_bytes(header.identity.store);
         facts(
             out,
             &[
                 ("file", path.display().to_string()),
                 ("kind", header.kind.name().to_owned()),
                 ("bytes", grouped(content.len() as u64)),
-                ("store", store),
+                ("store", format!("{store:032x}")),
                 ("id", header.identity.file.to_string()),
             ],
         )?;
