@@ -11,7 +11,6 @@ use tapestore_format::wal::{Effect, TransactionRecord};
 use crate::error::{Error, Result};
 use crate::key::SeriesKey;
 use crate::layer::{MemLayer, Retained};
-use crate::overlay::RowKey;
 use crate::schema::SchemaBuilder;
 use crate::state::{Catalog, Definitions, Layer, SeriesState, State};
 
@@ -154,7 +153,7 @@ fn change_series(
     if !change.rows.is_empty() || !change.marks.is_empty() {
         let layer = MemLayer::new(change.rows, change.marks, version, generation);
         bytes = layer.bytes();
-        push_layer(&mut layers, layer, &series.row_key());
+        push_layer(&mut layers, layer, &series);
     }
     series.layers = layers;
     if let Some(latest) = latest {
@@ -186,13 +185,13 @@ fn next_latest(
 
 /// Adds a layer on top. Neighbours in memory of like size are merged, as in a binary counter: a series written row by
 /// row has a logarithmic number of layers, and each row is copied a logarithmic number of times.
-fn push_layer(layers: &mut Vec<Layer>, mut layer: MemLayer, key: &RowKey) {
+fn push_layer(layers: &mut Vec<Layer>, mut layer: MemLayer, series: &SeriesState) {
     while let Some(Layer::Mem(last)) = layers.last() {
         let size = |layer: &MemLayer| layer.live.len() + layer.history.len() + layer.marks.len();
         if last.generation != layer.generation || size(last) > 2 * size(&layer) {
             break;
         }
-        layer = last.merged(&layer, key, &Retained::default());
+        layer = last.merged(&layer, &series.row_key(last.high), &Retained::default());
         layers.pop();
     }
     layers.push(Layer::Mem(Arc::new(layer)));

@@ -101,7 +101,7 @@ impl Pipeline {
         };
         let (record, report) = stage.run(transaction)?;
         if let Some(record) = record {
-            self.push(shared, &mut inner, record)?;
+            Self::push(shared, &mut inner, record)?;
         }
         self.settle(shared, inner, durability)?;
         Ok(report)
@@ -116,7 +116,7 @@ impl Pipeline {
     ) -> Result<u64> {
         let mut inner = self.room(shared)?;
         if let Some(record) = make(&inner.head)? {
-            self.push(shared, &mut inner, record)?;
+            Self::push(shared, &mut inner, record)?;
         }
         let version = inner.head.version;
         self.settle(shared, inner, durability)?;
@@ -136,7 +136,7 @@ impl Pipeline {
         }
     }
 
-    fn push(&self, shared: &Shared, inner: &mut Inner, record: TransactionRecord) -> Result<()> {
+    fn push(shared: &Shared, inner: &mut Inner, record: TransactionRecord) -> Result<()> {
         let bytes = record.encode();
         if bytes.len() > tapestore_format::limits::RECORD_BYTES {
             return Err(Error::Limit(format!("a transaction of {} bytes; commit it in pieces", bytes.len())));

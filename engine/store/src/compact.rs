@@ -251,6 +251,7 @@ fn write_job(
     retained: &Retained,
 ) -> Result<u64> {
     let layers: Vec<&Arc<Part>> = job_parts(job).collect();
+    let newest = layers.iter().map(|part| part.summary.version_high).max().unwrap_or(0);
     let mut used = Vec::new();
     let mut all_marks = Vec::new();
     for part in &layers {
@@ -266,7 +267,7 @@ fn write_job(
             continue;
         }
         if !begun {
-            output.begin(&job.series, &used);
+            output.begin(&job.series, newest, &used);
             begun = true;
         }
         rows += live.len() as u64;
@@ -277,7 +278,7 @@ fn write_job(
         throttle(shared, output.written - before);
     }
     if !begun && !marks.is_empty() {
-        output.begin(&job.series, &used);
+        output.begin(&job.series, newest, &used);
         begun = true;
     }
     if begun {
@@ -321,7 +322,7 @@ fn merged_slice(
     slice: &Range<i64>,
     retained: &Retained,
 ) -> Result<(RowSet, RowSet)> {
-    let key = series.row_key();
+    let mut beneath_high = 0;
     let mut scratch = Scratch::default();
     let mut result: Option<(RowSet, RowSet)> = None;
     for part in layers {
@@ -343,12 +344,13 @@ fn merged_slice(
                     Side { live: &beneath, history: &old },
                     Side { live: &live, history: &history },
                     part.marks()?,
-                    &key,
+                    &series.row_key(beneath_high),
                     retained,
                 );
                 (merged.live, merged.history)
             }
         });
+        beneath_high = part.summary.version_high;
     }
     Ok(result.unwrap_or_default())
 }

@@ -43,7 +43,7 @@ impl Store {
     pub fn open_read_only_on(storage: Arc<dyn Storage>, options: Options) -> Result<Self> {
         let store = find_store(&*storage)?.store;
         // Without a lease, on a medium that takes no files, everything is mapped before anything can go.
-        let lease = Lease::take(storage.clone(), store).ok();
+        let lease = Lease::take(&storage, store).ok();
         let catalog = Catalog::default();
         let loaded = load_follower(&storage, &catalog, &HashMap::new())?;
         if let Some(lease) = &lease {

@@ -4,6 +4,7 @@ mod apply;
 mod backup;
 mod batch;
 mod cache;
+mod column;
 mod commit;
 mod compact;
 mod error;
@@ -35,6 +36,7 @@ mod worker;
 
 pub use backup::BackupReport;
 pub use batch::{Batch, Rows};
+pub use column::{Slice, VisitReport};
 pub use compact::CompactReport;
 pub use error::{Error, ErrorClass, Result};
 pub use gaps::Gap;

@@ -188,7 +188,7 @@ impl Undo<'_> {
             record.updated += rewritten;
             record.added += olds.len() as u64 - rewritten;
             record.deleted += news.len() as u64 - rewritten;
-            if !news.is_empty() && !(replaces && !olds.is_empty()) {
+            if !news.is_empty() && (!replaces || olds.is_empty()) {
                 open = Some(open.map_or(time, |range| range.start)..time + 1);
             }
             out.extend_from(&then, olds);

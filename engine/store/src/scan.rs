@@ -45,10 +45,10 @@ pub(crate) struct Sink<'a> {
 
 /// An interval of time `[start, end)` and the layers, oldest first, whose rows are visible in it.
 #[derive(Debug, PartialEq, Eq)]
-struct Interval {
-    start: i64,
-    end: i64,
-    layers: Vec<usize>,
+pub(crate) struct Interval {
+    pub(crate) start: i64,
+    pub(crate) end: i64,
+    pub(crate) layers: Vec<usize>,
 }
 
 impl Scan<'_> {
@@ -102,7 +102,7 @@ impl Scan<'_> {
     }
 
     /// Whether all of a layer's live rows are visible at the version, and nothing else of it.
-    fn whole(&self, layer: usize) -> bool {
+    pub(crate) fn whole(&self, layer: usize) -> bool {
         self.series.layers[layer].high() <= self.version
     }
 
@@ -112,7 +112,7 @@ impl Scan<'_> {
     }
 
     /// Cuts a range where the set of visible layers changes.
-    fn intervals(&self, range: &Range<i64>) -> Result<Vec<Interval>> {
+    pub(crate) fn intervals(&self, range: &Range<i64>) -> Result<Vec<Interval>> {
         let mut cuts = vec![range.start, range.end];
         let mut spans = Vec::new();
         for (index, layer) in self.series.layers.iter().enumerate() {
@@ -337,8 +337,9 @@ impl Scan<'_> {
     ) -> Result<RowSet> {
         let mut columns = self.columns.clone();
         for id in key.columns() {
-            let known = self.series.definitions.iter().rev().filter_map(|definition| definition.1.as_ref());
-            let column = known.filter_map(|schema| schema.column_by_id(*id)).next();
+            let mut known =
+                self.series.definitions.iter().rev().filter_map(|definition| definition.1.as_ref());
+            let column = known.find_map(|schema| schema.column_by_id(*id));
             if let Some(column) = column.filter(|column| columns.iter().all(|wanted| wanted.0 != column.id)) {
                 columns.push((column.id, column.kind));
             }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tapestore_format::checksum::Identity;
 use tapestore_format::manifest::{ManifestRecord, SegmentRecord, SeriesRecord};
 use tapestore_format::rows::{Mark, MarkKind, ORDINAL};
-use tapestore_format::schema::{ColumnId, ColumnType, KeyPolicy};
+use tapestore_format::schema::{ColumnId, ColumnType};
 use tapestore_format::segment::{PartSpec, SegmentSummary, SegmentWriter, Tier};
 use tapestore_format::wal::LogStart;
 
@@ -49,9 +49,9 @@ fn seal_locked(shared: &Shared, role: &WriterRole) -> Result<bool> {
             _ => None,
         });
         let Some(first) = layers.next() else { continue };
-        let key = series.row_key();
         let merged = layers.fold(None, |done: Option<MemLayer>, next| {
-            Some(done.as_ref().unwrap_or(first).merged(next, &key, &Retained::default()))
+            let beneath = done.as_ref().unwrap_or(first);
+            Some(beneath.merged(next, &series.row_key(beneath.high), &Retained::default()))
         });
         let layer = merged.as_ref().unwrap_or(first);
         let bottom = !series.layers.iter().any(|layer| matches!(layer, Layer::Part(_)));
@@ -97,7 +97,7 @@ fn write_layer(
     }
     let mut used: Vec<ColumnId> = layer.live.columns.iter().map(|column| column.0).collect();
     used.extend(layer.history.columns.iter().map(|column| column.0));
-    output.begin(series, &used);
+    output.begin(series, layer.high, &used);
     output.writer.push_live(&layer.live, 0..layer.live.len());
     let mut row = 0;
     while row < layer.history.len() {
@@ -248,8 +248,8 @@ impl SegmentOutput {
         Ok(Self { writer, file, path, id, written: 0, parts: 0 })
     }
 
-    /// Begins the part of a series; `used` are the columns that its rows have.
-    pub(crate) fn begin(&mut self, series: &SeriesState, used: &[ColumnId]) {
+    /// Begins the part of a series up to a version; `used` are the columns that its rows have.
+    pub(crate) fn begin(&mut self, series: &SeriesState, version: u64, used: &[ColumnId]) {
         let mut columns: Vec<(ColumnId, ColumnType)> = Vec::new();
         for schema in series.definitions.iter().filter_map(|definition| definition.1.as_ref()) {
             for column in &schema.columns {
@@ -269,8 +269,7 @@ impl SegmentOutput {
             series: series.id,
             columns,
             timeframe: series.key.frame().timeframe(),
-            unique: newest.is_some_and(|schema| schema.key == KeyPolicy::Unique)
-                && series.row_key() == RowKey::Time,
+            unique: series.row_key(version) == RowKey::Time,
             ohlc,
         });
         self.parts += 1;

@@ -501,8 +501,8 @@ fn last_of_each_key(rows: RowSet, key: &RowKey) -> (RowSet, u64) {
     let mut start = 0;
     while start < rows.len() {
         let end = start + rows.time[start..].iter().take_while(|time| **time == rows.time[start]).count();
-        for row in start..end {
-            dropped[row] = match key {
+        for (row, dropped) in dropped.iter_mut().enumerate().take(end).skip(start) {
+            *dropped = match key {
                 RowKey::Time => row + 1 < end,
                 RowKey::Distinct => false,
                 RowKey::TimeAnd(_) => (row + 1..end).any(|later| key.same(&rows, row, &rows, later)),

@@ -190,7 +190,7 @@ impl Drop for Threads {
         self.stop();
         // Volatile commits are worth an attempt; whoever needs to know calls `close`.
         if let Some(role) = seal_role(&self.shared) {
-            let _ = role.pipeline.quiesce(&self.shared);
+            drop(role.pipeline.quiesce(&self.shared));
         }
     }
 }
@@ -481,7 +481,7 @@ impl Store {
 
     /// The store's identity, as 32 hexadecimal digits.
     pub fn id(&self) -> String {
-        self.shared.store.iter().map(|byte| format!("{byte:02x}")).collect()
+        format!("{:032x}", u128::from_be_bytes(self.shared.store))
     }
 
     /// When the store was created, nanoseconds since the Unix epoch, UTC.
@@ -500,12 +500,12 @@ impl Store {
     }
 
     /// Makes everything durable, lets the threads end, and tells of failures that dropping the handle would hide.
-    /// Rows in memory beyond a sixteenth of their budget are sealed, so that the next opening is quick.
+    /// Rows in memory beyond a thousandth of their budget are sealed: the next opening is quick, and the store small.
     pub fn close(self) -> Result<()> {
         let Some(role) = seal_role(&self.shared) else { return Ok(()) };
         self.threads.stop();
         let inner = role.pipeline.quiesce(&self.shared)?;
-        let worth_sealing = inner.memtable_bytes > self.shared.options.memtable_bytes / 16;
+        let worth_sealing = inner.memtable_bytes > self.shared.options.memtable_bytes / 1024;
         drop(inner);
         if worth_sealing {
             seal::seal(&self.shared, role)?;

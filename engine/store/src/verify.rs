@@ -69,7 +69,7 @@ pub fn verify_storage(storage: &Arc<dyn Storage>, deep: bool) -> Result<Vec<Find
         Ok(None) => return Err(Error::NotFound(format!("{} holds no store", storage.describe("")))),
         Err(error) => return Ok(vec![finding(error)]),
     };
-    let _lease = Lease::take(storage.clone(), current.store).ok();
+    let _lease = Lease::take(storage, current.store).ok();
     // Behind the lease nothing that counts now can go.
     let current = match read_current(&**storage) {
         Ok(Some(current)) => current,
@@ -186,7 +186,7 @@ impl Check<'_> {
             match hash_of(&**self.storage, &name) {
                 Ok(hash) if hash == record.hash => {}
                 Ok(_) => {
-                    self.report(&path, 0, "I3", "the hash of the whole file does not match".into(), None)
+                    self.report(&path, 0, "I3", "the hash of the whole file does not match".into(), None);
                 }
                 Err(error) => self.findings.push(finding(error)),
             }

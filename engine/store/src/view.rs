@@ -351,7 +351,11 @@ impl<'v> Read<'v> {
         self
     }
 
-    fn projection(&self) -> Result<Vec<Column>> {
+    pub(crate) fn time_range(&self) -> &Range<i64> {
+        &self.range
+    }
+
+    pub(crate) fn projection(&self) -> Result<Vec<Column>> {
         let (_, schema) = self.view.find(&self.key)?;
         let Some(names) = &self.columns else { return Ok(schema.columns.clone()) };
         let find = |name: &String| {
@@ -364,7 +368,7 @@ impl<'v> Read<'v> {
         names.iter().map(find).collect()
     }
 
-    fn scan(&self, columns: &[Column]) -> Result<Scan<'v>> {
+    pub(crate) fn scan(&self, columns: &[Column]) -> Result<Scan<'v>> {
         let (series, _) = self.view.find(&self.key)?;
         let kinds = columns.iter().map(|column| (column.id, column.kind)).collect();
         let cache = &self.view.shared.cache;

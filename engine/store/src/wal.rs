@@ -326,7 +326,7 @@ impl LogReader<'_> {
                 Ok(Some(frame)) => frame,
                 Ok(None) => break,
                 Err(error) if may_be_torn => {
-                    self.check_torn(&frames, id, error)?;
+                    self.check_torn(&frames, id, &error)?;
                     break;
                 }
                 Err(error) => return Err(broken(error)),
@@ -359,7 +359,7 @@ impl LogReader<'_> {
     }
 
     /// W5: a bad frame is a torn tail unless a later one proves that it was durable.
-    fn check_torn(&self, frames: &FrameReader<'_>, id: u64, error: FormatError) -> Result<()> {
+    fn check_torn(&self, frames: &FrameReader<'_>, id: u64, error: &FormatError) -> Result<()> {
         let bad = frames.next_sequence().unwrap_or(0);
         match frames.find_later() {
             Some(later) if later.durable >= bad => {
@@ -492,12 +492,22 @@ mod tests {
         let mut log_ends = Vec::new();
         let reader = LogReader { storage: &storage, store: STORE, visible: None };
         let mut stop = None;
-        let (end, _) = reader.replay(5, &mut |record| Ok(log_ends.push(record.version))).unwrap();
+        let (end, _) = reader
+            .replay(5, &mut |record| {
+                log_ends.push(record.version);
+                Ok(())
+            })
+            .unwrap();
         for cut in (HEADER_BYTES as u64..=end.offset).step_by(8) {
             let reader =
                 LogReader { storage: &storage, store: STORE, visible: Some(Visible { log: 9, end: cut }) };
             let mut count = 0;
-            let (position, _) = reader.replay(5, &mut |_| Ok(count += 1)).unwrap();
+            let (position, _) = reader
+                .replay(5, &mut |_| {
+                    count += 1;
+                    Ok(())
+                })
+                .unwrap();
             assert!(position.offset <= cut.max(HEADER_BYTES as u64));
             stop = Some((position, count));
         }

@@ -183,3 +183,51 @@ fn an_old_version_keeps_the_order_of_arrival() {
     store.seal().unwrap();
     check();
 }
+
+#[test]
+fn raw_columns_are_borrowed_and_others_decoded() {
+    for (tier, borrowed) in [(tapestore::Tier::Hot, 3000), (tapestore::Tier::Dense, 0)] {
+        let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+        let store = Store::create_on(storage, Options { tier, ..options() }).unwrap();
+        write(&store, bars(&(0..3000).collect::<Vec<_>>(), 1000.0));
+        store.seal().unwrap();
+        let mut seen = Vec::new();
+        let view = store.view();
+        let report = view
+            .read(&key())
+            .visit_column("close", |slice| {
+                let tapestore::Slice::F64(values) = slice else { panic!("close is f64") };
+                seen.extend_from_slice(values);
+                std::ops::ControlFlow::Continue(())
+            })
+            .unwrap();
+        assert_eq!(seen, view.read(&key()).rows().unwrap().f64("close").unwrap());
+        assert_eq!((report.borrowed, report.copied), (borrowed, 3000 - borrowed));
+    }
+}
+
+#[test]
+fn versions_before_a_drop_keep_their_key() {
+    let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let store = Store::create_on(storage, Options { young_segments: 100, ..options() }).unwrap();
+    let key = SeriesKey::new("T", "table").unwrap();
+    let write = |schema: tapestore::Schema, value: i64| {
+        let mut transaction = store.begin();
+        transaction.create_series(&key, schema).unwrap();
+        transaction.merge(&key, Batch::new(vec![7]).with("a", Values::I64(vec![value]))).unwrap();
+        transaction.commit().unwrap();
+        store.seal().unwrap();
+    };
+    let unique = schema::SchemaBuilder::unique().column("a", tapestore::ColumnType::I64).build().unwrap();
+    write(unique.clone(), 1);
+    write(unique, 2);
+    let mut transaction = store.begin();
+    transaction.drop_series(&key).unwrap();
+    transaction.commit().unwrap();
+    write(schema::SchemaBuilder::sequence().column("a", tapestore::ColumnType::I64).build().unwrap(), 3);
+    store.compact().unwrap();
+    for (version, value) in [(1, 1), (2, 2), (4, 3)] {
+        let view = store.as_of(&AsOf::Version(version)).unwrap();
+        assert_eq!(view.read(&key).rows().unwrap().i64("a"), Some(&[value][..]));
+    }
+}
