@@ -246,16 +246,14 @@ impl Stage<'_> {
         let row_key = RowKey::from(&**work.schema.as_ref().expect("checked by prepare"));
         if row_key == RowKey::Distinct {
             let rows = if mode == Mode::Merge { self.missing(work, &rows, report)? } else { rows };
-            work.rows = Plan::new(&work.rows, &rows, &[], &row_key).apply(&work.rows, &rows);
+            lay_over(work, rows, &row_key);
             return Ok(());
         }
         if mode == Mode::Append && row_key == RowKey::Time {
             self.check_append(key, work, &rows)?;
         }
         let (rows, duplicates) = last_of_each_key(rows, &row_key);
-        let plan = Plan::new(&work.rows, &rows, &[], &row_key);
-        report.duplicates += duplicates + plan.dropped.iter().map(|range| range.len() as u64).sum::<u64>();
-        work.rows = plan.apply(&work.rows, &rows);
+        report.duplicates += duplicates + lay_over(work, rows, &row_key);
         Ok(())
     }
 
@@ -487,6 +485,17 @@ fn prepare(
     rows.version = RunVec::constant(version, count);
     rows.source = RunVec::constant(source, count);
     Ok(rows)
+}
+
+/// Lays rows over the ones staged so far; returns how many of those they replace.
+fn lay_over(work: &mut Work, rows: RowSet, key: &RowKey) -> u64 {
+    if work.rows.is_empty() {
+        work.rows = rows;
+        return 0;
+    }
+    let plan = Plan::new(&work.rows, &rows, &[], key);
+    work.rows = plan.apply(&work.rows, &rows);
+    plan.dropped.iter().map(|range| range.len() as u64).sum()
 }
 
 /// Where a slice of about [`SLICE_ROWS`] rows ends: never between rows of one time.
