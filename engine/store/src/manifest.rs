@@ -216,7 +216,7 @@ impl Manifest {
         storage.sync_dir("").map_err(|error| failed("syncing the directory of", error))?;
         current.length = bytes.len() as u64;
         let (live_bytes, segment_bytes) = (0, BTreeMap::new());
-        let mut manifest = Self { live_bytes, segment_bytes, current, state, file, writer, storage };
+        let mut manifest = Self { storage, current, state, file, writer, live_bytes, segment_bytes };
         for (segment, bytes) in sizes {
             manifest.count(segment, bytes);
         }
