@@ -44,7 +44,10 @@ impl<'a> Dump<'a> {
     }
 
     fn number(&mut self, count: usize, meaning: &str) -> u64 {
-        let value = self.bytes[self.at..self.at + count].iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
+        let value = self.bytes[self.at..self.at + count]
+            .iter()
+            .rev()
+            .fold(0, |sum, byte| sum << 8 | u64::from(*byte));
         self.field(count, &format!("{meaning}: {value}"));
         value
     }

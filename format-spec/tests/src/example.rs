@@ -8,9 +8,7 @@ use tapestore_format::rows::{RowSet, RunVec, Values};
 use tapestore_format::schema::{Column, ColumnType, KeyPolicy, Schema};
 use tapestore_format::segment::{PartSpec, SegmentSummary, SegmentWriter, Tier};
 use tapestore_format::time::{MINUTE_NS, Timeframe};
-use tapestore_format::wal::{
-    CommitKind, Effect, KIND_START, KIND_TRANSACTION, LogStart, TransactionRecord,
-};
+use tapestore_format::wal::{CommitKind, Effect, KIND_START, KIND_TRANSACTION, LogStart, TransactionRecord};
 
 /// Identity of the store.
 pub const STORE: [u8; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
@@ -70,12 +68,8 @@ fn commit(version: u64, message: &str, prices: &[(i64, f64)]) -> TransactionReco
     };
     let mut effects = vec![Effect::Rows { series: 1, rows }];
     if version == 1 {
-        let define = Effect::Define {
-            series: 1,
-            instrument: "BTC.X".into(),
-            frame: "1m".into(),
-            schema: schema(),
-        };
+        let define =
+            Effect::Define { series: 1, instrument: "BTC.X".into(), frame: "1m".into(), schema: schema() };
         effects.splice(0..0, [Effect::Source { id: 0, name: "exchange".into() }, define]);
     }
     TransactionRecord {
@@ -93,7 +87,12 @@ fn commit(version: u64, message: &str, prices: &[(i64, f64)]) -> TransactionReco
 fn log(first: &TransactionRecord) -> Vec<u8> {
     let mut gone = Vec::new();
     let mut frames = FrameWriter::new(identity(1), HEADER_BYTES as u64, 1);
-    frames.push(KIND_START, &LogStart { previous_log: 0, previous_end: 0, version: 0 }.encode(), 0, &mut gone);
+    frames.push(
+        KIND_START,
+        &LogStart { previous_log: 0, previous_end: 0, version: 0 }.encode(),
+        0,
+        &mut gone,
+    );
     frames.push(KIND_TRANSACTION, &first.encode(), 1, &mut gone);
     let start = LogStart { previous_log: 1, previous_end: frames.offset(), version: 1 };
     let mut bytes = FileHeader::new(FileKind::Wal, identity(LOG)).encode().to_vec();
