@@ -50,7 +50,7 @@ impl Store {
             drop(role.pipeline.quiesce(&self.shared)?);
         }
         let source = self.shared.storage.clone();
-        let _lease = Lease::take(source.clone(), self.shared.store).ok();
+        let _lease = Lease::take(&source, self.shared.store).ok();
         let current = read_current(&*source)?
             .ok_or_else(|| Error::NotFound(format!("{} holds no store", source.describe(""))))?;
         let copy = Copy { source, target, current, report: BackupReport::default() };
@@ -84,16 +84,20 @@ impl Copy<'_> {
         let reader = LogReader { storage: &*self.source, store: self.current.store, visible: None };
         self.report.version = manifest.state.sealed_version;
         let version = &mut self.report.version;
-        let (end, _) = reader.replay(manifest.state.first_log, &mut |record| {
+        let replayed = reader.replay(manifest.state.first_log, &mut |record| {
             *version = (*version).max(record.version);
             Ok(())
         })?;
-        for log in logs.into_iter().filter(|log| *log <= end.log) {
+        let end = replayed.end;
+        let alive = |log: &u64| *log <= end.log && !replayed.stillborn.contains(log);
+        for log in logs.into_iter().filter(alive) {
             let name = log_name(log);
             let length = if log == end.log {
                 end.offset
             } else {
-                self.source.length(&name).map_err(|error| Error::io("reading", self.source.describe(&name), error))?
+                self.source
+                    .length(&name)
+                    .map_err(|error| Error::io("reading", self.source.describe(&name), error))?
             };
             self.copy(&name, length)?;
             counted.insert(name);
@@ -115,9 +119,10 @@ impl Copy<'_> {
             return Err(Error::Usage("a store cannot be backed up into itself".into()));
         }
         match read_current(self.target)? {
-            Some(there) if there.store != self.current.store => {
-                Err(Error::Usage(format!("{} holds another store; back up elsewhere", self.target.describe(""))))
-            }
+            Some(there) if there.store != self.current.store => Err(Error::Usage(format!(
+                "{} holds another store; back up elsewhere",
+                self.target.describe("")
+            ))),
             Some(_) => Ok(()),
             None => {
                 let files = self.target.list("").map_err(|error| failed("listing", error))?;
@@ -164,7 +169,8 @@ impl Copy<'_> {
     fn sweep(&self, counted: &BTreeSet<String>) -> Result<()> {
         let failed = |action, error| Error::io(action, self.target.describe(""), error);
         for (name, _) in self.target.list("").map_err(|error| failed("listing", error))? {
-            let old = name.starts_with("segment-") || name.starts_with("wal-") || name.starts_with("manifest-");
+            let old =
+                name.starts_with("segment-") || name.starts_with("wal-") || name.starts_with("manifest-");
             if old && !counted.contains(&name) {
                 self.target.remove(&name).map_err(|error| failed("removing from", error))?;
             }
