@@ -258,3 +258,35 @@ fn the_log_of_commits_is_nobody_elses() {
     assert!(transaction.delete_range(&own, 0..1).is_err());
     assert!(store.view().info(&own).is_err());
 }
+
+#[test]
+fn a_drop_and_creation_with_another_key_can_be_rolled_back() {
+    let (_, store) = store();
+    let key = SeriesKey::new("T", "table").unwrap();
+    let batch = |values: &[i64]| Batch::new(vec![7; values.len()]).with("a", Values::I64(values.to_vec()));
+    let column = tapestore::ColumnType::I64;
+    let mut transaction = store.begin();
+    transaction
+        .create_series(&key, schema::SchemaBuilder::unique().column("a", column).build().unwrap())
+        .unwrap();
+    transaction.merge(&key, batch(&[1])).unwrap();
+    transaction.commit().unwrap();
+    let mut transaction = store.begin();
+    transaction.drop_series(&key).unwrap();
+    transaction
+        .create_series(&key, schema::SchemaBuilder::sequence().column("a", column).build().unwrap())
+        .unwrap();
+    transaction.merge(&key, batch(&[5, 6])).unwrap();
+    transaction.commit().unwrap();
+    store.rollback(&AsOf::Version(1)).unwrap();
+    let check = |when: &str| {
+        let values = |version| {
+            let view = store.as_of(&AsOf::Version(version)).unwrap();
+            view.read(&key).rows().unwrap().i64("a").unwrap().to_vec()
+        };
+        assert_eq!([values(1), values(2), values(3)], [vec![1], vec![5, 6], vec![1]], "{when}");
+    };
+    check("in memory");
+    store.seal().unwrap();
+    check("sealed");
+}
