@@ -15,7 +15,7 @@ use tapestore_format::time::{DAY_NS, Timeframe};
 use tapestore_format::wal::{CommitKind, Effect, LogStart, TransactionRecord};
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
 fn transaction(effect: Effect) -> String {
@@ -119,7 +119,9 @@ fn never_change_these_constants() {
         marks: 10,
         bytes: 11,
     };
-    let longs = |numbers: &[u64]| numbers.iter().map(|number| hex(&number.to_le_bytes())).collect::<String>();
+    let longs = |numbers: &[u64]| {
+        numbers.iter().map(|number| hex(&number.to_le_bytes())).collect::<Vec<_>>().concat()
+    };
     let series = SeriesRecord {
         id: 7,
         instrument: "I".into(),
