@@ -78,10 +78,11 @@ impl Stage<'_> {
             };
             self.change(&key, work, change, source, version, &mut report)?;
         }
-        // Numbers of new series are settled here: one that was created and dropped again takes none.
+        // Numbers of new series are settled here: one that was created and dropped again takes none, and leaves nothing.
         let mut new_id = self.head.series.len() as u32;
         for (known, (key, mut work)) in works {
-            if work.base.is_none() && work.schema.is_none() {
+            let existed = work.base.as_ref().is_some_and(|base| base.schema_at(self.head.version).is_some());
+            if !existed && work.schema.is_none() {
                 continue;
             }
             let id = if work.base.is_some() { known } else { new_id };

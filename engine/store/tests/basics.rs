@@ -151,7 +151,14 @@ fn a_series_created_and_dropped_in_one_transaction_leaves_nothing() {
     transaction.drop_series(&a).unwrap();
     transaction.create_series(&b, schema::bars()).unwrap();
     assert!(transaction.commit().unwrap().changed);
-    assert_eq!(store.view().keys(), [b]);
+    assert_eq!(store.view().keys(), [b.clone()]);
+    let mut transaction = store.begin();
+    transaction.drop_series(&b).unwrap();
+    assert!(transaction.commit().unwrap().changed);
+    let mut transaction = store.begin();
+    transaction.create_series(&b, schema::bars()).unwrap();
+    transaction.drop_series(&b).unwrap();
+    assert!(!transaction.commit().unwrap().changed);
 }
 
 #[test]
