@@ -1,30 +1,18 @@
 //! The main job in small: rows in, rows out, versions, sealing, compaction, reopening.
 
+mod common;
+
 use std::sync::Arc;
+
+use common::{MINUTE, bars, options};
 
 use tapestore::io::{MemoryStorage, Storage};
 use tapestore::{AsOf, Batch, Options, SeriesKey, Store, Values, schema};
-
-const MINUTE: i64 = 60_000_000_000;
-
-fn options() -> Options {
-    Options { background: false, ..Options::default() }
-}
 
 fn store() -> (Arc<dyn Storage>, Store) {
     let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
     let store = Store::create_on(storage.clone(), options()).unwrap();
     (storage, store)
-}
-
-fn bars(minutes: &[i64], price: f64) -> Batch {
-    let column = |shift: f64| Values::F64(minutes.iter().map(|m| price + *m as f64 + shift).collect());
-    Batch::new(minutes.iter().map(|m| m * MINUTE).collect())
-        .with("open", column(0.0))
-        .with("high", column(0.5))
-        .with("low", column(-0.5))
-        .with("close", column(0.25))
-        .with("volume", column(100.0))
 }
 
 fn key() -> SeriesKey {
