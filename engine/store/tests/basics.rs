@@ -139,7 +139,7 @@ fn a_series_created_and_dropped_in_one_transaction_leaves_nothing() {
     transaction.drop_series(&a).unwrap();
     transaction.create_series(&b, schema::bars()).unwrap();
     assert!(transaction.commit().unwrap().changed);
-    assert_eq!(store.view().keys(), [b.clone()]);
+    assert_eq!(store.view().keys(), std::slice::from_ref(&b));
     let mut transaction = store.begin();
     transaction.drop_series(&b).unwrap();
     assert!(transaction.commit().unwrap().changed);
