@@ -12,11 +12,11 @@ use tapestore_format::wal::{CommitKind, Effect, TransactionRecord};
 
 use crate::apply::COMMITS;
 use crate::batch::empty_union;
+use crate::compare::{number_rows, same_row};
 use crate::error::Result;
 use crate::gaps::absences;
 use crate::overlay::RowKey;
 use crate::scan::Scan;
-use crate::stage::{number_rows, same_row};
 use crate::state::{Layer, SeriesState, State};
 use crate::store::Shared;
 

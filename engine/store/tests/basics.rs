@@ -1,30 +1,18 @@
 //! The main job in small: rows in, rows out, versions, sealing, compaction, reopening.
 
+mod common;
+
 use std::sync::Arc;
+
+use common::{MINUTE, bars, options};
 
 use tapestore::io::{MemoryStorage, Storage};
 use tapestore::{AsOf, Batch, Options, SeriesKey, Store, Values, schema};
-
-const MINUTE: i64 = 60_000_000_000;
-
-fn options() -> Options {
-    Options { background: false, ..Options::default() }
-}
 
 fn store() -> (Arc<dyn Storage>, Store) {
     let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
     let store = Store::create_on(storage.clone(), options()).unwrap();
     (storage, store)
-}
-
-fn bars(minutes: &[i64], price: f64) -> Batch {
-    let column = |shift: f64| Values::F64(minutes.iter().map(|m| price + *m as f64 + shift).collect());
-    Batch::new(minutes.iter().map(|m| m * MINUTE).collect())
-        .with("open", column(0.0))
-        .with("high", column(0.5))
-        .with("low", column(-0.5))
-        .with("close", column(0.25))
-        .with("volume", column(100.0))
 }
 
 fn key() -> SeriesKey {
@@ -151,7 +139,14 @@ fn a_series_created_and_dropped_in_one_transaction_leaves_nothing() {
     transaction.drop_series(&a).unwrap();
     transaction.create_series(&b, schema::bars()).unwrap();
     assert!(transaction.commit().unwrap().changed);
-    assert_eq!(store.view().keys(), [b]);
+    assert_eq!(store.view().keys(), std::slice::from_ref(&b));
+    let mut transaction = store.begin();
+    transaction.drop_series(&b).unwrap();
+    assert!(transaction.commit().unwrap().changed);
+    let mut transaction = store.begin();
+    transaction.create_series(&b, schema::bars()).unwrap();
+    transaction.drop_series(&b).unwrap();
+    assert!(!transaction.commit().unwrap().changed);
 }
 
 #[test]

@@ -3,18 +3,18 @@
 
 use tapestore::{Batch, CommitReport, Options, SeriesKey, Store, Values, schema};
 
-pub const MINUTE: i64 = 60_000_000_000;
+pub(crate) const MINUTE: i64 = 60_000_000_000;
 
-pub fn options() -> Options {
+pub(crate) fn options() -> Options {
     Options { background: false, ..Options::default() }
 }
 
-pub fn key(name: &str) -> SeriesKey {
+pub(crate) fn key(name: &str) -> SeriesKey {
     SeriesKey::new(name, "1m").unwrap()
 }
 
 /// One bar per minute given; every price tells the minute and `price`.
-pub fn bars(minutes: &[i64], price: f64) -> Batch {
+pub(crate) fn bars(minutes: &[i64], price: f64) -> Batch {
     let column = |shift: f64| Values::F64(minutes.iter().map(|m| price + *m as f64 + shift).collect());
     Batch::new(minutes.iter().map(|m| m * MINUTE).collect())
         .with("open", column(0.0))
@@ -24,7 +24,7 @@ pub fn bars(minutes: &[i64], price: f64) -> Batch {
         .with("volume", column(100.0))
 }
 
-pub fn write(store: &Store, name: &str, minutes: &[i64], price: f64) -> CommitReport {
+pub(crate) fn write(store: &Store, name: &str, minutes: &[i64], price: f64) -> CommitReport {
     let mut transaction = store.begin();
     transaction.create_series(&key(name), schema::bars()).unwrap();
     transaction.upsert(&key(name), bars(minutes, price)).unwrap();
