@@ -94,6 +94,8 @@ pub(crate) struct Setting {
     pub(crate) options: Options,
     /// On the real file system, not in memory.
     pub(crate) files: bool,
+    /// The clock jumps, also backwards (in memory only).
+    pub(crate) clock_jumps: bool,
     /// A series with more rows than this is cut down.
     pub(crate) most_rows: usize,
     pub(crate) steps: usize,
@@ -116,7 +118,8 @@ impl Setting {
             ..Options::default()
         };
         let size = *random.pick(&[3, 12, 40]);
-        Self { seed, options, files: random.chance(3), most_rows: 400, steps: 400, size }
+        let clock_jumps = random.chance(30);
+        Self { seed, options, files: random.chance(3), clock_jumps, most_rows: 400, steps: 400, size }
     }
 
     /// The same with seals and compactions in a thread beside the writer.

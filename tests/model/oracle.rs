@@ -71,6 +71,9 @@ pub(crate) struct Series {
     /// Slots whose absence is confirmed.
     pub(crate) absent: BTreeSet<i64>,
     next_arrival: u64,
+    /// Within a transaction: the rows before it that it did not delete. Writing such a row again, bit for bit, is no
+    /// change, whatever the transaction did to it in between.
+    before: BTreeMap<Position, Rc<Row>>,
 }
 
 impl Series {
@@ -81,7 +84,18 @@ impl Series {
             rows: BTreeMap::new(),
             absent: BTreeSet::new(),
             next_arrival: 1,
+            before: BTreeMap::new(),
         }
+    }
+
+    /// A transaction begins to change the series.
+    pub(crate) fn begin(&mut self) {
+        self.before = self.rows.clone();
+    }
+
+    /// The transaction ends.
+    pub(crate) fn end(&mut self) {
+        self.before.clear();
     }
 
     pub(crate) fn is_unique(&self) -> bool {
@@ -110,6 +124,17 @@ impl Series {
     /// What identifies a row among those of its time.
     fn identity(dedup: &[usize], cells: &[Cell]) -> Vec<Cell> {
         dedup.iter().map(|column| cells[*column].clone()).collect()
+    }
+
+    /// Where the row of a time and identity stands.
+    fn find(
+        rows: &BTreeMap<Position, Rc<Row>>,
+        time: i64,
+        dedup: &[usize],
+        identity: &[Cell],
+    ) -> Option<Position> {
+        let mut there = rows.range((time, 0)..=(time, u64::MAX));
+        there.find(|(_, row)| Self::identity(dedup, &row.cells) == identity).map(|(position, _)| *position)
     }
 
     fn insert(&mut self, row: NewRow, source: &Rc<str>, version: u64) {
@@ -143,20 +168,24 @@ impl Series {
             if last[&(row.time, identity.clone())] != index {
                 continue;
             }
-            let old = self
-                .rows
-                .range((row.time, 0)..=(row.time, u64::MAX))
-                .find(|(_, old)| Self::identity(&dedup, &old.cells) == identity)
-                .map(|(position, old)| (*position, old.cells == row.cells && old.flags == row.flags));
-            match old {
-                Some((_, true)) => counts.unchanged += 1,
-                Some((position, false)) => {
-                    counts.updated += 1;
-                    self.rows.remove(&position);
-                    self.insert(row, source, version);
+            let position = Self::find(&self.rows, row.time, &dedup, &identity);
+            let same = |old: &Row| old.cells == row.cells && old.flags == row.flags;
+            if position.is_some_and(|position| same(&self.rows[&position])) {
+                counts.unchanged += 1;
+                continue;
+            }
+            if let Some(position) = position {
+                self.rows.remove(&position);
+            }
+            let before = Self::find(&self.before, row.time, &dedup, &identity);
+            match before.filter(|before| same(&self.before[before])) {
+                Some(before) => {
+                    counts.unchanged += 1;
+                    self.rows.insert(before, Rc::clone(&self.before[&before]));
                 }
                 None => {
-                    counts.added += 1;
+                    counts.added += u64::from(position.is_none());
+                    counts.updated += u64::from(position.is_some());
                     self.insert(row, source, version);
                 }
             }
@@ -189,13 +218,14 @@ impl Series {
     pub(crate) fn delete(&mut self, range: &Range<i64>) -> Counts {
         let before = self.rows.len();
         self.rows.retain(|position, _| !range.contains(&position.0));
+        self.before.retain(|position, _| !range.contains(&position.0));
         Counts { deleted: (before - self.rows.len()) as u64, ..Counts::default() }
     }
 
     pub(crate) fn add_column(&mut self, schema: Schema) {
         self.schema = schema;
         let width = self.schema.columns.len();
-        for row in self.rows.values_mut() {
+        for row in self.rows.values_mut().chain(self.before.values_mut()) {
             Rc::make_mut(row).cells.resize(width, Cell::Null);
         }
     }

@@ -21,6 +21,13 @@ impl Place {
         }
     }
 
+    /// Sets the clock, where that can be done.
+    pub(crate) fn set_now_ns(&self, now_ns: i64) {
+        if let Self::Memory(storage) = self {
+            storage.set_now_ns(now_ns);
+        }
+    }
+
     pub(crate) fn create(&self, options: Options) -> Result<Store> {
         match self {
             Self::Memory(storage) => Store::create_on(Arc::new(storage.clone()), options),

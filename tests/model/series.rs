@@ -113,7 +113,7 @@ pub(crate) fn some_place(series: &Series, random: &mut Random) -> i64 {
     random.between(low, high)
 }
 
-/// A random range of times that meets the rows of most series.
+/// A random range of times, not empty, that meets the rows of most series.
 pub(crate) fn range(series: &Series, random: &mut Random) -> std::ops::Range<i64> {
     let (low, high) = extent(series);
     let start = random.between(low, high);
@@ -124,11 +124,11 @@ pub(crate) fn range(series: &Series, random: &mut Random) -> std::ops::Range<i64
         from += random.between(-5, 6);
         to += random.between(-5, 6);
     }
-    from..to
+    from..to.max(from + 1)
 }
 
 /// A random value of a column. Few different ones, so that rows repeat.
-fn cell(kind: ColumnType, nullable: bool, finite: bool, random: &mut Random) -> Cell {
+fn cell(kind: ColumnType, nullable: bool, random: &mut Random) -> Cell {
     if nullable && random.chance(25) {
         return Cell::Null;
     }
@@ -138,7 +138,7 @@ fn cell(kind: ColumnType, nullable: bool, finite: bool, random: &mut Random) -> 
             1 => *random.pick(&[i64::MIN, i64::MAX, 0, -1]),
             _ => random.between(0, 6),
         }),
-        ColumnType::F64 => Cell::F64(float(finite, random).to_bits()),
+        ColumnType::F64 => Cell::F64(float(random).to_bits()),
         ColumnType::F32 => Cell::F32(match random.below(10) {
             0 => random.next() as u32,
             _ => (random.between(0, 8) as f32 / 4.0).to_bits(),
@@ -150,15 +150,13 @@ fn cell(kind: ColumnType, nullable: bool, finite: bool, random: &mut Random) -> 
 }
 
 /// A price-like double: mostly two decimals, a few with eight, and now and then something awkward.
-fn float(finite: bool, random: &mut Random) -> f64 {
+fn float(random: &mut Random) -> f64 {
     match random.below(40) {
         0 => random.between(0, 10_000_000_000) as f64 / 1e8,
         1 => -0.0,
         2 => random.between(1, 1000) as f64 * 0.1 + 0.2,
-        3 if !finite => f64::from_bits(random.next()),
-        4 if !finite => {
-            *random.pick(&[f64::INFINITY, f64::NEG_INFINITY, f64::from_bits(0x7ff8_0000_0000_1234)])
-        }
+        3 => f64::from_bits(random.next()),
+        4 => *random.pick(&[f64::INFINITY, f64::NEG_INFINITY, f64::from_bits(0x7ff8_0000_0000_1234)]),
         5 => f64::from_bits(1 + random.below(9)),
         _ => random.between(9_990, 10_010) as f64 / 100.0,
     }
@@ -175,9 +173,8 @@ fn text(random: &mut Random) -> String {
 
 /// A random row.
 pub(crate) fn row(series: &Series, time: i64, random: &mut Random) -> NewRow {
-    let bars = series.timeframe().is_some();
     let columns = &series.schema.columns;
-    let cells = columns.iter().map(|column| cell(column.kind, column.nullable, bars, random)).collect();
+    let cells = columns.iter().map(|column| cell(column.kind, column.nullable, random)).collect();
     let flags = if random.chance(90) { 0 } else { random.below(256) as u16 };
     NewRow { time, cells, flags }
 }

@@ -122,6 +122,9 @@ impl<'s> World<'s> {
     pub(crate) fn step(&mut self, step: Step) -> Verdict {
         let mut random = Random::new(step.seed);
         self.tally.steps += 1;
+        if self.setting.clock_jumps && random.chance(10) {
+            self.place.set_now_ns(random.between(-1_000_000, 1_000_000) * 1_000_000);
+        }
         match step.kind {
             Kind::Append | Kind::Upsert | Kind::Merge | Kind::Delete => self.write(step, 1, &mut random),
             Kind::AddColumn | Kind::Drop | Kind::ConfirmAbsent | Kind::WithdrawAbsence => {

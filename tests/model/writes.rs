@@ -68,7 +68,11 @@ impl Writing {
             self.state.series.insert(key.clone(), Rc::new(Series::new(&key, schema)));
             self.changed = true;
         }
-        *self.touched.entry(key.clone()).or_default() += 1;
+        let times = self.touched.entry(key.clone()).or_default();
+        *times += 1;
+        if *times == 1 {
+            self.state.edit(&key).begin();
+        }
         let crowded = self.state.series[&key].rows.len() > self.most_rows;
         match kind {
             _ if crowded => self.delete(&key, random),
@@ -208,6 +212,15 @@ impl Writing {
         ensure!(report.version == next, "the commit gives version {}, expected {next}", report.version);
         if report.changed {
             let entry = Logged { version: next, message, is_rollback: false, counts: simple.then_some(want) };
+            for key in self
+                .touched
+                .keys()
+                .filter(|key| self.state.series.contains_key(key))
+                .cloned()
+                .collect::<Vec<_>>()
+            {
+                self.state.edit(&key).end();
+            }
             oracle.commit(self.state, entry);
         }
         if durability == Durability::Durable {
