@@ -207,7 +207,11 @@ mod tests {
     #[test]
     fn overlong_varint_is_refused() {
         assert!(ByteReader::new(&[0xff; 11], "T").varint().is_err());
-        assert!(ByteReader::new(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2], "T").varint().is_err());
+        assert!(
+            ByteReader::new(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2], "T")
+                .varint()
+                .is_err()
+        );
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub const NAME_BYTES: usize = 64;
 pub const DESCRIPTION_BYTES: usize = 512;
 /// Longest commit message, absence note, source or snapshot name, in bytes of UTF-8.
 pub const NOTE_BYTES: usize = 512;
+/// Longest record of a log, in bytes: a transaction or a manifest step.
+pub const RECORD_BYTES: usize = 1 << 31;
 /// Columns in one schema.
 pub const COLUMNS: usize = 1024;
 /// Dedup columns of a sequence key.

@@ -295,13 +295,11 @@ impl<T: Copy + PartialEq> RunVec<T> {
     pub fn pieces(&self, range: Range<usize>) -> impl Iterator<Item = (Range<usize>, T)> + '_ {
         let first = self.runs.partition_point(|run| run.0 <= range.start);
         let mut start = range.start;
-        self.runs[first..]
-            .iter()
-            .map_while(move |&(end, value)| {
-                let piece = start..end.min(range.end);
-                start = piece.end;
-                (piece.start < piece.end).then_some((piece, value))
-            })
+        self.runs[first..].iter().map_while(move |&(end, value)| {
+            let piece = start..end.min(range.end);
+            start = piece.end;
+            (piece.start < piece.end).then_some((piece, value))
+        })
     }
 
     /// All values in order.
@@ -313,6 +311,18 @@ impl<T: Copy + PartialEq> RunVec<T> {
     pub fn extend_from(&mut self, other: &Self, range: Range<usize>) {
         for (piece, value) in other.pieces(range) {
             self.push(value, piece.len());
+        }
+    }
+
+    /// Keeps the first `count` values; does nothing if there are no more.
+    pub fn truncate(&mut self, count: usize) {
+        if count >= self.len() {
+            return;
+        }
+        let whole = self.runs.partition_point(|run| run.0 < count);
+        self.runs.truncate(if count == 0 { 0 } else { whole + 1 });
+        if let Some(last) = self.runs.last_mut() {
+            last.0 = count;
         }
     }
 
@@ -504,6 +514,11 @@ mod tests {
                 part.extend_from(&runs, start..end);
                 assert_eq!(part.iter().collect::<Vec<_>>(), plain[start..end]);
             }
+        }
+        for count in 0..=plain.len() + 1 {
+            let mut cut = runs.clone();
+            cut.truncate(count);
+            assert_eq!(cut.iter().collect::<Vec<_>>(), plain[..count.min(plain.len())]);
         }
         assert_eq!(RunVec::constant(7, 5).single(), Some(7));
         assert_eq!(runs.get(5), 1);

@@ -129,7 +129,9 @@ impl Schema {
                 return Some(format!("column name {name:?} is reserved"));
             }
             if column.description.len() > DESCRIPTION_BYTES {
-                return Some(format!("description of column {name:?} is longer than {DESCRIPTION_BYTES} bytes"));
+                return Some(format!(
+                    "description of column {name:?} is longer than {DESCRIPTION_BYTES} bytes"
+                ));
             }
             if !names.insert(name) {
                 return Some(format!("column {name:?} appears twice"));
@@ -182,8 +184,8 @@ impl Schema {
         for _ in 0..count {
             let id = reader.u16()?;
             let kind = reader.u8()?;
-            let kind =
-                ColumnType::from_id(kind).ok_or_else(|| reader.error(format!("unknown column type {kind}")))?;
+            let kind = ColumnType::from_id(kind)
+                .ok_or_else(|| reader.error(format!("unknown column type {kind}")))?;
             let nullable = match reader.u8()? {
                 0 => false,
                 1 => true,

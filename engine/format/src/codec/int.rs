@@ -1,0 +1,353 @@
+//! Integer blocks: decoding. Rules K1 to K9 of `format-spec/codecs.md`.
+//!
+//! A block is a header byte (packing, transform, form), the parameters that the header announces, and the packed
+//! numbers. It tells its own length, but not its count: the caller knows how many numbers there are.
+
+use super::bitpack::{bits, packed_bytes, unpack};
+use crate::bytes::ByteReader;
+use crate::error::Result;
+use crate::limits::BLOCK_ROWS;
+
+/// How the numbers of a block are packed. Ids are frozen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Packing {
+    /// One value for all.
+    Constant = 0,
+    /// Offsets from a base, in one width.
+    Packed = 1,
+    /// Like `Packed`, but for a few whose high bits stand apart.
+    Patched = 2,
+    /// Runs of equal values.
+    Runs = 3,
+    /// Codes into a list of distinct values.
+    Dictionary = 4,
+    /// A bitmap of those that differ from a default, and their values.
+    Sparse = 5,
+    /// Eight bytes each.
+    Raw = 6,
+    /// Each number in one of up to four widths, with a selector.
+    Classes = 7,
+}
+
+impl Packing {
+    fn from_id(id: u8) -> Self {
+        match id & 7 {
+            0 => Self::Constant,
+            1 => Self::Packed,
+            2 => Self::Patched,
+            3 => Self::Runs,
+            4 => Self::Dictionary,
+            5 => Self::Sparse,
+            6 => Self::Raw,
+            _ => Self::Classes,
+        }
+    }
+
+    /// Name in `tape inspect`.
+    pub fn name(self) -> &'static str {
+        ["constant", "packed", "patched", "runs", "dictionary", "sparse", "raw", "classes"][self as usize]
+    }
+}
+
+/// What the packed numbers are, relative to the values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Transform {
+    /// The values.
+    Plain = 0,
+    /// Differences from the value before; what the first is added to stands in the parameters.
+    Delta = 1,
+    /// Differences from what other columns of the row predict; added by the caller.
+    Group = 2,
+}
+
+/// Header bit: offsets from the base are zigzag numbers.
+pub(super) const ZIGZAG: u8 = 1 << 5;
+/// Header bit: offsets are in units of a multiplier.
+pub(super) const MULTIPLIER: u8 = 1 << 6;
+
+/// Buffers for decoding integer blocks.
+#[derive(Clone, Debug)]
+pub struct IntScratch {
+    first: Vec<i64>,
+    second: Vec<i64>,
+    positions: Vec<i64>,
+    highs: Vec<i64>,
+}
+
+impl Default for IntScratch {
+    fn default() -> Self {
+        let buffer = || vec![0; BLOCK_ROWS];
+        Self { first: buffer(), second: buffer(), positions: buffer(), highs: buffer() }
+    }
+}
+
+/// The value of a zigzag number.
+pub(super) fn unzigzag(value: u64) -> i64 {
+    (value >> 1) as i64 ^ -((value & 1) as i64)
+}
+
+/// The zigzag number of a value: small for small magnitudes.
+pub(super) fn zigzag(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)) as u64
+}
+
+/// The packing of the block that begins with this byte, for display.
+pub fn packing_of(header: u8) -> Packing {
+    Packing::from_id(header)
+}
+
+/// Decodes one block of `out.len()` numbers. Differences are already summed; the caller adds predictions
+/// if the transform returned is [`Transform::Group`].
+///
+/// # Errors
+/// A broken rule K1 to K9. `out` then holds anything.
+pub fn decode(reader: &mut ByteReader<'_>, out: &mut [i64], scratch: &mut IntScratch) -> Result<Transform> {
+    debug_assert!(out.len() <= BLOCK_ROWS);
+    let head = Head::read(reader)?;
+    let count = out.len();
+    let IntScratch { first, second, positions, highs } = scratch;
+    match head.packing {
+        Packing::Runs => {
+            let runs = bounded(reader, count)?;
+            let (values, lengths) = (&mut first[..runs], &mut second[..runs]);
+            decode_simple(reader, values, positions, highs)?;
+            decode_simple(reader, lengths, positions, highs)?;
+            let mut rest = &mut *out;
+            for (value, length) in values.iter().zip(lengths.iter()) {
+                if *length < 0 || *length as u64 >= rest.len() as u64 {
+                    return Err(reader.error("runs are longer than the block"));
+                }
+                let (run, after) = rest.split_at_mut(*length as usize + 1);
+                run.fill(*value);
+                rest = after;
+            }
+            if !rest.is_empty() {
+                return Err(reader.error("runs are shorter than the block"));
+            }
+        }
+        Packing::Dictionary => {
+            let distinct = bounded(reader, count)?;
+            let entries = &mut first[..distinct];
+            decode_simple(reader, entries, positions, highs)?;
+            let width = bits(distinct as u64 - 1);
+            unpack_checked(reader, width, out)?;
+            for slot in out.iter_mut() {
+                let Some(value) = entries.get(*slot as usize) else {
+                    return Err(reader.error(format!("code {slot} of {distinct}")));
+                };
+                *slot = *value;
+            }
+        }
+        Packing::Sparse => {
+            let default = reader.signed_varint()?;
+            let others = bounded(reader, count)?;
+            let bitmap = reader.take(count.div_ceil(8))?;
+            let set: u32 = bitmap.iter().map(|byte| byte.count_ones()).sum();
+            if set as usize != others || (!count.is_multiple_of(8) && bitmap[count / 8] >> (count % 8) != 0) {
+                return Err(reader.error("bitmap and count disagree"));
+            }
+            let values = &mut first[..others];
+            decode_simple(reader, values, positions, highs)?;
+            let mut values = values.iter();
+            for (group, byte) in out.chunks_mut(8).zip(bitmap) {
+                for (number, slot) in group.iter_mut().enumerate() {
+                    let taken = byte >> number & 1 == 1;
+                    *slot = if taken { *values.next().unwrap_or(&default) } else { default };
+                }
+            }
+        }
+        Packing::Classes => decode_classes(reader, &head, out, first, second)?,
+        _ => unpack_simple(reader, &head, out, positions, highs)?,
+    }
+    head.finish(out);
+    Ok(head.transform)
+}
+
+/// Decodes one block that may not be predicted.
+///
+/// # Errors
+/// Those of [`decode`], and a block of residuals.
+pub fn decode_plain(reader: &mut ByteReader<'_>, out: &mut [i64], scratch: &mut IntScratch) -> Result<()> {
+    match decode(reader, out, scratch)? {
+        Transform::Group => Err(reader.error("prediction in a column that has none")),
+        _ => Ok(()),
+    }
+}
+
+/// The header byte and its parameters.
+struct Head {
+    packing: Packing,
+    transform: Transform,
+    zigzag: bool,
+    multiplier: i64,
+    first: i64,
+}
+
+impl Head {
+    fn read(reader: &mut ByteReader<'_>) -> Result<Self> {
+        let byte = reader.u8()?;
+        let transform = match byte >> 3 & 3 {
+            0 => Transform::Plain,
+            1 => Transform::Delta,
+            2 => Transform::Group,
+            _ => return Err(reader.error("unknown transform")),
+        };
+        if byte & 0x80 != 0 {
+            return Err(reader.error("reserved bit of a block header is set"));
+        }
+        let first = if transform == Transform::Delta { reader.signed_varint()? } else { 0 };
+        let multiplier = if byte & MULTIPLIER != 0 { reader.varint()? as i64 } else { 1 };
+        let packing = Packing::from_id(byte);
+        let offsets = matches!(packing, Packing::Packed | Packing::Patched | Packing::Classes);
+        if !offsets && byte & (ZIGZAG | MULTIPLIER) != 0 {
+            return Err(reader.error("a form bit is set where there are no offsets"));
+        }
+        Ok(Self { packing, transform, zigzag: byte & ZIGZAG != 0, multiplier, first })
+    }
+
+    /// Sums differences.
+    fn finish(&self, out: &mut [i64]) {
+        if self.transform == Transform::Delta {
+            let mut value = self.first;
+            for slot in out {
+                value = value.wrapping_add(*slot);
+                *slot = value;
+            }
+        }
+    }
+
+    /// Turns unsigned offsets into numbers: `base + multiplier * offset`, wrapping.
+    fn place(&self, base: i64, out: &mut [i64]) {
+        if self.zigzag {
+            for slot in out.iter_mut() {
+                *slot = unzigzag(*slot as u64);
+            }
+        }
+        if self.multiplier != 1 {
+            for slot in out.iter_mut() {
+                *slot = slot.wrapping_mul(self.multiplier);
+            }
+        }
+        if base != 0 {
+            for slot in out.iter_mut() {
+                *slot = slot.wrapping_add(base);
+            }
+        }
+    }
+}
+
+/// A count from 1 to `limit`.
+fn bounded(reader: &mut ByteReader<'_>, limit: usize) -> Result<usize> {
+    let count = reader.varint()?;
+    if count == 0 || count > limit as u64 {
+        return Err(reader.error(format!("count {count}, allowed are 1 to {limit}")));
+    }
+    Ok(count as usize)
+}
+
+fn unpack_checked(reader: &mut ByteReader<'_>, width: u32, out: &mut [i64]) -> Result<()> {
+    let bytes = reader.take(packed_bytes(out.len(), width))?;
+    if unpack(bytes, width, out) { Ok(()) } else { Err(reader.error("left-over bits are not zero")) }
+}
+
+fn width(reader: &mut ByteReader<'_>, limit: u32) -> Result<u32> {
+    let width = u32::from(reader.u8()?);
+    if width > limit {
+        return Err(reader.error(format!("width {width}, at most {limit} allowed")));
+    }
+    Ok(width)
+}
+
+/// A block inside a block: constant, packed, patched or raw; plain or differences.
+fn decode_simple(
+    reader: &mut ByteReader<'_>,
+    out: &mut [i64],
+    positions: &mut [i64],
+    highs: &mut [i64],
+) -> Result<()> {
+    let head = Head::read(reader)?;
+    if head.transform == Transform::Group {
+        return Err(reader.error("prediction inside a block"));
+    }
+    unpack_simple(reader, &head, out, positions, highs)?;
+    head.finish(out);
+    Ok(())
+}
+
+fn unpack_simple(
+    reader: &mut ByteReader<'_>,
+    head: &Head,
+    out: &mut [i64],
+    positions: &mut [i64],
+    highs: &mut [i64],
+) -> Result<()> {
+    match head.packing {
+        Packing::Constant => out.fill(reader.signed_varint()?),
+        Packing::Raw => {
+            let bytes = reader.take(out.len() * 8)?;
+            unpack(bytes, 64, out);
+        }
+        Packing::Packed => {
+            let base = reader.signed_varint()?;
+            let width = width(reader, 64)?;
+            unpack_checked(reader, width, out)?;
+            head.place(base, out);
+        }
+        Packing::Patched => {
+            let base = reader.signed_varint()?;
+            let low = width(reader, 63)?;
+            let high = width(reader, 64 - low)?;
+            let patches = bounded(reader, out.len())?;
+            let (positions, highs) = (&mut positions[..patches], &mut highs[..patches]);
+            unpack_checked(reader, bits(out.len() as u64 - 1), positions)?;
+            unpack_checked(reader, high, highs)?;
+            unpack_checked(reader, low, out)?;
+            for (position, high) in positions.iter().zip(highs.iter()) {
+                let Some(slot) = out.get_mut(*position as usize) else {
+                    return Err(reader.error(format!("patch at {position} is outside of the block")));
+                };
+                *slot |= high << low;
+            }
+            head.place(base, out);
+        }
+        _ => return Err(reader.error("this packing may not stand inside a block")),
+    }
+    Ok(())
+}
+
+/// Selectors of two bits, then the numbers of each class end to end.
+fn decode_classes(
+    reader: &mut ByteReader<'_>,
+    head: &Head,
+    out: &mut [i64],
+    selectors: &mut [i64],
+    values: &mut [i64],
+) -> Result<()> {
+    let base = reader.signed_varint()?;
+    let mut widths = [0; 4];
+    for slot in &mut widths {
+        *slot = width(reader, 64)?;
+    }
+    let selectors = &mut selectors[..out.len()];
+    unpack_checked(reader, 2, selectors)?;
+    let mut counts = [0usize; 4];
+    for selector in selectors.iter() {
+        counts[(*selector & 3) as usize] += 1;
+    }
+    let mut next = [0usize; 4];
+    let mut start = 0;
+    for (class, count) in counts.iter().enumerate() {
+        next[class] = start;
+        unpack_checked(reader, widths[class], &mut values[start..start + count])?;
+        start += count;
+    }
+    for (slot, selector) in out.iter_mut().zip(selectors.iter()) {
+        let index = &mut next[(*selector & 3) as usize];
+        *slot = values[*index];
+        *index += 1;
+    }
+    head.place(base, out);
+    Ok(())
+}

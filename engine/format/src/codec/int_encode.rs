@@ -1,0 +1,426 @@
+//! Integer blocks: choosing the smallest form and writing it. The layout is [`super::int`]'s.
+
+use super::bitpack::{bits, pack, packed_bytes};
+use super::decimal::gcd;
+use super::int::{MULTIPLIER, Packing, Transform, ZIGZAG, zigzag};
+use crate::bytes::ByteWriter;
+
+/// Most distinct values that a dictionary is tried for.
+const DICTIONARY: usize = 256;
+
+/// Chooses among all transforms and packings by exact size and appends the smallest.
+///
+/// `residuals`, if given, are the values minus their prediction ([`Transform::Group`]).
+pub fn encode(values: &[i64], residuals: Option<&[i64]>, out: &mut Vec<u8>) {
+    if values.is_empty() {
+        return;
+    }
+    let plain = Plan::new(values, Transform::Plain, true);
+    let (first, differences) = differences(values);
+    let mut best = (plain, values);
+    if best.0.packing != Packing::Constant {
+        let delta = Plan::new(&differences, Transform::Delta, true);
+        if delta.bytes + svarint_bytes(first) < best.0.bytes {
+            best = (Plan { bytes: delta.bytes + svarint_bytes(first), ..delta }, &differences);
+        }
+        if let Some(residuals) = residuals {
+            let group = Plan::new(residuals, Transform::Group, true);
+            if group.bytes < best.0.bytes {
+                best = (group, residuals);
+            }
+        }
+    }
+    let (mut plan, numbers) = best;
+    plan.try_classes(numbers, if plan.transform == Transform::Delta { svarint_bytes(first) } else { 0 });
+    plan.write(numbers, first, out);
+}
+
+/// A chosen form of a block and its size.
+#[derive(Clone, Debug)]
+struct Plan {
+    transform: Transform,
+    packing: Packing,
+    bytes: usize,
+    offsets: Offsets,
+    /// The forms of offsets that were tried.
+    forms: [Offsets; 2],
+    classes: [u32; 4],
+    distinct: Vec<i64>,
+}
+
+/// How numbers become unsigned offsets, and their width.
+#[derive(Clone, Copy, Debug)]
+struct Offsets {
+    base: i64,
+    multiplier: i64,
+    zigzag: bool,
+    low: u32,
+    high: u32,
+    patches: usize,
+}
+
+impl Offsets {
+    fn of(&self, value: i64) -> u64 {
+        let offset = value.wrapping_sub(self.base);
+        match (self.zigzag, self.multiplier) {
+            (false, 1) => offset as u64,
+            (true, 1) => zigzag(offset),
+            (false, by) => offset as u64 / by as u64,
+            (true, by) => zigzag(offset / by),
+        }
+    }
+
+    fn parameter_bytes(&self) -> usize {
+        svarint_bytes(self.base) + if self.multiplier == 1 { 0 } else { varint_bytes(self.multiplier as u64) }
+    }
+}
+
+fn varint_bytes(value: u64) -> usize {
+    bits(value | 1).div_ceil(7) as usize
+}
+
+fn svarint_bytes(value: i64) -> usize {
+    varint_bytes(zigzag(value))
+}
+
+/// Largest number that divides every difference from the first value; 1 if differences overflow.
+fn common_divisor(values: &[i64], min: i64, max: i64) -> i64 {
+    let mut divisor = 0;
+    if max.checked_sub(min).is_none() {
+        return 1;
+    }
+    for value in values {
+        divisor = gcd(divisor, value.abs_diff(values[0]));
+        if divisor == 1 {
+            return 1;
+        }
+    }
+    i64::try_from(divisor).unwrap_or(1).max(1)
+}
+
+impl Plan {
+    /// The smallest form of `numbers`; with `nested`, also forms that hold blocks themselves.
+    fn new(numbers: &[i64], transform: Transform, nested: bool) -> Self {
+        let (min, max) = numbers.iter().fold((i64::MAX, i64::MIN), |(a, b), v| (a.min(*v), b.max(*v)));
+        let base = Offsets { base: min, multiplier: 1, zigzag: false, low: 64, high: 0, patches: 0 };
+        let mut plan = Self {
+            transform,
+            packing: Packing::Raw,
+            bytes: 1 + numbers.len() * 8,
+            offsets: base,
+            forms: [base; 2],
+            classes: [0; 4],
+            distinct: Vec::new(),
+        };
+        if min == max {
+            plan.packing = Packing::Constant;
+            plan.bytes = 1 + svarint_bytes(min);
+            return plan;
+        }
+        let multiplier = common_divisor(numbers, min, max);
+        plan.try_offsets(numbers, Offsets { multiplier, ..base });
+        // Numbers around a middle with outliers on both sides: zigzag from there.
+        let middle = if transform == Transform::Plain { sampled_median(numbers) } else { 0 };
+        let middle = if multiplier == 1 {
+            middle
+        } else {
+            numbers[0].wrapping_add(middle.wrapping_sub(numbers[0]) / multiplier * multiplier)
+        };
+        if numbers[0].checked_sub(middle).is_some_and(|difference| difference % multiplier == 0) {
+            plan.try_offsets(numbers, Offsets { base: middle, multiplier, zigzag: true, ..base });
+        }
+        if nested {
+            plan.try_sparse(numbers);
+            plan.try_runs(numbers);
+            if transform == Transform::Plain {
+                plan.try_dictionary(numbers);
+            }
+        }
+        plan
+    }
+
+    /// One width for all, with or without patches: the exact size for every width, from a histogram of lengths.
+    fn try_offsets(&mut self, numbers: &[i64], form: Offsets) {
+        self.forms[usize::from(form.zigzag)] = form;
+        let mut histogram = [0u32; 65];
+        for number in numbers {
+            histogram[bits(form.of(*number)) as usize] += 1;
+        }
+        let count = numbers.len();
+        let widest = (0..=64).rev().find(|w| histogram[*w as usize] > 0).unwrap_or(0);
+        let position = bits(count as u64 - 1);
+        let mut patches = 0;
+        for low in (0..=widest).rev() {
+            let fixed = 2 + form.parameter_bytes() + packed_bytes(count, low);
+            let size = if patches == 0 {
+                fixed
+            } else {
+                fixed
+                    + 1
+                    + varint_bytes(patches as u64)
+                    + packed_bytes(patches, position)
+                    + packed_bytes(patches, widest - low)
+            };
+            if size < self.bytes {
+                self.bytes = size;
+                self.packing = if patches == 0 { Packing::Packed } else { Packing::Patched };
+                self.offsets = Offsets { low, high: widest - low, patches, ..form };
+            }
+            patches += histogram[low as usize] as usize;
+        }
+    }
+
+    /// Four widths with a selector, if smaller; `more` are the bytes of this plan that stand before the packing.
+    fn try_classes(&mut self, numbers: &[i64], more: usize) {
+        if numbers.len() < 64 || self.packing == Packing::Constant {
+            return;
+        }
+        for form in self.forms {
+            let mut histogram = [0u32; 65];
+            for number in numbers {
+                histogram[bits(form.of(*number)) as usize] += 1;
+            }
+            let Some((widths, packed)) = best_classes(&histogram) else { continue };
+            let size = 1 + more + form.parameter_bytes() + 4 + packed_bytes(numbers.len(), 2) + packed;
+            if size < self.bytes {
+                self.bytes = size;
+                self.packing = Packing::Classes;
+                self.offsets = form;
+                self.classes = widths;
+            }
+        }
+    }
+
+    /// Mostly one value: zero, or the smallest.
+    fn try_sparse(&mut self, numbers: &[i64]) {
+        let zeros = numbers.iter().filter(|number| **number == 0).count();
+        if zeros * 4 < numbers.len() {
+            return;
+        }
+        let others: Vec<i64> = numbers.iter().copied().filter(|number| *number != 0).collect();
+        let inner = Self::new(&others, Transform::Plain, false);
+        let size = 2 + varint_bytes(others.len() as u64) + numbers.len().div_ceil(8) + inner.bytes;
+        if size < self.bytes {
+            self.bytes = size;
+            self.packing = Packing::Sparse;
+        }
+    }
+
+    fn try_runs(&mut self, numbers: &[i64]) {
+        let runs = 1 + numbers.windows(2).filter(|pair| pair[0] != pair[1]).count();
+        if runs * 3 > numbers.len() {
+            return;
+        }
+        let (values, lengths) = runs_of(numbers);
+        let size = 1 + varint_bytes(runs as u64) + Self::simple(&values).bytes + Self::simple(&lengths).bytes;
+        if size < self.bytes {
+            self.bytes = size;
+            self.packing = Packing::Runs;
+        }
+    }
+
+    fn try_dictionary(&mut self, numbers: &[i64]) {
+        let Some(distinct) = distinct(numbers) else { return };
+        let width = bits(distinct.len() as u64 - 1);
+        let size = 1
+            + varint_bytes(distinct.len() as u64)
+            + Self::simple(&distinct).bytes
+            + packed_bytes(numbers.len(), width);
+        if size < self.bytes {
+            self.bytes = size;
+            self.packing = Packing::Dictionary;
+            self.distinct = distinct;
+        }
+    }
+
+    /// The smaller of plain and differences, without blocks inside.
+    fn simple(numbers: &[i64]) -> Self {
+        let plain = Self::new(numbers, Transform::Plain, false);
+        let (first, differences) = differences(numbers);
+        let delta = Self::new(&differences, Transform::Delta, false);
+        let bytes = delta.bytes + svarint_bytes(first);
+        if bytes < plain.bytes { Self { bytes, ..delta } } else { plain }
+    }
+
+    /// Appends the block; `first` is what the first difference is added to.
+    fn write(&self, numbers: &[i64], first: i64, out: &mut Vec<u8>) {
+        let start = out.len();
+        let offsets = matches!(self.packing, Packing::Packed | Packing::Patched | Packing::Classes);
+        let mut header = self.packing as u8 | (self.transform as u8) << 3;
+        if offsets && self.offsets.zigzag {
+            header |= ZIGZAG;
+        }
+        if offsets && self.offsets.multiplier != 1 {
+            header |= MULTIPLIER;
+        }
+        out.put_u8(header);
+        if self.transform == Transform::Delta {
+            out.put_signed_varint(first);
+        }
+        if header & MULTIPLIER != 0 {
+            out.put_varint(self.offsets.multiplier as u64);
+        }
+        match self.packing {
+            Packing::Constant => out.put_signed_varint(numbers[0]),
+            Packing::Raw => pack(numbers.iter().map(|number| *number as u64), 64, out),
+            Packing::Packed | Packing::Patched => self.write_offsets(numbers, out),
+            Packing::Classes => self.write_classes(numbers, out),
+            Packing::Runs => {
+                let (values, lengths) = runs_of(numbers);
+                out.put_varint(values.len() as u64);
+                Self::simple(&values).write_simple(&values, out);
+                Self::simple(&lengths).write_simple(&lengths, out);
+            }
+            Packing::Dictionary => {
+                out.put_varint(self.distinct.len() as u64);
+                Self::simple(&self.distinct).write_simple(&self.distinct, out);
+                let code =
+                    |number: &i64| self.distinct.binary_search(number).expect("every value is listed") as u64;
+                pack(numbers.iter().map(code), bits(self.distinct.len() as u64 - 1), out);
+            }
+            Packing::Sparse => {
+                let others: Vec<i64> = numbers.iter().copied().filter(|number| *number != 0).collect();
+                out.put_signed_varint(0);
+                out.put_varint(others.len() as u64);
+                pack(numbers.iter().map(|number| u64::from(*number != 0)), 1, out);
+                Self::new(&others, Transform::Plain, false).write_simple(&others, out);
+            }
+        }
+        debug_assert_eq!(out.len() - start, self.bytes, "{:?}", (self.packing, self.transform));
+    }
+
+    fn write_simple(&self, numbers: &[i64], out: &mut Vec<u8>) {
+        if self.transform == Transform::Delta {
+            let (first, differences) = differences(numbers);
+            self.write(&differences, first, out);
+        } else {
+            self.write(numbers, 0, out);
+        }
+    }
+
+    fn write_offsets(&self, numbers: &[i64], out: &mut Vec<u8>) {
+        let form = &self.offsets;
+        out.put_signed_varint(form.base);
+        out.put_u8(form.low as u8);
+        let mask = if form.low == 64 { u64::MAX } else { (1 << form.low) - 1 };
+        if self.packing == Packing::Patched {
+            out.put_u8(form.high as u8);
+            out.put_varint(form.patches as u64);
+            let patches =
+                || numbers.iter().map(|number| form.of(*number)).zip(0u64..).filter(|(o, _)| *o > mask);
+            pack(patches().map(|(_, position)| position), bits(numbers.len() as u64 - 1), out);
+            pack(patches().map(|(offset, _)| offset >> form.low), form.high, out);
+        }
+        pack(numbers.iter().map(|number| form.of(*number) & mask), form.low, out);
+    }
+
+    fn write_classes(&self, numbers: &[i64], out: &mut Vec<u8>) {
+        out.put_signed_varint(self.offsets.base);
+        for width in self.classes {
+            out.put_u8(width as u8);
+        }
+        let class =
+            |offset: u64| self.classes.iter().position(|width| bits(offset) <= *width).expect("widest fits");
+        let offsets: Vec<(u64, usize)> = numbers
+            .iter()
+            .map(|number| {
+                let offset = self.offsets.of(*number);
+                (offset, class(offset))
+            })
+            .collect();
+        pack(offsets.iter().map(|(_, class)| *class as u64), 2, out);
+        for (number, width) in self.classes.iter().enumerate() {
+            let members = offsets.iter().filter(|(_, class)| *class == number);
+            pack(members.map(|(offset, _)| *offset), *width, out);
+        }
+    }
+}
+
+/// The four widths, the largest first needed last, that take the fewest bits in all, and the bytes they take;
+/// `None` if there are fewer than four lengths to tell apart.
+fn best_classes(histogram: &[u32; 65]) -> Option<([u32; 4], usize)> {
+    let lengths: Vec<usize> = (0..=64).filter(|length| histogram[*length] > 0).collect();
+    if lengths.len() < 4 {
+        return None;
+    }
+    let mut below = vec![0u64; lengths.len() + 1];
+    for (index, length) in lengths.iter().enumerate() {
+        below[index + 1] = below[index] + u64::from(histogram[*length]);
+    }
+    // cost[k][i]: fewest bits for all numbers up to the i-th length in k + 1 classes, the last of that width.
+    let mut cost = [[u64::MAX; 65]; 4];
+    let mut from = [[0u8; 65]; 4];
+    for (index, length) in lengths.iter().enumerate() {
+        cost[0][index] = below[index + 1] * *length as u64;
+    }
+    for class in 1..4 {
+        for upper in class..lengths.len() {
+            for lower in class - 1..upper {
+                let members = below[upper + 1] - below[lower + 1];
+                let bits = cost[class - 1][lower] + members * lengths[upper] as u64;
+                if bits < cost[class][upper] {
+                    cost[class][upper] = bits;
+                    from[class][upper] = lower as u8;
+                }
+            }
+        }
+    }
+    let mut at = lengths.len() - 1;
+    let (mut widths, mut bytes) = ([0; 4], 0);
+    for class in (0..4).rev() {
+        let lower = if class == 0 { 0 } else { from[class][at] as usize };
+        let members = below[at + 1] - if class == 0 { 0 } else { below[lower + 1] };
+        widths[class] = lengths[at] as u32;
+        bytes += packed_bytes(members as usize, widths[class]);
+        at = lower;
+    }
+    Some((widths, bytes))
+}
+
+/// Differences, and the number that the first is added to: chosen so that the first difference repeats the second.
+fn differences(numbers: &[i64]) -> (i64, Vec<i64>) {
+    let step = numbers.get(1).map_or(0, |second| second.wrapping_sub(numbers[0]));
+    let steps = numbers.windows(2).map(|pair| pair[1].wrapping_sub(pair[0]));
+    (numbers[0].wrapping_sub(step), std::iter::once(step).chain(steps).collect())
+}
+
+/// Values of the runs, and their lengths minus one.
+fn runs_of(numbers: &[i64]) -> (Vec<i64>, Vec<i64>) {
+    let runs = numbers.chunk_by(|a, b| a == b);
+    runs.map(|run| (run[0], run.len() as i64 - 1)).unzip()
+}
+
+/// The middle of a few samples.
+fn sampled_median(numbers: &[i64]) -> i64 {
+    let mut samples = [0; 15];
+    for (index, sample) in samples.iter_mut().enumerate() {
+        *sample = numbers[index * numbers.len() / 15];
+    }
+    samples.sort_unstable();
+    samples[7]
+}
+
+/// The distinct values, sorted, unless there are too many to be worth it.
+fn distinct(numbers: &[i64]) -> Option<Vec<i64>> {
+    const SLOTS: usize = 1024;
+    let limit = DICTIONARY.min(numbers.len() / 3);
+    let mut table = [0i64; SLOTS];
+    let mut used = [false; SLOTS];
+    let mut found = Vec::new();
+    for number in numbers {
+        let mut slot = ((*number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54) as usize;
+        while used[slot] && table[slot] != *number {
+            slot = (slot + 1) % SLOTS;
+        }
+        if !used[slot] {
+            if found.len() == limit {
+                return None;
+            }
+            used[slot] = true;
+            table[slot] = *number;
+            found.push(*number);
+        }
+    }
+    found.sort_unstable();
+    Some(found)
+}

@@ -1,0 +1,15 @@
+//! Codecs: numbers to bytes and back, one block of at most 1024 rows at a time. Specified in `format-spec/codecs.md`.
+//!
+//! Only layout and decode arithmetic are fixed by the specification (rules K1 and on); encoders are free to choose
+//! whatever is smallest. Encoding ids are frozen: a changed meaning gets a new id.
+//!
+//! - [`bitpack`]: numbers of one width, end to end.
+//! - [`int`]: blocks of integers: transform and packing; [`int_encode`] chooses.
+//! - [`decimal`]: floats as decimal mantissas with exact exceptions.
+//! - [`group`]: what open, high, low and close tell about one another.
+
+pub mod bitpack;
+pub mod decimal;
+pub mod group;
+pub mod int;
+pub mod int_encode;

@@ -1,0 +1,536 @@
+//! Chunks: parsing the head, finding the blocks. Rules S16 to S22.
+
+use std::borrow::Cow;
+
+use super::Stream;
+use super::index::{ChunkRef, PartIndex, read_kind};
+use super::sealed::{Checked, sealed_bytes};
+use crate::bytes::ByteReader;
+use crate::codec::decimal::Scale;
+use crate::codec::group::Role;
+use crate::error::{FormatError, Result};
+use crate::limits::{ALIGNMENT, BLOCK_ROWS, CHECKED_BYTES, CHUNK_ROWS, COLUMNS, STRING_BYTES};
+use crate::schema::{ColumnId, ColumnType};
+use std::ops::Range;
+
+/// First bytes of a chunk.
+pub(super) const CHUNK_MAGIC: [u8; 4] = *b"TCHK";
+/// Entry flag: some rows are null.
+pub(super) const NULLS: u8 = 1;
+/// Entry flag: blocks of decimals end in exceptions.
+pub(super) const STRAYS: u8 = 2;
+/// Entry flag: zone maps follow the parameters.
+pub(super) const ZONES: u8 = 4;
+/// Entry flag: lengths of blocks take four bytes instead of two.
+pub(super) const LONG: u8 = 8;
+/// Entry flag: zone maps count NaNs.
+pub(super) const NANS: u8 = 16;
+
+/// Longest dictionary of strings, in bytes: the encoder's bound and one string more.
+const HEAP_LIMIT: u64 = (super::text_encode::HEAP_BYTES + STRING_BYTES + 2) as u64;
+
+/// How a column of a chunk is stored. Ids are frozen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Encoding {
+    /// No row has a value.
+    Null = 0,
+    /// All rows have the same value.
+    Constant = 1,
+    /// As in memory, borrowable.
+    Raw = 2,
+    /// Integer blocks; floats by their bits.
+    Integers = 3,
+    /// Integer blocks of decimal mantissas, with exceptions.
+    Decimal = 4,
+    /// Like `Decimal`, where open, high, low and close predict one another.
+    Group = 5,
+    /// Floats in two halves: integer blocks of the high bits, packed low bits.
+    Split = 6,
+    /// Codes into a heap of distinct strings.
+    Dictionary = 7,
+    /// Strings end to end.
+    Text = 8,
+}
+
+impl Encoding {
+    /// Every encoding.
+    pub const ALL: [Self; 9] = [
+        Self::Null,
+        Self::Constant,
+        Self::Raw,
+        Self::Integers,
+        Self::Decimal,
+        Self::Group,
+        Self::Split,
+        Self::Dictionary,
+        Self::Text,
+    ];
+
+    fn from_id(id: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|encoding| *encoding as u8 == id)
+    }
+
+    /// Name in `tape inspect`.
+    pub fn name(self) -> &'static str {
+        ["null", "constant", "raw", "integers", "decimal", "group", "split", "dictionary", "text"]
+            [self as usize]
+    }
+
+    fn has_blocks(self) -> bool {
+        !matches!(self, Self::Null | Self::Constant)
+    }
+}
+
+/// Which column an entry is: one of the row's own, or one of the series'.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Key {
+    Time,
+    Version,
+    Until,
+    Source,
+    Flags,
+    Column(ColumnId),
+}
+
+impl Key {
+    pub(super) fn code(self) -> u64 {
+        match self {
+            Self::Time => 0,
+            Self::Version => 1,
+            Self::Until => 2,
+            Self::Source => 3,
+            Self::Flags => 4,
+            Self::Column(id) => 8 + u64::from(id),
+        }
+    }
+
+    pub(super) fn is_system(self) -> bool {
+        !matches!(self, Self::Column(_))
+    }
+
+    fn from_code(code: u64) -> Option<Self> {
+        Some(match code {
+            0 => Self::Time,
+            1 => Self::Version,
+            2 => Self::Until,
+            3 => Self::Source,
+            4 => Self::Flags,
+            _ => Self::Column(ColumnId::try_from(code.checked_sub(8)?).ok()?),
+        })
+    }
+}
+
+/// The entry of a column in the head of a chunk, with the places of its parts.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) key: Key,
+    pub(super) kind: ColumnType,
+    pub(super) encoding: Encoding,
+    pub(super) flags: u8,
+    /// Parameters of the encoding, in the head.
+    pub(super) parameters: Range<usize>,
+    /// Zone maps, in the head; empty if there are none.
+    pub(super) zones: Range<usize>,
+    /// Lengths and checksums of blocks, in the head.
+    lengths: usize,
+    crcs: usize,
+    /// Content of the heap, in bytes.
+    pub(super) heap: usize,
+    /// Place of the column's bytes in the file.
+    pub(super) offset: u64,
+    pub(super) bytes: u64,
+}
+
+/// A chunk of a segment: head parsed and verified; blocks are verified when they are touched.
+#[derive(Clone, Debug)]
+pub struct Chunk<'a> {
+    pub(super) file: Checked<'a>,
+    pub(super) head: Cow<'a, [u8]>,
+    pub(super) entries: Vec<Entry>,
+    pub(super) stream: Stream,
+    pub(super) offset: u64,
+    pub(super) end: u64,
+    first_row: u64,
+    rows: usize,
+}
+
+/// What a chunk tells about one of its columns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColumnInfo {
+    /// The column; `None` for the row's own (see `name`).
+    pub id: Option<ColumnId>,
+    /// `time`, `version`, `until`, `source`, `flags`, or `column`.
+    pub name: &'static str,
+    /// Type of the values.
+    pub kind: ColumnType,
+    /// How it is stored.
+    pub encoding: Encoding,
+    /// Place of its blocks in the file.
+    pub offset: u64,
+    /// Bytes of its blocks.
+    pub bytes: u64,
+    /// Bytes of its entry in the head: parameters, zone maps and block table.
+    pub head_bytes: u64,
+}
+
+impl<'a> Chunk<'a> {
+    pub(super) fn open(
+        file: Checked<'a>,
+        part: &PartIndex,
+        stream: Stream,
+        number: usize,
+        place: &ChunkRef,
+    ) -> Result<Self> {
+        let head = file.sealed_with_magic(place.offset, CHUNK_MAGIC, "chunk")?;
+        let mut chunk = Self {
+            file,
+            head: Cow::Borrowed(&[]),
+            entries: Vec::new(),
+            stream,
+            offset: place.offset,
+            end: 0,
+            first_row: place.first_row,
+            rows: place.rows as usize,
+        };
+        let mut reader = ByteReader::new(&head, "S16");
+        let parsed = chunk.parse(&mut reader, part, number, place, head.len());
+        parsed.and_then(|()| reader.finish()).map_err(|error| error.shifted(place.offset))?;
+        if chunk.end > part.offset {
+            return Err(FormatError::corrupt(
+                "S17",
+                place.offset,
+                "the chunk reaches past the index of its part",
+            ));
+        }
+        chunk.head = head;
+        chunk.check_group()?;
+        Ok(chunk)
+    }
+
+    fn parse(
+        &mut self,
+        reader: &mut ByteReader<'_>,
+        part: &PartIndex,
+        number: usize,
+        place: &ChunkRef,
+        head_bytes: usize,
+    ) -> Result<()> {
+        reader.take(8)?;
+        let found =
+            [reader.varint()?, u64::from(reader.u8()?), reader.varint()?, reader.varint()?, reader.varint()?];
+        let expected = [
+            u64::from(part.summary.series),
+            self.stream as u64,
+            number as u64,
+            place.first_row,
+            u64::from(place.rows),
+        ];
+        let first_time = reader.signed_varint()?;
+        let last_time = first_time.checked_add_unsigned(reader.varint()?);
+        if found != expected || first_time != place.first_time || last_time != Some(place.last_time) {
+            return Err(reader.error("the chunk is another one than the index says"));
+        }
+        debug_assert!(self.rows <= CHUNK_ROWS);
+        let count = reader.varint()?;
+        if count > COLUMNS as u64 + 5 {
+            return Err(FormatError::limit(
+                "S18",
+                reader.position() as u64,
+                format!("{count} columns in a chunk"),
+            ));
+        }
+        let mut position = self.offset + sealed_bytes(head_bytes) as u64;
+        for _ in 0..count {
+            let entry = self.parse_entry(reader, part, position)?;
+            position = entry.offset + entry.bytes;
+            self.entries.push(entry);
+        }
+        self.end = position;
+        let grid = self.stream == Stream::Live && self.first_row + self.rows as u64 <= part.grid_rows;
+        if grid == self.entry(Key::Time).is_some() {
+            return Err(reader.error("times must be stored exactly where runs do not tell them"));
+        }
+        Ok(())
+    }
+
+    fn parse_entry(&self, reader: &mut ByteReader<'_>, part: &PartIndex, position: u64) -> Result<Entry> {
+        let code = reader.varint()?;
+        let Some(key) = Key::from_code(code) else {
+            return Err(reader.error(format!("unknown column code {code}")));
+        };
+        let kind = read_kind(reader)?;
+        let known = match key {
+            Key::Column(id) => part.columns.contains(&(id, kind)),
+            Key::Until => self.stream == Stream::History && kind == ColumnType::I64,
+            _ => kind == ColumnType::I64,
+        };
+        if !known || self.entries.iter().any(|entry| entry.key == key) {
+            return Err(reader.error("a column appears twice, or with a type other than in the index"));
+        }
+        let encoding = reader.u8()?;
+        let Some(encoding) = Encoding::from_id(encoding) else {
+            return Err(reader.error(format!("unknown encoding {encoding}")));
+        };
+        let flags = reader.u8()?;
+        check_encoding(reader, key, kind, encoding, flags)?;
+        let start = reader.position();
+        let heap = self.skip_parameters(reader, kind, encoding)?;
+        let parameters = start..reader.position();
+        let zones = if flags & ZONES != 0 { reader.varint()? as usize } else { 0 };
+        let zones_start = reader.position();
+        reader.take(zones)?;
+        let zones = zones_start..reader.position();
+        let mut offset = position;
+        if encoding == Encoding::Raw {
+            offset = offset.next_multiple_of(ALIGNMENT as u64);
+        }
+        let lengths = reader.position();
+        let mut bytes = sealed_bytes(heap) as u64;
+        let mut units = 0;
+        if encoding.has_blocks() {
+            for block in 0..self.rows.div_ceil(BLOCK_ROWS) {
+                let length = match encoding {
+                    Encoding::Raw => self.block_rows(block).len() * width(kind),
+                    _ if flags & LONG != 0 => reader.u32()? as usize,
+                    _ => reader.u16()? as usize,
+                };
+                bytes += length as u64;
+                units += length.div_ceil(CHECKED_BYTES);
+            }
+        }
+        let crcs = reader.position();
+        reader.take(units * 4)?;
+        Ok(Entry { key, kind, encoding, flags, parameters, zones, lengths, crcs, heap, offset, bytes })
+    }
+
+    /// Steps over the parameters of an encoding, checking them; returns the length of the heap.
+    fn skip_parameters(
+        &self,
+        reader: &mut ByteReader<'_>,
+        kind: ColumnType,
+        encoding: Encoding,
+    ) -> Result<usize> {
+        match encoding {
+            Encoding::Constant => match kind {
+                ColumnType::I64 | ColumnType::Timestamp => drop(reader.signed_varint()?),
+                ColumnType::F64 => drop(reader.u64()?),
+                ColumnType::F32 => drop(reader.u32()?),
+                ColumnType::U8 | ColumnType::Bool => drop(reader.u8()?),
+                ColumnType::String => drop(reader.string(STRING_BYTES)?),
+            },
+            Encoding::Null | Encoding::Raw | Encoding::Integers | Encoding::Text => {}
+            Encoding::Decimal => drop(Scale::decode(reader)?),
+            Encoding::Group => {
+                let role = reader.u8()?;
+                if Role::from_id(role).is_none() {
+                    return Err(reader.error(format!("unknown role {role}")));
+                }
+                Scale::decode(reader)?;
+            }
+            Encoding::Split => {
+                let cut = usize::from(reader.u8()?);
+                if cut == 0 || cut >= width(kind) * 8 {
+                    return Err(reader.error(format!("floats cut at bit {cut}")));
+                }
+            }
+            Encoding::Dictionary => {
+                let (distinct, heap) = (reader.varint()?, reader.varint()?);
+                if distinct == 0 || distinct > self.rows as u64 || heap > HEAP_LIMIT {
+                    return Err(reader.error(format!("dictionary of {distinct} strings in {heap} bytes")));
+                }
+                return Ok(heap as usize);
+            }
+        }
+        Ok(0)
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Number of the first row within its stream.
+    pub fn first_row(&self) -> u64 {
+        self.first_row
+    }
+
+    /// Number of blocks.
+    pub fn blocks(&self) -> usize {
+        self.rows.div_ceil(BLOCK_ROWS)
+    }
+
+    /// The rows of a block.
+    pub(super) fn block_rows(&self, block: usize) -> Range<usize> {
+        block * BLOCK_ROWS..self.rows.min((block + 1) * BLOCK_ROWS)
+    }
+
+    pub(super) fn entry(&self, key: Key) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.key == key)
+    }
+
+    fn number<const N: usize>(&self, offset: usize) -> [u8; N] {
+        let mut out = [0; N];
+        out.copy_from_slice(&self.head[offset..offset + N]);
+        out
+    }
+
+    fn block_bytes(&self, entry: &Entry, block: usize) -> usize {
+        if entry.encoding == Encoding::Raw {
+            self.block_rows(block).len() * width(entry.kind)
+        } else if entry.flags & LONG != 0 {
+            u32::from_le_bytes(self.number(entry.lengths + block * 4)) as usize
+        } else {
+            usize::from(u16::from_le_bytes(self.number(entry.lengths + block * 2)))
+        }
+    }
+
+    /// The bytes of a block, verified, and their place in the file.
+    pub(super) fn block(&self, entry: &Entry, block: usize) -> Result<(&'a [u8], u64)> {
+        let mut offset = entry.offset + sealed_bytes(entry.heap) as u64;
+        let mut unit = 0;
+        for before in 0..block {
+            let length = self.block_bytes(entry, before);
+            offset += length as u64;
+            unit += length.div_ceil(CHECKED_BYTES);
+        }
+        let length = self.block_bytes(entry, block);
+        let mut done = 0;
+        while done < length {
+            let part = (length - done).min(CHECKED_BYTES);
+            let crc = u32::from_le_bytes(self.number(entry.crcs + unit * 4));
+            self.file.unit(offset + done as u64, part, crc)?;
+            done += part;
+            unit += 1;
+        }
+        Ok((self.file.slice(offset, length as u64)?, offset))
+    }
+
+    /// The bytes that align raw columns are zero.
+    pub(super) fn check_padding(&self) -> Result<()> {
+        let mut end = self.offset + sealed_bytes(self.head.len()) as u64;
+        for entry in &self.entries {
+            let padding = self.file.slice(end, entry.offset - end)?;
+            if padding.iter().any(|byte| *byte != 0) {
+                return Err(FormatError::corrupt("S2", end, "padding before a raw column is not zero"));
+            }
+            end = entry.offset + entry.bytes;
+        }
+        Ok(())
+    }
+
+    /// The columns of the chunk, in file order.
+    pub fn columns(&self) -> impl Iterator<Item = ColumnInfo> + '_ {
+        self.entries.iter().enumerate().map(|(index, entry)| {
+            let end = self.entries.get(index + 1).map_or(self.head.len(), |next| next.parameters.start - 4);
+            ColumnInfo {
+                id: match entry.key {
+                    Key::Column(id) => Some(id),
+                    _ => None,
+                },
+                name: match entry.key {
+                    Key::Time => "time",
+                    Key::Version => "version",
+                    Key::Until => "until",
+                    Key::Source => "source",
+                    Key::Flags => "flags",
+                    Key::Column(_) => "column",
+                },
+                kind: entry.kind,
+                encoding: entry.encoding,
+                offset: entry.offset,
+                bytes: entry.bytes,
+                head_bytes: (end - (entry.parameters.start - 4)) as u64,
+            }
+        })
+    }
+
+    /// Bytes of the file from the head to the last block.
+    pub fn bytes(&self) -> Range<u64> {
+        self.offset..self.end
+    }
+
+    /// Bytes of the head, with its checksums.
+    pub fn head_bytes(&self) -> u64 {
+        sealed_bytes(self.head.len()) as u64
+    }
+
+    /// The scale of a column of decimals.
+    pub(super) fn scale(&self, entry: &Entry) -> Result<Option<Scale>> {
+        let skip = match entry.encoding {
+            Encoding::Decimal => 0,
+            Encoding::Group => 1,
+            _ => return Ok(None),
+        };
+        Scale::decode(&mut ByteReader::new(&self.head[entry.parameters.start + skip..], "K10")).map(Some)
+    }
+
+    /// The role of a column of the group.
+    pub(super) fn role(&self, entry: &Entry) -> Option<Role> {
+        let id = self.head.get(entry.parameters.start).copied()?;
+        Role::from_id(id).filter(|_| entry.encoding == Encoding::Group)
+    }
+
+    /// The column of the group with this role.
+    pub(super) fn member(&self, role: Role) -> Result<&Entry> {
+        let member = self.entries.iter().find(|entry| self.role(entry) == Some(role));
+        member.ok_or_else(|| FormatError::corrupt("K13", self.offset, "a column of the group is missing"))
+    }
+
+    /// All columns of the group are there, once each, with one scale.
+    fn check_group(&self) -> Result<()> {
+        let members = self.entries.iter().filter(|entry| entry.encoding == Encoding::Group);
+        if members.count() == 0 {
+            return Ok(());
+        }
+        let close = self.scale(self.member(Role::Close)?)?;
+        for role in Role::ALL {
+            let twins = self.entries.iter().filter(|entry| self.role(entry) == Some(role)).count();
+            if twins != 1 || self.scale(self.member(role)?)? != close {
+                return Err(FormatError::corrupt(
+                    "K13",
+                    self.offset,
+                    "the group has two scales, or a role twice",
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Bytes of a raw value.
+pub(super) fn width(kind: ColumnType) -> usize {
+    match kind {
+        ColumnType::I64 | ColumnType::Timestamp | ColumnType::F64 => 8,
+        ColumnType::F32 => 4,
+        _ => 1,
+    }
+}
+
+/// Whether the encoding and its flags fit the column.
+fn check_encoding(
+    reader: &ByteReader<'_>,
+    key: Key,
+    kind: ColumnType,
+    encoding: Encoding,
+    flags: u8,
+) -> Result<()> {
+    let float = matches!(kind, ColumnType::F64 | ColumnType::F32);
+    let fits = match encoding {
+        Encoding::Null => !key.is_system(),
+        Encoding::Constant => true,
+        Encoding::Raw => kind != ColumnType::String && flags & NULLS == 0,
+        Encoding::Integers => kind != ColumnType::String,
+        Encoding::Decimal | Encoding::Split => float,
+        Encoding::Group => kind == ColumnType::F64 && flags & NULLS == 0,
+        Encoding::Dictionary | Encoding::Text => kind == ColumnType::String,
+    };
+    let known = NULLS | STRAYS | ZONES | LONG | NANS;
+    let plain = encoding.has_blocks() || flags == 0;
+    if !fits || !plain || flags & !known != 0 || (key.is_system() && flags & NULLS != 0) {
+        return Err(
+            reader.error(format!("encoding {} with flags {flags} does not fit the column", encoding.name()))
+        );
+    }
+    Ok(())
+}

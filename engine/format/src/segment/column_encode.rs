@@ -1,0 +1,381 @@
+//! One column of a chunk to bytes: which encoding, its entry in the chunk's head, its blocks.
+
+use super::chunk::{Encoding, Key, LONG, NULLS, STRAYS};
+use super::sealed::sealed_bytes;
+use super::zones::{self, Bounds};
+use super::{Tier, text_encode};
+use crate::bytes::ByteWriter;
+use crate::codec::bitpack::pack;
+use crate::codec::decimal::{Float, Mantissas, Scale, choose, gcd, sample};
+use crate::codec::group::{self, Role};
+use crate::codec::int_encode;
+use crate::limits::{BLOCK_ROWS, CHECKED_BYTES};
+use crate::rows::{ColumnValues, Values};
+use crate::schema::ColumnType;
+
+/// Values of a chunk that the scale of decimals is chosen from.
+const SAMPLE: usize = 512;
+
+/// An encoded column that does not know its place in the file yet.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Encoded {
+    /// The entry up to the block table.
+    pub(super) entry: Vec<u8>,
+    flags_at: usize,
+    /// Length of every block; empty if the encoding has none.
+    lengths: Vec<usize>,
+    /// Whether lengths are written (raw blocks imply theirs), and in four bytes.
+    listed: bool,
+    long: bool,
+    aligned: bool,
+    /// Content of the heap, to be sealed.
+    pub(super) heap: Vec<u8>,
+    payload: Vec<u8>,
+}
+
+impl Encoded {
+    pub(super) fn new(key: Key, kind: ColumnType, encoding: Encoding, flags: u8) -> Self {
+        let mut entry = Vec::new();
+        entry.put_varint(key.code());
+        entry.put_u8(kind as u8);
+        entry.put_u8(encoding as u8);
+        entry.put_u8(flags);
+        Self { flags_at: entry.len() - 1, entry, ..Self::default() }
+    }
+
+    /// Bytes that the entry will take in the head.
+    pub(super) fn entry_bytes(&self) -> usize {
+        let width = if self.long { 4 } else { 2 };
+        let listed = if self.listed { self.lengths.len() * width } else { 0 };
+        let units: usize = self.lengths.iter().map(|length| length.div_ceil(CHECKED_BYTES)).sum();
+        self.entry.len() + listed + units * 4
+    }
+
+    /// Where the column's bytes begin if the bytes before end at `position`.
+    pub(super) fn begins(&self, position: u64) -> u64 {
+        if self.aligned { position.next_multiple_of(crate::limits::ALIGNMENT as u64) } else { position }
+    }
+
+    /// Bytes that the column takes behind the head.
+    pub(super) fn payload_bytes(&self) -> usize {
+        sealed_bytes(self.heap.len()) + self.payload.len()
+    }
+
+    /// Appends the entry, and the payload as it will stand at `position`.
+    pub(super) fn place(
+        &self,
+        identity: &crate::checksum::Identity,
+        position: u64,
+        head: &mut Vec<u8>,
+        out: &mut Vec<u8>,
+    ) {
+        super::sealed::seal(identity, position, &self.heap, out);
+        out.extend_from_slice(&self.payload);
+        head.extend_from_slice(&self.entry);
+        if self.listed {
+            for length in &self.lengths {
+                if self.long { head.put_u32(*length as u32) } else { head.put_u16(*length as u16) }
+            }
+        }
+        let mut offset = position + sealed_bytes(self.heap.len()) as u64;
+        let mut rest = self.payload.as_slice();
+        for length in &self.lengths {
+            let (block, after) = rest.split_at(*length);
+            for unit in block.chunks(CHECKED_BYTES) {
+                head.put_u32(identity.crc(offset, unit));
+                offset += unit.len() as u64;
+            }
+            rest = after;
+        }
+    }
+
+    /// Appends zone maps to the entry, after the parameters.
+    fn put_zones(&mut self, column: &ColumnValues, bounds: Bounds, nullable: bool) {
+        let (flags, bytes) = zones::encode(column, bounds, nullable);
+        self.entry[self.flags_at] |= flags;
+        if flags != 0 {
+            self.entry.put_varint(bytes.len() as u64);
+            self.entry.extend_from_slice(&bytes);
+        }
+    }
+
+    /// Appends a block.
+    pub(super) fn block(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.payload.len();
+        write(&mut self.payload);
+        self.lengths.push(self.payload.len() - start);
+    }
+
+    /// Finishes the entry: the long flag is known only when all blocks are.
+    pub(super) fn finish(mut self) -> Self {
+        self.listed = !self.aligned;
+        self.long = self.listed && self.lengths.iter().any(|length| *length > usize::from(u16::MAX));
+        if self.long {
+            self.entry[self.flags_at] |= LONG;
+        }
+        self
+    }
+}
+
+/// Encodes a column of a chunk.
+pub(super) fn encode(key: Key, kind: ColumnType, column: &ColumnValues, tier: Tier) -> Encoded {
+    let nulls = nulls_of(column);
+    if nulls.is_some_and(|nulls| !nulls.contains(&false)) {
+        return Encoded::new(key, kind, Encoding::Null, 0);
+    }
+    if is_constant(column) {
+        return constant(key, kind, &column.values);
+    }
+    let hot = tier == Tier::Hot && nulls.is_none() && !key.is_system();
+    match &column.values {
+        Values::Str(texts) => text_encode::encode(key, kind, texts, nulls),
+        Values::I64(_) | Values::F64(_) | Values::F32(_) if hot => raw(key, kind, column),
+        Values::F64(values) => floats(key, kind, column, values, nulls),
+        Values::F32(values) => floats(key, kind, column, values, nulls),
+        Values::I64(values) => integers(key, kind, column, values, nulls, Bounds::Integers),
+        Values::U8(values) => {
+            let numbers: Vec<i64> = values.iter().map(|value| i64::from(*value)).collect();
+            integers(key, kind, column, &numbers, nulls, Bounds::Integers)
+        }
+    }
+}
+
+fn nulls_of(column: &ColumnValues) -> Option<&[bool]> {
+    column.nulls.as_deref().filter(|nulls| nulls.contains(&true))
+}
+
+fn is_constant(column: &ColumnValues) -> bool {
+    nulls_of(column).is_none() && (1..column.len()).all(|row| column.values.same(row, &column.values, 0))
+}
+
+/// Encodes open, high, low and close together, if all four are decimals of one scale.
+pub(super) fn encode_group(columns: [(Key, &ColumnValues); 4]) -> Option<[Encoded; 4]> {
+    let mut prices: Vec<&[f64]> = Vec::with_capacity(4);
+    for (_, column) in columns {
+        match &column.values {
+            Values::F64(values) if nulls_of(column).is_none() && !is_constant(column) => prices.push(values),
+            _ => return None,
+        }
+    }
+    let samples: Vec<f64> = prices.iter().flat_map(|values| sample(values, |_| true, SAMPLE / 4)).collect();
+    let exponent = choose(&samples)?;
+    let mut mantissas: Vec<Mantissas> =
+        prices.iter().map(|values| Mantissas::of(values, exponent, |_| false)).collect();
+    if mantissas.iter().any(|column| column.strays.len() * 4 > column.numbers.len()) {
+        return None;
+    }
+    let divisor = mantissas.iter().fold(0, |divisor, column| gcd(divisor, column.divisor)).max(1) as i64;
+    for column in &mut mantissas {
+        column.divide(divisor);
+    }
+    let scale = Scale { exponent, divisor };
+    let [open, high, low, close] = &mantissas[..] else { return None };
+    let encode = |index: usize, role: Role, numbers: &Mantissas| {
+        let (key, column) = columns[index];
+        let strays = if numbers.strays.is_empty() { 0 } else { STRAYS };
+        let mut out = Encoded::new(key, ColumnType::F64, Encoding::Group, strays);
+        out.entry.put_u8(role as u8);
+        scale.encode(&mut out.entry);
+        out.put_zones(column, Bounds::Floats(Some(scale)), false);
+        for start in (0..column.len()).step_by(BLOCK_ROWS) {
+            let rows = start..column.len().min(start + BLOCK_ROWS);
+            let block = &numbers.numbers[rows.clone()];
+            let residuals = (role != Role::Close).then(|| {
+                group::residuals(role, &close.numbers[rows.clone()], &open.numbers[rows.clone()], block)
+            });
+            out.block(|payload| {
+                int_encode::encode(block, residuals.as_deref(), payload);
+                if strays != 0 {
+                    numbers.put_strays::<f64>(scale, start, rows.len(), payload);
+                }
+            });
+        }
+        out.finish()
+    };
+    Some([
+        encode(0, Role::Open, open),
+        encode(1, Role::High, high),
+        encode(2, Role::Low, low),
+        encode(3, Role::Close, close),
+    ])
+}
+
+fn constant(key: Key, kind: ColumnType, values: &Values) -> Encoded {
+    let mut out = Encoded::new(key, kind, Encoding::Constant, 0);
+    match values {
+        Values::I64(values) => out.entry.put_signed_varint(values[0]),
+        Values::F64(values) => out.entry.put_u64(values[0].to_bits()),
+        Values::F32(values) => out.entry.put_u32(values[0].to_bits()),
+        Values::U8(values) => out.entry.put_u8(values[0]),
+        Values::Str(texts) => out.entry.put_string(texts.get(0)),
+    }
+    out
+}
+
+/// Values as they are in memory.
+fn raw(key: Key, kind: ColumnType, column: &ColumnValues) -> Encoded {
+    let (payload, bounds): (Vec<u8>, Bounds) = match &column.values {
+        Values::I64(values) => (values.iter().flat_map(|v| v.to_le_bytes()).collect(), Bounds::Integers),
+        Values::F64(values) => (values.iter().flat_map(|v| v.to_le_bytes()).collect(), Bounds::Floats(None)),
+        Values::F32(values) => (values.iter().flat_map(|v| v.to_le_bytes()).collect(), Bounds::Singles(None)),
+        Values::U8(values) => (values.clone(), Bounds::Integers),
+        Values::Str(_) => unreachable!("text has its own encodings"),
+    };
+    let width = payload.len() / column.len();
+    let mut out = Encoded::new(key, kind, Encoding::Raw, 0);
+    out.put_zones(column, bounds, false);
+    out.aligned = true;
+    out.lengths = payload.chunks(width * BLOCK_ROWS).map(<[u8]>::len).collect();
+    out.payload = payload;
+    out.finish()
+}
+
+/// Appends what tells the nulls of a block: 0 none, 1 a bitmap follows, 2 all. Returns whether values follow.
+pub(super) fn put_nulls(nulls: Option<&[bool]>, out: &mut Vec<u8>) -> bool {
+    let Some(nulls) = nulls else { return true };
+    if !nulls.contains(&true) {
+        out.put_u8(0);
+    } else if nulls.contains(&false) {
+        out.put_u8(1);
+        pack(nulls.iter().map(|null| u64::from(*null)), 1, out);
+    } else {
+        out.put_u8(2);
+        return false;
+    }
+    true
+}
+
+pub(super) fn null_flag(nulls: Option<&[bool]>) -> u8 {
+    if nulls.is_some() { NULLS } else { 0 }
+}
+
+fn integers(
+    key: Key,
+    kind: ColumnType,
+    column: &ColumnValues,
+    numbers: &[i64],
+    nulls: Option<&[bool]>,
+    bounds: Bounds,
+) -> Encoded {
+    let mut out = Encoded::new(key, kind, Encoding::Integers, null_flag(nulls));
+    if !key.is_system() {
+        out.put_zones(column, bounds, nulls.is_some());
+    }
+    let filled = nulls.map(|nulls| fill(numbers, nulls));
+    let numbers = filled.as_deref().unwrap_or(numbers);
+    for (index, block) in numbers.chunks(BLOCK_ROWS).enumerate() {
+        let nulls = nulls.map(|nulls| &nulls[index * BLOCK_ROWS..index * BLOCK_ROWS + block.len()]);
+        out.block(|payload| {
+            if put_nulls(nulls, payload) {
+                int_encode::encode(block, None, payload);
+            }
+        });
+    }
+    out.finish()
+}
+
+/// Numbers with the one before in place of nulls: the cheapest to pack.
+fn fill(numbers: &[i64], nulls: &[bool]) -> Vec<i64> {
+    let mut last = numbers.iter().zip(nulls).find(|(_, null)| !**null).map_or(0, |(number, _)| *number);
+    let keep = numbers.iter().zip(nulls).map(|(number, null)| {
+        last = if *null { last } else { *number };
+        last
+    });
+    keep.collect()
+}
+
+/// The smallest of decimals, bits as integers, bits in two halves, and raw.
+fn floats<F: Float>(
+    key: Key,
+    kind: ColumnType,
+    column: &ColumnValues,
+    values: &[F],
+    nulls: Option<&[bool]>,
+) -> Encoded {
+    let raw_bytes = size_of_val(values);
+    let decimal = decimals(key, kind, column, values, nulls);
+    let good = raw_bytes / 4 * 3;
+    if let Some(decimal) = decimal.as_ref().filter(|decimal| decimal.payload_bytes() < good) {
+        return decimal.clone();
+    }
+    let bounds = if size_of::<F>() == 8 { Bounds::Floats(None) } else { Bounds::Singles(None) };
+    let bits: Vec<i64> = values.iter().map(|value| value.to_int()).collect();
+    let whole = integers(key, kind, column, &bits, nulls, bounds);
+    let halves = split(key, kind, column, &bits, nulls, bounds);
+    let best = decimal.into_iter().chain([whole, halves]).min_by_key(Encoded::payload_bytes);
+    match best {
+        Some(best) if nulls.is_some() || best.payload_bytes() < raw_bytes - raw_bytes / 50 => best,
+        _ => raw(key, kind, column),
+    }
+}
+
+fn decimals<F: Float>(
+    key: Key,
+    kind: ColumnType,
+    column: &ColumnValues,
+    values: &[F],
+    nulls: Option<&[bool]>,
+) -> Option<Encoded> {
+    let is_null = |index: usize| nulls.is_some_and(|nulls| nulls[index]);
+    let exponent = choose(&sample(values, |index| !is_null(index), SAMPLE))?;
+    let mut numbers = Mantissas::of(values, exponent, is_null);
+    if numbers.strays.len() * 2 > values.len() {
+        return None;
+    }
+    let divisor = i64::try_from(numbers.divisor.max(1)).ok()?;
+    numbers.divide(divisor);
+    let scale = Scale { exponent, divisor };
+    let strays = if numbers.strays.is_empty() { 0 } else { STRAYS };
+    let mut out = Encoded::new(key, kind, Encoding::Decimal, null_flag(nulls) | strays);
+    scale.encode(&mut out.entry);
+    let bounds = if size_of::<F>() == 8 { Bounds::Floats(Some(scale)) } else { Bounds::Singles(Some(scale)) };
+    out.put_zones(column, bounds, nulls.is_some());
+    for (index, block) in numbers.numbers.chunks(BLOCK_ROWS).enumerate() {
+        let start = index * BLOCK_ROWS;
+        out.block(|payload| {
+            if put_nulls(nulls.map(|nulls| &nulls[start..start + block.len()]), payload) {
+                int_encode::encode(block, None, payload);
+                if strays != 0 {
+                    numbers.put_strays::<F>(scale, start, block.len(), payload);
+                }
+            }
+        });
+    }
+    Some(out.finish())
+}
+
+/// High bits as integers, low bits packed: for floats whose last bits are noise.
+fn split(
+    key: Key,
+    kind: ColumnType,
+    column: &ColumnValues,
+    bits: &[i64],
+    nulls: Option<&[bool]>,
+    bounds: Bounds,
+) -> Encoded {
+    let filled = nulls.map(|nulls| fill(bits, nulls));
+    let bits = filled.as_deref().unwrap_or(bits);
+    let high =
+        |cut: u32, numbers: &[i64]| numbers.iter().map(|n| (*n as u64 >> cut) as i64).collect::<Vec<_>>();
+    let total = if kind == ColumnType::F64 { 64 } else { 32 };
+    let first = &bits[..bits.len().min(BLOCK_ROWS)];
+    let size = |cut: &u32| {
+        let mut trial = Vec::new();
+        int_encode::encode(&high(*cut, first), None, &mut trial);
+        trial.len() + first.len() * *cut as usize / 8
+    };
+    let cut = (total - 28..=total - 10).step_by(2).min_by_key(size).unwrap_or(total - 12);
+    let mut out = Encoded::new(key, kind, Encoding::Split, null_flag(nulls));
+    out.entry.put_u8(cut as u8);
+    out.put_zones(column, bounds, nulls.is_some());
+    for (index, block) in bits.chunks(BLOCK_ROWS).enumerate() {
+        let start = index * BLOCK_ROWS;
+        out.block(|payload| {
+            if put_nulls(nulls.map(|nulls| &nulls[start..start + block.len()]), payload) {
+                int_encode::encode(&high(cut, block), None, payload);
+                pack(block.iter().map(|number| *number as u64 & ((1 << cut) - 1)), cut, payload);
+            }
+        });
+    }
+    out.finish()
+}

@@ -1,0 +1,96 @@
+//! Reading columns of strings.
+
+use std::ops::Range;
+
+use super::chunk::{Chunk, Entry};
+use super::read::{Scratch, wrong_type};
+use crate::bytes::ByteReader;
+use crate::codec::int;
+use crate::error::{FormatError, Result};
+use crate::limits::STRING_BYTES;
+use crate::rows::Values;
+
+impl Chunk<'_> {
+    /// Appends strings of a block of codes.
+    pub(super) fn read_dictionary(
+        &self,
+        entry: &Entry,
+        block: usize,
+        rows: Range<usize>,
+        out: &mut Values,
+        scratch: &mut Scratch,
+    ) -> Result<bool> {
+        let Values::Str(out) = out else { return Err(wrong_type(entry)) };
+        let heap = self.file.sealed(entry.offset, entry.heap)?;
+        let mut parameters = ByteReader::new(&self.head[entry.parameters.clone()], "K14");
+        let distinct = parameters.varint()?;
+        let mut reader = ByteReader::new(&heap, "K14");
+        let mut texts = Vec::with_capacity((distinct as usize).min(heap.len()));
+        let read = (|| {
+            for _ in 0..distinct {
+                let length = reader.varint()?;
+                if length > STRING_BYTES as u64 {
+                    return Err(reader.error(format!("string of {length} bytes")));
+                }
+                let text = std::str::from_utf8(reader.take(length as usize)?);
+                texts.push(text.map_err(|_| reader.error("string is not UTF-8"))?);
+            }
+            reader.finish()
+        })();
+        read.map_err(|error| error.shifted(entry.offset))?;
+        let some = self.decode_integers(entry, block, scratch)?;
+        for row in rows {
+            if some && scratch.nulls[row] {
+                out.push("");
+                continue;
+            }
+            let code = scratch.numbers[row];
+            let Some(text) = usize::try_from(code).ok().and_then(|code| texts.get(code)) else {
+                let detail = format!("code {code} of {distinct}");
+                return Err(FormatError::corrupt("K14", entry.offset, detail));
+            };
+            out.push(text);
+        }
+        Ok(some)
+    }
+
+    /// Appends strings of a block that stand end to end.
+    pub(super) fn read_text(
+        &self,
+        entry: &Entry,
+        block: usize,
+        rows: Range<usize>,
+        out: &mut Values,
+        scratch: &mut Scratch,
+    ) -> Result<bool> {
+        let (bytes, offset) = self.block(entry, block)?;
+        let count = self.block_rows(block).len();
+        let mut reader = ByteReader::new(bytes, "K12");
+        let Values::Str(out) = out else { return Err(reader.error("text in a column of numbers")) };
+        let decoded = (|| {
+            let (some, all) = Self::read_nulls(entry, &mut reader, count, scratch)?;
+            let lengths = &mut scratch.numbers[..count];
+            if all {
+                lengths.fill(0);
+            } else {
+                int::decode_plain(&mut reader, lengths, &mut scratch.int)?;
+            }
+            for (index, length) in lengths.iter().enumerate() {
+                if *length < 0 || *length > STRING_BYTES as i64 {
+                    return Err(reader.error(format!("string of {length} bytes")));
+                }
+                let text = std::str::from_utf8(reader.take(*length as usize)?);
+                let text = text.map_err(|_| reader.error("string is not UTF-8"))?;
+                let null = some && scratch.nulls[index];
+                if null && !text.is_empty() {
+                    return Err(reader.error("text under a null"));
+                }
+                if rows.contains(&index) {
+                    out.push(text);
+                }
+            }
+            reader.finish().map(|()| some)
+        })();
+        decoded.map_err(|error: FormatError| error.shifted(offset))
+    }
+}

@@ -1,0 +1,70 @@
+//! A column of strings to bytes: a dictionary of the distinct ones, or end to end.
+
+use std::collections::HashMap;
+
+use super::chunk::{Encoding, Key};
+use super::column_encode::{Encoded, null_flag, put_nulls};
+use crate::bytes::ByteWriter;
+use crate::codec::int_encode;
+use crate::limits::BLOCK_ROWS;
+use crate::rows::Strings;
+use crate::schema::ColumnType;
+
+/// Largest dictionary, in bytes: all of it is read with any block.
+pub(super) const HEAP_BYTES: usize = 1 << 16;
+
+/// Encodes with a dictionary, if most strings repeat and the distinct ones are few.
+pub(super) fn encode(key: Key, kind: ColumnType, texts: &Strings, nulls: Option<&[bool]>) -> Encoded {
+    dictionary(key, kind, texts, nulls).unwrap_or_else(|| plain(key, kind, texts, nulls))
+}
+
+fn dictionary(key: Key, kind: ColumnType, texts: &Strings, nulls: Option<&[bool]>) -> Option<Encoded> {
+    let mut known: HashMap<&str, i64> = HashMap::new();
+    let mut heap = Vec::new();
+    let mut codes = Vec::with_capacity(texts.len());
+    let mut last = 0;
+    for (row, text) in texts.iter().enumerate() {
+        if nulls.is_some_and(|nulls| nulls[row]) {
+            codes.push(last);
+            continue;
+        }
+        let next = known.len() as i64;
+        last = *known.entry(text).or_insert_with(|| {
+            heap.put_varint(text.len() as u64);
+            heap.extend_from_slice(text.as_bytes());
+            next
+        });
+        codes.push(last);
+        if heap.len() > HEAP_BYTES || known.len() * 2 > texts.len() {
+            return None;
+        }
+    }
+    let mut out = Encoded::new(key, kind, Encoding::Dictionary, null_flag(nulls));
+    out.entry.put_varint(known.len() as u64);
+    out.entry.put_varint(heap.len() as u64);
+    out.heap = heap;
+    for (index, block) in codes.chunks(BLOCK_ROWS).enumerate() {
+        let start = index * BLOCK_ROWS;
+        out.block(|payload| {
+            if put_nulls(nulls.map(|nulls| &nulls[start..start + block.len()]), payload) {
+                int_encode::encode(block, None, payload);
+            }
+        });
+    }
+    Some(out.finish())
+}
+
+fn plain(key: Key, kind: ColumnType, texts: &Strings, nulls: Option<&[bool]>) -> Encoded {
+    let mut out = Encoded::new(key, kind, Encoding::Text, null_flag(nulls));
+    for start in (0..texts.len()).step_by(BLOCK_ROWS) {
+        let rows = start..texts.len().min(start + BLOCK_ROWS);
+        out.block(|payload| {
+            if put_nulls(nulls.map(|nulls| &nulls[rows.clone()]), payload) {
+                let lengths: Vec<i64> = rows.clone().map(|row| texts.get(row).len() as i64).collect();
+                int_encode::encode(&lengths, None, payload);
+                rows.for_each(|row| payload.extend_from_slice(texts.get(row).as_bytes()));
+            }
+        });
+    }
+    out.finish()
+}

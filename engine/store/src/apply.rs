@@ -1,0 +1,194 @@
+//! What a committed transaction does to the state: the same for a live commit, for recovery and for followers.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+
+use tapestore_format::rows::{Mark, RowSet, RunVec, Values};
+use tapestore_format::schema::{ColumnType, Schema};
+use tapestore_format::time::Frame;
+use tapestore_format::wal::{Effect, TransactionRecord};
+
+use crate::error::{Error, Result};
+use crate::key::SeriesKey;
+use crate::layer::{MemLayer, Retained};
+use crate::overlay::RowKey;
+use crate::schema::SchemaBuilder;
+use crate::state::{Catalog, Definitions, Layer, SeriesState, State};
+
+/// The series that holds the log of commits, one row each; not shown among the user's.
+pub(crate) const COMMITS: u32 = 0;
+
+static COMMITS_SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| {
+    let schema = SchemaBuilder::sequence()
+        .column("kind", ColumnType::U8)
+        .column("series", ColumnType::I64)
+        .column("added", ColumnType::I64)
+        .column("updated", ColumnType::I64)
+        .column("deleted", ColumnType::I64)
+        .column("message", ColumnType::String)
+        .build();
+    Arc::new(schema.expect("the schema is a constant"))
+});
+
+/// The state of a store without a commit: the log of commits exists, and is empty.
+pub(crate) fn first_state(catalog: &Catalog) -> State {
+    let key = SeriesKey::with_frame("tape", Frame::Table("commits".into())).expect("the name is a constant");
+    let definitions: Definitions = vec![(0, Some(COMMITS_SCHEMA.clone()))];
+    let mut state = State::default();
+    catalog.add_series(key.clone(), COMMITS);
+    state.series.set(0, Arc::new(SeriesState::new(COMMITS, Arc::new(key), Arc::new(definitions), Vec::new())));
+    state
+}
+
+fn commit_row(record: &TransactionRecord, series: usize) -> RowSet {
+    let one = |value: u64| Values::I64(vec![value as i64]).into();
+    RowSet {
+        time: vec![record.time],
+        version: RunVec::constant(record.version, 1),
+        source: RunVec::constant(0, 1),
+        flags: RunVec::constant(0, 1),
+        columns: vec![
+            (0, Values::U8(vec![record.kind as u8]).into()),
+            (1, one(series as u64)),
+            (2, one(record.added)),
+            (3, one(record.updated)),
+            (4, one(record.deleted)),
+            (5, Values::Str([&record.message].into_iter().collect()).into()),
+        ],
+        ..RowSet::default()
+    }
+}
+
+/// What a transaction does to one series.
+#[derive(Default)]
+struct Change {
+    key: Option<SeriesKey>,
+    define: Option<Option<Schema>>,
+    rows: RowSet,
+    marks: Vec<Mark>,
+}
+
+/// The state after `record`, and the bytes that it added to memory.
+///
+/// # Errors
+/// The record refers to a series that does not exist, or does not follow the state: a damaged log, never a caller.
+pub(crate) fn apply(
+    state: &State,
+    catalog: &Catalog,
+    record: TransactionRecord,
+    generation: u64,
+) -> Result<(State, usize)> {
+    if record.version != state.version + 1 {
+        let detail = format!("commit {} follows commit {}", record.version, state.version);
+        return Err(Error::Inconsistent { path: "log".into(), rule: "W7", detail });
+    }
+    let version = record.version;
+    let mut changes: BTreeMap<u32, Change> = BTreeMap::new();
+    let touched = record.effects.iter().filter_map(effect_series).collect::<std::collections::BTreeSet<_>>().len();
+    changes.entry(COMMITS).or_default().rows = commit_row(&record, touched);
+    for effect in record.effects {
+        match effect {
+            Effect::Source { id, name } => catalog.add_source(id, &name)?,
+            Effect::Define { series, instrument, frame, schema } => {
+                let change = changes.entry(series).or_default();
+                change.key = Some(SeriesKey::new(&instrument, &frame)?);
+                change.define = Some(Some(schema));
+            }
+            Effect::Drop { series } => changes.entry(series).or_default().define = Some(None),
+            Effect::Rows { series, rows } => changes.entry(series).or_default().rows = rows,
+            Effect::Mark { series, mark } => changes.entry(series).or_default().marks.push(mark),
+        }
+    }
+    let mut next = State { version, series: state.series.clone() };
+    let mut bytes = 0;
+    for (id, change) in changes {
+        if id as usize > next.series.len() {
+            let detail = format!("series id {id} leaves a hole");
+            return Err(Error::Inconsistent { path: "log".into(), rule: "W7", detail });
+        }
+        let (series, added) = change_series(state, catalog, id, change, version, generation)?;
+        bytes += added;
+        next.series.set(id as usize, Arc::new(series));
+    }
+    Ok((next, bytes))
+}
+
+fn effect_series(effect: &Effect) -> Option<u32> {
+    match effect {
+        Effect::Source { .. } => None,
+        Effect::Define { series, .. }
+        | Effect::Drop { series }
+        | Effect::Rows { series, .. }
+        | Effect::Mark { series, .. } => Some(*series),
+    }
+}
+
+fn change_series(
+    state: &State,
+    catalog: &Catalog,
+    id: u32,
+    change: Change,
+    version: u64,
+    generation: u64,
+) -> Result<(SeriesState, usize)> {
+    let unknown = |detail: String| Error::Inconsistent { path: "log".into(), rule: "W7", detail };
+    let (key, mut definitions, mut layers, latest) = match state.series(id) {
+        Some(known) => (known.key.clone(), known.definitions.clone(), known.layers.clone(), known.latest.get().cloned()),
+        None => {
+            let key = change.key.ok_or_else(|| unknown(format!("series {id} was never defined")))?;
+            catalog.add_series(key.clone(), id);
+            (Arc::new(key), Arc::new(Vec::new()), Vec::new(), Some(None))
+        }
+    };
+    if let Some(define) = change.define {
+        Arc::make_mut(&mut definitions).push((version, define.map(Arc::new)));
+    }
+    let latest = next_latest(latest, &change.rows, &change.marks);
+    let mut series = SeriesState::new(id, key, definitions, Vec::new());
+    let mut bytes = 0;
+    if !change.rows.is_empty() || !change.marks.is_empty() {
+        let layer = MemLayer::new(change.rows, change.marks, version, generation);
+        bytes = layer.bytes();
+        push_layer(&mut layers, layer, &series.row_key());
+    }
+    series.layers = layers;
+    if let Some(latest) = latest {
+        let _ = series.latest.set(latest);
+    }
+    Ok((series, bytes))
+}
+
+/// The last row after a change, where that is known without reading anything.
+fn next_latest(
+    known: Option<Option<Arc<RowSet>>>,
+    rows: &RowSet,
+    marks: &[Mark],
+) -> Option<Option<Arc<RowSet>>> {
+    let known = known?;
+    if marks.iter().any(|mark| mark.kind == tapestore_format::rows::MarkKind::Delete) {
+        return None;
+    }
+    let Some(last) = rows.time.last() else { return Some(known) };
+    match &known {
+        Some(row) if row.time[0] > *last => Some(known),
+        _ => {
+            let mut row = crate::batch::empty_union(&[rows]);
+            row.extend_from(rows, rows.len() - 1..rows.len());
+            Some(Some(Arc::new(row)))
+        }
+    }
+}
+
+/// Adds a layer on top. Neighbours in memory of like size are merged, as in a binary counter: a series written row by
+/// row has a logarithmic number of layers, and each row is copied a logarithmic number of times.
+fn push_layer(layers: &mut Vec<Layer>, mut layer: MemLayer, key: &RowKey) {
+    while let Some(Layer::Mem(last)) = layers.last() {
+        let size = |layer: &MemLayer| layer.live.len() + layer.history.len() + layer.marks.len();
+        if last.generation != layer.generation || size(last) > 2 * size(&layer) {
+            break;
+        }
+        layer = last.merged(&layer, key, &Retained::default());
+        layers.pop();
+    }
+    layers.push(Layer::Mem(Arc::new(layer)));
+}

@@ -1,0 +1,196 @@
+//! Backups: a consistent copy of one version into another directory, beside a live writer.
+//!
+//! Files never change but by growing (logs, manifests) or by being replaced in one step (`CURRENT`), so a copy of the
+//! files that one `CURRENT` counts is a store. `CURRENT` is copied last: a backup that was cut off leaves the one before
+//! it whole. Files that an earlier backup copied are left alone: they are the same.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use tapestore_format::manifest::Current;
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::error::{Error, Result};
+use crate::io::{RealStorage, Storage};
+use crate::lease::{LEASES, Lease};
+use crate::manifest::{load, manifest_name, read_current, write_current};
+use crate::segment::segment_name;
+use crate::store::Store;
+use crate::wal::{LogReader, list_logs, log_name};
+
+const PIECE_BYTES: usize = 1 << 20;
+
+/// What a backup did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BackupReport {
+    /// The version that the copy holds.
+    pub version: u64,
+    /// Files copied.
+    pub files_copied: u64,
+    /// Their bytes.
+    pub bytes_copied: u64,
+    /// Files that were there already.
+    pub files_kept: u64,
+}
+
+impl Store {
+    /// Copies the newest durable version to a directory: empty, or holding an earlier backup of this store, of which
+    /// only what is new is copied. Works beside a writer, in this process or another.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if the directory holds something else. After any error an earlier backup there is whole.
+    pub fn backup(&self, directory: impl AsRef<Path>) -> Result<BackupReport> {
+        self.backup_to(&RealStorage::new(directory.as_ref().to_path_buf()))
+    }
+
+    /// As [`Store::backup`], to any storage.
+    pub fn backup_to(&self, target: &dyn Storage) -> Result<BackupReport> {
+        if let Ok(role) = self.shared.writer() {
+            drop(role.pipeline.quiesce(&self.shared)?);
+        }
+        let source = self.shared.storage.clone();
+        let _lease = Lease::take(source.clone(), self.shared.store).ok();
+        let current = read_current(&*source)?
+            .ok_or_else(|| Error::NotFound(format!("{} holds no store", source.describe(""))))?;
+        let copy = Copy { source, target, current, report: BackupReport::default() };
+        copy.run()
+    }
+}
+
+struct Copy<'a> {
+    source: Arc<dyn Storage>,
+    target: &'a dyn Storage,
+    current: Current,
+    report: BackupReport,
+}
+
+impl Copy<'_> {
+    fn run(mut self) -> Result<BackupReport> {
+        self.prepare_target()?;
+        let (manifest, _) = load(&*self.source, &self.current)?;
+        let mut counted = BTreeSet::new();
+        for segment in manifest.segments.values() {
+            let name = segment_name(segment.id);
+            let same_length = self.target.length(&name).is_ok_and(|length| length == segment.length);
+            if same_length && hash_of(self.target, &name)? == segment.hash {
+                self.report.files_kept += 1;
+            } else {
+                self.copy(&name, segment.length)?;
+            }
+            counted.insert(name);
+        }
+        let logs = list_logs(&*self.source, manifest.state.first_log)?;
+        let reader = LogReader { storage: &*self.source, store: self.current.store, visible: None };
+        self.report.version = manifest.state.sealed_version;
+        let version = &mut self.report.version;
+        let (end, _) = reader.replay(manifest.state.first_log, &mut |record| {
+            *version = (*version).max(record.version);
+            Ok(())
+        })?;
+        for log in logs.into_iter().filter(|log| *log <= end.log) {
+            let name = log_name(log);
+            let length = if log == end.log {
+                end.offset
+            } else {
+                self.source.length(&name).map_err(|error| Error::io("reading", self.source.describe(&name), error))?
+            };
+            self.copy(&name, length)?;
+            counted.insert(name);
+        }
+        let name = manifest_name(self.current.manifest);
+        self.copy(&name, self.current.length)?;
+        counted.insert(name);
+        self.target.sync_dir("").map_err(|error| Error::io("syncing", self.target.describe(""), error))?;
+        write_current(self.target, &self.current)?;
+        self.sweep(&counted)?;
+        Ok(self.report)
+    }
+
+    fn prepare_target(&self) -> Result<()> {
+        let failed = |action, error| Error::io(action, self.target.describe(""), error);
+        self.target.create_dir("").map_err(|error| failed("creating", error))?;
+        self.target.create_dir(LEASES).map_err(|error| failed("creating", error))?;
+        if self.source.root().is_some() && self.source.root() == self.target.root() {
+            return Err(Error::Usage("a store cannot be backed up into itself".into()));
+        }
+        match read_current(self.target)? {
+            Some(there) if there.store != self.current.store => {
+                Err(Error::Usage(format!("{} holds another store; back up elsewhere", self.target.describe(""))))
+            }
+            Some(_) => Ok(()),
+            None => {
+                let files = self.target.list("").map_err(|error| failed("listing", error))?;
+                // What an interrupted first backup left has the names of a store's files.
+                let foreign = files.iter().find(|(name, _)| !is_store_file(name));
+                match foreign {
+                    None => Ok(()),
+                    Some((name, _)) => Err(Error::Usage(format!(
+                        "{} is not empty (it holds {name}); back up to an empty directory",
+                        self.target.describe("")
+                    ))),
+                }
+            }
+        }
+    }
+
+    /// Copies the first `length` bytes of a file under another name, makes them durable, and gives them their name.
+    fn copy(&mut self, name: &str, length: u64) -> Result<()> {
+        const PARTIAL: &str = "copy.new";
+        let reading = |error| Error::io("reading", self.source.describe(name), error);
+        let writing = |error| Error::io("writing", self.target.describe(name), error);
+        match self.target.remove(PARTIAL) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(writing(error)),
+            _ => {}
+        }
+        let from = self.source.open_read(name).map_err(reading)?;
+        let to = self.target.create_new(PARTIAL).map_err(writing)?;
+        let mut buffer = vec![0; PIECE_BYTES];
+        let mut done = 0;
+        while done < length {
+            let piece = &mut buffer[..(length - done).min(PIECE_BYTES as u64) as usize];
+            from.read_exact_at(done, piece).map_err(reading)?;
+            to.write_at(done, piece).map_err(writing)?;
+            done += piece.len() as u64;
+        }
+        to.sync_all().map_err(writing)?;
+        self.target.rename(PARTIAL, name).map_err(writing)?;
+        self.report.files_copied += 1;
+        self.report.bytes_copied += length;
+        Ok(())
+    }
+
+    /// Removes files of earlier backups that no longer count.
+    fn sweep(&self, counted: &BTreeSet<String>) -> Result<()> {
+        let failed = |action, error| Error::io(action, self.target.describe(""), error);
+        for (name, _) in self.target.list("").map_err(|error| failed("listing", error))? {
+            let old = name.starts_with("segment-") || name.starts_with("wal-") || name.starts_with("manifest-");
+            if old && !counted.contains(&name) {
+                self.target.remove(&name).map_err(|error| failed("removing from", error))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_store_file(name: &str) -> bool {
+    ["LOCK", "visible", "current.new", "copy.new"].contains(&name)
+        || ["segment-", "wal-", "manifest-"].iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// XXH3-128 of a whole file.
+pub(crate) fn hash_of(storage: &dyn Storage, name: &str) -> Result<u128> {
+    let failed = |error| Error::io("reading", storage.describe(name), error);
+    let file = storage.open_read(name).map_err(failed)?;
+    let length = file.length().map_err(failed)?;
+    let mut hasher = Xxh3::new();
+    let mut buffer = vec![0; PIECE_BYTES];
+    let mut done = 0;
+    while done < length {
+        let piece = &mut buffer[..(length - done).min(PIECE_BYTES as u64) as usize];
+        file.read_exact_at(done, piece).map_err(failed)?;
+        hasher.update(piece);
+        done += piece.len() as u64;
+    }
+    Ok(hasher.digest128())
+}

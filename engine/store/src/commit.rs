@@ -1,0 +1,271 @@
+//! The commit pipeline: transactions are staged one after another, written and synced together.
+//!
+//! # Invariants
+//! - P1. The state staged last (`head`) is what the next transaction sees; the state published is what readers see.
+//!   `head` is ahead of it only while frames are on their way to the disk (I12).
+//! - P2. Whoever finds nobody writing writes for all: one write and one sync for every commit that waits.
+//! - P3. After a failed write or sync nothing is acknowledged any more (I8); what was published stays readable.
+
+use std::sync::Arc;
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
+use tapestore_format::wal::{KIND_TRANSACTION, TransactionRecord};
+
+use crate::apply::apply;
+use crate::error::{Error, Result};
+use crate::io::StorageFile;
+use crate::options::Durability;
+use crate::stage::Stage;
+use crate::state::State;
+use crate::store::Shared;
+use crate::transaction::{CommitReport, Transaction};
+use crate::wal::{LogWriter, Visible, log_name};
+
+/// Frames held back by volatile commits, in bytes, before they are handed to the operating system all the same.
+const HELD_BACK_BYTES: usize = 4 << 20;
+
+/// What only the writer of a store has.
+#[derive(Debug)]
+pub(crate) struct Pipeline {
+    inner: Mutex<Inner>,
+    /// Signalled when a flush ends, when sealing made room, and when the pipeline is poisoned.
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    /// Newest staged state (P1).
+    pub(crate) head: Arc<State>,
+    pub(crate) log: LogWriter,
+    /// Frames not yet written; they belong at `pending_at` of the log.
+    pending: Vec<u8>,
+    pending_at: u64,
+    flushing: bool,
+    /// Versions up to here are written, synced.
+    written: u64,
+    durable: u64,
+    /// Frames up to this sequence number are synced.
+    durable_sequence: u64,
+    /// The newest version for which someone waits to be synced.
+    sync_wanted: u64,
+    pub(crate) poisoned: Option<String>,
+    /// Which filling of the memtable new layers belong to.
+    pub(crate) generation: u64,
+    /// Bytes of the layers of this and of earlier, unsealed generations.
+    pub(crate) memtable_bytes: usize,
+    visible: Arc<dyn StorageFile>,
+}
+
+impl Pipeline {
+    pub(crate) fn new(head: Arc<State>, log: LogWriter, visible: Arc<dyn StorageFile>, memtable_bytes: usize) -> Self {
+        let inner = Inner {
+            written: head.version,
+            durable: head.version,
+            durable_sequence: log.frames.next_sequence() - 1,
+            sync_wanted: 0,
+            pending: Vec::new(),
+            pending_at: log.frames.offset(),
+            flushing: false,
+            poisoned: None,
+            generation: 1,
+            memtable_bytes,
+            head,
+            log,
+            visible,
+        };
+        Self { inner: Mutex::new(inner), changed: Condvar::new() }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock()
+    }
+
+    /// Commits a transaction; returns when it is as durable as asked.
+    pub(crate) fn commit(&self, shared: &Shared, transaction: Transaction, durability: Durability) -> Result<CommitReport> {
+        let mut inner = self.room(shared)?;
+        let stage =
+            Stage { head: &inner.head, catalog: &shared.catalog, cache: &shared.cache, now: shared.storage.now_ns() };
+        let (record, report) = stage.run(transaction)?;
+        if let Some(record) = record {
+            self.push(shared, &mut inner, record)?;
+        }
+        self.settle(shared, inner, durability)?;
+        Ok(report)
+    }
+
+    /// Commits a finished record; `make` gives it from the newest staged state.
+    pub(crate) fn commit_record(
+        &self,
+        shared: &Shared,
+        durability: Durability,
+        make: impl FnOnce(&State) -> Result<Option<TransactionRecord>>,
+    ) -> Result<u64> {
+        let mut inner = self.room(shared)?;
+        if let Some(record) = make(&inner.head)? {
+            self.push(shared, &mut inner, record)?;
+        }
+        let version = inner.head.version;
+        self.settle(shared, inner, durability)?;
+        Ok(version)
+    }
+
+    /// Waits while sealing is far behind.
+    fn room(&self, shared: &Shared) -> Result<MutexGuard<'_, Inner>> {
+        let mut inner = self.inner.lock();
+        loop {
+            inner.check()?;
+            let full = inner.memtable_bytes > 2 * shared.options.memtable_bytes;
+            if !full || !shared.wake_sealer() {
+                return Ok(inner);
+            }
+            self.changed.wait_for(&mut inner, std::time::Duration::from_millis(100));
+        }
+    }
+
+    fn push(&self, shared: &Shared, inner: &mut Inner, record: TransactionRecord) -> Result<()> {
+        let bytes = record.encode();
+        if bytes.len() > tapestore_format::limits::RECORD_BYTES {
+            return Err(Error::Limit(format!("a transaction of {} bytes; commit it in pieces", bytes.len())));
+        }
+        let (head, added) = apply(&inner.head, &shared.catalog, record, inner.generation)?;
+        let Inner { log, pending, durable_sequence, .. } = &mut *inner;
+        log.frames.push(KIND_TRANSACTION, &bytes, *durable_sequence, pending);
+        inner.head = Arc::new(head);
+        inner.memtable_bytes += added;
+        Ok(())
+    }
+
+    /// Waits until everything staged so far is as durable as asked, then lets sealing begin if it is time.
+    fn settle<'a>(&'a self, shared: &Shared, mut inner: MutexGuard<'a, Inner>, durability: Durability) -> Result<()> {
+        let version = inner.head.version;
+        let held_back = inner.pending.len() <= HELD_BACK_BYTES;
+        let alone = !inner.flushing && inner.sync_wanted <= inner.durable;
+        if durability == Durability::Volatile && held_back && alone {
+            shared.publish(inner.head.clone());
+        } else {
+            inner = self.flush_to(shared, inner, version, durability == Durability::Durable)?;
+        }
+        let full = inner.memtable_bytes > shared.options.memtable_bytes;
+        drop(inner);
+        if full && !shared.wake_sealer() {
+            shared.seal()?;
+        }
+        Ok(())
+    }
+
+    /// Writes, and syncs if asked, everything up to `version` (P2).
+    fn flush_to<'a>(
+        &'a self,
+        shared: &Shared,
+        mut inner: MutexGuard<'a, Inner>,
+        version: u64,
+        sync: bool,
+    ) -> Result<MutexGuard<'a, Inner>> {
+        if sync {
+            inner.sync_wanted = inner.sync_wanted.max(version);
+        }
+        loop {
+            let reached = if sync { inner.durable } else { inner.written };
+            if reached >= version {
+                return Ok(inner);
+            }
+            inner.check()?;
+            if inner.flushing {
+                self.changed.wait(&mut inner);
+                continue;
+            }
+            inner = self.flush(shared, inner)?;
+        }
+    }
+
+    /// Writes all pending frames; syncs if someone waits for that.
+    fn flush<'a>(&'a self, shared: &Shared, mut inner: MutexGuard<'a, Inner>) -> Result<MutexGuard<'a, Inner>> {
+        inner.flushing = true;
+        let frames = std::mem::take(&mut inner.pending);
+        let at = inner.pending_at;
+        inner.pending_at += frames.len() as u64;
+        let head = inner.head.clone();
+        let last_sequence = inner.log.frames.next_sequence() - 1;
+        let sync = inner.sync_wanted > inner.durable;
+        let (file, log) = (inner.log.file.clone(), inner.log.id);
+        drop(inner);
+        let end = at + frames.len() as u64;
+        let result = file.write_at(at, &frames).map_err(|error| ("writing", error)).and_then(|()| {
+            if sync { file.sync_data().map_err(|error| ("syncing", error)) } else { Ok(()) }
+        });
+        let mut inner = self.inner.lock();
+        inner.flushing = false;
+        self.changed.notify_all();
+        if let Err((action, error)) = result {
+            let error = Error::io(action, shared.storage.describe(&log_name(log)), error);
+            inner.poisoned = Some(error.to_string());
+            return Err(error);
+        }
+        inner.written = head.version;
+        if sync {
+            inner.durable = head.version;
+            inner.durable_sequence = last_sequence;
+        }
+        // The hint is for followers; without it they see this commit with the next one.
+        let _ = inner.visible.write_at(0, &Visible { log, end }.encode(shared.store));
+        shared.publish(head);
+        Ok(inner)
+    }
+
+    /// Everything staged so far is durable and published, and nobody is writing, when this returns the lock.
+    pub(crate) fn quiesce<'a>(&'a self, shared: &Shared) -> Result<MutexGuard<'a, Inner>> {
+        let mut inner = self.inner.lock();
+        loop {
+            inner.check()?;
+            let version = inner.head.version;
+            inner = self.flush_to(shared, inner, version, true)?;
+            if !inner.flushing && inner.pending.is_empty() && inner.head.version == inner.durable {
+                shared.publish(inner.head.clone());
+                return Ok(inner);
+            }
+            if inner.flushing {
+                self.changed.wait(&mut inner);
+            }
+        }
+    }
+
+    /// The lock, at a moment at which nobody is writing.
+    pub(crate) fn lock_idle(&self) -> MutexGuard<'_, Inner> {
+        let mut inner = self.inner.lock();
+        while inner.flushing {
+            self.changed.wait(&mut inner);
+        }
+        inner
+    }
+
+    /// Tells waiting commits that something changed.
+    pub(crate) fn notify(&self) {
+        self.changed.notify_all();
+    }
+
+    /// Accepts nothing more (P3).
+    pub(crate) fn poison(&self, error: &Error) {
+        let mut inner = self.inner.lock();
+        inner.poisoned.get_or_insert_with(|| error.to_string());
+        self.changed.notify_all();
+    }
+}
+
+impl Inner {
+    pub(crate) fn check(&self) -> Result<()> {
+        match &self.poisoned {
+            None => Ok(()),
+            Some(cause) => Err(Error::Poisoned { cause: cause.clone() }),
+        }
+    }
+
+    /// Goes on in a new log. Only when quiet: see [`Pipeline::quiesce`].
+    pub(crate) fn switch_log(&mut self, shared: &Shared, log: LogWriter) {
+        self.pending_at = log.frames.offset();
+        self.durable_sequence = log.frames.next_sequence() - 1;
+        let visible = Visible { log: log.id, end: log.frames.offset() };
+        let _ = self.visible.write_at(0, &visible.encode(shared.store));
+        self.log = log;
+        self.generation += 1;
+    }
+}

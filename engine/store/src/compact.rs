@@ -1,0 +1,418 @@
+//! Compaction: fewer, larger parts, in segments of their own where a series is large enough.
+//!
+//! Segments shared by many series are merged oldest-to-newest neighbours first, by size, so that each row is rewritten
+//! a logarithmic number of times. A series whose part reaches `own_segment_bytes` moves to a segment of its own.
+//!
+//! # Invariants
+//! - K1. For each series only neighbouring layers are merged (Y3); the result takes their place.
+//! - K2. Nothing changes for readers but what retention has given up.
+//! - K3. Memory is bounded by a few slices of [`SLICE_ROWS`] rows, whatever the size of a series.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tapestore_format::manifest::{ManifestRecord, SegmentRecord};
+use tapestore_format::rows::RowSet;
+use tapestore_format::segment::Scratch;
+
+use crate::error::Result;
+use crate::layer::{Retained, Side, merge_rows};
+use crate::scan::read_live;
+use crate::seal::{SegmentOutput, kept_marks};
+use crate::segment::{Part, SegmentFile, segment_name};
+use crate::state::{Layer, SeriesState, State};
+use crate::store::{Shared, WriterRole};
+
+/// About how many rows of a series are in memory at a time.
+const SLICE_ROWS: u64 = 1 << 18;
+/// A neighbour is drawn in if it is at most this many times as large as what is merged already.
+const GROWTH: u64 = 4;
+
+/// What a compaction did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CompactReport {
+    /// Segments before it.
+    pub segments_before: u64,
+    /// Segments after it.
+    pub segments_after: u64,
+    /// Bytes of segments before it.
+    pub bytes_before: u64,
+    /// Bytes of segments after it.
+    pub bytes_after: u64,
+    /// Rows that were rewritten.
+    pub rows: u64,
+}
+
+/// How much to compact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// What the budgets ask for, if anything.
+    Due,
+    /// Everything that is not compact yet, and everything that retention gave up.
+    All,
+}
+
+/// Which parts of a series become one.
+struct Job {
+    series: Arc<SeriesState>,
+    /// Range of layers, all parts.
+    layers: Range<usize>,
+    bytes: u64,
+}
+
+/// Compacts; `None` if there was nothing to do.
+pub(crate) fn compact(shared: &Shared, role: &WriterRole, scope: Scope) -> Result<Option<CompactReport>> {
+    let _one_at_a_time = role.compacting.lock();
+    let state = shared.published.read().clone();
+    let retained = shared.retained.read().clone();
+    let mut selected = select(shared, &state, &retained, scope)?;
+    if selected.is_empty() {
+        return Ok(None);
+    }
+    // A segment goes as a whole: whoever stands in one that goes takes part.
+    let jobs = loop {
+        let jobs = jobs(&state, &selected, shared.options.own_segment_bytes);
+        let touched = jobs.iter().flat_map(job_parts).filter(|part| !is_own(&part.file)).map(|part| part.file.id());
+        let before = selected.len();
+        selected.extend(touched);
+        if selected.len() == before {
+            break jobs;
+        }
+    };
+    rewrite(shared, role, &jobs, &retained).map(Some)
+}
+
+fn job_parts(job: &Job) -> impl Iterator<Item = &Arc<Part>> {
+    job.series.layers[job.layers.clone()].iter().filter_map(|layer| match layer {
+        Layer::Part(part) => Some(part),
+        Layer::Mem(_) => None,
+    })
+}
+
+fn parts(series: &SeriesState) -> impl Iterator<Item = &Arc<Part>> {
+    series.layers.iter().filter_map(|layer| match layer {
+        Layer::Part(part) => Some(part),
+        Layer::Mem(_) => None,
+    })
+}
+
+/// All segments of a state, each with the newest version in it.
+fn segments(state: &State) -> BTreeMap<u64, (Arc<SegmentFile>, u64)> {
+    let mut out: BTreeMap<u64, (Arc<SegmentFile>, u64)> = BTreeMap::new();
+    for part in state.series.iter().flat_map(|series| parts(series)) {
+        let entry = out.entry(part.file.id()).or_insert_with(|| (part.file.clone(), 0));
+        entry.1 = entry.1.max(part.summary.version_high);
+    }
+    out
+}
+
+/// Whether a series has a segment to itself.
+fn is_own(file: &SegmentFile) -> bool {
+    file.parts == 1 && file.level > 0
+}
+
+/// The segments to rewrite.
+fn select(shared: &Shared, state: &State, retained: &Retained, scope: Scope) -> Result<HashSet<u64>> {
+    let segments = segments(state);
+    let mut young: Vec<_> = segments.values().filter(|(file, _)| !is_own(file)).collect();
+    young.sort_by_key(|(file, high)| (*high, file.id()));
+    if scope == Scope::Due {
+        if young.len() < shared.options.young_segments.max(2) {
+            return Ok(HashSet::new());
+        }
+        let (mut selected, mut bytes) = (HashSet::new(), 0);
+        for (file, _) in young.iter().rev() {
+            if selected.len() >= 2 && file.length > GROWTH * bytes {
+                break;
+            }
+            selected.insert(file.id());
+            bytes += file.length;
+        }
+        return Ok(selected);
+    }
+    let mut selected = HashSet::new();
+    if young.len() > 1 {
+        selected.extend(young.iter().map(|(file, _)| file.id()));
+    }
+    for series in state.series.iter() {
+        let loose = parts(series).count() > 1;
+        for part in parts(series) {
+            let large = part.summary.bytes >= shared.options.own_segment_bytes && !is_own(&part.file);
+            if loose || large || gives_up(part, retained)? {
+                selected.insert(part.file.id());
+            }
+        }
+    }
+    Ok(selected)
+}
+
+/// Whether a part keeps something that nobody may read any more.
+fn gives_up(part: &Part, retained: &Retained) -> Result<bool> {
+    if part.summary.history_rows == 0 || retained.floor <= part.summary.version_low {
+        return Ok(false);
+    }
+    let history = part.history()?;
+    Ok((0..history.len()).any(|row| !retained.wants(history.version.get(row), history.until.get(row))))
+}
+
+/// For each series the layers to merge: all that lie in selected segments, what stands between them, and an own
+/// segment beneath that is not much larger.
+fn jobs(state: &State, selected: &HashSet<u64>, own_bytes: u64) -> Vec<Job> {
+    let mut out = Vec::new();
+    for series in state.series.iter() {
+        let chosen = |layer: &Layer| matches!(layer, Layer::Part(part) if selected.contains(&part.file.id()));
+        let Some(mut first) = series.layers.iter().position(chosen) else { continue };
+        let last = series.layers.iter().rposition(chosen).expect("there is a first one");
+        let size = |layer: &Layer| match layer {
+            Layer::Part(part) => part.summary.bytes,
+            Layer::Mem(_) => 0,
+        };
+        let mut bytes: u64 = series.layers[first..=last].iter().map(size).sum();
+        while bytes >= own_bytes / GROWTH && first > 0 {
+            match &series.layers[first - 1] {
+                Layer::Part(part) if is_own(&part.file) && part.summary.bytes <= GROWTH * bytes => {
+                    bytes += part.summary.bytes;
+                    first -= 1;
+                }
+                _ => break,
+            }
+        }
+        out.push(Job { series: series.clone(), layers: first..last + 1, bytes });
+    }
+    out
+}
+
+fn rewrite(shared: &Shared, role: &WriterRole, jobs: &[Job], retained: &Retained) -> Result<CompactReport> {
+    let mut report = CompactReport::default();
+    let before = segments(&shared.published.read());
+    report.segments_before = before.len() as u64;
+    report.bytes_before = before.values().map(|(file, _)| file.length).sum();
+    let mut created = Vec::new();
+    let finished = write_segments(shared, role, jobs, retained, &mut created, &mut report).inspect_err(|_| {
+        // Nothing refers to them; what cannot be removed now is an orphan for the next open.
+        for id in &created {
+            let _ = shared.storage.remove(&segment_name(*id));
+        }
+    })?;
+    // From here on it is unknown what counts if something fails (I8).
+    publish(shared, role, jobs, finished).inspect_err(|error| role.pipeline.poison(error))?;
+    let after = segments(&shared.published.read());
+    report.segments_after = after.len() as u64;
+    report.bytes_after = after.values().map(|(file, _)| file.length).sum();
+    Ok(report)
+}
+
+fn write_segments(
+    shared: &Shared,
+    role: &WriterRole,
+    jobs: &[Job],
+    retained: &Retained,
+    created: &mut Vec<u64>,
+    report: &mut CompactReport,
+) -> Result<Vec<SegmentRecord>> {
+    let mut finished: Vec<SegmentRecord> = Vec::new();
+    let mut common: Option<SegmentOutput> = None;
+    let mut create = || {
+        let id = role.maintenance.lock().allocate()?;
+        created.push(id);
+        SegmentOutput::create(shared, id)
+    };
+    for job in jobs {
+        let own = job.bytes >= shared.options.own_segment_bytes;
+        if own {
+            let mut output = create()?;
+            report.rows += write_job(shared, role, job, &mut output, retained)?;
+            finished.extend(output.finish(shared, 1)?);
+            continue;
+        }
+        let output = match &mut common {
+            Some(output) => output,
+            empty => empty.insert(create()?),
+        };
+        report.rows += write_job(shared, role, job, output, retained)?;
+    }
+    if let Some(output) = common {
+        finished.extend(output.finish(shared, 1)?);
+    }
+    Ok(finished)
+}
+
+/// Writes the merged part of a job; returns its number of rows.
+fn write_job(
+    shared: &Shared,
+    role: &WriterRole,
+    job: &Job,
+    output: &mut SegmentOutput,
+    retained: &Retained,
+) -> Result<u64> {
+    let layers: Vec<&Arc<Part>> = job_parts(job).collect();
+    let mut used = Vec::new();
+    let mut all_marks = Vec::new();
+    for part in &layers {
+        used.extend(part.index()?.columns.iter().map(|column| column.0));
+        all_marks.extend_from_slice(part.marks()?);
+    }
+    let marks = kept_marks(&all_marks, job.layers.start == 0, retained);
+    let (mut begun, mut rows) = (false, 0);
+    for slice in slices(&layers)? {
+        role.worker.breathe();
+        let (live, history) = merged_slice(&layers, &job.series, &slice, retained)?;
+        if live.is_empty() && history.is_empty() {
+            continue;
+        }
+        if !begun {
+            output.begin(&job.series, &used);
+            begun = true;
+        }
+        rows += live.len() as u64;
+        output.writer.push_live(&live, 0..live.len());
+        output.writer.push_history(&history, 0..history.len());
+        let before = output.written;
+        output.drain()?;
+        throttle(shared, output.written - before);
+    }
+    if !begun && !marks.is_empty() {
+        output.begin(&job.series, &used);
+        begun = true;
+    }
+    if begun {
+        for mark in marks {
+            output.writer.push_mark(mark);
+        }
+        output.end()?;
+    }
+    Ok(rows)
+}
+
+fn throttle(shared: &Shared, bytes: u64) {
+    if let Some(rate) = shared.options.compaction_bytes_per_second {
+        std::thread::sleep(Duration::from_secs_f64(bytes as f64 / rate.max(1) as f64));
+    }
+}
+
+/// Cuts all of time into slices with about [`SLICE_ROWS`] rows each, at chunk boundaries.
+fn slices(layers: &[&Arc<Part>]) -> Result<Vec<Range<i64>>> {
+    let mut starts: Vec<(i64, u64)> = Vec::new();
+    for part in layers {
+        starts.extend(part.index()?.live.iter().map(|chunk| (chunk.first_time, u64::from(chunk.rows))));
+    }
+    starts.sort_unstable();
+    let (mut cuts, mut rows) = (vec![i64::MIN], 0);
+    for (time, count) in starts {
+        if rows + count > SLICE_ROWS && rows > 0 && *cuts.last().expect("never empty") < time {
+            cuts.push(time);
+            rows = 0;
+        }
+        rows += count;
+    }
+    cuts.push(i64::MAX);
+    Ok(cuts.windows(2).map(|pair| pair[0]..pair[1]).collect())
+}
+
+/// The rows of some neighbouring parts in a slice of time, laid over one another oldest first.
+fn merged_slice(
+    layers: &[&Arc<Part>],
+    series: &SeriesState,
+    slice: &Range<i64>,
+    retained: &Retained,
+) -> Result<(RowSet, RowSet)> {
+    let key = series.row_key();
+    let mut scratch = Scratch::default();
+    let mut result: Option<(RowSet, RowSet)> = None;
+    for part in layers {
+        let columns = &part.index()?.columns;
+        let mut live = RowSet::with_columns(columns);
+        read_live(part, slice.start, slice.end, &mut live, &mut scratch)?;
+        let mut history = RowSet::with_columns(columns);
+        if part.summary.history_rows > 0 {
+            let all = part.history()?;
+            history.extend_from(all, all.rows_between(slice.start, slice.end));
+        }
+        result = Some(match result {
+            None => (live, given_up(&history, retained)),
+            Some((beneath, old)) if beneath.is_empty() && old.is_empty() => (live, given_up(&history, retained)),
+            Some((beneath, old)) => {
+                let merged = merge_rows(
+                    Side { live: &beneath, history: &old },
+                    Side { live: &live, history: &history },
+                    part.marks()?,
+                    &key,
+                    retained,
+                );
+                (merged.live, merged.history)
+            }
+        });
+    }
+    Ok(result.unwrap_or_default())
+}
+
+/// History without the rows that no retained version shows.
+fn given_up(history: &RowSet, retained: &Retained) -> RowSet {
+    let mut out = crate::batch::empty_union(&[history]);
+    for row in 0..history.len() {
+        if retained.wants(history.version.get(row), history.until.get(row)) {
+            out.extend_from(history, row..row + 1);
+        }
+    }
+    out
+}
+
+/// Makes the new segments count and the old ones obsolete, then swaps the layers.
+fn publish(shared: &Shared, role: &WriterRole, jobs: &[Job], finished: Vec<SegmentRecord>) -> Result<()> {
+    let mut replaced: HashMap<u64, Arc<SegmentFile>> = HashMap::new();
+    for part in jobs.iter().flat_map(job_parts) {
+        replaced.insert(part.file.id(), part.file.clone());
+    }
+    let mut fresh: HashMap<u32, Arc<Part>> = HashMap::new();
+    for record in &finished {
+        let file = shared.segment_file(record);
+        for summary in &record.parts {
+            fresh.insert(summary.series, Arc::new(Part::new(file.clone(), summary.clone())));
+        }
+    }
+    let mut maintenance = role.maintenance.lock();
+    let mut records: Vec<ManifestRecord> = finished.into_iter().map(ManifestRecord::AddSegment).collect();
+    records.extend(replaced.keys().map(|id| ManifestRecord::RemoveSegment(*id)));
+    let state = maintenance.state();
+    maintenance.publish(records, state)?;
+    swap(shared, role, &replaced, &fresh);
+    for file in replaced.values() {
+        maintenance.retire_segment(file);
+    }
+    drop(replaced);
+    maintenance.collect();
+    Ok(())
+}
+
+fn swap(
+    shared: &Shared,
+    role: &WriterRole,
+    replaced: &HashMap<u64, Arc<SegmentFile>>,
+    fresh: &HashMap<u32, Arc<Part>>,
+) {
+    let mut inner = role.pipeline.lock_idle();
+    let replace = |state: &State| {
+        let mut next = state.clone();
+        for series in state.series.iter() {
+            let old = |layer: &Layer| matches!(layer, Layer::Part(part) if replaced.contains_key(&part.file.id()));
+            let Some(at) = series.layers.iter().position(old) else { continue };
+            let mut layers: Vec<Layer> = series.layers[..at].to_vec();
+            layers.extend(fresh.get(&series.id).cloned().map(Layer::Part));
+            layers.extend(series.layers[at..].iter().filter(|layer| !old(layer)).cloned());
+            next.series.set(series.id as usize, Arc::new(series.with_layers(layers)));
+        }
+        Arc::new(next)
+    };
+    let head = replace(&inner.head);
+    let mut published = shared.published.write();
+    *published = if Arc::ptr_eq(&*published, &inner.head) { head.clone() } else { replace(&published) };
+    inner.head = head;
+}
+
+/// Asks compaction to hold its breath.
+pub(crate) fn set_paused(role: &WriterRole, paused: bool) {
+    role.worker.paused.store(paused, Ordering::Release);
+}

@@ -1,0 +1,250 @@
+//! A layer: what a stretch of commits did to one series. In memory here; sealed into a part of a segment later.
+//!
+//! # Invariants
+//! - Y1. `live` holds the rows visible at `high` if nothing lies beneath; `history` the rows that commits of this very
+//!   layer, or of layers merged into it, replaced or deleted, each with `version <= until - 1`.
+//! - Y2. A deletion mark acts on layers beneath only: within the layer its effect is already in `history`.
+//! - Y3. The layers of a series have disjoint version ranges, oldest first; only neighbours are merged.
+
+use std::sync::OnceLock;
+
+use tapestore_format::coverage::Coverage;
+use tapestore_format::rows::{Mark, MarkKind, RowSet};
+use tapestore_format::time::Timeframe;
+
+use crate::batch::empty_union;
+use crate::overlay::{Plan, RowKey};
+
+/// Rows of one series from the commits `low..=high`.
+#[derive(Debug, Default)]
+pub(crate) struct MemLayer {
+    /// Visible rows.
+    pub(crate) live: RowSet,
+    /// Replaced and deleted rows, by time, then version.
+    pub(crate) history: RowSet,
+    /// Deletions of rows beneath, and absences.
+    pub(crate) marks: Vec<Mark>,
+    /// First commit.
+    pub(crate) low: u64,
+    /// Last commit.
+    pub(crate) high: u64,
+    /// Which filling of the memtable it belongs to: layers of different generations are sealed apart.
+    pub(crate) generation: u64,
+    coverage: OnceLock<Coverage>,
+    on_grid: OnceLock<bool>,
+}
+
+impl MemLayer {
+    /// What one commit did.
+    pub(crate) fn new(live: RowSet, marks: Vec<Mark>, version: u64, generation: u64) -> Self {
+        Self { live, marks, low: version, high: version, generation, ..Self::default() }
+    }
+
+    /// Approximate bytes held.
+    pub(crate) fn bytes(&self) -> usize {
+        self.live.bytes() + self.history.bytes() + self.marks.len() * size_of::<Mark>()
+    }
+
+    /// Covered slots of live rows, computed once.
+    pub(crate) fn coverage(&self, timeframe: Timeframe) -> &Coverage {
+        self.coverage.get_or_init(|| covered(&self.live.time, timeframe))
+    }
+
+    /// Whether every live row stands on the grid, computed once.
+    pub(crate) fn on_grid(&self, timeframe: Timeframe) -> bool {
+        *self.on_grid.get_or_init(|| self.live.time.iter().all(|time| timeframe.on_grid(*time)))
+    }
+
+    /// Lays `newer` over this layer, keeping replaced rows that `retained` wants.
+    pub(crate) fn merged(&self, newer: &Self, key: &RowKey, retained: &Retained) -> Self {
+        debug_assert!(self.high < newer.low, "Y3");
+        let mut merged = merge_rows(
+            Side { live: &self.live, history: &self.history },
+            Side { live: &newer.live, history: &newer.history },
+            &newer.marks,
+            key,
+            retained,
+        );
+        merged.marks = self.marks.iter().chain(&newer.marks).copied().collect();
+        merged.low = self.low;
+        merged.high = newer.high;
+        merged.generation = newer.generation;
+        merged
+    }
+}
+
+/// The slots of sorted times.
+pub(crate) fn covered(times: &[i64], timeframe: Timeframe) -> Coverage {
+    let mut out = Coverage::default();
+    for time in times {
+        out.push(timeframe.slot(*time));
+    }
+    out
+}
+
+/// Live and history rows of one side of a merge.
+#[derive(Clone, Copy)]
+pub(crate) struct Side<'a> {
+    pub(crate) live: &'a RowSet,
+    pub(crate) history: &'a RowSet,
+}
+
+/// Merges the rows of two neighbouring layers, or of the same slice of time in them. `marks` are the newer layer's.
+/// Of the result only `live` and `history` are filled.
+pub(crate) fn merge_rows(older: Side<'_>, newer: Side<'_>, marks: &[Mark], key: &RowKey, retained: &Retained) -> MemLayer {
+    let plan = Plan::new(older.live, newer.live, marks, key);
+    let live = plan.apply(older.live, newer.live);
+    let mut replaced = empty_union(&[older.live]);
+    for range in &plan.dropped {
+        for row in range.clone() {
+            let until = replaced_at(older.live, row, newer, marks, key);
+            if retained.wants(older.live.version.get(row), until) {
+                replaced.extend_from(older.live, row..row + 1);
+                replaced.until.push(until, 1);
+            }
+        }
+    }
+    let history = merge_history([older.history, &replaced, newer.history], retained);
+    MemLayer { live, history, ..MemLayer::default() }
+}
+
+/// The first commit of the newer layer that replaced or deleted a row beneath it.
+fn replaced_at(older: &RowSet, row: usize, newer: Side<'_>, marks: &[Mark], key: &RowKey) -> u64 {
+    let time = older.time[row];
+    let covers = |mark: &&Mark| mark.kind == MarkKind::Delete && mark.start <= time && time < mark.end;
+    let deleted = marks.iter().filter(covers).map(|mark| mark.version);
+    let written = [newer.live, newer.history].into_iter().flat_map(|rows| {
+        let end = time.saturating_add(1);
+        let same = move |new: &usize| key.same(older, row, rows, *new);
+        rows.rows_between(time, end).filter(same).map(|new| rows.version.get(new))
+    });
+    deleted.chain(written).min().expect("O2: a dropped row has a reason")
+}
+
+/// History rows of several sources by time, then version, without those that no retained version shows.
+fn merge_history(sources: [&RowSet; 3], retained: &Retained) -> RowSet {
+    let mut order: Vec<(i64, u64, usize, usize)> = Vec::new();
+    for (source, rows) in sources.iter().enumerate() {
+        for row in 0..rows.len() {
+            if retained.wants(rows.version.get(row), rows.until.get(row)) {
+                order.push((rows.time[row], rows.version.get(row), source, row));
+            }
+        }
+    }
+    order.sort_unstable();
+    let mut out = empty_union(&sources);
+    for (_, _, source, row) in order {
+        out.extend_from(sources[source], row..row + 1);
+    }
+    out
+}
+
+/// The rows of a layer as `version` saw them.
+pub(crate) fn rows_at(live: &RowSet, history: &RowSet, version: u64) -> RowSet {
+    let mut then = empty_union(&[live]);
+    for (piece, written) in live.version.pieces(0..live.len()) {
+        if written <= version {
+            then.extend_from(live, piece);
+        }
+    }
+    let mut gone = empty_union(&[live, history]);
+    for row in 0..history.len() {
+        if history.version.get(row) <= version && version < history.until.get(row) {
+            gone.extend_from(history, row..row + 1);
+        }
+    }
+    gone.until.clear();
+    if gone.is_empty() {
+        return then;
+    }
+    // Keys of both never coincide: a row is either still live or was replaced after `version`. Equal times happen in
+    // sequences only, where the order of arrival is the order of versions.
+    let mut order: Vec<(i64, u64, bool, usize)> = Vec::with_capacity(then.len() + gone.len());
+    order.extend((0..then.len()).map(|row| (then.time[row], then.version.get(row), false, row)));
+    order.extend((0..gone.len()).map(|row| (gone.time[row], gone.version.get(row), true, row)));
+    order.sort_unstable();
+    let mut out = empty_union(&[&then, &gone]);
+    for (_, _, from_gone, row) in order {
+        out.extend_from(if from_gone { &gone } else { &then }, row..row + 1);
+    }
+    out
+}
+
+/// Which versions must stay readable.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Retained {
+    /// Every version from this one on.
+    pub(crate) floor: u64,
+    /// And these, ascending.
+    pub(crate) snapshots: Vec<u64>,
+}
+
+impl Retained {
+    /// Whether some retained version lies in `[version, until)`: shows a row with that life.
+    pub(crate) fn wants(&self, version: u64, until: u64) -> bool {
+        let next = self.snapshots.partition_point(|snapshot| *snapshot < version);
+        until > self.floor.max(version) || self.snapshots.get(next).is_some_and(|snapshot| *snapshot < until)
+    }
+
+    /// Whether `version` is readable.
+    pub(crate) fn contains(&self, version: u64) -> bool {
+        version >= self.floor || self.snapshots.binary_search(&version).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tapestore_format::rows::{RunVec, Values};
+
+    fn layer(rows: &[(i64, i64)], marks: &[(i64, i64)], version: u64) -> MemLayer {
+        let live = RowSet {
+            time: rows.iter().map(|row| row.0).collect(),
+            version: RunVec::constant(version, rows.len()),
+            source: RunVec::constant(0, rows.len()),
+            flags: RunVec::constant(0, rows.len()),
+            columns: vec![(0, Values::I64(rows.iter().map(|row| row.1).collect()).into())],
+            ..RowSet::default()
+        };
+        let mark = |range: &(i64, i64)| Mark { kind: MarkKind::Delete, start: range.0, end: range.1, version };
+        MemLayer::new(live, marks.iter().map(mark).collect(), version, 0)
+    }
+
+    fn pairs(rows: &RowSet) -> Vec<(i64, i64)> {
+        let Values::I64(values) = &rows.columns[0].1.values else { unreachable!() };
+        rows.time.iter().copied().zip(values.iter().copied()).collect()
+    }
+
+    #[test]
+    fn merged_layers_show_every_old_version() {
+        let key = RowKey::Time;
+        let all = Retained::default();
+        let first = layer(&[(1, 10), (2, 20), (3, 30)], &[], 1);
+        let second = layer(&[(2, 21)], &[], 2);
+        let third = layer(&[(3, 32)], &[(1, 3)], 3);
+        let a = first.merged(&second, &key, &all).merged(&third, &key, &all);
+        let b = first.merged(&second.merged(&third, &key, &all), &key, &all);
+        for merged in [a, b] {
+            assert_eq!(pairs(&rows_at(&merged.live, &merged.history, 1)), [(1, 10), (2, 20), (3, 30)]);
+            assert_eq!(pairs(&rows_at(&merged.live, &merged.history, 2)), [(1, 10), (2, 21), (3, 30)]);
+            assert_eq!(pairs(&rows_at(&merged.live, &merged.history, 3)), [(3, 32)]);
+            assert_eq!((merged.low, merged.high), (1, 3));
+        }
+    }
+
+    #[test]
+    fn history_that_no_retained_version_shows_is_dropped() {
+        let key = RowKey::Time;
+        let (first, second) = (layer(&[(1, 10)], &[], 1), layer(&[(1, 11)], &[], 5));
+        let kept = |floor, snapshots: &[u64]| {
+            let retained = Retained { floor, snapshots: snapshots.to_vec() };
+            first.merged(&second, &key, &retained).history.len()
+        };
+        assert_eq!(kept(0, &[]), 1);
+        assert_eq!(kept(4, &[]), 1);
+        assert_eq!(kept(5, &[]), 0);
+        assert_eq!(kept(9, &[3]), 1);
+        assert_eq!(kept(9, &[5]), 0);
+        assert_eq!(kept(9, &[0]), 0);
+    }
+}

@@ -1,0 +1,112 @@
+//! Leases: how readers in other processes keep the files of their version (I7).
+//!
+//! A reader holds a shared lock on a file of its own under `leases/` and writes into it the manifest step it reads.
+//! The writer removes a file that step `n` made obsolete only when every live lease is at step `n` or later. A reader
+//! that dies loses its lock; its lease file is then swept up. The lock is taken *before* `CURRENT` is read: a writer
+//! that did not see the lease had swapped `CURRENT` before.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tapestore_format::checksum::Identity;
+
+use crate::error::{Error, Result};
+use crate::io::{LockGuard, LockKind, Storage};
+
+/// Directory of the lease files.
+pub(crate) const LEASES: &str = "leases";
+
+/// A lease of this process.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    storage: Arc<dyn Storage>,
+    name: String,
+    store: [u8; 16],
+    guard: Option<Box<dyn LockGuard>>,
+}
+
+impl Lease {
+    /// Takes a lease that keeps every file.
+    pub(crate) fn take(storage: Arc<dyn Storage>, store: [u8; 16]) -> Result<Self> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let failed = |name: &str, error| Error::io("taking the lease", storage.describe(name), error);
+        loop {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let name =
+                format!("{LEASES}/{:x}-{:x}-{number:x}", std::process::id(), storage.now_ns().unsigned_abs());
+            match storage.lock(&name, LockKind::Shared).map_err(|error| failed(&name, error))? {
+                Some(guard) => return Ok(Self { storage: storage.clone(), name, store, guard: Some(guard) }),
+                // The writer is looking at it this very moment; take another name.
+                None => {}
+            }
+        }
+    }
+
+    /// Lets go of files that steps up to `step` made obsolete.
+    pub(crate) fn move_to(&self, step: u64) -> Result<()> {
+        let mut bytes = step.to_le_bytes().to_vec();
+        let crc = Identity { store: self.store, file: 0 }.crc(1, &bytes);
+        bytes.extend_from_slice(&crc.to_le_bytes());
+        let guard = self.guard.as_ref().expect("held until dropped");
+        guard.file().write_at(0, &bytes).map_err(|error| Error::io("writing", self.storage.describe(&self.name), error))
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        // Removed while it is still locked; a writer that sweeps in between finds nothing to do.
+        let _ = self.storage.remove(&self.name);
+        self.guard = None;
+    }
+}
+
+/// The oldest step that a live reader may be at; `u64::MAX` without readers. Sweeps up leases of dead readers.
+pub(crate) fn oldest_leased(storage: &dyn Storage, store: [u8; 16]) -> u64 {
+    let Ok(leases) = storage.list(LEASES) else { return u64::MAX };
+    let mut oldest = u64::MAX;
+    for (name, _) in leases {
+        match storage.lock(&name, LockKind::Exclusive) {
+            Ok(Some(guard)) => {
+                let _ = storage.remove(&name);
+                drop(guard);
+            }
+            // Held, or unreadable: when in doubt, someone reads everything.
+            _ => oldest = oldest.min(read_step(storage, store, &name).unwrap_or(0)),
+        }
+    }
+    oldest
+}
+
+fn read_step(storage: &dyn Storage, store: [u8; 16], name: &str) -> Option<u64> {
+    let bytes = storage.open_read(name).ok()?.read_all(64).ok()?;
+    let step = bytes.get(..8)?;
+    let crc = u32::from_le_bytes(bytes.get(8..12)?.try_into().ok()?);
+    (Identity { store, file: 0 }.crc(1, step) == crc).then_some(())?;
+    Some(u64::from_le_bytes(step.try_into().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::MemoryStorage;
+
+    #[test]
+    fn live_leases_count_and_dead_ones_are_swept() {
+        let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+        storage.create_dir(LEASES).unwrap();
+        let store = [1; 16];
+        assert_eq!(oldest_leased(&*storage, store), u64::MAX);
+        let first = Lease::take(storage.clone(), store).unwrap();
+        assert_eq!(oldest_leased(&*storage, store), 0, "a new lease keeps everything");
+        first.move_to(7).unwrap();
+        let second = Lease::take(storage.clone(), store).unwrap();
+        second.move_to(9).unwrap();
+        assert_eq!(oldest_leased(&*storage, store), 7);
+        drop(first);
+        assert_eq!(oldest_leased(&*storage, store), 9);
+        storage.create_new("leases/dead").unwrap();
+        drop(second);
+        assert_eq!(oldest_leased(&*storage, store), u64::MAX);
+        assert!(storage.list(LEASES).unwrap().is_empty());
+    }
+}

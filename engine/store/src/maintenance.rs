@@ -1,0 +1,124 @@
+//! What sealing, compaction, snapshots and pruning share: the manifest, file ids, and files that may go.
+//!
+//! # Invariants
+//! - N1. File ids are reserved in the manifest before they are used, in blocks: an id is never given twice, whatever
+//!   became durable of the file that had it (I4).
+//! - N2. A file is removed only after the step that made it obsolete is durable, and when no live lease is at an
+//!   earlier step (I5, I7).
+
+use std::sync::{Arc, Weak};
+
+use tapestore_format::manifest::{ManifestRecord, StateRecord};
+
+use crate::error::Result;
+use crate::io::Storage;
+use crate::lease::oldest_leased;
+use crate::manifest::{Manifest, manifest_name};
+use crate::segment::{SegmentFile, segment_name};
+use crate::wal::log_name;
+
+/// File ids reserved at a time.
+const RESERVED_IDS: u64 = 1024;
+
+/// A file that nothing counts any more.
+#[derive(Debug)]
+struct Garbage {
+    /// The step that made it obsolete.
+    step: u64,
+    name: String,
+    segment: Option<Weak<SegmentFile>>,
+}
+
+/// The part of a writer that changes the manifest. One thread at a time.
+#[derive(Debug)]
+pub(crate) struct Maintenance {
+    storage: Arc<dyn Storage>,
+    pub(crate) manifest: Manifest,
+    next_file: u64,
+    reserved_end: u64,
+    garbage: Vec<Garbage>,
+}
+
+impl Maintenance {
+    /// Takes over a manifest whose `next_file` is not reserved yet.
+    pub(crate) fn new(storage: Arc<dyn Storage>, manifest: Manifest) -> Self {
+        Self { storage, manifest, next_file: 0, reserved_end: 0, garbage: Vec::new() }
+    }
+
+    /// An id for a new file (N1).
+    pub(crate) fn allocate(&mut self) -> Result<u64> {
+        if self.next_file == self.reserved_end {
+            let first = self.manifest.state.state.next_file;
+            let state = StateRecord { next_file: first + RESERVED_IDS, ..self.manifest.state.state };
+            self.publish_step(Vec::new(), state)?;
+            self.next_file = first;
+            self.reserved_end = first + RESERVED_IDS;
+        }
+        self.next_file += 1;
+        Ok(self.next_file - 1)
+    }
+
+    /// The state that the next step starts from.
+    pub(crate) fn state(&self) -> StateRecord {
+        self.manifest.state.state
+    }
+
+    fn publish_step(&mut self, records: Vec<ManifestRecord>, state: StateRecord) -> Result<()> {
+        let replaced = self.manifest.publish(records, state)?;
+        if let Some(manifest) = replaced.manifest {
+            self.retire(manifest_name(manifest), None);
+        }
+        Ok(())
+    }
+
+    /// Publishes a step; when this returns it is durable.
+    pub(crate) fn publish(&mut self, records: Vec<ManifestRecord>, state: StateRecord) -> Result<()> {
+        self.publish_step(records, state)
+    }
+
+    fn retire(&mut self, name: String, segment: Option<&Arc<SegmentFile>>) {
+        let segment = segment.map(|file| {
+            file.mark_obsolete();
+            Arc::downgrade(file)
+        });
+        self.garbage.push(Garbage { step: self.manifest.current.step, name, segment });
+    }
+
+    /// Notes that the step just published does not count a segment any more.
+    pub(crate) fn retire_segment(&mut self, file: &Arc<SegmentFile>) {
+        self.retire(segment_name(file.id()), Some(file));
+    }
+
+    /// Notes that the step just published does not need a log any more.
+    pub(crate) fn retire_log(&mut self, id: u64) {
+        self.retire(log_name(id), None);
+    }
+
+    /// Notes a file that no step counts: left over from a crash.
+    pub(crate) fn retire_orphan(&mut self, name: String) {
+        self.retire(name, None);
+    }
+
+    /// Removes what may go (N2). Failures are left for the next time: a file too many harms nobody.
+    pub(crate) fn collect(&mut self) {
+        if self.garbage.is_empty() {
+            return;
+        }
+        let oldest = oldest_leased(&*self.storage, self.manifest.current.store);
+        let storage = &self.storage;
+        self.garbage.retain(|garbage| {
+            if garbage.step > oldest {
+                return true;
+            }
+            // A view of this process may still want to map it: let it, while the name exists.
+            let file = garbage.segment.as_ref().and_then(Weak::upgrade);
+            if file.is_some_and(|file| file.open().is_err()) {
+                return true;
+            }
+            match storage.remove(&garbage.name) {
+                Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+                Ok(()) => false,
+            }
+        });
+    }
+}

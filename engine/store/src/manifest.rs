@@ -1,0 +1,333 @@
+//! The manifest on disk: loading it, and publishing steps.
+//!
+//! Layout and invariants: `tapestore_format::manifest`, `format-spec/manifest.md`.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+
+use tapestore_format::checksum::Identity;
+use tapestore_format::header::{HEADER_BYTES, FileHeader, FileKind};
+use tapestore_format::log::{FrameReader, FrameWriter, RecordAssembler};
+use tapestore_format::manifest::{
+    CURRENT_BYTES, Current, ManifestRecord, SegmentRecord, SeriesRecord, SnapshotRecord, StateRecord,
+};
+
+use crate::error::{Error, Result};
+use crate::io::{Storage, StorageFile};
+
+const CURRENT: &str = "CURRENT";
+const CURRENT_NEW: &str = "current.new";
+/// A manifest this much longer than twice its checkpoint is written anew.
+const REWRITE_SLACK_BYTES: u64 = 1 << 20;
+
+/// Name of a manifest file.
+pub(crate) fn manifest_name(id: u64) -> String {
+    format!("manifest-{id:012}.tape")
+}
+
+/// What the records of a manifest add up to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct ManifestState {
+    pub(crate) sources: Vec<String>,
+    pub(crate) series: BTreeMap<u32, SeriesRecord>,
+    pub(crate) segments: BTreeMap<u64, SegmentRecord>,
+    pub(crate) snapshots: BTreeMap<String, SnapshotRecord>,
+    pub(crate) state: StateRecord,
+}
+
+impl ManifestState {
+    fn apply(&mut self, record: ManifestRecord) -> std::result::Result<(), String> {
+        match record {
+            ManifestRecord::State(state) => self.state = state,
+            ManifestRecord::Source { id, name } => {
+                if id as usize != self.sources.len() {
+                    return Err(format!("source id {id} leaves a hole"));
+                }
+                self.sources.push(name);
+            }
+            ManifestRecord::Series(series) => {
+                if series.id as usize > self.series.len() {
+                    return Err(format!("series id {} leaves a hole", series.id));
+                }
+                self.series.insert(series.id, series);
+            }
+            ManifestRecord::AddSegment(segment) => {
+                let id = segment.id;
+                if self.segments.insert(id, segment).is_some() {
+                    return Err(format!("segment {id} is added twice"));
+                }
+            }
+            ManifestRecord::RemoveSegment(id) => {
+                if self.segments.remove(&id).is_none() {
+                    return Err(format!("segment {id} is removed but was never added"));
+                }
+            }
+            ManifestRecord::Snapshot(snapshot) => {
+                self.snapshots.insert(snapshot.name.clone(), snapshot);
+            }
+            ManifestRecord::DropSnapshot(name) => {
+                self.snapshots.remove(&name);
+            }
+        }
+        Ok(())
+    }
+
+    /// The records of a checkpoint, without the closing state.
+    fn checkpoint(&self) -> impl Iterator<Item = ManifestRecord> + '_ {
+        let sources = self.sources.iter().zip(0u16..);
+        sources
+            .map(|(name, id)| ManifestRecord::Source { id, name: name.clone() })
+            .chain(self.series.values().cloned().map(ManifestRecord::Series))
+            .chain(self.segments.values().cloned().map(ManifestRecord::AddSegment))
+            .chain(self.snapshots.values().cloned().map(ManifestRecord::Snapshot))
+    }
+}
+
+/// Reads `CURRENT`; `None` if there is none.
+pub(crate) fn read_current(storage: &dyn Storage) -> Result<Option<Current>> {
+    let path = || storage.describe(CURRENT);
+    let file = match storage.open_read(CURRENT) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other.map_err(|error| Error::io("opening", path(), error))?,
+    };
+    let bytes = file.read_all(CURRENT_BYTES as u64).map_err(|error| Error::io("reading", path(), error))?;
+    Current::decode(&bytes).map(Some).map_err(|error| Error::format(path(), error))
+}
+
+/// Loads the manifest that `current` points to, and the sequence number of its next frame.
+///
+/// # Errors
+/// M1: any byte up to the length in `current` that does not validate.
+pub(crate) fn load(storage: &dyn Storage, current: &Current) -> Result<(ManifestState, u64)> {
+    let name = manifest_name(current.manifest);
+    let path = storage.describe(&name);
+    let identity = Identity { store: current.store, file: current.manifest };
+    let file = storage.open_read(&name).map_err(|error| Error::io("opening", path.as_str(), error))?;
+    let length = file.length().map_err(|error| Error::io("reading", path.as_str(), error))?;
+    if length < current.length || current.length < HEADER_BYTES as u64 {
+        let detail = format!("manifest has {length} bytes, CURRENT counts {}", current.length);
+        return Err(Error::Inconsistent { path, rule: "M1", detail });
+    }
+    let mut bytes = vec![0; current.length as usize];
+    file.read_exact_at(0, &mut bytes).map_err(|error| Error::io("reading", path.as_str(), error))?;
+    let broken = |error| Error::format(path.as_str(), error);
+    FileHeader::check(&bytes, FileKind::Manifest, &identity).map_err(broken)?;
+    let mut frames =
+        FrameReader::new(&bytes[HEADER_BYTES..], HEADER_BYTES as u64, identity, Some(0));
+    let mut assembler = RecordAssembler::default();
+    let mut state = ManifestState::default();
+    let mut complete = false;
+    while let Some(frame) = frames.next_frame().map_err(broken)? {
+        let Some((kind, record)) = assembler.push(&frame).map_err(broken)? else { continue };
+        let record = ManifestRecord::decode(kind, record).map_err(|error| broken(error.shifted(frame.offset)))?;
+        complete = matches!(record, ManifestRecord::State(_));
+        state.apply(record).map_err(|detail| Error::Inconsistent { path: path.clone(), rule: "M5", detail })?;
+    }
+    if !complete || assembler.is_open() || state.state.step != current.step {
+        let detail = format!("step {} is not complete where CURRENT says so", current.step);
+        return Err(Error::Inconsistent { path, rule: "M2", detail });
+    }
+    Ok((state, frames.next_sequence().unwrap_or(0)))
+}
+
+/// The manifest of a store opened for writing.
+#[derive(Debug)]
+pub(crate) struct Manifest {
+    storage: Arc<dyn Storage>,
+    pub(crate) current: Current,
+    pub(crate) state: ManifestState,
+    file: Arc<dyn StorageFile>,
+    writer: FrameWriter,
+    checkpoint_bytes: u64,
+}
+
+/// What a step replaced: files that the next garbage collection may remove.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Replaced {
+    /// A manifest that was written anew.
+    pub(crate) manifest: Option<u64>,
+}
+
+impl Manifest {
+    /// Writes the first manifest of a store and its `CURRENT`.
+    pub(crate) fn create(
+        storage: Arc<dyn Storage>,
+        store: [u8; 16],
+        created: i64,
+        state: ManifestState,
+        id: u64,
+    ) -> Result<Self> {
+        let current = Current { store, manifest: id, length: 0, step: 0, created };
+        Self::write_anew(storage, current, state, id)
+    }
+
+    /// Goes on with a loaded manifest. Bytes behind its end are overwritten: they belong to no step.
+    pub(crate) fn reopen(
+        storage: Arc<dyn Storage>,
+        current: Current,
+        state: ManifestState,
+        next_sequence: u64,
+    ) -> Result<Self> {
+        let name = manifest_name(current.manifest);
+        let file = storage.open(&name).map_err(|error| Error::io("opening", storage.describe(&name), error))?;
+        let identity = Identity { store: current.store, file: current.manifest };
+        let mut checkpoint = Vec::new();
+        let mut measure = FrameWriter::new(identity, HEADER_BYTES as u64, 0);
+        for record in state.checkpoint() {
+            measure.push(record.kind(), &record.encode(), 0, &mut checkpoint);
+            checkpoint.clear();
+        }
+        let writer = FrameWriter::new(identity, current.length, next_sequence);
+        Ok(Self { storage, current, state, file, writer, checkpoint_bytes: measure.offset() })
+    }
+
+    fn write_anew(
+        storage: Arc<dyn Storage>,
+        mut current: Current,
+        mut state: ManifestState,
+        id: u64,
+    ) -> Result<Self> {
+        let name = manifest_name(id);
+        let failed = |action, error| Error::io(action, storage.describe(&name), error);
+        let identity = Identity { store: current.store, file: id };
+        current.manifest = id;
+        current.step += 1;
+        state.state.step = current.step;
+        let mut bytes = FileHeader::new(FileKind::Manifest, identity).encode().to_vec();
+        let mut writer = FrameWriter::new(identity, HEADER_BYTES as u64, 0);
+        for record in state.checkpoint().chain([ManifestRecord::State(state.state)]) {
+            writer.push(record.kind(), &record.encode(), 0, &mut bytes);
+        }
+        let file = storage.create_new(&name).map_err(|error| failed("creating", error))?;
+        file.write_at(0, &bytes).map_err(|error| failed("writing", error))?;
+        file.sync_all().map_err(|error| failed("syncing", error))?;
+        storage.sync_dir("").map_err(|error| failed("syncing the directory of", error))?;
+        current.length = bytes.len() as u64;
+        let manifest = Self { checkpoint_bytes: current.length, current, state, file, writer, storage };
+        manifest.swap_current()?;
+        Ok(manifest)
+    }
+
+    /// Appends a step and makes it the one that counts. On success the records and the new state hold, durably.
+    ///
+    /// # Errors
+    /// Any error leaves it open whether the step counts; the caller must stop writing (I8).
+    pub(crate) fn publish(&mut self, records: Vec<ManifestRecord>, mut next: StateRecord) -> Result<Replaced> {
+        next.step = self.current.step + 1;
+        let mut bytes = Vec::new();
+        for record in records.into_iter().chain([ManifestRecord::State(next)]) {
+            self.writer.push(record.kind(), &record.encode(), 0, &mut bytes);
+            self.state.apply(record).map_err(|detail| Error::Inconsistent {
+                path: self.path(),
+                rule: "M5",
+                detail,
+            })?;
+        }
+        if self.current.length + bytes.len() as u64 > 2 * self.checkpoint_bytes + REWRITE_SLACK_BYTES {
+            return self.rewrite();
+        }
+        self.file
+            .write_at(self.current.length, &bytes)
+            .map_err(|error| Error::io("writing", self.path(), error))?;
+        self.file.sync_data().map_err(|error| Error::io("syncing", self.path(), error))?;
+        self.current.length += bytes.len() as u64;
+        self.current.step = next.step;
+        self.swap_current()?;
+        Ok(Replaced::default())
+    }
+
+    fn rewrite(&mut self) -> Result<Replaced> {
+        let old = self.current.manifest;
+        let id = self.state.state.next_file;
+        self.state.state.next_file += 1;
+        *self = Self::write_anew(self.storage.clone(), self.current, std::mem::take(&mut self.state), id)?;
+        Ok(Replaced { manifest: Some(old) })
+    }
+
+    fn path(&self) -> String {
+        self.storage.describe(&manifest_name(self.current.manifest))
+    }
+
+    fn swap_current(&self) -> Result<()> {
+        write_current(&*self.storage, &self.current)
+    }
+}
+
+/// The commit point of a step: `CURRENT` is replaced in one step, durably (M2).
+pub(crate) fn write_current(storage: &dyn Storage, current: &Current) -> Result<()> {
+    let failed = |action, error| Error::io(action, storage.describe(CURRENT_NEW), error);
+    match storage.remove(CURRENT_NEW) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed("removing", error)),
+        _ => {}
+    }
+    let file = storage.create_new(CURRENT_NEW).map_err(|error| failed("creating", error))?;
+    file.write_at(0, &current.encode()).map_err(|error| failed("writing", error))?;
+    file.sync_all().map_err(|error| failed("syncing", error))?;
+    storage.rename(CURRENT_NEW, CURRENT).map_err(|error| failed("renaming", error))?;
+    storage.sync_dir("").map_err(|error| failed("syncing the directory of", error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::MemoryStorage;
+
+    fn state(version: u64) -> StateRecord {
+        StateRecord { sealed_version: version, first_log: 1, next_file: 50, floor: 0, step: 0 }
+    }
+
+    fn source(id: u16) -> ManifestRecord {
+        ManifestRecord::Source { id, name: format!("source {id}") }
+    }
+
+    #[test]
+    fn published_steps_are_loaded_and_bytes_behind_them_are_not() {
+        let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+        let first = ManifestState { state: state(0), ..ManifestState::default() };
+        let mut manifest = Manifest::create(storage.clone(), [1; 16], 0, first, 2).unwrap();
+        manifest.publish(vec![source(0), source(1)], state(7)).unwrap();
+        let current = read_current(&*storage).unwrap().unwrap();
+        assert_eq!(load(&*storage, &current).unwrap().0, manifest.state);
+        storage.open(&manifest_name(2)).unwrap().write_at(current.length, b"an unfinished step").unwrap();
+        let (state, next_sequence) = load(&*storage, &current).unwrap();
+        assert_eq!(state.sources.len(), 2);
+        drop(manifest);
+        let mut manifest = Manifest::reopen(storage.clone(), current, state, next_sequence).unwrap();
+        manifest.publish(vec![source(2)], self::state(8)).unwrap();
+        let current = read_current(&*storage).unwrap().unwrap();
+        assert_eq!(load(&*storage, &current).unwrap().0.sources.len(), 3);
+    }
+
+    #[test]
+    fn every_flipped_byte_of_a_manifest_is_named() {
+        let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+        let first = ManifestState { state: state(0), ..ManifestState::default() };
+        let mut manifest = Manifest::create(storage.clone(), [1; 16], 0, first, 2).unwrap();
+        manifest.publish(vec![source(0)], state(7)).unwrap();
+        let current = manifest.current;
+        let file = storage.open(&manifest_name(2)).unwrap();
+        for position in 0..current.length {
+            let mut byte = [0];
+            file.read_exact_at(position, &mut byte).unwrap();
+            file.write_at(position, &[byte[0] ^ 4]).unwrap();
+            assert!(load(&*storage, &current).is_err(), "byte {position}");
+            file.write_at(position, &byte).unwrap();
+        }
+        load(&*storage, &current).unwrap();
+    }
+
+    #[test]
+    fn a_long_manifest_is_written_anew() {
+        let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+        let first = ManifestState { state: state(0), ..ManifestState::default() };
+        let mut manifest = Manifest::create(storage.clone(), [1; 16], 0, first, 2).unwrap();
+        let mut rewritten = 0;
+        for version in 0..20_000 {
+            rewritten += u64::from(manifest.publish(Vec::new(), state(version)).unwrap().manifest.is_some());
+        }
+        assert!((1..5).contains(&rewritten), "{rewritten}");
+        let current = read_current(&*storage).unwrap().unwrap();
+        assert_eq!(load(&*storage, &current).unwrap().0.state.sealed_version, 19_999);
+    }
+}

@@ -1,0 +1,81 @@
+//! Options of a store: durability, budgets, retention.
+
+use tapestore_format::segment::Tier;
+
+/// What an acknowledged commit survives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Durability {
+    /// Nothing: in memory until the next stronger commit, seal or close.
+    Volatile,
+    /// A crash of the process: handed to the operating system.
+    Appended,
+    /// A power cut, on a device that honours flush: on stable storage.
+    Durable,
+}
+
+/// Which old versions stay readable, beside snapshots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retention {
+    /// Every commit.
+    All,
+    /// This many newest commits.
+    Commits(u64),
+    /// Commits of this many nanoseconds before the newest one.
+    Nanoseconds(i64),
+}
+
+/// How a store behaves. `Options::default()` is right for most.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// What a commit survives unless it says otherwise. Default: [`Durability::Durable`].
+    pub durability: Durability,
+    /// Rows in memory, in bytes, beyond which they are sealed into a segment. Default: 64 MiB.
+    pub memtable_bytes: usize,
+    /// Decoded blocks kept, in bytes. Default: 128 MiB.
+    pub cache_bytes: usize,
+    /// Whether a thread seals and compacts in the background. Default: true. If not, sealing happens in the commit
+    /// that crosses the budget and compaction in [`crate::Store::compact`].
+    pub background: bool,
+    /// Most bytes a compaction writes per second. Default: `None`, no bound.
+    pub compaction_bytes_per_second: Option<u64>,
+    /// A series with a part of at least this many bytes gets segments of its own. Default: 1 MiB.
+    pub own_segment_bytes: u64,
+    /// Segments shared by many series that may pile up before a compaction. Default: 6.
+    pub young_segments: usize,
+    /// Which old versions stay readable. Default: [`Retention::All`].
+    pub retention: Retention,
+    /// How segments are encoded. Default: [`Tier::Dense`].
+    pub tier: Tier,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            durability: Durability::Durable,
+            memtable_bytes: 64 << 20,
+            cache_bytes: 128 << 20,
+            background: true,
+            compaction_bytes_per_second: None,
+            own_segment_bytes: 1 << 20,
+            young_segments: 6,
+            retention: Retention::All,
+            tier: Tier::Dense,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documented_defaults_hold() {
+        let options = Options::default();
+        assert_eq!(options.durability, Durability::Durable);
+        assert_eq!((options.memtable_bytes, options.cache_bytes), (64 << 20, 128 << 20));
+        assert!(options.background);
+        assert_eq!((options.own_segment_bytes, options.young_segments), (1 << 20, 6));
+        assert_eq!((options.retention, options.tier), (Retention::All, Tier::Dense));
+        assert!(Durability::Durable > Durability::Appended && Durability::Appended > Durability::Volatile);
+    }
+}

@@ -1,0 +1,410 @@
+//! Reading rows of one series at one version: layers put together, time by time.
+//!
+//! A range of time is cut into intervals in which the same layers take part. Where one layer stands alone, which is
+//! nearly everywhere, its rows go straight from the blocks to the caller's buffer; only where layers overlap are they
+//! read apart and laid over one another.
+
+use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
+
+use tapestore_format::limits::{BLOCK_ROWS, CHUNK_ROWS};
+use tapestore_format::rows::{ColumnValues, MarkKind, RowSet};
+use tapestore_format::schema::{ColumnId, ColumnType};
+use tapestore_format::segment::{Chunk, Scratch, Stream, System};
+
+use crate::cache::{BlockCache, BlockKey};
+use crate::error::Result;
+use crate::layer::{MemLayer, rows_at};
+use crate::overlay::{Plan, RowKey};
+use crate::segment::Part;
+use crate::state::{Layer, SeriesState};
+
+/// Reads of at most this many rows of a chunk go through the cache.
+const CACHED_ROWS: usize = 4 * BLOCK_ROWS;
+
+/// What to read of a series.
+pub(crate) struct Scan<'a> {
+    pub(crate) cache: &'a BlockCache,
+    pub(crate) series: &'a SeriesState,
+    pub(crate) version: u64,
+    /// The columns wanted, with their types.
+    pub(crate) columns: Vec<(ColumnId, ColumnType)>,
+    /// The system columns wanted; the time is always read.
+    pub(crate) system: System,
+}
+
+/// Where rows go: a buffer, how many more it takes, and what to do when it has them.
+pub(crate) struct Sink<'a> {
+    /// Rows are appended here.
+    pub(crate) out: &'a mut RowSet,
+    /// How many may be appended before `full` is called.
+    pub(crate) room: usize,
+    /// Called with the buffer when there is no room left; makes room or stops the scan.
+    pub(crate) full: &'a mut dyn FnMut(&mut RowSet) -> ControlFlow<(), usize>,
+}
+
+/// An interval of time `[start, end)` and the layers, oldest first, whose rows are visible in it.
+#[derive(Debug, PartialEq, Eq)]
+struct Interval {
+    start: i64,
+    end: i64,
+    layers: Vec<usize>,
+}
+
+impl Scan<'_> {
+    /// Appends the rows in `[range.start, range.end)` to the sink, in order, until it stops the scan.
+    pub(crate) fn run(&self, range: &Range<i64>, sink: &mut Sink<'_>) -> Result<()> {
+        let mut scratch = Scratch::default();
+        for interval in self.intervals(range)? {
+            let flow = match interval.layers.as_slice() {
+                [only] if self.whole(*only) => {
+                    self.direct(&self.series.layers[*only], &interval, sink, &mut scratch)?
+                }
+                _ => self.merged(&interval, sink, &mut scratch)?,
+            };
+            if flow.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// All rows of a range.
+    pub(crate) fn collect(&self, range: &Range<i64>) -> Result<RowSet> {
+        let mut out = RowSet::with_columns(&self.columns);
+        self.run(range, &mut Sink { out: &mut out, room: usize::MAX, full: &mut |_| ControlFlow::Break(()) })?;
+        Ok(out)
+    }
+
+    /// Number of rows in a range. Reads rows only where layers overlap.
+    pub(crate) fn count(&self, range: &Range<i64>) -> Result<u64> {
+        let mut total = 0;
+        let mut scratch = Scratch::default();
+        for interval in self.intervals(range)? {
+            total += match interval.layers.as_slice() {
+                [only] if self.whole(*only) => match &self.series.layers[*only] {
+                    Layer::Mem(layer) => layer.live.rows_between(interval.start, interval.end).len() as u64,
+                    Layer::Part(part) => part_rows(part, interval.start, interval.end)?.count() as u64,
+                },
+                _ => {
+                    let mut rows = 0;
+                    for (start, end) in self.slices(&interval)? {
+                        rows += self.overlaid(&interval.layers, start, end, &mut scratch)?.len() as u64;
+                    }
+                    rows
+                }
+            };
+        }
+        Ok(total)
+    }
+
+    /// Whether all of a layer's live rows are visible at the version, and nothing else of it.
+    fn whole(&self, layer: usize) -> bool {
+        self.series.layers[layer].high() <= self.version
+    }
+
+    fn row_key(&self) -> RowKey {
+        let schema = self.series.schema_at(self.version).or_else(|| self.series.newest_schema());
+        schema.map_or(RowKey::Distinct, |schema| RowKey::from(&**schema))
+    }
+
+    /// Cuts a range where the set of visible layers changes.
+    fn intervals(&self, range: &Range<i64>) -> Result<Vec<Interval>> {
+        let mut cuts = vec![range.start, range.end];
+        let mut spans = Vec::new();
+        for (index, layer) in self.series.layers.iter().enumerate() {
+            if layer.low() > self.version {
+                continue;
+            }
+            let span = layer.span_at(self.version).map(|(first, last)| (first, last.saturating_add(1)));
+            let deletes = self.deletes(layer, range)?;
+            cuts.extend(span.iter().chain(&deletes).flat_map(|(start, end)| [*start, *end]));
+            spans.push((index, span, deletes));
+        }
+        cuts.retain(|cut| (range.start..=range.end).contains(cut));
+        cuts.sort_unstable();
+        cuts.dedup();
+        let mut intervals: Vec<Interval> = Vec::new();
+        for pair in cuts.windows(2) {
+            let (start, end) = (pair[0], pair[1]);
+            let mut layers = Vec::new();
+            for (index, span, deletes) in &spans {
+                let next = deletes.partition_point(|delete| delete.1 <= start);
+                if deletes.get(next).is_some_and(|delete| delete.0 <= start) {
+                    layers.clear();
+                }
+                if span.is_some_and(|(first, after)| first < end && start < after) {
+                    layers.push(*index);
+                }
+            }
+            match intervals.last_mut() {
+                Some(last) if last.end == start && last.layers == layers => last.end = end,
+                _ if !layers.is_empty() => intervals.push(Interval { start, end, layers }),
+                _ => {}
+            }
+        }
+        Ok(intervals)
+    }
+
+    /// The deletions of a layer that the version sees, as sorted disjoint ranges within `range`.
+    fn deletes(&self, layer: &Layer, range: &Range<i64>) -> Result<Vec<(i64, i64)>> {
+        let mut deletes: Vec<(i64, i64)> = layer
+            .marks()?
+            .iter()
+            .filter(|mark| mark.kind == MarkKind::Delete && mark.version <= self.version)
+            .filter(|mark| mark.start < range.end && range.start < mark.end)
+            .map(|mark| (mark.start, mark.end))
+            .collect();
+        deletes.sort_unstable();
+        deletes.dedup_by(|next, last| {
+            let touches = next.0 <= last.1;
+            if touches {
+                last.1 = last.1.max(next.1);
+            }
+            touches
+        });
+        Ok(deletes)
+    }
+
+    /// Rows of a single layer, straight into the sink.
+    fn direct(
+        &self,
+        layer: &Layer,
+        interval: &Interval,
+        sink: &mut Sink<'_>,
+        scratch: &mut Scratch,
+    ) -> Result<ControlFlow<()>> {
+        match layer {
+            Layer::Mem(layer) => {
+                let rows = layer.live.rows_between(interval.start, interval.end);
+                Ok(self.copy(&layer.live, rows, sink))
+            }
+            Layer::Part(part) => {
+                let index = part.index()?;
+                let segment = part.file.segment()?;
+                let wanted = part_rows(part, interval.start, interval.end)?;
+                let first = index.live.partition_point(|chunk| chunk.first_row + u64::from(chunk.rows) <= wanted.start);
+                for (number, chunk_ref) in index.live.iter().enumerate().skip(first) {
+                    if chunk_ref.first_row >= wanted.end {
+                        break;
+                    }
+                    let chunk = segment.chunk(index, Stream::Live, number).map_err(|error| part.blame(error))?;
+                    let mut row = wanted.start.saturating_sub(chunk_ref.first_row) as usize;
+                    let end = (wanted.end - chunk_ref.first_row).min(u64::from(chunk_ref.rows)) as usize;
+                    while row < end {
+                        let stop = end.min(row.saturating_add(sink.room));
+                        self.read_chunk(part, &chunk, chunk_ref.offset, row..stop, sink.out, scratch)?;
+                        if let flow @ ControlFlow::Break(()) = sink.appended(stop - row) {
+                            return Ok(flow);
+                        }
+                        row = stop;
+                    }
+                }
+                Ok(ControlFlow::Continue(()))
+            }
+        }
+    }
+
+    fn read_chunk(
+        &self,
+        part: &Part,
+        chunk: &Chunk<'_>,
+        offset: u64,
+        rows: Range<usize>,
+        out: &mut RowSet,
+        scratch: &mut Scratch,
+    ) -> Result<()> {
+        let index = part.index()?;
+        if rows.len() > CACHED_ROWS || self.columns.is_empty() {
+            let blocks = rows.end.div_ceil(BLOCK_ROWS) - rows.start / BLOCK_ROWS;
+            self.cache.count_bypassed((blocks * self.columns.len()) as u64);
+            return chunk.read(index, rows, self.system, out, scratch).map_err(|error| part.blame(error));
+        }
+        let columns = std::mem::take(&mut out.columns);
+        let system = chunk.read(index, rows.clone(), self.system, out, scratch);
+        out.columns = columns;
+        system.map_err(|error| part.blame(error))?;
+        for block in rows.start / BLOCK_ROWS..rows.end.div_ceil(BLOCK_ROWS) {
+            let first = block * BLOCK_ROWS;
+            let all = first..(first + BLOCK_ROWS).min(chunk.rows());
+            let wanted = rows.start.max(first) - first..rows.end.min(all.end) - first;
+            for (values, cached) in out.columns.iter_mut().zip(self.block(part, chunk, offset, block, all, scratch)?) {
+                values.1.extend_from(&cached, wanted.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// One block of every wanted column, from the cache or decoded and kept.
+    fn block(
+        &self,
+        part: &Part,
+        chunk: &Chunk<'_>,
+        chunk_offset: u64,
+        block: usize,
+        rows: Range<usize>,
+        scratch: &mut Scratch,
+    ) -> Result<Vec<Arc<ColumnValues>>> {
+        let key = |column| BlockKey { segment: part.file.id(), chunk_offset, block: block as u32, column };
+        let mut found: Vec<Option<Arc<ColumnValues>>> =
+            self.columns.iter().map(|(id, _)| self.cache.get(&key(*id))).collect();
+        let missing: Vec<_> =
+            self.columns.iter().zip(&found).filter(|(_, hit)| hit.is_none()).map(|(column, _)| *column).collect();
+        if !missing.is_empty() {
+            let mut decoded = RowSet::with_columns(&missing);
+            chunk
+                .read(part.index()?, rows, System::NONE, &mut decoded, scratch)
+                .map_err(|error| part.blame(error))?;
+            let mut decoded = decoded.columns.into_iter();
+            for hit in found.iter_mut().filter(|hit| hit.is_none()) {
+                let (id, values) = decoded.next().expect("one decoded column per missing one");
+                let values = Arc::new(values);
+                self.cache.insert(key(id), values.clone());
+                *hit = Some(values);
+            }
+        }
+        Ok(found.into_iter().map(|hit| hit.expect("filled above")).collect())
+    }
+
+    /// Rows of overlapping or partly visible layers.
+    fn merged(&self, interval: &Interval, sink: &mut Sink<'_>, scratch: &mut Scratch) -> Result<ControlFlow<()>> {
+        for (start, end) in self.slices(interval)? {
+            let rows = self.overlaid(&interval.layers, start, end, scratch)?;
+            if let flow @ ControlFlow::Break(()) = self.copy(&rows, 0..rows.len(), sink) {
+                return Ok(flow);
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Cuts a long interval at chunk boundaries, so that overlapping layers are never held whole.
+    fn slices(&self, interval: &Interval) -> Result<Vec<(i64, i64)>> {
+        let mut cuts = vec![interval.start, interval.end];
+        for layer in &interval.layers {
+            let Layer::Part(part) = &self.series.layers[*layer] else { continue };
+            if part.summary.rows > CHUNK_ROWS as u64 {
+                let inside = |time: &i64| interval.start < *time && *time < interval.end;
+                cuts.extend(part.index()?.live.iter().map(|chunk| chunk.first_time).filter(inside));
+            }
+        }
+        cuts.sort_unstable();
+        cuts.dedup();
+        Ok(cuts.windows(2).map(|pair| (pair[0], pair[1])).collect())
+    }
+
+    /// The visible rows of some layers in `[start, end)`, oldest layer first, laid over one another.
+    fn overlaid(&self, layers: &[usize], start: i64, end: i64, scratch: &mut Scratch) -> Result<RowSet> {
+        let key = self.row_key();
+        let mut result: Option<RowSet> = None;
+        for layer in layers {
+            let rows = self.layer_rows(&self.series.layers[*layer], &key, start, end, scratch)?;
+            result = Some(match result {
+                None => rows,
+                Some(beneath) if beneath.is_empty() => rows,
+                Some(beneath) if rows.is_empty() => beneath,
+                Some(beneath) => Plan::new(&beneath, &rows, &[], &key).apply(&beneath, &rows),
+            });
+        }
+        Ok(result.unwrap_or_default())
+    }
+
+    /// The rows of one layer in `[start, end)` that the version sees, with the wanted columns and those of the key.
+    fn layer_rows(
+        &self,
+        layer: &Layer,
+        key: &RowKey,
+        start: i64,
+        end: i64,
+        scratch: &mut Scratch,
+    ) -> Result<RowSet> {
+        let mut columns = self.columns.clone();
+        for id in key.columns() {
+            let known = self.series.definitions.iter().rev().filter_map(|definition| definition.1.as_ref());
+            let column = known.filter_map(|schema| schema.column_by_id(*id)).next();
+            if let Some(column) = column.filter(|column| columns.iter().all(|wanted| wanted.0 != column.id)) {
+                columns.push((column.id, column.kind));
+            }
+        }
+        let cut = |rows: &RowSet| {
+            let mut out = RowSet::with_columns(&columns);
+            out.extend_from(rows, rows.rows_between(start, end));
+            out
+        };
+        let (live, history) = match layer {
+            Layer::Mem(layer) => (cut(&layer.live), cut_history(layer, layer.high > self.version, &cut)),
+            Layer::Part(part) => {
+                let mut live = RowSet::with_columns(&columns);
+                read_live(part, start, end, &mut live, scratch)?;
+                let partial = part.summary.version_high > self.version && part.summary.history_rows > 0;
+                (live, if partial { cut(part.history()?) } else { RowSet::default() })
+            }
+        };
+        if layer.high() <= self.version { Ok(live) } else { Ok(rows_at(&live, &history, self.version)) }
+    }
+
+    /// Copies rows that are in memory into the sink.
+    fn copy(&self, from: &RowSet, rows: Range<usize>, sink: &mut Sink<'_>) -> ControlFlow<()> {
+        let mut row = rows.start;
+        while row < rows.end {
+            let stop = rows.end.min(row.saturating_add(sink.room));
+            append(sink.out, from, row..stop, self.system);
+            sink.appended(stop - row)?;
+            row = stop;
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn cut_history(layer: &MemLayer, wanted: bool, cut: &dyn Fn(&RowSet) -> RowSet) -> RowSet {
+    if wanted { cut(&layer.history) } else { RowSet::default() }
+}
+
+impl Sink<'_> {
+    fn appended(&mut self, rows: usize) -> ControlFlow<()> {
+        self.room -= rows;
+        if self.room == 0 {
+            self.room = (self.full)(self.out)?;
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Appends rows with the time, the wanted system columns and the columns that `out` has.
+fn append(out: &mut RowSet, from: &RowSet, rows: Range<usize>, system: System) {
+    let keep = (out.version.len(), out.source.len(), out.flags.len());
+    debug_assert!(system.time);
+    out.extend_from(from, rows);
+    let drop = |wanted: bool, length: usize| if wanted { usize::MAX } else { length };
+    out.version.truncate(drop(system.version, keep.0));
+    out.source.truncate(drop(system.source, keep.1));
+    out.flags.truncate(drop(system.flags, keep.2));
+}
+
+/// Live row numbers of a part in `[start, end)`.
+pub(crate) fn part_rows(part: &Part, start: i64, end: i64) -> Result<Range<u64>> {
+    if let Some((first, last)) = part.live_span()
+        && start <= first
+        && last < end
+    {
+        return Ok(0..part.summary.rows);
+    }
+    part.index()?.rows_between(&part.file.segment()?, start, end).map_err(|error| part.blame(error))
+}
+
+/// Appends the live rows of a part in `[start, end)` with all system columns and the columns that `out` has.
+pub(crate) fn read_live(part: &Part, start: i64, end: i64, out: &mut RowSet, scratch: &mut Scratch) -> Result<()> {
+    let index = part.index()?;
+    let segment = part.file.segment()?;
+    let wanted = part_rows(part, start, end)?;
+    let first = index.live.partition_point(|chunk| chunk.first_row + u64::from(chunk.rows) <= wanted.start);
+    for (number, chunk_ref) in index.live.iter().enumerate().skip(first) {
+        if chunk_ref.first_row >= wanted.end {
+            break;
+        }
+        let chunk = segment.chunk(index, Stream::Live, number).map_err(|error| part.blame(error))?;
+        let row = wanted.start.saturating_sub(chunk_ref.first_row) as usize;
+        let end = (wanted.end - chunk_ref.first_row).min(u64::from(chunk_ref.rows)) as usize;
+        chunk.read(index, row..end, System::ALL, out, scratch).map_err(|error| part.blame(error))?;
+    }
+    Ok(())
+}

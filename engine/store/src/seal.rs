@@ -1,0 +1,297 @@
+//! Sealing: what is in memory becomes a segment, and the logs that held it may go.
+//!
+//! # Invariants
+//! - Z1. A segment is durable, with its directory entry, before the manifest names it (I3).
+//! - Z2. A log is given up only by the step that adds the segment with its rows (I5).
+//! - Z3. Readers see the same rows before and after.
+
+use std::sync::Arc;
+
+use tapestore_format::checksum::Identity;
+use tapestore_format::manifest::{ManifestRecord, SegmentRecord, SeriesRecord};
+use tapestore_format::schema::{ColumnId, ColumnType};
+use tapestore_format::segment::{PartSpec, SegmentSummary, SegmentWriter, Tier};
+use tapestore_format::wal::LogStart;
+
+use crate::error::{Error, Result};
+use crate::io::StorageFile;
+use crate::layer::{MemLayer, Retained};
+use crate::overlay::RowKey;
+use crate::schema::ohlc_columns;
+use crate::segment::{Part, SegmentFile, segment_name};
+use crate::state::{Layer, SeriesState, State};
+use crate::store::{Shared, WriterRole};
+use crate::wal::LogWriter;
+use tapestore_format::rows::{Mark, MarkKind};
+use tapestore_format::schema::KeyPolicy;
+
+/// Seals everything in memory. `false` if there was nothing.
+pub(crate) fn seal(shared: &Shared, role: &WriterRole) -> Result<bool> {
+    let _one_at_a_time = role.sealing.lock();
+    let result = seal_locked(shared, role);
+    if let Err(error) = &result
+        && !matches!(error, Error::Poisoned { .. })
+    {
+        // It is unknown what became durable (I8).
+        role.pipeline.poison(error);
+    }
+    role.pipeline.notify();
+    result
+}
+
+fn seal_locked(shared: &Shared, role: &WriterRole) -> Result<bool> {
+    let Some((frozen, generation, log_id)) = rotate(shared, role)? else { return Ok(false) };
+    let retained = shared.retained.read().clone();
+    let id = role.maintenance.lock().allocate()?;
+    let mut output = SegmentOutput::create(shared, id)?;
+    for series in frozen.series.iter() {
+        let mut layers = series.layers.iter().filter_map(|layer| match layer {
+            Layer::Mem(mem) if mem.generation <= generation => Some(mem),
+            _ => None,
+        });
+        let Some(first) = layers.next() else { continue };
+        let key = series.row_key();
+        let merged = layers.fold(None, |done: Option<MemLayer>, next| {
+            Some(done.as_ref().unwrap_or(first).merged(next, &key, &Retained::default()))
+        });
+        let layer = merged.as_ref().unwrap_or(first);
+        let bottom = !series.layers.iter().any(|layer| matches!(layer, Layer::Part(_)));
+        write_layer(&mut output, series, layer, bottom, &retained)?;
+    }
+    let sealed = output.finish(shared, 0)?;
+    publish(shared, role, &frozen, generation, log_id, sealed)?;
+    Ok(true)
+}
+
+/// Makes everything staged durable and goes on in a new log. `None` if there is nothing to seal.
+fn rotate(shared: &Shared, role: &WriterRole) -> Result<Option<(Arc<State>, u64, u64)>> {
+    // Ids first: the maintenance lock is never taken inside the pipeline's.
+    let id = role.maintenance.lock().allocate()?;
+    let mut inner = role.pipeline.quiesce(shared)?;
+    let in_memory = |series: &Arc<SeriesState>| series.layers.iter().any(|layer| matches!(layer, Layer::Mem(_)));
+    if !inner.head.series.iter().any(in_memory) {
+        return Ok(None);
+    }
+    let start =
+        LogStart { previous_log: inner.log.id, previous_end: inner.log.frames.offset(), version: inner.head.version };
+    let log = LogWriter::create(&*shared.storage, shared.store, id, start, inner.log.frames.next_sequence())?;
+    let generation = inner.generation;
+    inner.switch_log(shared, log);
+    Ok(Some((inner.head.clone(), generation, id)))
+}
+
+/// Writes one layer of a series as a part, without rows and marks that nobody can see.
+fn write_layer(
+    output: &mut SegmentOutput,
+    series: &SeriesState,
+    layer: &MemLayer,
+    bottom: bool,
+    retained: &Retained,
+) -> Result<()> {
+    let marks: Vec<Mark> = kept_marks(&layer.marks, bottom, retained);
+    if layer.live.is_empty() && layer.history.is_empty() && marks.is_empty() {
+        return Ok(());
+    }
+    let mut used: Vec<ColumnId> = layer.live.columns.iter().map(|column| column.0).collect();
+    used.extend(layer.history.columns.iter().map(|column| column.0));
+    output.begin(series, &used);
+    output.writer.push_live(&layer.live, 0..layer.live.len());
+    let mut row = 0;
+    while row < layer.history.len() {
+        let wanted = |row: usize| retained.wants(layer.history.version.get(row), layer.history.until.get(row));
+        let start = row;
+        while row < layer.history.len() && wanted(row) {
+            row += 1;
+        }
+        output.writer.push_history(&layer.history, start..row);
+        row += 1;
+    }
+    for mark in marks {
+        output.writer.push_mark(mark);
+    }
+    output.end()
+}
+
+/// Marks that still mean something: at the bottom there is nothing left to delete.
+pub(crate) fn kept_marks(marks: &[Mark], bottom: bool, _retained: &Retained) -> Vec<Mark> {
+    marks.iter().filter(|mark| !bottom || mark.kind != MarkKind::Delete).copied().collect()
+}
+
+/// Adds the segment to the manifest, gives up the logs, and swaps the layers.
+fn publish(
+    shared: &Shared,
+    role: &WriterRole,
+    frozen: &State,
+    generation: u64,
+    first_log: u64,
+    sealed: Option<SegmentRecord>,
+) -> Result<()> {
+    let mut maintenance = role.maintenance.lock();
+    let known = &maintenance.manifest.state;
+    let mut records = Vec::new();
+    for (name, id) in shared.catalog.sources().into_iter().zip(0u16..).skip(known.sources.len()) {
+        records.push(ManifestRecord::Source { id, name });
+    }
+    for series in frozen.series.iter() {
+        let unchanged = known.series.get(&series.id).is_some_and(|record| record.definitions.len() == series.definitions.len());
+        if !unchanged {
+            records.push(ManifestRecord::Series(series_record(series)));
+        }
+    }
+    let file = sealed.as_ref().map(|record| shared.segment_file(record));
+    let parts = sealed.as_ref().map(|record| record.parts.clone()).unwrap_or_default();
+    records.extend(sealed.map(ManifestRecord::AddSegment));
+    let mut state = maintenance.state();
+    let old_logs = state.first_log..first_log;
+    state.sealed_version = frozen.version;
+    state.first_log = first_log;
+    maintenance.publish(records, state)?;
+    swap(shared, role, generation, file.as_ref(), &parts);
+    for log in crate::wal::list_logs(&*shared.storage, old_logs.start)? {
+        if old_logs.contains(&log) {
+            maintenance.retire_log(log);
+        }
+    }
+    maintenance.collect();
+    Ok(())
+}
+
+pub(crate) fn series_record(series: &SeriesState) -> SeriesRecord {
+    SeriesRecord {
+        id: series.id,
+        instrument: series.key.instrument().to_owned(),
+        frame: series.key.frame().to_string(),
+        definitions: series
+            .definitions
+            .iter()
+            .map(|(version, schema)| (*version, schema.as_ref().map(|schema| (**schema).clone())))
+            .collect(),
+    }
+}
+
+/// Replaces the sealed layers by parts in the staged and the published state (Z3).
+fn swap(
+    shared: &Shared,
+    role: &WriterRole,
+    generation: u64,
+    file: Option<&Arc<SegmentFile>>,
+    parts: &[tapestore_format::segment::PartSummary],
+) {
+    let mut sealed: Vec<Option<Arc<Part>>> = Vec::new();
+    for summary in parts {
+        let file = file.expect("parts belong to a segment");
+        let at = summary.series as usize;
+        sealed.resize(sealed.len().max(at + 1), None);
+        sealed[at] = Some(Arc::new(Part::new(file.clone(), summary.clone())));
+    }
+    let mut inner = role.pipeline.lock_idle();
+    let replace = |state: &State| {
+        let mut next = state.clone();
+        let mut left = 0;
+        for series in state.series.iter() {
+            let is_sealed = |layer: &Layer| matches!(layer, Layer::Mem(mem) if mem.generation <= generation);
+            let rest = series.layers.iter().filter_map(|layer| match layer {
+                Layer::Mem(mem) if mem.generation > generation => Some(mem.bytes()),
+                _ => None,
+            });
+            left += rest.sum::<usize>();
+            if !series.layers.iter().any(is_sealed) {
+                continue;
+            }
+            let mut layers: Vec<Layer> =
+                series.layers.iter().filter(|layer| matches!(layer, Layer::Part(_))).cloned().collect();
+            layers.extend(sealed.get(series.id as usize).cloned().flatten().map(Layer::Part));
+            layers.extend(
+                series.layers.iter().filter(|layer| matches!(layer, Layer::Mem(_)) && !is_sealed(layer)).cloned(),
+            );
+            next.series.set(series.id as usize, Arc::new(series.with_layers(layers)));
+        }
+        (Arc::new(next), left)
+    };
+    let (head, left) = replace(&inner.head);
+    inner.memtable_bytes = left;
+    let mut published = shared.published.write();
+    *published = if Arc::ptr_eq(&*published, &inner.head) { head.clone() } else { replace(&published).0 };
+    inner.head = head;
+}
+
+/// A segment being written to its file, piece by piece.
+pub(crate) struct SegmentOutput {
+    pub(crate) writer: SegmentWriter,
+    file: Arc<dyn StorageFile>,
+    path: String,
+    pub(crate) id: u64,
+    pub(crate) written: u64,
+    parts: usize,
+}
+
+impl SegmentOutput {
+    pub(crate) fn create(shared: &Shared, id: u64) -> Result<Self> {
+        let tier: Tier = shared.options.tier;
+        let path = shared.storage.describe(&segment_name(id));
+        let file = shared
+            .storage
+            .create_new(&segment_name(id))
+            .map_err(|error| Error::io("creating", path.as_str(), error))?;
+        let writer = SegmentWriter::new(Identity { store: shared.store, file: id }, tier);
+        Ok(Self { writer, file, path, id, written: 0, parts: 0 })
+    }
+
+    /// Begins the part of a series; `used` are the columns that its rows have.
+    pub(crate) fn begin(&mut self, series: &SeriesState, used: &[ColumnId]) {
+        let mut columns: Vec<(ColumnId, ColumnType)> = Vec::new();
+        for schema in series.definitions.iter().filter_map(|definition| definition.1.as_ref()) {
+            for column in &schema.columns {
+                if used.contains(&column.id) && columns.iter().all(|known| known.0 != column.id) {
+                    columns.push((column.id, column.kind));
+                }
+            }
+        }
+        let newest = series.newest_schema();
+        let ohlc = newest
+            .and_then(|schema| ohlc_columns(schema))
+            .filter(|ids| ids.iter().all(|id| columns.iter().any(|column| column.0 == *id)));
+        self.writer.begin_part(PartSpec {
+            series: series.id,
+            columns,
+            timeframe: series.key.frame().timeframe(),
+            unique: newest.is_some_and(|schema| schema.key == KeyPolicy::Unique) && series.row_key() == RowKey::Time,
+            ohlc,
+        });
+        self.parts += 1;
+    }
+
+    pub(crate) fn end(&mut self) -> Result<()> {
+        self.writer.end_part();
+        self.drain()
+    }
+
+    /// Hands what was produced so far to the file.
+    pub(crate) fn drain(&mut self) -> Result<()> {
+        let bytes = self.writer.output();
+        self.file.write_at(self.written, bytes).map_err(|error| Error::io("writing", self.path.as_str(), error))?;
+        self.written += bytes.len() as u64;
+        bytes.clear();
+        Ok(())
+    }
+
+    /// Finishes the file and makes it durable (Z1). Without a part the file is removed again.
+    pub(crate) fn finish(mut self, shared: &Shared, level: u8) -> Result<Option<SegmentRecord>> {
+        if self.parts == 0 {
+            shared
+                .storage
+                .remove(&segment_name(self.id))
+                .map_err(|error| Error::io("removing", self.path.as_str(), error))?;
+            return Ok(None);
+        }
+        let SegmentSummary { length, hash, parts } = self.writer.finish();
+        self.drain()?;
+        self.file.sync_all().map_err(|error| Error::io("syncing", self.path.as_str(), error))?;
+        shared
+            .storage
+            .sync_dir("")
+            .map_err(|error| Error::io("syncing the directory of", self.path.as_str(), error))?;
+        debug_assert_eq!(length, self.written);
+        Ok(Some(SegmentRecord { id: self.id, length, hash, level, parts }))
+    }
+}

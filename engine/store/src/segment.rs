@@ -1,0 +1,181 @@
+//! Segments as the engine holds them: a file mapped on first use, and the parts in it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use tapestore_format::checksum::Identity;
+use tapestore_format::coverage::Coverage;
+use tapestore_format::manifest::SegmentRecord;
+use tapestore_format::rows::{Mark, RowSet};
+use tapestore_format::segment::{PartIndex, PartSummary, Segment, Stream, System, Verified};
+
+use crate::error::{Error, Result};
+use crate::io::{MappedBytes, Storage};
+
+/// Name of a segment file.
+pub(crate) fn segment_name(id: u64) -> String {
+    format!("segment-{id:012}.tape")
+}
+
+/// A sealed file. Mapped when first read; stays readable as long as it is held, even after the file is removed.
+#[derive(Debug)]
+pub(crate) struct SegmentFile {
+    pub(crate) identity: Identity,
+    pub(crate) length: u64,
+    pub(crate) level: u8,
+    /// Number of parts: one means that a series has the segment for itself.
+    pub(crate) parts: usize,
+    storage: Arc<dyn Storage>,
+    opened: OnceLock<Opened>,
+    /// Set once the manifest no longer counts it.
+    pub(crate) obsolete: AtomicBool,
+}
+
+struct Opened {
+    map: Arc<dyn MappedBytes>,
+    verified: Verified,
+}
+
+impl std::fmt::Debug for Opened {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Opened").field("bytes", &self.map.bytes().len()).finish_non_exhaustive()
+    }
+}
+
+impl SegmentFile {
+    pub(crate) fn new(storage: Arc<dyn Storage>, store: [u8; 16], record: &SegmentRecord) -> Self {
+        Self {
+            identity: Identity { store, file: record.id },
+            length: record.length,
+            level: record.level,
+            parts: record.parts.len(),
+            storage,
+            opened: OnceLock::new(),
+            obsolete: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.identity.file
+    }
+
+    pub(crate) fn path(&self) -> String {
+        self.storage.describe(&segment_name(self.id()))
+    }
+
+    /// Maps the file, if that has not happened yet.
+    pub(crate) fn open(&self) -> Result<()> {
+        if self.opened.get().is_some() {
+            return Ok(());
+        }
+        let map = self
+            .storage
+            .map(&segment_name(self.id()), self.length)
+            .map_err(|error| Error::io("mapping", self.path(), error))?;
+        // A race maps twice and keeps one.
+        let _ = self.opened.set(Opened { map, verified: Verified::new(self.length) });
+        Ok(())
+    }
+
+    /// The bytes, structured.
+    pub(crate) fn segment(&self) -> Result<Segment<'_>> {
+        self.open()?;
+        let opened = self.opened.get().expect("opened above");
+        Segment::open(opened.map.bytes(), self.identity, &opened.verified)
+            .map_err(|error| Error::format(self.path(), error))
+    }
+
+    pub(crate) fn mark_obsolete(&self) {
+        self.obsolete.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The rows of one series in a segment.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) file: Arc<SegmentFile>,
+    pub(crate) summary: PartSummary,
+    index: OnceLock<Box<PartIndex>>,
+    coverage: OnceLock<Coverage>,
+    history: OnceLock<Box<RowSet>>,
+}
+
+impl Part {
+    pub(crate) fn new(file: Arc<SegmentFile>, summary: PartSummary) -> Self {
+        Self { file, summary, index: OnceLock::new(), coverage: OnceLock::new(), history: OnceLock::new() }
+    }
+
+    pub(crate) fn live_span(&self) -> Option<(i64, i64)> {
+        (self.summary.rows > 0).then_some((self.summary.first_time, self.summary.last_time))
+    }
+
+    pub(crate) fn history_span(&self) -> Option<(i64, i64)> {
+        let summary = &self.summary;
+        (summary.history_rows > 0).then_some((summary.history_first_time, summary.history_last_time))
+    }
+
+    /// Names the file in an error of the format.
+    pub(crate) fn blame(&self, error: tapestore_format::FormatError) -> Error {
+        Error::format(self.file.path(), error)
+    }
+
+    /// The part's index, read once.
+    pub(crate) fn index(&self) -> Result<&PartIndex> {
+        if let Some(index) = self.index.get() {
+            return Ok(index);
+        }
+        let segment = self.file.segment()?;
+        let index = segment.part(self.summary.part).map_err(|error| self.blame(error))?;
+        if index.summary.series != self.summary.series {
+            return Err(Error::Inconsistent {
+                path: self.file.path(),
+                rule: "M6",
+                detail: format!(
+                    "part {} belongs to series {}, the manifest says {}",
+                    self.summary.part, index.summary.series, self.summary.series
+                ),
+            });
+        }
+        Ok(self.index.get_or_init(|| Box::new(index)))
+    }
+
+    pub(crate) fn marks(&self) -> Result<&[Mark]> {
+        if self.summary.marks == 0 { Ok(&[]) } else { Ok(&self.index()?.marks) }
+    }
+
+    /// The covered slots in `[start, end)`. Asked for all of them, it remembers them.
+    pub(crate) fn coverage_within(&self, start: i64, end: i64) -> Result<Coverage> {
+        if let Some(coverage) = self.coverage.get() {
+            return Ok(coverage.within(start, end).collect());
+        }
+        let segment = self.file.segment()?;
+        let index = self.index()?;
+        let found = index.coverage_within(&segment, start, end).map_err(|error| self.blame(error))?;
+        let timeframe = index.timeframe;
+        let whole = timeframe.zip(self.live_span()).is_some_and(|(timeframe, (first, last))| {
+            start <= timeframe.slot(first) && timeframe.slot(last) < end
+        });
+        if whole {
+            let _ = self.coverage.set(found.clone());
+        }
+        Ok(found)
+    }
+
+    /// All history rows with all columns; they are few, and read only for versions inside the part. Read once.
+    pub(crate) fn history(&self) -> Result<&RowSet> {
+        if let Some(history) = self.history.get() {
+            return Ok(history);
+        }
+        let index = self.index()?;
+        let segment = self.file.segment()?;
+        let mut rows = RowSet::with_columns(&index.columns);
+        let mut scratch = tapestore_format::segment::Scratch::default();
+        for number in 0..index.history.len() {
+            let chunk = segment.chunk(index, Stream::History, number).map_err(|error| self.blame(error))?;
+            chunk
+                .read(index, 0..chunk.rows(), System::ALL, &mut rows, &mut scratch)
+                .map_err(|error| self.blame(error))?;
+        }
+        Ok(self.history.get_or_init(|| Box::new(rows)))
+    }
+}

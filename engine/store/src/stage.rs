@@ -1,0 +1,547 @@
+//! Turns a transaction into its effects on the newest version: what is new, what changes, what was there already.
+//!
+//! # Invariants
+//! - G1. Nothing is written or made visible here; an error leaves no trace.
+//! - G2. Effects hold no row that is there already, bit for bit.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+use std::sync::Arc;
+
+use tapestore_format::limits::{SERIES, TIME_MAX, TIME_MIN};
+use tapestore_format::rows::{ColumnValues, Mark, MarkKind, RowSet, RunVec, Values};
+use tapestore_format::schema::{Column, KeyPolicy, Schema};
+use tapestore_format::segment::System;
+use tapestore_format::wal::{CommitKind, Effect, TransactionRecord};
+
+use crate::batch::empty_union;
+use crate::cache::BlockCache;
+use crate::error::{Error, Result};
+use crate::gaps::{absences, clip};
+use crate::key::SeriesKey;
+use crate::overlay::{Plan, RowKey, split_deleted};
+use crate::scan::Scan;
+use crate::state::{Catalog, SeriesState, State};
+use crate::transaction::{Change, CommitReport, Mode, Transaction, same_schema};
+
+/// Rows compared with the store at a time.
+const SLICE_ROWS: usize = 1 << 16;
+
+/// What staging needs to know of the store.
+pub(crate) struct Stage<'a> {
+    pub(crate) head: &'a State,
+    pub(crate) catalog: &'a Catalog,
+    pub(crate) cache: &'a BlockCache,
+    /// Wall clock.
+    pub(crate) now: i64,
+}
+
+/// One series as the transaction makes it.
+struct Work {
+    base: Option<Arc<SeriesState>>,
+    schema: Option<Arc<Schema>>,
+    defined: bool,
+    rows: RowSet,
+    marks: Vec<Mark>,
+}
+
+impl Stage<'_> {
+    /// The record of a transaction, or `None` if it changes nothing, and what to report.
+    pub(crate) fn run(&self, transaction: Transaction) -> Result<(Option<TransactionRecord>, CommitReport)> {
+        let version = self.head.version + 1;
+        let mut report = CommitReport { version: self.head.version, ..CommitReport::default() };
+        let mut works: BTreeMap<u32, (SeriesKey, Work)> = BTreeMap::new();
+        let mut ids: HashMap<SeriesKey, u32> = HashMap::new();
+        let mut next_id = self.head.series.len() as u32;
+        let mut effects = Vec::new();
+        let mut sources: HashMap<String, u16> = HashMap::new();
+        let message = transaction.message.clone();
+        for (key, change) in transaction.changes {
+            let known = ids.get(&key).copied();
+            let id = match known.or_else(|| self.catalog.series_id(&key).filter(|id| self.head.series(*id).is_some())) {
+                Some(id) => id,
+                None => {
+                    if next_id >= SERIES {
+                        return Err(Error::Limit(format!("a store holds at most {SERIES} series")));
+                    }
+                    next_id += 1;
+                    next_id - 1
+                }
+            };
+            ids.insert(key.clone(), id);
+            let (_, work) = works.entry(id).or_insert_with(|| (key.clone(), self.work(id)));
+            let source = match &change {
+                Change::Rows { source, .. } => self.source_id(source, &mut sources, &mut effects)?,
+                _ => 0,
+            };
+            self.change(&key, work, change, source, version, &mut report)?;
+        }
+        for (id, (key, mut work)) in works {
+            self.settle(&mut work, &mut report)?;
+            if work.defined {
+                effects.push(match &work.schema {
+                    Some(schema) => Effect::Define {
+                        series: id,
+                        instrument: key.instrument().to_owned(),
+                        frame: key.frame().to_string(),
+                        schema: (**schema).clone(),
+                    },
+                    None => Effect::Drop { series: id },
+                });
+            }
+            effects.extend(work.marks.into_iter().map(|mark| Effect::Mark { series: id, mark }));
+            if !work.rows.is_empty() {
+                effects.push(Effect::Rows { series: id, rows: work.rows });
+            }
+        }
+        report.changed = effects.iter().any(|effect| !matches!(effect, Effect::Source { .. }));
+        if !report.changed {
+            return Ok((None, report));
+        }
+        report.version = version;
+        let record = TransactionRecord {
+            version,
+            time: self.now,
+            kind: CommitKind::Write,
+            message,
+            added: report.added,
+            updated: report.updated,
+            deleted: report.deleted,
+            effects,
+        };
+        Ok((Some(record), report))
+    }
+
+    fn work(&self, id: u32) -> Work {
+        let base = self.head.series(id).cloned();
+        let schema = base.as_ref().and_then(|series| series.schema_at(self.head.version).cloned());
+        Work { base, schema, defined: false, rows: RowSet::default(), marks: Vec::new() }
+    }
+
+    fn source_id(&self, name: &str, new: &mut HashMap<String, u16>, effects: &mut Vec<Effect>) -> Result<u16> {
+        if let Some(id) = self.catalog.source_id(name).or_else(|| new.get(name).copied()) {
+            return Ok(id);
+        }
+        let id = u16::try_from(self.catalog.source_count() + new.len())
+            .map_err(|_| Error::Limit("a store knows at most 65,536 sources".into()))?;
+        new.insert(name.to_owned(), id);
+        effects.push(Effect::Source { id, name: name.to_owned() });
+        Ok(id)
+    }
+
+    fn change(
+        &self,
+        key: &SeriesKey,
+        work: &mut Work,
+        change: Change,
+        source: u16,
+        version: u64,
+        report: &mut CommitReport,
+    ) -> Result<()> {
+        match change {
+            Change::Create(schema) => return create(key, work, schema),
+            Change::AddColumn { name, kind, description } => {
+                let schema = existing(key, work)?;
+                if let Some(column) = schema.column(&name) {
+                    return if column.kind == kind { Ok(()) } else { Err(changed_meanwhile(key)) };
+                }
+                let mut schema = (*schema).clone();
+                let id = next_column(work);
+                schema.columns.push(Column { id, name, kind, nullable: true, description });
+                work.schema = Some(Arc::new(schema));
+                work.defined = true;
+            }
+            Change::Drop => {
+                existing(key, work)?;
+                work.rows = RowSet::default();
+                work.marks.push(Mark { kind: MarkKind::Delete, start: TIME_MIN, end: TIME_MAX + 1, version });
+                self.withdraw_all(work, version)?;
+                work.schema = None;
+                work.defined = true;
+            }
+            Change::Delete(range) => {
+                existing(key, work)?;
+                let mark = Mark { kind: MarkKind::Delete, start: range.start, end: range.end, version };
+                let mut kept = empty_union(&[&work.rows]);
+                for rows in split_deleted(&work.rows.time, &[mark]).0 {
+                    kept.extend_from(&work.rows, rows);
+                }
+                work.rows = kept;
+                work.marks.push(mark);
+            }
+            Change::Absent(range) | Change::Expected(range) if range.is_empty() => {}
+            Change::Absent(range) => self.absence(key, work, MarkKind::Absent, &range, version)?,
+            Change::Expected(range) => self.absence(key, work, MarkKind::Expected, &range, version)?,
+            Change::Rows { mode, rows, schema, .. } => {
+                let rows = prepare(key, work, rows, &schema, source, version)?;
+                self.rows(key, work, rows, mode, report)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn withdraw_all(&self, work: &mut Work, version: u64) -> Result<()> {
+        work.marks.retain(|mark| mark.kind == MarkKind::Delete);
+        let Some(base) = &work.base else { return Ok(()) };
+        for range in absences(base, self.head.version)? {
+            let mark = Mark { kind: MarkKind::Expected, start: range.start, end: range.end, version };
+            work.marks.push(mark);
+        }
+        Ok(())
+    }
+
+    fn absence(&self, key: &SeriesKey, work: &mut Work, kind: MarkKind, range: &Range<i64>, version: u64) -> Result<()> {
+        existing(key, work)?;
+        let known = match &work.base {
+            Some(base) => absences(base, self.head.version)?,
+            None => Vec::new(),
+        };
+        let inside: i128 = clip(&known, range).map(|piece| i128::from(piece.end) - i128::from(piece.start)).sum();
+        let own = work.marks.iter().any(|mark| mark.kind != MarkKind::Delete);
+        let length = i128::from(range.end) - i128::from(range.start);
+        let changes_nothing = if kind == MarkKind::Absent { inside == length } else { inside == 0 };
+        if own || !changes_nothing {
+            work.marks.push(Mark { kind, start: range.start, end: range.end, version });
+        }
+        Ok(())
+    }
+
+    fn rows(
+        &self,
+        key: &SeriesKey,
+        work: &mut Work,
+        rows: RowSet,
+        mode: Mode,
+        report: &mut CommitReport,
+    ) -> Result<()> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let row_key = RowKey::from(&**work.schema.as_ref().expect("checked by prepare"));
+        if row_key == RowKey::Distinct {
+            let rows = if mode == Mode::Merge { self.missing(work, &rows, report)? } else { rows };
+            work.rows = Plan::new(&work.rows, &rows, &[], &row_key).apply(&work.rows, &rows);
+            return Ok(());
+        }
+        if mode == Mode::Append && row_key == RowKey::Time {
+            self.check_append(key, work, &rows)?;
+        }
+        let (rows, duplicates) = last_of_each_key(rows, &row_key);
+        let plan = Plan::new(&work.rows, &rows, &[], &row_key);
+        report.duplicates += duplicates + plan.dropped.iter().map(|range| range.len() as u64).sum::<u64>();
+        work.rows = plan.apply(&work.rows, &rows);
+        Ok(())
+    }
+
+    /// An append to a unique series begins behind the series' last row.
+    fn check_append(&self, key: &SeriesKey, work: &Work, rows: &RowSet) -> Result<()> {
+        let first = rows.time[0];
+        let staged = work.rows.time.last().copied();
+        let mut last = staged;
+        if work.base.as_ref().and_then(|base| base.last_time()).is_some_and(|bound| bound >= first) {
+            let there = self.existing_rows(work, &(first..TIME_MAX + 1))?;
+            last = last.max(there.time.last().copied());
+        }
+        match last.filter(|last| *last >= first) {
+            Some(last) => {
+                let reason = format!("time {first} is not after the series' last row at {last}; upsert instead");
+                Err(Error::rejected(key, Some(0), reason))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The rows of a plain sequence that the series and the transaction do not have as often at their time.
+    fn missing(&self, work: &Work, rows: &RowSet, report: &mut CommitReport) -> Result<RowSet> {
+        let mut out = empty_union(&[rows]);
+        let mut start = 0;
+        while start < rows.len() {
+            let end = slice_end(&rows.time, start);
+            let range = rows.time[start]..rows.time[end - 1] + 1;
+            let beneath = self.existing_rows(work, &range)?;
+            let own = work.rows.rows_between(range.start, range.end);
+            let mut there = empty_union(&[rows]);
+            there.extend_from(&beneath, 0..beneath.len());
+            there.extend_from(&work.rows, own);
+            for kept in not_there(rows, start..end, &there) {
+                out.extend_from(rows, kept);
+            }
+            start = end;
+        }
+        report.unchanged += (rows.len() - out.len()) as u64;
+        Ok(out)
+    }
+
+    /// The rows of the base that the transaction has not deleted, with every column of the schema.
+    fn existing_rows(&self, work: &Work, range: &Range<i64>) -> Result<RowSet> {
+        let Some(base) = &work.base else { return Ok(RowSet::default()) };
+        let columns = match base.schema_at(self.head.version) {
+            Some(schema) => schema.columns.iter().map(|column| (column.id, column.kind)).collect(),
+            None => return Ok(RowSet::default()),
+        };
+        let scan = Scan { cache: self.cache, series: base, version: self.head.version, columns, system: System::ALL };
+        let rows = scan.collect(range)?;
+        if work.marks.iter().all(|mark| mark.kind != MarkKind::Delete) {
+            return Ok(rows);
+        }
+        let mut kept = empty_union(&[&rows]);
+        for range in split_deleted(&rows.time, &work.marks).0 {
+            kept.extend_from(&rows, range);
+        }
+        Ok(kept)
+    }
+
+    /// Counts deletions, drops rows that are there already (G2) and marks that mark nothing.
+    fn settle(&self, work: &mut Work, report: &mut CommitReport) -> Result<()> {
+        self.count_deleted(work, report)?;
+        if work.rows.is_empty() {
+            return Ok(());
+        }
+        let schema = work.schema.clone().expect("rows are staged for existing series only");
+        let row_key = RowKey::from(&*schema);
+        let bound = work.base.as_ref().and_then(|base| base.last_time());
+        if row_key == RowKey::Distinct || bound.is_none_or(|bound| bound < work.rows.time[0]) {
+            report.added += work.rows.len() as u64;
+            return Ok(());
+        }
+        let mut kept: Vec<Range<usize>> = Vec::new();
+        let (mut start, mut updated) = (0, 0);
+        while start < work.rows.len() {
+            let end = slice_end(&work.rows.time, start);
+            let range = work.rows.time[start]..work.rows.time[end - 1] + 1;
+            let there = self.existing_rows(work, &range)?;
+            updated += changed_rows(&work.rows, start..end, &there, &row_key, &mut kept);
+            start = end;
+        }
+        let count: usize = kept.iter().map(Range::len).sum();
+        report.unchanged += (work.rows.len() - count) as u64;
+        report.updated += updated;
+        report.added += count as u64 - updated;
+        if count < work.rows.len() {
+            let mut rows = empty_union(&[&work.rows]);
+            for range in kept {
+                rows.extend_from(&work.rows, range);
+            }
+            work.rows = rows;
+        }
+        Ok(())
+    }
+
+    fn count_deleted(&self, work: &mut Work, report: &mut CommitReport) -> Result<()> {
+        let Some(base) = &work.base else {
+            work.marks.retain(|mark| mark.kind != MarkKind::Delete);
+            return Ok(());
+        };
+        let scan = Scan {
+            cache: self.cache,
+            series: base,
+            version: self.head.version,
+            columns: Vec::new(),
+            system: System::TIME,
+        };
+        let mut deletes: Vec<Range<i64>> = work
+            .marks
+            .iter()
+            .filter(|mark| mark.kind == MarkKind::Delete)
+            .map(|mark| mark.start..mark.end)
+            .collect();
+        deletes.sort_by_key(|range| range.start);
+        let (mut position, mut total) = (i64::MIN, 0);
+        for range in deletes {
+            let rest = range.start.max(position)..range.end;
+            if !rest.is_empty() {
+                total += scan.count(&rest)?;
+                position = rest.end;
+            }
+        }
+        if total == 0 {
+            work.marks.retain(|mark| mark.kind != MarkKind::Delete);
+        }
+        report.deleted += total;
+        Ok(())
+    }
+}
+
+fn existing(key: &SeriesKey, work: &Work) -> Result<Arc<Schema>> {
+    work.schema.clone().ok_or_else(|| Error::NotFound(format!("there is no series {key}; it was dropped meanwhile")))
+}
+
+fn changed_meanwhile(key: &SeriesKey) -> Error {
+    Error::rejected(key, None, "its schema was changed by another commit meanwhile; stage the rows again")
+}
+
+fn next_column(work: &Work) -> u16 {
+    let before = work.base.as_ref().map_or(0, |base| base.next_column());
+    let own = work.schema.iter().flat_map(|schema| &schema.columns).map(|column| column.id + 1).max();
+    before.max(own.unwrap_or(0))
+}
+
+fn create(key: &SeriesKey, work: &mut Work, mut schema: Schema) -> Result<()> {
+    if let Some(known) = &work.schema {
+        return if same_schema(known, &schema) { Ok(()) } else { Err(changed_meanwhile(key)) };
+    }
+    if work.base.is_some() {
+        // The id was used before: rows of the former series must not be taken for values of the new columns.
+        let first = next_column(work);
+        let mut renumbered = HashMap::new();
+        for (column, id) in schema.columns.iter_mut().zip(first..) {
+            renumbered.insert(column.id, id);
+            column.id = id;
+        }
+        if let KeyPolicy::Sequence { dedup } = &mut schema.key {
+            dedup.iter_mut().for_each(|id| *id = renumbered[id]);
+        }
+    }
+    work.schema = Some(Arc::new(schema));
+    work.defined = true;
+    Ok(())
+}
+
+/// Gives rows the ids of the series' columns, their version and their source.
+fn prepare(
+    key: &SeriesKey,
+    work: &Work,
+    mut rows: RowSet,
+    given: &Schema,
+    source: u16,
+    version: u64,
+) -> Result<RowSet> {
+    let schema = existing(key, work)?;
+    let count = rows.len();
+    let mut given_columns = rows.columns;
+    rows.columns = Vec::with_capacity(schema.columns.len());
+    for column in &schema.columns {
+        let known = given.column(&column.name).filter(|known| known.kind == column.kind);
+        let position = known.and_then(|known| given_columns.iter().position(|(id, _)| *id == known.id));
+        let values = match position {
+            Some(position) => given_columns.swap_remove(position).1,
+            None if column.nullable => {
+                let mut nulls = ColumnValues::empty(column.kind);
+                nulls.push_nulls(count);
+                nulls
+            }
+            None => return Err(changed_meanwhile(key)),
+        };
+        rows.columns.push((column.id, values));
+    }
+    if !given_columns.is_empty() {
+        return Err(changed_meanwhile(key));
+    }
+    rows.version = RunVec::constant(version, count);
+    rows.source = RunVec::constant(source, count);
+    Ok(rows)
+}
+
+/// Where a slice of about [`SLICE_ROWS`] rows ends: never between rows of one time.
+fn slice_end(times: &[i64], start: usize) -> usize {
+    let end = (start + SLICE_ROWS).min(times.len());
+    end + times[end..].iter().take_while(|time| **time == times[end - 1]).count()
+}
+
+/// Of rows with the same key the last one, and how many others there were.
+fn last_of_each_key(rows: RowSet, key: &RowKey) -> (RowSet, u64) {
+    let mut dropped = vec![false; rows.len()];
+    let mut start = 0;
+    while start < rows.len() {
+        let end = start + rows.time[start..].iter().take_while(|time| **time == rows.time[start]).count();
+        for row in start..end {
+            dropped[row] = match key {
+                RowKey::Time => row + 1 < end,
+                RowKey::Distinct => false,
+                RowKey::TimeAnd(_) => (row + 1..end).any(|later| key.same(&rows, row, &rows, later)),
+            };
+        }
+        start = end;
+    }
+    let duplicates = dropped.iter().filter(|dropped| **dropped).count();
+    if duplicates == 0 {
+        return (rows, 0);
+    }
+    let mut out = empty_union(&[&rows]);
+    for row in (0..rows.len()).filter(|row| !dropped[*row]) {
+        out.extend_from(&rows, row..row + 1);
+    }
+    (out, duplicates as u64)
+}
+
+/// Collects the ranges of `rows[range]` that `there` does not hold bit for bit; returns how many of them replace a row.
+fn changed_rows(
+    rows: &RowSet,
+    range: Range<usize>,
+    there: &RowSet,
+    key: &RowKey,
+    kept: &mut Vec<Range<usize>>,
+) -> u64 {
+    let mut updated = 0;
+    let mut cursor = 0;
+    for row in range {
+        while cursor < there.len() && there.time[cursor] < rows.time[row] {
+            cursor += 1;
+        }
+        let twin = (cursor..there.len())
+            .take_while(|other| there.time[*other] == rows.time[row])
+            .find(|other| key.same(rows, row, there, *other));
+        if twin.is_some_and(|other| same_row(rows, row, there, other)) {
+            continue;
+        }
+        updated += u64::from(twin.is_some());
+        match kept.last_mut() {
+            Some(last) if last.end == row => last.end += 1,
+            _ => kept.push(row..row + 1),
+        }
+    }
+    updated
+}
+
+/// Whether two rows have the same values and flags. Where they came from does not matter.
+pub(crate) fn same_row(a: &RowSet, a_row: usize, b: &RowSet, b_row: usize) -> bool {
+    a.flags.get(a_row) == b.flags.get(b_row) && same_values(a, a_row, b, b_row)
+}
+
+fn same_values(a: &RowSet, a_row: usize, b: &RowSet, b_row: usize) -> bool {
+    a.columns.iter().all(|(id, values)| match b.column(*id) {
+        Some(other) => values.same(a_row, other, b_row),
+        None => values.is_null(a_row),
+    })
+}
+
+/// The ranges of `rows[range]` that stand at their time more often than in `there`.
+fn not_there(rows: &RowSet, range: Range<usize>, there: &RowSet) -> Vec<Range<usize>> {
+    let mut counts: HashMap<u64, Vec<usize>> = HashMap::new();
+    for row in 0..there.len() {
+        counts.entry(fingerprint(there, row)).or_default().push(row);
+    }
+    let mut out: Vec<Range<usize>> = Vec::new();
+    for row in range {
+        let twins = counts.get_mut(&fingerprint(rows, row));
+        let twin = twins.and_then(|twins| {
+            let same = |other: &usize| there.time[*other] == rows.time[row] && same_row(rows, row, there, *other);
+            twins.iter().position(same).map(|position| twins.swap_remove(position))
+        });
+        if twin.is_some() {
+            continue;
+        }
+        match out.last_mut() {
+            Some(last) if last.end == row => last.end += 1,
+            _ => out.push(row..row + 1),
+        }
+    }
+    out
+}
+
+/// A hash of a row's time and values; equal rows have equal ones.
+fn fingerprint(rows: &RowSet, row: usize) -> u64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    rows.time[row].hash(&mut hasher);
+    for (_, column) in &rows.columns {
+        match &column.values {
+            Values::I64(v) => v[row].hash(&mut hasher),
+            Values::F64(v) => v[row].to_bits().hash(&mut hasher),
+            Values::F32(v) => v[row].to_bits().hash(&mut hasher),
+            Values::U8(v) => v[row].hash(&mut hasher),
+            Values::Str(v) => v.get(row).hash(&mut hasher),
+        }
+    }
+    hasher.finish()
+}

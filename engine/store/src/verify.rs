@@ -1,0 +1,205 @@
+//! Verification: reads a store without changing it and names everything that is wrong with it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tapestore_format::checksum::Identity;
+use tapestore_format::manifest::SegmentRecord;
+use tapestore_format::segment::{Segment, Verified};
+
+use crate::apply::{apply, first_state};
+use crate::backup::hash_of;
+use crate::error::{Error, Result};
+use crate::io::{RealStorage, Storage};
+use crate::lease::Lease;
+use crate::manifest::{ManifestState, load, read_current};
+use crate::segment::segment_name;
+use crate::state::{Catalog, State};
+use crate::store::Store;
+use crate::wal::{LogReader, Visible};
+
+/// Something wrong with a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The file.
+    pub file: String,
+    /// Where in it, in bytes.
+    pub offset: u64,
+    /// The broken rule of `format-spec/`.
+    pub rule: String,
+    /// What was found.
+    pub detail: String,
+    /// The series concerned, where that is known.
+    pub series: Option<String>,
+    /// Whether data is damaged; otherwise it is something that a writer mends by itself, such as a torn tail.
+    pub damage: bool,
+}
+
+impl Store {
+    /// Checks the files of this store as they are on disk. Without `deep`: everything that opening reads, and the
+    /// structure of segments. With `deep`: every byte of every segment, by checksum, by decoding, by the hash of the
+    /// whole file.
+    ///
+    /// # Errors
+    /// Only if the store cannot be read at all; damage is in the findings.
+    pub fn verify(&self, deep: bool) -> Result<Vec<Finding>> {
+        if let Ok(role) = self.shared.writer() {
+            drop(role.pipeline.quiesce(&self.shared)?);
+        }
+        verify_storage(&self.shared.storage, deep)
+    }
+}
+
+/// As [`Store::verify`], for a store that perhaps does not open.
+///
+/// # Errors
+/// [`Error::NotFound`] if there is no store.
+pub fn verify_directory(directory: impl AsRef<Path>, deep: bool) -> Result<Vec<Finding>> {
+    let storage: Arc<dyn Storage> = Arc::new(RealStorage::new(directory.as_ref().to_path_buf()));
+    verify_storage(&storage, deep)
+}
+
+/// As [`verify_directory`], on any storage.
+///
+/// # Errors
+/// As [`verify_directory`].
+pub fn verify_storage(storage: &Arc<dyn Storage>, deep: bool) -> Result<Vec<Finding>> {
+    let current = match read_current(&**storage) {
+        Ok(Some(current)) => current,
+        Ok(None) => return Err(Error::NotFound(format!("{} holds no store", storage.describe("")))),
+        Err(error) => return Ok(vec![finding(error)]),
+    };
+    let _lease = Lease::take(storage.clone(), current.store).ok();
+    // Behind the lease nothing that counts now can go.
+    let current = match read_current(&**storage) {
+        Ok(Some(current)) => current,
+        Ok(None) => return Err(Error::NotFound(format!("{} holds no store", storage.describe("")))),
+        Err(error) => return Ok(vec![finding(error)]),
+    };
+    let manifest = match load(&**storage, &current) {
+        Ok((manifest, _)) => manifest,
+        Err(error) => return Ok(vec![finding(error)]),
+    };
+    let mut check = Check { storage, store: current.store, manifest: &manifest, findings: Vec::new() };
+    check.logs();
+    for segment in manifest.segments.values() {
+        check.segment(segment, deep);
+    }
+    Ok(check.findings)
+}
+
+struct Check<'a> {
+    storage: &'a Arc<dyn Storage>,
+    store: [u8; 16],
+    manifest: &'a ManifestState,
+    findings: Vec<Finding>,
+}
+
+impl Check<'_> {
+    fn series_name(&self, id: u32) -> Option<String> {
+        self.manifest.series.get(&id).map(|series| format!("{} {}", series.instrument, series.frame))
+    }
+
+    /// The logs replay, and their transactions fit one another.
+    fn logs(&mut self) {
+        let catalog = Catalog::default();
+        let sealed = self.manifest.state.sealed_version;
+        let state: State = first_state(&catalog);
+        let mut expected: Option<u64> = None;
+        let mut state = State { version: sealed, ..state };
+        let fresh = self.manifest.series.is_empty();
+        let visible = Visible::read(&**self.storage, self.store);
+        let reader = LogReader { storage: &**self.storage, store: self.store, visible: None };
+        let result = reader.replay(self.manifest.state.first_log, &mut |record| {
+            let follows = expected.is_none_or(|expected| record.version == expected);
+            let first_fits = expected.is_some() || record.version <= sealed + 1;
+            expected = Some(record.version + 1);
+            if !(follows && first_fits) {
+                let detail = format!("commit {} does not follow the one before it", record.version);
+                return Err(Error::Inconsistent { path: "log".into(), rule: "W7", detail });
+            }
+            // Only a store without segments can be replayed from nothing; others are replayed when they are opened.
+            if fresh && record.version > sealed {
+                state = apply(&state, &catalog, record, 0)?.0;
+            }
+            Ok(())
+        });
+        match result {
+            Err(error) => self.findings.push(finding(error)),
+            Ok((_, Some(torn))) if visible.is_none_or(|visible| torn.offset >= visible.end) => {
+                self.findings.push(Finding {
+                    file: self.storage.describe(&torn.file),
+                    offset: torn.offset,
+                    rule: "W5".into(),
+                    detail: format!("{} bytes of a commit that was never finished; opening cuts them off", torn.bytes),
+                    series: None,
+                    damage: false,
+                });
+            }
+            Ok(_) => {}
+        }
+    }
+
+    fn segment(&mut self, record: &SegmentRecord, deep: bool) {
+        let name = segment_name(record.id);
+        let path = self.storage.describe(&name);
+        let map = match self.storage.map(&name, record.length) {
+            Ok(map) => map,
+            Err(error) => {
+                let detail = format!("cannot be mapped: {error}");
+                self.report(&path, 0, "I3", detail, None);
+                return;
+            }
+        };
+        let verified = Verified::new(record.length);
+        let identity = Identity { store: self.store, file: record.id };
+        let segment = match Segment::open(map.bytes(), identity, &verified) {
+            Ok(segment) => segment,
+            Err(error) => {
+                self.findings.push(finding(Error::format(path, error)));
+                return;
+            }
+        };
+        let before = self.findings.len();
+        let findings = &mut self.findings;
+        segment.verify(deep, &mut |error| findings.push(finding(Error::format(path.clone(), error))));
+        for part in &record.parts {
+            match segment.summary(part.part) {
+                Err(error) => self.findings.push(finding(Error::format(path.clone(), error))),
+                Ok(found) if found != *part => {
+                    let series = self.series_name(part.series);
+                    let detail = format!("part {} is not the one that the manifest describes", part.part);
+                    self.report(&path, 0, "M6", detail, series);
+                }
+                Ok(_) => {}
+            }
+        }
+        if segment.part_count() as usize != record.parts.len() {
+            let detail =
+                format!("{} parts, the manifest counts {}", segment.part_count(), record.parts.len());
+            self.report(&path, 0, "M6", detail, None);
+        }
+        if deep && self.findings.len() == before {
+            match hash_of(&**self.storage, &name) {
+                Ok(hash) if hash == record.hash => {}
+                Ok(_) => self.report(&path, 0, "I3", "the hash of the whole file does not match".into(), None),
+                Err(error) => self.findings.push(finding(error)),
+            }
+        }
+    }
+
+    fn report(&mut self, file: &str, offset: u64, rule: &str, detail: String, series: Option<String>) {
+        self.findings.push(Finding { file: file.to_owned(), offset, rule: rule.to_owned(), detail, series, damage: true });
+    }
+}
+
+/// An error of opening, as a finding.
+fn finding(error: Error) -> Finding {
+    let (file, offset, rule, detail) = match error {
+        Error::Format { path, source } => (path, source.offset, source.rule.to_owned(), source.detail),
+        Error::Inconsistent { path, rule, detail } => (path, 0, rule.to_owned(), detail),
+        Error::Io { action, path, source } => (path, 0, "I3".to_owned(), format!("{action}: {source}")),
+        other => (String::new(), 0, String::new(), other.to_string()),
+    };
+    Finding { file, offset, rule, detail, series: None, damage: true }
+}

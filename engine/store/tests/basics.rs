@@ -1,0 +1,142 @@
+//! The main job in small: rows in, rows out, versions, sealing, compaction, reopening.
+
+use std::sync::Arc;
+
+use tapestore::io::{MemoryStorage, Storage};
+use tapestore::{AsOf, Batch, Options, SeriesKey, Store, Values, schema};
+
+const MINUTE: i64 = 60_000_000_000;
+
+fn options() -> Options {
+    Options { background: false, ..Options::default() }
+}
+
+fn store() -> (Arc<dyn Storage>, Store) {
+    let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let store = Store::create_on(storage.clone(), options()).unwrap();
+    (storage, store)
+}
+
+fn bars(minutes: &[i64], price: f64) -> Batch {
+    let column = |shift: f64| Values::F64(minutes.iter().map(|m| price + *m as f64 + shift).collect());
+    Batch::new(minutes.iter().map(|m| m * MINUTE).collect())
+        .with("open", column(0.0))
+        .with("high", column(0.5))
+        .with("low", column(-0.5))
+        .with("close", column(0.25))
+        .with("volume", column(100.0))
+}
+
+fn key() -> SeriesKey {
+    SeriesKey::new("BTCUSDT.BINANCE", "1m").unwrap()
+}
+
+fn write(store: &Store, batch: Batch) -> tapestore::CommitReport {
+    let mut transaction = store.begin();
+    transaction.source("test");
+    transaction.create_series(&key(), schema::bars()).unwrap();
+    transaction.upsert(&key(), batch).unwrap();
+    transaction.commit().unwrap()
+}
+
+fn closes(store: &Store, at: Option<u64>) -> Vec<(i64, f64)> {
+    let view = match at {
+        Some(version) => store.as_of(&AsOf::Version(version)).unwrap(),
+        None => store.view(),
+    };
+    let rows = view.read(&key()).columns(&["close"]).rows().unwrap();
+    rows.time().iter().map(|time| time / MINUTE).zip(rows.f64("close").unwrap().iter().copied()).collect()
+}
+
+#[test]
+fn rows_and_versions_survive_sealing_compaction_and_reopening() {
+    let (storage, store) = store();
+    let first: Vec<i64> = (0..3000).collect();
+    let report = write(&store, bars(&first, 1000.0));
+    assert_eq!((report.version, report.added, report.updated), (1, 3000, 0));
+    assert_eq!(write(&store, bars(&first, 1000.0)).unchanged, 3000);
+    assert!(!write(&store, bars(&first, 1000.0)).changed);
+    let report = write(&store, bars(&[5, 2999, 3000, 3005], 2000.0));
+    assert_eq!((report.version, report.added, report.updated), (2, 2, 2));
+    let mut delete = store.begin();
+    delete.delete_range(&key(), 10 * MINUTE..20 * MINUTE).unwrap();
+    assert_eq!(delete.commit().unwrap().deleted, 10);
+    let expect = |store: &Store| {
+        let old = closes(store, Some(1));
+        assert_eq!((old.len(), old[5], old[2999]), (3000, (5, 1005.25), (2999, 3999.25)));
+        let middle = closes(store, Some(2));
+        assert_eq!((middle.len(), middle[5], middle[3001]), (3002, (5, 2005.25), (3005, 5005.25)));
+        let new = closes(store, None);
+        assert_eq!((new.len(), new[5], new[10]), (2992, (5, 2005.25), (20, 1020.25)));
+        let gaps = store.view().gaps(&key(), None).unwrap();
+        let gaps: Vec<_> = gaps.iter().map(|gap| (gap.start / MINUTE, gap.end / MINUTE, gap.missing)).collect();
+        assert_eq!(gaps, [(10, 20, 10), (3001, 3005, 4)]);
+        assert_eq!(store.as_of(&AsOf::Version(1)).unwrap().gaps(&key(), None).unwrap(), []);
+        assert_eq!(store.view().latest(&key()).unwrap().unwrap().f64("close").unwrap(), [5005.25]);
+        assert_eq!(store.log(10).unwrap().len(), 3);
+        assert_eq!(store.verify(true).unwrap(), []);
+    };
+    expect(&store);
+    assert!(store.seal().unwrap());
+    expect(&store);
+    store.compact().unwrap();
+    expect(&store);
+    drop(store);
+    let store = Store::open_on(storage.clone(), options()).unwrap();
+    expect(&store);
+    assert_eq!(write(&store, bars(&first[100..], 1000.0)).updated, 1);
+    let back = store.rollback(&AsOf::Version(1)).unwrap();
+    assert!(back.changed);
+    assert_eq!(closes(&store, None), closes(&store, Some(1)));
+    assert!(!store.rollback(&AsOf::Version(1)).unwrap().changed);
+    drop(store);
+    let store = Store::open_on(storage, options()).unwrap();
+    assert_eq!(closes(&store, None), closes(&store, Some(1)));
+    store.create_snapshot("first", Some(&AsOf::Version(2))).unwrap();
+    store.prune(&AsOf::Version(back.version)).unwrap();
+    assert!(store.as_of(&AsOf::Version(1)).is_err());
+    assert_eq!(closes(&store, Some(2)).len(), 3002);
+    assert_eq!(store.verify(true).unwrap(), []);
+}
+
+#[test]
+fn a_follower_sees_commits_when_it_refreshes() {
+    let (storage, store) = store();
+    write(&store, bars(&[1, 2, 3], 10.0));
+    let follower = Store::open_read_only_on(storage, options()).unwrap();
+    assert_eq!(closes(&follower, None).len(), 3);
+    write(&store, bars(&[4], 10.0));
+    assert_eq!(closes(&follower, None).len(), 3);
+    assert_eq!(follower.refresh().unwrap(), 2);
+    assert_eq!(closes(&follower, None).len(), 4);
+    let pinned = follower.view();
+    write(&store, bars(&[5], 10.0));
+    store.seal().unwrap();
+    write(&store, bars(&[6], 10.0));
+    store.seal().unwrap();
+    store.compact().unwrap();
+    assert_eq!(follower.refresh().unwrap(), 4);
+    assert_eq!(closes(&follower, None).len(), 6);
+    assert_eq!(pinned.read(&key()).rows().unwrap().len(), 4);
+    assert!(follower.begin().commit().is_err());
+}
+
+#[test]
+fn a_backup_is_a_store_and_repeats_incrementally() {
+    let (_, store) = store();
+    write(&store, bars(&[1, 2, 3], 10.0));
+    store.seal().unwrap();
+    write(&store, bars(&[4], 10.0));
+    let target = Arc::new(MemoryStorage::new());
+    let report = store.backup_to(&*target).unwrap();
+    assert_eq!(report.version, 2);
+    let copy = Store::open_read_only_on(target.clone(), options()).unwrap();
+    assert_eq!(closes(&copy, None).len(), 4);
+    drop(copy);
+    write(&store, bars(&[5], 10.0));
+    let report = store.backup_to(&*target).unwrap();
+    assert_eq!((report.version, report.files_kept), (3, 1));
+    let copy = Store::open_on(target, options()).unwrap();
+    assert_eq!(closes(&copy, None).len(), 5);
+    assert_eq!(copy.verify(true).unwrap(), []);
+}
