@@ -235,9 +235,12 @@ fn pages(view: &View, key: &SeriesKey, expected: &Series, random: &mut Random) -
     let names: Vec<&str> = columns.iter().map(|column| schema.columns[*column].name.as_str()).collect();
     let rows = expected.within(&span);
     let page_rows = 1 + random.below(rows.len() as u64 / 2 + 5) as usize;
+    let open =
+        || view.read(key).range(span.clone()).columns(&names).cursor(page_rows).map_err(unexpected("cursor"));
+    let mut cursor = open()?;
     let mut done = 0;
-    for page in view.read(key).range(span.clone()).columns(&names).cursor(page_rows) {
-        let page = page.map_err(unexpected("cursor"))?;
+    while let Some(page) = cursor.next() {
+        let page = page.map_err(unexpected("a page"))?;
         let left = rows.len() - done;
         ensure!(
             page.len() == page_rows.min(left),
@@ -249,6 +252,9 @@ fn pages(view: &View, key: &SeriesKey, expected: &Series, random: &mut Random) -
         projected(&page, &columns, &rows[done..done + page.len()], schema)
             .map_err(|text| format!("page of {page_rows} at {done} in {span:?}: {text}"))?;
         done += page.len();
+        if random.chance(30) {
+            cursor = open()?.starting_at(cursor.place());
+        }
     }
     ensure!(done == rows.len(), "pages hold {done} rows, expected {}", rows.len());
     Ok(())

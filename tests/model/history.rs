@@ -85,6 +85,8 @@ pub(crate) struct Step {
     pub(crate) seed: u64,
     /// Most rows that one write of it has.
     pub(crate) size: u64,
+    /// Most writes of a transaction.
+    pub(crate) writes: u64,
 }
 
 /// The circumstances of a history; drawn from its seed.
@@ -153,7 +155,7 @@ impl Setting {
                 here
             };
             let kind = WEIGHTS.iter().find(passes).expect("the ticket is below the sum").0;
-            Step { kind, seed: random.next(), size: self.size }
+            Step { kind, seed: random.next(), size: self.size, writes: u64::MAX }
         };
         (0..self.steps).map(|_| draw()).collect()
     }

@@ -4,13 +4,14 @@
 //! row; absences are a set of slots. There is nothing here to be clever about, and so nothing to get wrong.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::ops::Range;
 use std::rc::Rc;
 
-use tapestore::{ColumnType, Frame, KeyPolicy, Schema, SeriesKey, Timeframe};
+use tapestore::{Frame, KeyPolicy, Schema, SeriesKey, Timeframe};
 
 /// One value, compared by its bits.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Cell {
     Null,
     I64(i64),
@@ -18,6 +19,21 @@ pub(crate) enum Cell {
     F32(u32),
     U8(u8),
     Str(Rc<str>),
+}
+
+impl fmt::Debug for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => f.write_str("-"),
+            Self::I64(value) => write!(f, "{value}"),
+            Self::F64(bits) if f64::from_bits(*bits).is_nan() => write!(f, "{bits:#x}"),
+            Self::F64(bits) => write!(f, "{:?}", f64::from_bits(*bits)),
+            Self::F32(bits) if f32::from_bits(*bits).is_nan() => write!(f, "{bits:#x}f32"),
+            Self::F32(bits) => write!(f, "{:?}f32", f32::from_bits(*bits)),
+            Self::U8(value) => write!(f, "{value}u8"),
+            Self::Str(text) => write!(f, "{text:?}"),
+        }
+    }
 }
 
 /// One stored row; its time is the key of the map that holds it.
@@ -32,11 +48,18 @@ pub(crate) struct Row {
 }
 
 /// One row to be written.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct NewRow {
     pub(crate) time: i64,
     pub(crate) cells: Vec<Cell>,
     pub(crate) flags: u16,
+}
+
+impl fmt::Debug for NewRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?}", self.time, self.cells)?;
+        if self.flags == 0 { Ok(()) } else { write!(f, " flags {}", self.flags) }
+    }
 }
 
 /// Time, then order of arrival (always 0 in a series with unique times).
@@ -359,9 +382,4 @@ impl Oracle {
             .nth((number % self.versions.len() as u64) as usize)
             .expect("one is always there")
     }
-}
-
-/// The column of a type, for messages and generators.
-pub(crate) fn kinds(schema: &Schema) -> Vec<ColumnType> {
-    schema.columns.iter().map(|column| column.kind).collect()
 }

@@ -36,24 +36,37 @@ fn message(panic: &(dyn std::any::Any + Send)) -> String {
     format!("panic: {}", text.unwrap_or("without a message"))
 }
 
-/// Leaves out steps and makes writes smaller as long as something still fails; then tells the story.
+/// Roughly what kind of failure it is: shrinking must not slide from one into another.
+fn class(failure: &str) -> u8 {
+    u8::from(failure.contains("panic:")) | u8::from(failure.contains(" failed: ")) << 1
+}
+
+/// Leaves out steps and makes writes smaller as long as it still fails in that way; then tells the story.
 pub(crate) fn report(setting: &Setting, failure: &str) -> String {
     let quiet = take_hook();
     set_hook(Box::new(|_| {}));
     let deadline = Instant::now() + PATIENCE;
     let mut steps = setting.draw();
-    drop_steps(setting, &mut steps, deadline);
+    let fails = |steps: &[Step]| {
+        Instant::now() < deadline && attempt(setting, steps).is_err_and(|text| class(&text) == class(failure))
+    };
+    drop_steps(&mut steps, &fails);
     for index in 0..steps.len() {
-        for size in [1, 2, 4, 8, 16] {
-            let mut smaller = steps.clone();
-            smaller[index].size = size;
-            if size < steps[index].size && Instant::now() < deadline && attempt(setting, &smaller).is_err() {
-                steps = smaller;
-                break;
+        for small in [1, 2, 4, 8, 16, 32, 64] {
+            for of_rows in [true, false] {
+                let mut smaller = steps.clone();
+                let step = &mut smaller[index];
+                let number = if of_rows { &mut step.size } else { &mut step.writes };
+                if small < *number {
+                    *number = small;
+                    if fails(&smaller) {
+                        steps = smaller;
+                    }
+                }
             }
         }
     }
-    drop_steps(setting, &mut steps, deadline);
+    drop_steps(&mut steps, &fails);
     let (outcome, trace) = attempt_traced(setting, &steps, true);
     set_hook(quiet);
     let last = outcome.err().unwrap_or_else(|| "the shortened history passes now and then".into());
@@ -66,17 +79,14 @@ pub(crate) fn report(setting: &Setting, failure: &str) -> String {
 }
 
 /// Leaves out ever smaller stretches of steps.
-fn drop_steps(setting: &Setting, steps: &mut Vec<Step>, deadline: Instant) {
+fn drop_steps(steps: &mut Vec<Step>, fails: &dyn Fn(&[Step]) -> bool) {
     let mut length = steps.len().div_ceil(2);
     loop {
         let mut start = 0;
         while start < steps.len() {
-            if Instant::now() > deadline {
-                return;
-            }
             let end = (start + length).min(steps.len());
             let fewer: Vec<Step> = steps[..start].iter().chain(&steps[end..]).copied().collect();
-            if attempt(setting, &fewer).is_err() {
+            if fails(&fewer) {
                 *steps = fewer;
             } else {
                 start = end;

@@ -166,7 +166,7 @@ impl<'s> World<'s> {
             Kind::AddColumn,
         ];
         let mut verdict = Ok(());
-        for _ in 0..writes {
+        for _ in 0..writes.min(step.writes) {
             let rare = random.chance(92);
             let kind = match step.kind {
                 Kind::Transaction => *random.pick(if rare { &kinds[..5] } else { &kinds }),
