@@ -482,10 +482,9 @@ mod tests {
             let reader =
                 LogReader { storage: &storage, store: STORE, visible: Some(Visible { log: 9, end: cut }) };
             let mut count = 0;
-            if let Ok((position, _)) = reader.replay(5, &mut |_| Ok(count += 1)) {
-                assert_eq!(position.offset.max(HEADER_BYTES as u64), cut);
-                stop = Some((position, count));
-            }
+            let (position, _) = reader.replay(5, &mut |_| Ok(count += 1)).unwrap();
+            assert!(position.offset <= cut.max(HEADER_BYTES as u64));
+            stop = Some((position, count));
         }
         let (position, count) = stop.unwrap();
         assert_eq!((position.offset, count), (end.offset, 20));
