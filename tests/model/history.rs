@@ -87,6 +87,8 @@ pub(crate) struct Step {
     pub(crate) size: u64,
     /// Most writes of a transaction.
     pub(crate) writes: u64,
+    /// Series that it leaves alone, one bit for each.
+    pub(crate) spared: u32,
 }
 
 /// The circumstances of a history; drawn from its seed.
@@ -155,7 +157,7 @@ impl Setting {
                 here
             };
             let kind = WEIGHTS.iter().find(passes).expect("the ticket is below the sum").0;
-            Step { kind, seed: random.next(), size: self.size, writes: u64::MAX }
+            Step { kind, seed: random.next(), size: self.size, writes: u64::MAX, spared: 0 }
         };
         (0..self.steps).map(|_| draw()).collect()
     }

@@ -94,19 +94,22 @@ pub(crate) struct Series {
     /// Slots whose absence is confirmed.
     pub(crate) absent: BTreeSet<i64>,
     next_arrival: u64,
+    /// The commit that created it: a series dropped and created again is another one.
+    born: u64,
     /// Within a transaction: the rows before it that it did not delete. Writing such a row again, bit for bit, is no
     /// change, whatever the transaction did to it in between.
     before: BTreeMap<Position, Rc<Row>>,
 }
 
 impl Series {
-    pub(crate) fn new(key: &SeriesKey, schema: Schema) -> Self {
+    pub(crate) fn new(key: &SeriesKey, schema: Schema, born: u64) -> Self {
         Self {
             schema,
             frame: key.frame().clone(),
             rows: BTreeMap::new(),
             absent: BTreeSet::new(),
             next_arrival: 1,
+            born,
             before: BTreeMap::new(),
         }
     }
@@ -191,16 +194,12 @@ impl Series {
             if last[&(row.time, identity.clone())] != index {
                 continue;
             }
-            let position = Self::find(&self.rows, row.time, &dedup, &identity);
             let same = |old: &Row| old.cells == row.cells && old.flags == row.flags;
-            if position.is_some_and(|position| same(&self.rows[&position])) {
-                counts.unchanged += 1;
-                continue;
-            }
+            let before = Self::find(&self.before, row.time, &dedup, &identity);
+            let position = Self::find(&self.rows, row.time, &dedup, &identity);
             if let Some(position) = position {
                 self.rows.remove(&position);
             }
-            let before = Self::find(&self.before, row.time, &dedup, &identity);
             match before.filter(|before| same(&self.before[before])) {
                 Some(before) => {
                     counts.unchanged += 1;
@@ -292,17 +291,29 @@ impl State {
         Rc::make_mut(self.series.get_mut(key).expect("the series exists"))
     }
 
-    /// The content after a rollback to `old`: rows that are the same now keep their version, all others are written
-    /// again by the commit `version`.
+    /// The content after a rollback to `old`. Rows at a time at which nothing differs keep their version, all others
+    /// are written again by the commit `version`.
     pub(crate) fn rolled_back_to(&self, old: &Self, version: u64) -> Self {
         let mut result = old.clone();
         for (key, series) in &mut result.series {
-            let now = self.series.get(key);
-            for (position, row) in &mut Rc::make_mut(series).rows {
-                let kept = now.and_then(|now| now.rows.get(position)).filter(|now| same_row(now, row));
-                match kept {
-                    Some(kept) => *row = Rc::clone(kept),
-                    None => Rc::make_mut(row).version = version,
+            let Some(now) = self.series.get(key) else {
+                Rc::make_mut(series).rows.values_mut().for_each(|row| Rc::make_mut(row).version = version);
+                continue;
+            };
+            let times: BTreeSet<i64> = series.rows.keys().map(|position| position.0).collect();
+            let same_columns = now.born == series.born && now.schema == series.schema;
+            let series = Rc::make_mut(series);
+            // Rows written later must stand behind these, whatever was written since the old version.
+            series.next_arrival = now.next_arrival.max(series.next_arrival);
+            for time in times {
+                let then: Vec<_> = series.rows.range((time, 0)..=(time, u64::MAX)).collect();
+                let there: Vec<_> = now.rows.range((time, 0)..=(time, u64::MAX)).collect();
+                let equal = same_columns
+                    && then.len() == there.len()
+                    && then.iter().zip(&there).all(|(a, b)| same_row(a.1, b.1));
+                let versions: Vec<u64> = there.iter().map(|(_, row)| row.version).collect();
+                for (index, (_, row)) in series.rows.range_mut((time, 0)..=(time, u64::MAX)).enumerate() {
+                    Rc::make_mut(row).version = if equal { versions[index] } else { version };
                 }
             }
         }

@@ -46,7 +46,7 @@ pub(crate) fn one(store: &Store, oracle: &Oracle, random: &mut Random) -> Verdic
             let other =
                 SchemaBuilder::sequence().column("other", ColumnType::Bool).build().expect("a valid schema");
             let staged = transaction.create_series(&key, other);
-            refused("another schema", &[ErrorClass::Rejected], ended(staged, transaction))
+            refused("another schema", &[ErrorClass::Rejected, ErrorClass::Usage], ended(staged, transaction))
         }
         _ => {
             let Some(key) = key_there(&state, true, random) else { return Ok(()) };

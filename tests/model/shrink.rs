@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::time::{Duration, Instant};
 
 use crate::history::{Setting, Step};
+use crate::series::keys;
 use crate::world::{Tally, World};
 
 /// How long to look for a shorter history.
@@ -11,11 +12,16 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs the steps; an `Err` tells at which step the engine and the model parted, and how.
 pub(crate) fn attempt(setting: &Setting, steps: &[Step]) -> Result<Tally, String> {
-    attempt_traced(setting, steps, false).0
+    attempt_traced(setting, steps, false, false).0
 }
 
-/// As [`attempt`], with one line for each step done.
-fn attempt_traced(setting: &Setting, steps: &[Step], traced: bool) -> (Result<Tally, String>, Vec<String>) {
+/// As [`attempt`], with one line for each step done; `thorough` compares all old versions at the end.
+fn attempt_traced(
+    setting: &Setting,
+    steps: &[Step],
+    thorough: bool,
+    traced: bool,
+) -> (Result<Tally, String>, Vec<String>) {
     let mut trace = Vec::new();
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         let mut world = World::new(setting, traced)?;
@@ -26,7 +32,7 @@ fn attempt_traced(setting: &Setting, steps: &[Step], traced: bool) -> (Result<Ta
                 .unwrap_or_else(|panic| Err(message(&*panic)))
                 .map_err(|text| format!("step {number}, {step:?}: {text}"))?;
         }
-        world.finish().map_err(|text| format!("at the end: {text}"))
+        world.finish(thorough).map_err(|text| format!("at the end: {text}"))
     }));
     (outcome.unwrap_or_else(|panic| Err(message(&*panic))), trace)
 }
@@ -47,9 +53,23 @@ pub(crate) fn report(setting: &Setting, failure: &str) -> String {
     set_hook(Box::new(|_| {}));
     let deadline = Instant::now() + PATIENCE;
     let mut steps = setting.draw();
+    let reached =
+        failure.strip_prefix("step ").and_then(|rest| rest.split(',').next()?.parse::<usize>().ok());
+    steps.truncate(reached.map_or(usize::MAX, |step| step + 1));
+    // What is wrong with an old version is found wherever the version numbers go, if all are looked at.
+    let old =
+        ["ReadOld", "Release", "Reader", "Prune", "at the end"].iter().any(|kind| failure.contains(kind));
     let fails = |steps: &[Step]| {
-        Instant::now() < deadline && attempt(setting, steps).is_err_and(|text| class(&text) == class(failure))
+        let outcome = || attempt_traced(setting, steps, old, false).0;
+        Instant::now() < deadline && outcome().is_err_and(|text| class(&text) == class(failure))
     };
+    for series in 0..keys().len() {
+        let mut fewer = steps.clone();
+        fewer.iter_mut().for_each(|step| step.spared |= 1 << series);
+        if fails(&fewer) {
+            steps = fewer;
+        }
+    }
     drop_steps(&mut steps, &fails);
     for index in 0..steps.len() {
         for small in [1, 2, 4, 8, 16, 32, 64] {
@@ -67,7 +87,7 @@ pub(crate) fn report(setting: &Setting, failure: &str) -> String {
         }
     }
     drop_steps(&mut steps, &fails);
-    let (outcome, trace) = attempt_traced(setting, &steps, true);
+    let (outcome, trace) = attempt_traced(setting, &steps, old, true);
     set_hook(quiet);
     let last = outcome.err().unwrap_or_else(|| "the shortened history passes now and then".into());
     format!(

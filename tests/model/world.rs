@@ -252,13 +252,36 @@ impl<'s> World<'s> {
         let next = self.oracle.version + u64::from(report.changed);
         ensure!(report.version == next, "the rollback gives version {}, expected {next}", report.version);
         let old = Rc::clone(&self.oracle.versions[&version]);
-        let state = self.oracle.now().rolled_back_to(&old, next);
+        let now = self.oracle.now();
+        let mut state = now.rolled_back_to(&old, next);
+        if report.changed {
+            self.adopt_versions(&mut state, &now, next)?;
+        }
         if report.changed {
             let entry = Logged { version: next, message: String::new(), is_rollback: true, counts: None };
             self.oracle.commit(state, entry);
         }
         self.oracle.durable = self.oracle.version;
         self.compare_all(random).map_err(|text| format!("after the rollback to {version}: {text}"))
+    }
+
+    /// A rollback may leave alone rows that are the same but for columns that went, or came, meanwhile: where it says
+    /// so, a row has the version it had.
+    fn adopt_versions(&self, state: &mut State, now: &State, next: u64) -> Verdict {
+        let view = self.store().view();
+        for key in state.series.keys().cloned().collect::<Vec<_>>() {
+            let Some(before) = now.series.get(&key) else { continue };
+            let found = view.read(&key).provenance().rows().map_err(unexpected("read"))?;
+            let series = state.edit(&key);
+            for (index, (position, row)) in series.rows.iter_mut().enumerate().take(found.len()) {
+                let version = found.set.version.get(index);
+                let mut there = before.rows.range((position.0, 0)..=(position.0, u64::MAX));
+                if row.version == next && version != next && there.any(|(_, row)| row.version == version) {
+                    Rc::make_mut(row).version = version;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn prune(&mut self, random: &mut Random) -> Verdict {
@@ -451,11 +474,17 @@ impl<'s> World<'s> {
     }
 
     /// Compares everything once more, old versions too, and closes the store.
-    pub(crate) fn finish(mut self) -> Result<Tally, String> {
+    pub(crate) fn finish(mut self, thorough: bool) -> Result<Tally, String> {
         let mut random = Random::new(self.setting.seed ^ 0xe4d);
         self.store().wait_idle().map_err(unexpected("wait_idle"))?;
         self.compare_all(&mut random)?;
         self.read_old(Depth::Everything, &mut random)?;
+        if thorough {
+            for (version, state) in &self.oracle.versions {
+                let view = self.store().as_of(&AsOf::Version(*version)).map_err(unexpected("as_of"))?;
+                compare::view(self.store(), &view, state, Depth::Glance, &mut random)?;
+            }
+        }
         self.verify(true)?;
         self.reopen(&mut random)?;
         self.read_old(Depth::Everything, &mut random)?;

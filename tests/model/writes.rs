@@ -1,6 +1,6 @@
 //! Steps that write: what they put into a transaction, and what the model makes of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -24,8 +24,10 @@ pub(crate) struct Writing {
     counts: Counts,
     /// How often each series was written to.
     pub(crate) touched: BTreeMap<SeriesKey, u32>,
-    /// Something other than rows changed.
-    changed: bool,
+    /// Where something other than rows changed.
+    changed: BTreeSet<SeriesKey>,
+    /// Series that the transaction made.
+    created: BTreeSet<SeriesKey>,
     most_rows: usize,
     /// What was staged, in words, if anyone wants to know.
     pub(crate) told: Option<Vec<String>>,
@@ -51,7 +53,8 @@ impl Writing {
             source: source.into(),
             counts: Counts::default(),
             touched: BTreeMap::new(),
-            changed: false,
+            changed: BTreeSet::new(),
+            created: BTreeSet::new(),
             most_rows,
             told: traced.then(Vec::new),
         }
@@ -60,13 +63,17 @@ impl Writing {
     /// Stages one write of this kind to a random series.
     pub(crate) fn stage(&mut self, kind: Kind, step: Step, random: &mut Random) -> Verdict {
         let index = random.below(keys().len() as u64) as usize;
+        if step.spared & 1 << index != 0 {
+            return Ok(());
+        }
         let key = keys().swap_remove(index);
         if !self.state.series.contains_key(&key) {
             let schema = schema(index, random);
             self.tell(|| format!("create {key} {:?}", schema.key));
             self.transaction.create_series(&key, schema.clone()).map_err(unexpected("create_series"))?;
-            self.state.series.insert(key.clone(), Rc::new(Series::new(&key, schema)));
-            self.changed = true;
+            self.state.series.insert(key.clone(), Rc::new(Series::new(&key, schema, self.version)));
+            self.changed.insert(key.clone());
+            self.created.insert(key.clone());
         }
         let times = self.touched.entry(key.clone()).or_default();
         *times += 1;
@@ -145,7 +152,7 @@ impl Writing {
         let id = schema.columns.iter().map(|column| column.id + 1).max().unwrap_or(0);
         schema.columns.push(Column { id, name, kind, nullable: true, description: "later".into() });
         self.state.edit(key).add_column(schema);
-        self.changed = true;
+        self.changed.insert(key.clone());
         Ok(())
     }
 
@@ -154,7 +161,12 @@ impl Writing {
         self.transaction.drop_series(key).map_err(unexpected("drop_series"))?;
         let gone = self.state.series.remove(key).expect("it was there");
         self.counts.deleted += gone.rows.len() as u64;
-        self.changed = true;
+        if self.created.remove(key) {
+            // As if it had never been.
+            self.changed.remove(key);
+        } else {
+            self.changed.insert(key.clone());
+        }
         Ok(())
     }
 
@@ -174,7 +186,9 @@ impl Writing {
             self.transaction.withdraw_absence(key, span).map_err(unexpected("withdraw_absence"))?;
             series.absent.retain(|slot| !slots.contains(slot));
         }
-        self.changed |= series.absent.len() != before;
+        if series.absent.len() != before {
+            self.changed.insert(key.clone());
+        }
         Ok(())
     }
 
@@ -194,7 +208,7 @@ impl Writing {
         };
         let report = report.map_err(unexpected("commit"))?;
         let want = self.counts;
-        let changed = self.changed || want.added + want.updated + want.deleted > 0;
+        let changed = !self.changed.is_empty() || want.added + want.updated + want.deleted > 0;
         // How several writes to one series in one transaction are counted is left open.
         let simple = self.touched.values().all(|times| *times == 1);
         if simple {
