@@ -67,6 +67,8 @@ fn main() {
     }
     println!();
 
+    segment.verify(true, &mut |error| panic!("{error}"));
+    check(&rows, &segment);
     let mut out = RowSet::with_columns(&columns);
     let mut scratch = Scratch::default();
     let mut best = f64::MAX;
@@ -84,6 +86,22 @@ fn main() {
         raw / encode / 1e9,
         raw / best / 1e9
     );
+}
+
+/// Every value comes back bit for bit.
+fn check(rows: &RowSet, segment: &Segment<'_>) {
+    let part = segment.part(0).expect("own bytes");
+    let mut out = RowSet::with_columns(&part.columns);
+    for number in 0..part.live.len() {
+        let chunk = segment.chunk(&part, Stream::Live, number).expect("own bytes");
+        let read = chunk.read(&part, 0..chunk.rows(), System::ALL, &mut out, &mut Scratch::default());
+        read.expect("own bytes");
+    }
+    assert_eq!(out.time, rows.time, "times differ");
+    for ((id, found), (_, expected)) in out.columns.iter().zip(&rows.columns) {
+        let same = (0..rows.len()).all(|row| found.same(row, expected, row));
+        assert!(same && found.len() == rows.len(), "column {id} differs");
+    }
 }
 
 fn parse(text: &str) -> RowSet {

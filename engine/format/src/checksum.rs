@@ -35,7 +35,7 @@ impl Identity {
         hasher.finalize()
     }
 
-    /// The 16-byte prefix: the store's identity with the file id XORed into its last eight bytes.
+    /// The 16-byte prefix: the store's identity with the file id xored into its last eight bytes.
     pub fn prefix(&self) -> [u8; 16] {
         let mut prefix = self.store;
         for (byte, id) in prefix[8..].iter_mut().zip(self.file.to_le_bytes()) {

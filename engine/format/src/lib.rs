@@ -13,14 +13,14 @@ pub mod checksum;
 pub mod codec;
 pub mod coverage;
 pub mod error;
-pub mod log;
-pub mod manifest;
-pub mod wal;
 pub mod header;
 pub mod limits;
+pub mod log;
+pub mod manifest;
 pub mod rows;
 pub mod schema;
 pub mod segment;
 pub mod time;
+pub mod wal;
 
 pub use error::{ErrorKind, FormatError, Result};

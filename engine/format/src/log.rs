@@ -175,7 +175,19 @@ impl<'a> FrameReader<'a> {
             if framed > bytes.len() {
                 return Err(reader.error("padding of the frame is cut off"));
             }
-            Ok((crc, framed, Frame { offset, kind, first: flags & FIRST != 0, last: flags & LAST != 0, sequence, durable, payload }))
+            Ok((
+                crc,
+                framed,
+                Frame {
+                    offset,
+                    kind,
+                    first: flags & FIRST != 0,
+                    last: flags & LAST != 0,
+                    sequence,
+                    durable,
+                    payload,
+                },
+            ))
         })();
         let (crc, framed, frame) = parsed.map_err(|error| error.shifted(offset))?;
         if self.identity.crc(offset, &bytes[4..framed]) != crc {
@@ -229,7 +241,11 @@ impl RecordAssembler {
             self.open = true;
         }
         if self.record.len() + frame.payload.len() > RECORD_BYTES {
-            return Err(FormatError::limit("L5", frame.offset, format!("record beyond {RECORD_BYTES} bytes")));
+            return Err(FormatError::limit(
+                "L5",
+                frame.offset,
+                format!("record beyond {RECORD_BYTES} bytes"),
+            ));
         }
         self.record.extend_from_slice(frame.payload);
         if !frame.last {

@@ -118,8 +118,7 @@ impl ManifestRecord {
         let mut out = Vec::new();
         match self {
             Self::State(state) => {
-                for field in
-                    [state.sealed_version, state.first_log, state.next_file, state.floor, state.step]
+                for field in [state.sealed_version, state.first_log, state.next_file, state.floor, state.step]
                 {
                     out.put_u64(field);
                 }

@@ -355,6 +355,11 @@ impl<T: Copy + PartialEq> FromIterator<T> for RunVec<T> {
     }
 }
 
+/// A hidden `i64` column of sequences with dedup columns: the row's number among the rows of its time in its commit.
+///
+/// Rows of one time and commit may be replaced one by one; the number keeps their order of arrival for older versions.
+pub const ORDINAL: ColumnId = ColumnId::MAX;
+
 /// Rows of one series, in order of time (and of arrival within one time), with the system columns.
 ///
 /// Every vector has one entry per row, but for `until`, which is empty for live rows.

@@ -136,6 +136,9 @@ impl Schema {
             if !names.insert(name) {
                 return Some(format!("column {name:?} appears twice"));
             }
+            if column.id == crate::rows::ORDINAL {
+                return Some(format!("column id {} is reserved", column.id));
+            }
             if !ids.insert(column.id) {
                 return Some(format!("column id {} appears twice", column.id));
             }

@@ -38,8 +38,7 @@ impl LogStart {
     /// Reads the byte form.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         let mut reader = ByteReader::new(bytes, "W1");
-        let start =
-            Self { previous_log: reader.u64()?, previous_end: reader.u64()?, version: reader.u64()? };
+        let start = Self { previous_log: reader.u64()?, previous_end: reader.u64()?, version: reader.u64()? };
         reader.finish()?;
         Ok(start)
     }
@@ -152,7 +151,8 @@ impl TransactionRecord {
         let version = reader.u64()?;
         let time = reader.i64()?;
         let kind = reader.u8()?;
-        let kind = CommitKind::from_id(kind).ok_or_else(|| reader.error(format!("unknown commit kind {kind}")))?;
+        let kind =
+            CommitKind::from_id(kind).ok_or_else(|| reader.error(format!("unknown commit kind {kind}")))?;
         let message = reader.string(NOTE_BYTES)?;
         let (added, updated, deleted) = (reader.varint()?, reader.varint()?, reader.varint()?);
         let count = reader.varint()?;
@@ -219,8 +219,8 @@ impl Effect {
             EFFECT_MARK => {
                 let series = reader.u32()?;
                 let kind = reader.u8()?;
-                let kind =
-                    MarkKind::from_id(kind).ok_or_else(|| reader.error(format!("unknown mark kind {kind}")))?;
+                let kind = MarkKind::from_id(kind)
+                    .ok_or_else(|| reader.error(format!("unknown mark kind {kind}")))?;
                 let (start, end) = (reader.i64()?, reader.i64()?);
                 if start >= end {
                     return Err(reader.error("mark of an empty range"));
@@ -320,7 +320,14 @@ fn decode_rows(reader: &mut ByteReader<'_>, version: u64) -> Result<RowSet> {
         };
         columns.push((id, ColumnValues { values: decode_values(reader, count)?, nulls }));
     }
-    Ok(RowSet { time, version: RunVec::constant(version, count), until: RunVec::default(), source, flags, columns })
+    Ok(RowSet {
+        time,
+        version: RunVec::constant(version, count),
+        until: RunVec::default(),
+        source,
+        flags,
+        columns,
+    })
 }
 
 fn decode_runs(reader: &mut ByteReader<'_>, count: usize) -> Result<RunVec<u16>> {
@@ -360,7 +367,9 @@ fn decode_values(reader: &mut ByteReader<'_>, count: usize) -> Result<Values> {
 }
 
 #[cfg(target_endian = "big")]
-compile_error!("the format is little-endian and borrows raw columns in place; big-endian targets need byte swaps");
+compile_error!(
+    "the format is little-endian and borrows raw columns in place; big-endian targets need byte swaps"
+);
 
 #[cfg(test)]
 mod tests {
@@ -378,7 +387,13 @@ mod tests {
         rows.columns = vec![
             (0, Values::F64(vec![1.5, f64::INFINITY, -0.0]).into()),
             (1, Values::Str(["", "ä", "long enough"].into_iter().collect()).into()),
-            (2, ColumnValues { values: Values::I64(vec![i64::MIN, 0, 9]), nulls: Some(vec![false, true, false]) }),
+            (
+                2,
+                ColumnValues {
+                    values: Values::I64(vec![i64::MIN, 0, 9]),
+                    nulls: Some(vec![false, true, false]),
+                },
+            ),
             (3, Values::F32(vec![1.0, 2.0, 3.0]).into()),
             (4, Values::U8(vec![0, 1, 255]).into()),
         ];

@@ -5,7 +5,7 @@ mod support;
 use support::{Content, Random, SOME, content, read, read_stream, rows_at, same, spec, write};
 use tapestore_format::coverage::Coverage;
 use tapestore_format::limits::{TIME_MAX, TIME_MIN};
-use tapestore_format::rows::{RowSet, RunVec, Values};
+use tapestore_format::rows::{Mark, MarkKind, RowSet, RunVec, Values};
 use tapestore_format::schema::ColumnType;
 use tapestore_format::segment::{Scratch, Segment, Stream, System, Tier, Verified};
 use tapestore_format::time::{MINUTE_NS, Timeframe};
@@ -147,4 +147,60 @@ fn a_part_of_one_bar_is_small() {
     let (bytes, _) = write(&contents, Tier::Dense);
     let each = bytes.len() / contents.len();
     assert!(each <= 300, "{each} bytes per part of one bar");
+}
+
+#[test]
+fn a_bar_off_the_grid_leaves_earlier_chunks_to_the_runs() {
+    let mut times: Vec<i64> = (0..200_000).map(|index| (index + index / 777) * MINUTE_NS).collect();
+    times[100_000] += 1;
+    // A second bar within the slot of the one before it.
+    times[150_000] = times[149_999] + 5;
+    let spec = spec(1, &[], Some(Timeframe::M1));
+    let content = Content { spec, live: rows_at(times), history: RowSet::default(), marks: Vec::new() };
+    let (bytes, _) = write(std::slice::from_ref(&content), Tier::Dense);
+    same(&read(&bytes).unwrap()[0].0, &content.live).unwrap();
+    let verified = Verified::new(bytes.len() as u64);
+    let segment = Segment::open(&bytes, SOME, &verified).unwrap();
+    segment.verify(true, &mut |error| panic!("{error}"));
+    let part = segment.part(0).unwrap();
+    assert!(!part.on_grid);
+    let stored =
+        |chunk: usize| segment.chunk(&part, Stream::Live, chunk).unwrap().columns().any(|c| c.name == "time");
+    assert_eq!([0, 1, 2, 3].map(stored), [false, true, true, true]);
+    let mut random = Random(3);
+    for _ in 0..300 {
+        let near = content.live.time[random.below(200_000) as usize] + random.pick(&[-1, 0, 1]);
+        let (start, end) = (near, near + random.below(1 << 42) as i64);
+        let expected = content.live.rows_between(start, end);
+        let found = part.rows_between(&segment, start, end).unwrap();
+        assert_eq!((found.start, found.end), (expected.start as u64, expected.end as u64));
+    }
+}
+
+#[test]
+fn an_empty_segment_and_parts_of_marks_only_are_valid() {
+    let (bytes, summary) = write(&[], Tier::Dense);
+    assert_eq!((bytes.len(), summary.parts.len()), (128, 0));
+    assert!(read(&bytes).unwrap().is_empty());
+    let mark = Mark { kind: MarkKind::Delete, start: i64::MIN, end: i64::MAX, version: 77 };
+    let content = Content {
+        spec: spec(6, &[], None),
+        live: RowSet::default(),
+        history: RowSet::default(),
+        marks: vec![mark],
+    };
+    let (bytes, summary) = write(&[content], Tier::Dense);
+    assert_eq!(read(&bytes).unwrap()[0].2, [mark]);
+    let part = &summary.parts[0];
+    assert_eq!((part.rows, part.first_time, part.last_time), (0, 0, -1));
+    assert_eq!((part.version_low, part.version_high, part.marks), (77, 77, 1));
+}
+
+#[test]
+fn the_hash_of_a_segment_is_that_of_its_bytes() {
+    let mut random = Random(77);
+    let contents = [content(&mut random, 1), content(&mut random, 2)];
+    let (bytes, summary) = write(&contents, Tier::Dense);
+    assert_eq!(summary.hash, xxhash_rust::xxh3::xxh3_128(&bytes));
+    assert_eq!(write(&contents, Tier::Dense).0, bytes, "writing is deterministic");
 }

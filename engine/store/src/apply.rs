@@ -11,7 +11,6 @@ use tapestore_format::wal::{Effect, TransactionRecord};
 use crate::error::{Error, Result};
 use crate::key::SeriesKey;
 use crate::layer::{MemLayer, Retained};
-use crate::overlay::RowKey;
 use crate::schema::SchemaBuilder;
 use crate::state::{Catalog, Definitions, Layer, SeriesState, State};
 
@@ -36,7 +35,9 @@ pub(crate) fn first_state(catalog: &Catalog) -> State {
     let definitions: Definitions = vec![(0, Some(COMMITS_SCHEMA.clone()))];
     let mut state = State::default();
     catalog.add_series(key.clone(), COMMITS);
-    state.series.set(0, Arc::new(SeriesState::new(COMMITS, Arc::new(key), Arc::new(definitions), Vec::new())));
+    state
+        .series
+        .set(0, Arc::new(SeriesState::new(COMMITS, Arc::new(key), Arc::new(definitions), Vec::new())));
     state
 }
 
@@ -84,7 +85,8 @@ pub(crate) fn apply(
     }
     let version = record.version;
     let mut changes: BTreeMap<u32, Change> = BTreeMap::new();
-    let touched = record.effects.iter().filter_map(effect_series).collect::<std::collections::BTreeSet<_>>().len();
+    let touched =
+        record.effects.iter().filter_map(effect_series).collect::<std::collections::BTreeSet<_>>().len();
     changes.entry(COMMITS).or_default().rows = commit_row(&record, touched);
     for effect in record.effects {
         match effect {
@@ -133,7 +135,9 @@ fn change_series(
 ) -> Result<(SeriesState, usize)> {
     let unknown = |detail: String| Error::Inconsistent { path: "log".into(), rule: "W7", detail };
     let (key, mut definitions, mut layers, latest) = match state.series(id) {
-        Some(known) => (known.key.clone(), known.definitions.clone(), known.layers.clone(), known.latest.get().cloned()),
+        Some(known) => {
+            (known.key.clone(), known.definitions.clone(), known.layers.clone(), known.latest.get().cloned())
+        }
         None => {
             let key = change.key.ok_or_else(|| unknown(format!("series {id} was never defined")))?;
             catalog.add_series(key.clone(), id);
@@ -149,7 +153,7 @@ fn change_series(
     if !change.rows.is_empty() || !change.marks.is_empty() {
         let layer = MemLayer::new(change.rows, change.marks, version, generation);
         bytes = layer.bytes();
-        push_layer(&mut layers, layer, &series.row_key());
+        push_layer(&mut layers, layer, &series);
     }
     series.layers = layers;
     if let Some(latest) = latest {
@@ -181,13 +185,13 @@ fn next_latest(
 
 /// Adds a layer on top. Neighbours in memory of like size are merged, as in a binary counter: a series written row by
 /// row has a logarithmic number of layers, and each row is copied a logarithmic number of times.
-fn push_layer(layers: &mut Vec<Layer>, mut layer: MemLayer, key: &RowKey) {
+fn push_layer(layers: &mut Vec<Layer>, mut layer: MemLayer, series: &SeriesState) {
     while let Some(Layer::Mem(last)) = layers.last() {
         let size = |layer: &MemLayer| layer.live.len() + layer.history.len() + layer.marks.len();
         if last.generation != layer.generation || size(last) > 2 * size(&layer) {
             break;
         }
-        layer = last.merged(&layer, key, &Retained::default());
+        layer = last.merged(&layer, &series.row_key(last.high), &Retained::default());
         layers.pop();
     }
     layers.push(Layer::Mem(Arc::new(layer)));

@@ -50,7 +50,7 @@ impl Store {
             drop(role.pipeline.quiesce(&self.shared)?);
         }
         let source = self.shared.storage.clone();
-        let _lease = Lease::take(source.clone(), self.shared.store).ok();
+        let _lease = Lease::take(&source, self.shared.store).ok();
         let current = read_current(&*source)?
             .ok_or_else(|| Error::NotFound(format!("{} holds no store", source.describe(""))))?;
         let copy = Copy { source, target, current, report: BackupReport::default() };
@@ -93,7 +93,9 @@ impl Copy<'_> {
             let length = if log == end.log {
                 end.offset
             } else {
-                self.source.length(&name).map_err(|error| Error::io("reading", self.source.describe(&name), error))?
+                self.source
+                    .length(&name)
+                    .map_err(|error| Error::io("reading", self.source.describe(&name), error))?
             };
             self.copy(&name, length)?;
             counted.insert(name);
@@ -115,9 +117,10 @@ impl Copy<'_> {
             return Err(Error::Usage("a store cannot be backed up into itself".into()));
         }
         match read_current(self.target)? {
-            Some(there) if there.store != self.current.store => {
-                Err(Error::Usage(format!("{} holds another store; back up elsewhere", self.target.describe(""))))
-            }
+            Some(there) if there.store != self.current.store => Err(Error::Usage(format!(
+                "{} holds another store; back up elsewhere",
+                self.target.describe("")
+            ))),
             Some(_) => Ok(()),
             None => {
                 let files = self.target.list("").map_err(|error| failed("listing", error))?;
@@ -164,7 +167,8 @@ impl Copy<'_> {
     fn sweep(&self, counted: &BTreeSet<String>) -> Result<()> {
         let failed = |action, error| Error::io(action, self.target.describe(""), error);
         for (name, _) in self.target.list("").map_err(|error| failed("listing", error))? {
-            let old = name.starts_with("segment-") || name.starts_with("wal-") || name.starts_with("manifest-");
+            let old =
+                name.starts_with("segment-") || name.starts_with("wal-") || name.starts_with("manifest-");
             if old && !counted.contains(&name) {
                 self.target.remove(&name).map_err(|error| failed("removing from", error))?;
             }

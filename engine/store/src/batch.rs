@@ -91,11 +91,17 @@ impl Batch {
                 return refuse(None, format!("column {name:?} is given twice"));
             }
             if !values.values.fits(column.kind) {
-                return refuse(None, format!("column {name:?} holds {}, other values are given", column.kind.name()));
+                return refuse(
+                    None,
+                    format!("column {name:?} holds {}, other values are given", column.kind.name()),
+                );
             }
             let nulls = values.nulls.as_ref();
             if values.len() != count || nulls.is_some_and(|nulls| nulls.len() != count) {
-                return refuse(None, format!("{count} times, but {} values in column {name:?}", values.len()));
+                return refuse(
+                    None,
+                    format!("{count} times, but {} values in column {name:?}", values.len()),
+                );
             }
             if !column.nullable
                 && let Some(row) = nulls.and_then(|nulls| nulls.iter().position(|null| *null))
@@ -262,8 +268,11 @@ mod tests {
 
     #[test]
     fn rows_are_ordered_and_missing_columns_are_null() {
-        let schema =
-            SchemaBuilder::unique().column("a", ColumnType::I64).nullable("b", ColumnType::String).build().unwrap();
+        let schema = SchemaBuilder::unique()
+            .column("a", ColumnType::I64)
+            .nullable("b", ColumnType::String)
+            .build()
+            .unwrap();
         let rows = Batch::new(vec![3, 1, 2, 1])
             .with("a", Values::I64(vec![30, 10, 20, 11]))
             .into_rows(&key(), &schema)

@@ -57,7 +57,12 @@ pub(crate) struct Inner {
 }
 
 impl Pipeline {
-    pub(crate) fn new(head: Arc<State>, log: LogWriter, visible: Arc<dyn StorageFile>, memtable_bytes: usize) -> Self {
+    pub(crate) fn new(
+        head: Arc<State>,
+        log: LogWriter,
+        visible: Arc<dyn StorageFile>,
+        memtable_bytes: usize,
+    ) -> Self {
         let inner = Inner {
             written: head.version,
             durable: head.version,
@@ -81,13 +86,22 @@ impl Pipeline {
     }
 
     /// Commits a transaction; returns when it is as durable as asked.
-    pub(crate) fn commit(&self, shared: &Shared, transaction: Transaction, durability: Durability) -> Result<CommitReport> {
+    pub(crate) fn commit(
+        &self,
+        shared: &Shared,
+        transaction: Transaction,
+        durability: Durability,
+    ) -> Result<CommitReport> {
         let mut inner = self.room(shared)?;
-        let stage =
-            Stage { head: &inner.head, catalog: &shared.catalog, cache: &shared.cache, now: shared.storage.now_ns() };
+        let stage = Stage {
+            head: &inner.head,
+            catalog: &shared.catalog,
+            cache: &shared.cache,
+            now: shared.storage.now_ns(),
+        };
         let (record, report) = stage.run(transaction)?;
         if let Some(record) = record {
-            self.push(shared, &mut inner, record)?;
+            Self::push(shared, &mut inner, record)?;
         }
         self.settle(shared, inner, durability)?;
         Ok(report)
@@ -102,7 +116,7 @@ impl Pipeline {
     ) -> Result<u64> {
         let mut inner = self.room(shared)?;
         if let Some(record) = make(&inner.head)? {
-            self.push(shared, &mut inner, record)?;
+            Self::push(shared, &mut inner, record)?;
         }
         let version = inner.head.version;
         self.settle(shared, inner, durability)?;
@@ -122,7 +136,7 @@ impl Pipeline {
         }
     }
 
-    fn push(&self, shared: &Shared, inner: &mut Inner, record: TransactionRecord) -> Result<()> {
+    fn push(shared: &Shared, inner: &mut Inner, record: TransactionRecord) -> Result<()> {
         let bytes = record.encode();
         if bytes.len() > tapestore_format::limits::RECORD_BYTES {
             return Err(Error::Limit(format!("a transaction of {} bytes; commit it in pieces", bytes.len())));
@@ -136,7 +150,12 @@ impl Pipeline {
     }
 
     /// Waits until everything staged so far is as durable as asked, then lets sealing begin if it is time.
-    fn settle<'a>(&'a self, shared: &Shared, mut inner: MutexGuard<'a, Inner>, durability: Durability) -> Result<()> {
+    fn settle<'a>(
+        &'a self,
+        shared: &Shared,
+        mut inner: MutexGuard<'a, Inner>,
+        durability: Durability,
+    ) -> Result<()> {
         let version = inner.head.version;
         let held_back = inner.pending.len() <= HELD_BACK_BYTES;
         let alone = !inner.flushing && inner.sync_wanted <= inner.durable;
@@ -179,7 +198,11 @@ impl Pipeline {
     }
 
     /// Writes all pending frames; syncs if someone waits for that.
-    fn flush<'a>(&'a self, shared: &Shared, mut inner: MutexGuard<'a, Inner>) -> Result<MutexGuard<'a, Inner>> {
+    fn flush<'a>(
+        &'a self,
+        shared: &Shared,
+        mut inner: MutexGuard<'a, Inner>,
+    ) -> Result<MutexGuard<'a, Inner>> {
         inner.flushing = true;
         let frames = std::mem::take(&mut inner.pending);
         let at = inner.pending_at;
@@ -190,9 +213,10 @@ impl Pipeline {
         let (file, log) = (inner.log.file.clone(), inner.log.id);
         drop(inner);
         let end = at + frames.len() as u64;
-        let result = file.write_at(at, &frames).map_err(|error| ("writing", error)).and_then(|()| {
-            if sync { file.sync_data().map_err(|error| ("syncing", error)) } else { Ok(()) }
-        });
+        let result = file
+            .write_at(at, &frames)
+            .map_err(|error| ("writing", error))
+            .and_then(|()| if sync { file.sync_data().map_err(|error| ("syncing", error)) } else { Ok(()) });
         let mut inner = self.inner.lock();
         inner.flushing = false;
         self.changed.notify_all();

@@ -75,7 +75,8 @@ pub(crate) fn compact(shared: &Shared, role: &WriterRole, scope: Scope) -> Resul
     // A segment goes as a whole: whoever stands in one that goes takes part.
     let jobs = loop {
         let jobs = jobs(&state, &selected, shared.options.own_segment_bytes);
-        let touched = jobs.iter().flat_map(job_parts).filter(|part| !is_own(&part.file)).map(|part| part.file.id());
+        let touched =
+            jobs.iter().flat_map(job_parts).filter(|part| !is_own(&part.file)).map(|part| part.file.id());
         let before = selected.len();
         selected.extend(touched);
         if selected.len() == before {
@@ -191,12 +192,13 @@ fn rewrite(shared: &Shared, role: &WriterRole, jobs: &[Job], retained: &Retained
     report.segments_before = before.len() as u64;
     report.bytes_before = before.values().map(|(file, _)| file.length).sum();
     let mut created = Vec::new();
-    let finished = write_segments(shared, role, jobs, retained, &mut created, &mut report).inspect_err(|_| {
-        // Nothing refers to them; what cannot be removed now is an orphan for the next open.
-        for id in &created {
-            let _ = shared.storage.remove(&segment_name(*id));
-        }
-    })?;
+    let finished =
+        write_segments(shared, role, jobs, retained, &mut created, &mut report).inspect_err(|_| {
+            // Nothing refers to them; what cannot be removed now is an orphan for the next open.
+            for id in &created {
+                let _ = shared.storage.remove(&segment_name(*id));
+            }
+        })?;
     // From here on it is unknown what counts if something fails (I8).
     publish(shared, role, jobs, finished).inspect_err(|error| role.pipeline.poison(error))?;
     let after = segments(&shared.published.read());
@@ -249,6 +251,7 @@ fn write_job(
     retained: &Retained,
 ) -> Result<u64> {
     let layers: Vec<&Arc<Part>> = job_parts(job).collect();
+    let newest = layers.iter().map(|part| part.summary.version_high).max().unwrap_or(0);
     let mut used = Vec::new();
     let mut all_marks = Vec::new();
     for part in &layers {
@@ -264,7 +267,7 @@ fn write_job(
             continue;
         }
         if !begun {
-            output.begin(&job.series, &used);
+            output.begin(&job.series, newest, &used);
             begun = true;
         }
         rows += live.len() as u64;
@@ -275,7 +278,7 @@ fn write_job(
         throttle(shared, output.written - before);
     }
     if !begun && !marks.is_empty() {
-        output.begin(&job.series, &used);
+        output.begin(&job.series, newest, &used);
         begun = true;
     }
     if begun {
@@ -319,7 +322,7 @@ fn merged_slice(
     slice: &Range<i64>,
     retained: &Retained,
 ) -> Result<(RowSet, RowSet)> {
-    let key = series.row_key();
+    let mut beneath_high = 0;
     let mut scratch = Scratch::default();
     let mut result: Option<(RowSet, RowSet)> = None;
     for part in layers {
@@ -333,18 +336,21 @@ fn merged_slice(
         }
         result = Some(match result {
             None => (live, given_up(&history, retained)),
-            Some((beneath, old)) if beneath.is_empty() && old.is_empty() => (live, given_up(&history, retained)),
+            Some((beneath, old)) if beneath.is_empty() && old.is_empty() => {
+                (live, given_up(&history, retained))
+            }
             Some((beneath, old)) => {
                 let merged = merge_rows(
                     Side { live: &beneath, history: &old },
                     Side { live: &live, history: &history },
                     part.marks()?,
-                    &key,
+                    &series.row_key(beneath_high),
                     retained,
                 );
                 (merged.live, merged.history)
             }
         });
+        beneath_high = part.summary.version_high;
     }
     Ok(result.unwrap_or_default())
 }
@@ -397,7 +403,8 @@ fn swap(
     let replace = |state: &State| {
         let mut next = state.clone();
         for series in state.series.iter() {
-            let old = |layer: &Layer| matches!(layer, Layer::Part(part) if replaced.contains_key(&part.file.id()));
+            let old =
+                |layer: &Layer| matches!(layer, Layer::Part(part) if replaced.contains_key(&part.file.id()));
             let Some(at) = series.layers.iter().position(old) else { continue };
             let mut layers: Vec<Layer> = series.layers[..at].to_vec();
             layers.extend(fresh.get(&series.id).cloned().map(Layer::Part));

@@ -132,7 +132,9 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Usage(text) | Self::NotFound(text) | Self::Limit(text) => f.write_str(text),
-            Self::Rejected { series, row: Some(row), reason } => write!(f, "{series}: row {row} refused: {reason}"),
+            Self::Rejected { series, row: Some(row), reason } => {
+                write!(f, "{series}: row {row} refused: {reason}")
+            }
             Self::Rejected { series, row: None, reason } => write!(f, "{series}: refused: {reason}"),
             Self::Io { action, path, source } => write!(f, "{action} {path}: {source}"),
             Self::Locked { path } => write!(
@@ -143,7 +145,10 @@ impl fmt::Display for Error {
             Self::Inconsistent { path, rule, detail } => write!(f, "{path}: corrupt: rule {rule}: {detail}"),
             Self::ReadOnly => f.write_str("the store was opened read-only; open it for writing to change it"),
             Self::Poisoned { cause } => {
-                write!(f, "an earlier write failed ({cause}); reopen the store: acknowledged commits are safe")
+                write!(
+                    f,
+                    "an earlier write failed ({cause}); reopen the store: acknowledged commits are safe"
+                )
             }
         }
     }

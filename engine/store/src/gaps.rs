@@ -85,7 +85,8 @@ fn exact_coverage(
 pub(crate) fn absences(series: &SeriesState, version: u64) -> Result<Vec<Range<i64>>> {
     let mut marks = Vec::new();
     for layer in &series.layers {
-        let kinds = layer.marks()?.iter().filter(|mark| mark.kind != MarkKind::Delete && mark.version <= version);
+        let kinds =
+            layer.marks()?.iter().filter(|mark| mark.kind != MarkKind::Delete && mark.version <= version);
         marks.extend(kinds.copied());
     }
     let mut result = Coverage::default();
@@ -97,7 +98,10 @@ pub(crate) fn absences(series: &SeriesState, version: u64) -> Result<Vec<Range<i
 }
 
 /// The pieces of sorted disjoint ranges that lie in `range`.
-pub(crate) fn clip<'a>(ranges: &'a [Range<i64>], range: &'a Range<i64>) -> impl Iterator<Item = Range<i64>> + 'a {
+pub(crate) fn clip<'a>(
+    ranges: &'a [Range<i64>],
+    range: &'a Range<i64>,
+) -> impl Iterator<Item = Range<i64>> + 'a {
     let first = ranges.partition_point(|piece| piece.end <= range.start);
     ranges[first..]
         .iter()
@@ -154,8 +158,7 @@ mod tests {
 
     #[test]
     fn gaps_are_expected_minus_covered_minus_absent() {
-        let covered: Coverage =
-            [Run { start: 2, end: 4 }, Run { start: 6, end: 7 }].into_iter().collect();
+        let covered: Coverage = [Run { start: 2, end: 4 }, Run { start: 6, end: 7 }].into_iter().collect();
         let absent = [4 * MINUTE_NS..5 * MINUTE_NS];
         let mut gaps = Vec::new();
         missing(Timeframe::M1, &(0..9), &covered, &absent, &mut gaps);

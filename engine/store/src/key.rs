@@ -60,7 +60,8 @@ impl fmt::Display for SeriesKey {
 /// Refuses names that cannot be shown safely: empty, too long, with control or bidirectional characters.
 pub(crate) fn check_printable(what: &str, text: &str, limit: usize) -> Result<()> {
     let hidden = |c: char| {
-        c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
     };
     if text.is_empty() {
         return Err(Error::Usage(format!("{what} must not be empty")));

@@ -9,7 +9,7 @@
 use std::sync::OnceLock;
 
 use tapestore_format::coverage::Coverage;
-use tapestore_format::rows::{Mark, MarkKind, RowSet};
+use tapestore_format::rows::{Mark, MarkKind, ORDINAL, RowSet, Values};
 use tapestore_format::time::Timeframe;
 
 use crate::batch::empty_union;
@@ -91,7 +91,13 @@ pub(crate) struct Side<'a> {
 
 /// Merges the rows of two neighbouring layers, or of the same slice of time in them. `marks` are the newer layer's.
 /// Of the result only `live` and `history` are filled.
-pub(crate) fn merge_rows(older: Side<'_>, newer: Side<'_>, marks: &[Mark], key: &RowKey, retained: &Retained) -> MemLayer {
+pub(crate) fn merge_rows(
+    older: Side<'_>,
+    newer: Side<'_>,
+    marks: &[Mark],
+    key: &RowKey,
+    retained: &Retained,
+) -> MemLayer {
     let plan = Plan::new(older.live, newer.live, marks, key);
     let live = plan.apply(older.live, newer.live);
     let mut replaced = empty_union(&[older.live]);
@@ -159,15 +165,25 @@ pub(crate) fn rows_at(live: &RowSet, history: &RowSet, version: u64) -> RowSet {
     }
     // Keys of both never coincide: a row is either still live or was replaced after `version`. Equal times happen in
     // sequences only, where the order of arrival is the order of versions.
-    let mut order: Vec<(i64, u64, bool, usize)> = Vec::with_capacity(then.len() + gone.len());
-    order.extend((0..then.len()).map(|row| (then.time[row], then.version.get(row), false, row)));
-    order.extend((0..gone.len()).map(|row| (gone.time[row], gone.version.get(row), true, row)));
+    let mut order: Vec<(i64, u64, i64, bool, usize)> = Vec::with_capacity(then.len() + gone.len());
+    for (from_gone, rows) in [(false, &then), (true, &gone)] {
+        let place = |row| (rows.time[row], rows.version.get(row), ordinal(rows, row), from_gone, row);
+        order.extend((0..rows.len()).map(place));
+    }
     order.sort_unstable();
     let mut out = empty_union(&[&then, &gone]);
-    for (_, _, from_gone, row) in order {
+    for (.., from_gone, row) in order {
         out.extend_from(if from_gone { &gone } else { &then }, row..row + 1);
     }
     out
+}
+
+/// The number of a row among those of its time and commit; 0 where rows of one commit only go together.
+fn ordinal(rows: &RowSet, row: usize) -> i64 {
+    match rows.column(ORDINAL).map(|column| &column.values) {
+        Some(Values::I64(numbers)) => numbers[row],
+        _ => 0,
+    }
 }
 
 /// Which versions must stay readable.
@@ -195,7 +211,7 @@ impl Retained {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tapestore_format::rows::{RunVec, Values};
+    use tapestore_format::rows::RunVec;
 
     fn layer(rows: &[(i64, i64)], marks: &[(i64, i64)], version: u64) -> MemLayer {
         let live = RowSet {
@@ -206,7 +222,8 @@ mod tests {
             columns: vec![(0, Values::I64(rows.iter().map(|row| row.1).collect()).into())],
             ..RowSet::default()
         };
-        let mark = |range: &(i64, i64)| Mark { kind: MarkKind::Delete, start: range.0, end: range.1, version };
+        let mark =
+            |range: &(i64, i64)| Mark { kind: MarkKind::Delete, start: range.0, end: range.1, version };
         MemLayer::new(live, marks.iter().map(mark).collect(), version, 0)
     }
 

@@ -27,17 +27,17 @@ pub(crate) struct Lease {
 
 impl Lease {
     /// Takes a lease that keeps every file.
-    pub(crate) fn take(storage: Arc<dyn Storage>, store: [u8; 16]) -> Result<Self> {
+    pub(crate) fn take(storage: &Arc<dyn Storage>, store: [u8; 16]) -> Result<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let failed = |name: &str, error| Error::io("taking the lease", storage.describe(name), error);
         loop {
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
             let name =
                 format!("{LEASES}/{:x}-{:x}-{number:x}", std::process::id(), storage.now_ns().unsigned_abs());
-            match storage.lock(&name, LockKind::Shared).map_err(|error| failed(&name, error))? {
-                Some(guard) => return Ok(Self { storage: storage.clone(), name, store, guard: Some(guard) }),
-                // The writer is looking at it this very moment; take another name.
-                None => {}
+            let lock = storage.lock(&name, LockKind::Shared).map_err(|error| failed(&name, error))?;
+            // Without a lock, the writer is looking at it this very moment: take another name.
+            if let Some(guard) = lock {
+                return Ok(Self { storage: storage.clone(), name, store, guard: Some(guard) });
             }
         }
     }
@@ -48,7 +48,10 @@ impl Lease {
         let crc = Identity { store: self.store, file: 0 }.crc(1, &bytes);
         bytes.extend_from_slice(&crc.to_le_bytes());
         let guard = self.guard.as_ref().expect("held until dropped");
-        guard.file().write_at(0, &bytes).map_err(|error| Error::io("writing", self.storage.describe(&self.name), error))
+        guard
+            .file()
+            .write_at(0, &bytes)
+            .map_err(|error| Error::io("writing", self.storage.describe(&self.name), error))
     }
 }
 
@@ -96,10 +99,10 @@ mod tests {
         storage.create_dir(LEASES).unwrap();
         let store = [1; 16];
         assert_eq!(oldest_leased(&*storage, store), u64::MAX);
-        let first = Lease::take(storage.clone(), store).unwrap();
+        let first = Lease::take(&storage, store).unwrap();
         assert_eq!(oldest_leased(&*storage, store), 0, "a new lease keeps everything");
         first.move_to(7).unwrap();
-        let second = Lease::take(storage.clone(), store).unwrap();
+        let second = Lease::take(&storage, store).unwrap();
         second.move_to(9).unwrap();
         assert_eq!(oldest_leased(&*storage, store), 7);
         drop(first);

@@ -7,7 +7,7 @@ use std::io;
 use std::sync::Arc;
 
 use tapestore_format::checksum::Identity;
-use tapestore_format::header::{HEADER_BYTES, FileHeader, FileKind};
+use tapestore_format::header::{FileHeader, FileKind, HEADER_BYTES};
 use tapestore_format::log::{FrameReader, FrameWriter, RecordAssembler};
 use tapestore_format::manifest::{
     CURRENT_BYTES, Current, ManifestRecord, SegmentRecord, SeriesRecord, SnapshotRecord, StateRecord,
@@ -113,16 +113,20 @@ pub(crate) fn load(storage: &dyn Storage, current: &Current) -> Result<(Manifest
     file.read_exact_at(0, &mut bytes).map_err(|error| Error::io("reading", path.as_str(), error))?;
     let broken = |error| Error::format(path.as_str(), error);
     FileHeader::check(&bytes, FileKind::Manifest, &identity).map_err(broken)?;
-    let mut frames =
-        FrameReader::new(&bytes[HEADER_BYTES..], HEADER_BYTES as u64, identity, Some(0));
+    let mut frames = FrameReader::new(&bytes[HEADER_BYTES..], HEADER_BYTES as u64, identity, Some(0));
     let mut assembler = RecordAssembler::default();
     let mut state = ManifestState::default();
     let mut complete = false;
     while let Some(frame) = frames.next_frame().map_err(broken)? {
         let Some((kind, record)) = assembler.push(&frame).map_err(broken)? else { continue };
-        let record = ManifestRecord::decode(kind, record).map_err(|error| broken(error.shifted(frame.offset)))?;
+        let record =
+            ManifestRecord::decode(kind, record).map_err(|error| broken(error.shifted(frame.offset)))?;
         complete = matches!(record, ManifestRecord::State(_));
-        state.apply(record).map_err(|detail| Error::Inconsistent { path: path.clone(), rule: "M5", detail })?;
+        state.apply(record).map_err(|detail| Error::Inconsistent {
+            path: path.clone(),
+            rule: "M5",
+            detail,
+        })?;
     }
     if !complete || assembler.is_open() || state.state.step != current.step {
         let detail = format!("step {} is not complete where CURRENT says so", current.step);
@@ -170,7 +174,8 @@ impl Manifest {
         next_sequence: u64,
     ) -> Result<Self> {
         let name = manifest_name(current.manifest);
-        let file = storage.open(&name).map_err(|error| Error::io("opening", storage.describe(&name), error))?;
+        let file =
+            storage.open(&name).map_err(|error| Error::io("opening", storage.describe(&name), error))?;
         let identity = Identity { store: current.store, file: current.manifest };
         let mut checkpoint = Vec::new();
         let mut measure = FrameWriter::new(identity, HEADER_BYTES as u64, 0);
@@ -213,7 +218,11 @@ impl Manifest {
     ///
     /// # Errors
     /// Any error leaves it open whether the step counts; the caller must stop writing (I8).
-    pub(crate) fn publish(&mut self, records: Vec<ManifestRecord>, mut next: StateRecord) -> Result<Replaced> {
+    pub(crate) fn publish(
+        &mut self,
+        records: Vec<ManifestRecord>,
+        mut next: StateRecord,
+    ) -> Result<Replaced> {
         next.step = self.current.step + 1;
         let mut bytes = Vec::new();
         for record in records.into_iter().chain([ManifestRecord::State(next)]) {

@@ -144,7 +144,14 @@ impl Plan {
     }
 
     /// Merges `older[range]` with `newer[top..]` as far as the range reaches; returns the new `top`.
-    fn merge(&mut self, older: &RowSet, range: Range<usize>, newer: &RowSet, mut top: usize, key: &RowKey) -> usize {
+    fn merge(
+        &mut self,
+        older: &RowSet,
+        range: Range<usize>,
+        newer: &RowSet,
+        mut top: usize,
+        key: &RowKey,
+    ) -> usize {
         let mut row = range.start;
         while row < range.end {
             let time = older.time[row];
@@ -273,7 +280,8 @@ mod tests {
         for _ in 0..2000 {
             let mut model = std::collections::BTreeMap::new();
             let mut make = |version, model: &mut std::collections::BTreeMap<i64, i64>| {
-                let rows: std::collections::BTreeMap<i64, i64> = (0..next(12)).map(|_| (next(20), next(99))).collect();
+                let rows: std::collections::BTreeMap<i64, i64> =
+                    (0..next(12)).map(|_| (next(20), next(99))).collect();
                 model.extend(rows.iter());
                 set(&rows.into_iter().collect::<Vec<_>>(), version)
             };
@@ -281,7 +289,8 @@ mod tests {
             let (start, end) = (next(20), next(20));
             model.retain(|time, _| !(start..end).contains(time));
             let mut make = |version, model: &mut std::collections::BTreeMap<i64, i64>| {
-                let rows: std::collections::BTreeMap<i64, i64> = (0..next(12)).map(|_| (next(20), next(99))).collect();
+                let rows: std::collections::BTreeMap<i64, i64> =
+                    (0..next(12)).map(|_| (next(20), next(99))).collect();
                 model.extend(rows.iter());
                 set(&rows.into_iter().collect::<Vec<_>>(), version)
             };

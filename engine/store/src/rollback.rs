@@ -16,7 +16,7 @@ use crate::error::Result;
 use crate::gaps::absences;
 use crate::overlay::RowKey;
 use crate::scan::Scan;
-use crate::stage::same_row;
+use crate::stage::{number_rows, same_row};
 use crate::state::{Layer, SeriesState, State};
 use crate::store::Shared;
 
@@ -83,6 +83,9 @@ impl Undo<'_> {
         }
         if !rows.is_empty() {
             rows.version = RunVec::constant(self.version, rows.len());
+            if !schema.dedup().is_empty() {
+                number_rows(&mut rows);
+            }
             record.effects.push(Effect::Rows { series: id, rows });
         }
         Ok(())
@@ -126,7 +129,12 @@ impl Undo<'_> {
         Ok(cuts.windows(2).map(|pair| pair[0]..pair[1]).collect())
     }
 
-    fn rows_at(&self, version: u64, range: &Range<i64>, columns: &[(ColumnId, ColumnType)]) -> Result<RowSet> {
+    fn rows_at(
+        &self,
+        version: u64,
+        range: &Range<i64>,
+        columns: &[(ColumnId, ColumnType)],
+    ) -> Result<RowSet> {
         if self.series.schema_at(version).is_none() {
             return Ok(RowSet::default());
         }
@@ -165,7 +173,8 @@ impl Undo<'_> {
                 (Some(x), None) | (None, Some(x)) => *x,
                 (None, None) => break,
             };
-            let end = |times: &[i64], from: usize| from + times[from..].iter().take_while(|t| **t == time).count();
+            let end =
+                |times: &[i64], from: usize| from + times[from..].iter().take_while(|t| **t == time).count();
             let (a_end, b_end) = (end(&then.time, a), end(&now.time, b));
             let (olds, news) = (a..a_end, b..b_end);
             (a, b) = (a_end, b_end);
@@ -179,7 +188,7 @@ impl Undo<'_> {
             record.updated += rewritten;
             record.added += olds.len() as u64 - rewritten;
             record.deleted += news.len() as u64 - rewritten;
-            if !news.is_empty() && !(replaces && !olds.is_empty()) {
+            if !news.is_empty() && (!replaces || olds.is_empty()) {
                 open = Some(open.map_or(time, |range| range.start)..time + 1);
             }
             out.extend_from(&then, olds);

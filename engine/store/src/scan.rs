@@ -8,7 +8,7 @@ use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use tapestore_format::limits::{BLOCK_ROWS, CHUNK_ROWS};
-use tapestore_format::rows::{ColumnValues, MarkKind, RowSet};
+use tapestore_format::rows::{ColumnValues, MarkKind, ORDINAL, RowSet};
 use tapestore_format::schema::{ColumnId, ColumnType};
 use tapestore_format::segment::{Chunk, Scratch, Stream, System};
 
@@ -45,10 +45,10 @@ pub(crate) struct Sink<'a> {
 
 /// An interval of time `[start, end)` and the layers, oldest first, whose rows are visible in it.
 #[derive(Debug, PartialEq, Eq)]
-struct Interval {
-    start: i64,
-    end: i64,
-    layers: Vec<usize>,
+pub(crate) struct Interval {
+    pub(crate) start: i64,
+    pub(crate) end: i64,
+    pub(crate) layers: Vec<usize>,
 }
 
 impl Scan<'_> {
@@ -72,7 +72,10 @@ impl Scan<'_> {
     /// All rows of a range.
     pub(crate) fn collect(&self, range: &Range<i64>) -> Result<RowSet> {
         let mut out = RowSet::with_columns(&self.columns);
-        self.run(range, &mut Sink { out: &mut out, room: usize::MAX, full: &mut |_| ControlFlow::Break(()) })?;
+        self.run(
+            range,
+            &mut Sink { out: &mut out, room: usize::MAX, full: &mut |_| ControlFlow::Break(()) },
+        )?;
         Ok(out)
     }
 
@@ -99,7 +102,7 @@ impl Scan<'_> {
     }
 
     /// Whether all of a layer's live rows are visible at the version, and nothing else of it.
-    fn whole(&self, layer: usize) -> bool {
+    pub(crate) fn whole(&self, layer: usize) -> bool {
         self.series.layers[layer].high() <= self.version
     }
 
@@ -109,7 +112,7 @@ impl Scan<'_> {
     }
 
     /// Cuts a range where the set of visible layers changes.
-    fn intervals(&self, range: &Range<i64>) -> Result<Vec<Interval>> {
+    pub(crate) fn intervals(&self, range: &Range<i64>) -> Result<Vec<Interval>> {
         let mut cuts = vec![range.start, range.end];
         let mut spans = Vec::new();
         for (index, layer) in self.series.layers.iter().enumerate() {
@@ -183,12 +186,15 @@ impl Scan<'_> {
                 let index = part.index()?;
                 let segment = part.file.segment()?;
                 let wanted = part_rows(part, interval.start, interval.end)?;
-                let first = index.live.partition_point(|chunk| chunk.first_row + u64::from(chunk.rows) <= wanted.start);
+                let first = index
+                    .live
+                    .partition_point(|chunk| chunk.first_row + u64::from(chunk.rows) <= wanted.start);
                 for (number, chunk_ref) in index.live.iter().enumerate().skip(first) {
                     if chunk_ref.first_row >= wanted.end {
                         break;
                     }
-                    let chunk = segment.chunk(index, Stream::Live, number).map_err(|error| part.blame(error))?;
+                    let chunk =
+                        segment.chunk(index, Stream::Live, number).map_err(|error| part.blame(error))?;
                     let mut row = wanted.start.saturating_sub(chunk_ref.first_row) as usize;
                     let end = (wanted.end - chunk_ref.first_row).min(u64::from(chunk_ref.rows)) as usize;
                     while row < end {
@@ -228,7 +234,9 @@ impl Scan<'_> {
             let first = block * BLOCK_ROWS;
             let all = first..(first + BLOCK_ROWS).min(chunk.rows());
             let wanted = rows.start.max(first) - first..rows.end.min(all.end) - first;
-            for (values, cached) in out.columns.iter_mut().zip(self.block(part, chunk, offset, block, all, scratch)?) {
+            for (values, cached) in
+                out.columns.iter_mut().zip(self.block(part, chunk, offset, block, all, scratch)?)
+            {
                 values.1.extend_from(&cached, wanted.clone());
             }
         }
@@ -248,8 +256,13 @@ impl Scan<'_> {
         let key = |column| BlockKey { segment: part.file.id(), chunk_offset, block: block as u32, column };
         let mut found: Vec<Option<Arc<ColumnValues>>> =
             self.columns.iter().map(|(id, _)| self.cache.get(&key(*id))).collect();
-        let missing: Vec<_> =
-            self.columns.iter().zip(&found).filter(|(_, hit)| hit.is_none()).map(|(column, _)| *column).collect();
+        let missing: Vec<_> = self
+            .columns
+            .iter()
+            .zip(&found)
+            .filter(|(_, hit)| hit.is_none())
+            .map(|(column, _)| *column)
+            .collect();
         if !missing.is_empty() {
             let mut decoded = RowSet::with_columns(&missing);
             chunk
@@ -267,7 +280,12 @@ impl Scan<'_> {
     }
 
     /// Rows of overlapping or partly visible layers.
-    fn merged(&self, interval: &Interval, sink: &mut Sink<'_>, scratch: &mut Scratch) -> Result<ControlFlow<()>> {
+    fn merged(
+        &self,
+        interval: &Interval,
+        sink: &mut Sink<'_>,
+        scratch: &mut Scratch,
+    ) -> Result<ControlFlow<()>> {
         for (start, end) in self.slices(interval)? {
             let rows = self.overlaid(&interval.layers, start, end, scratch)?;
             if let flow @ ControlFlow::Break(()) = self.copy(&rows, 0..rows.len(), sink) {
@@ -319,11 +337,15 @@ impl Scan<'_> {
     ) -> Result<RowSet> {
         let mut columns = self.columns.clone();
         for id in key.columns() {
-            let known = self.series.definitions.iter().rev().filter_map(|definition| definition.1.as_ref());
-            let column = known.filter_map(|schema| schema.column_by_id(*id)).next();
+            let mut known =
+                self.series.definitions.iter().rev().filter_map(|definition| definition.1.as_ref());
+            let column = known.find_map(|schema| schema.column_by_id(*id));
             if let Some(column) = column.filter(|column| columns.iter().all(|wanted| wanted.0 != column.id)) {
                 columns.push((column.id, column.kind));
             }
+        }
+        if matches!(key, RowKey::TimeAnd(_)) {
+            columns.push((ORDINAL, ColumnType::I64));
         }
         let cut = |rows: &RowSet| {
             let mut out = RowSet::with_columns(&columns);
@@ -392,7 +414,13 @@ pub(crate) fn part_rows(part: &Part, start: i64, end: i64) -> Result<Range<u64>>
 }
 
 /// Appends the live rows of a part in `[start, end)` with all system columns and the columns that `out` has.
-pub(crate) fn read_live(part: &Part, start: i64, end: i64, out: &mut RowSet, scratch: &mut Scratch) -> Result<()> {
+pub(crate) fn read_live(
+    part: &Part,
+    start: i64,
+    end: i64,
+    out: &mut RowSet,
+    scratch: &mut Scratch,
+) -> Result<()> {
     let index = part.index()?;
     let segment = part.file.segment()?;
     let wanted = part_rows(part, start, end)?;

@@ -118,7 +118,9 @@ impl SchemaBuilder {
     pub fn build(self) -> Result<Schema> {
         let find = |name: &String| {
             let found = self.columns.iter().find(|column| column.name == *name);
-            found.map(|column| column.id).ok_or_else(|| Error::Usage(format!("dedup column {name:?} is not a column")))
+            found
+                .map(|column| column.id)
+                .ok_or_else(|| Error::Usage(format!("dedup column {name:?} is not a column")))
         };
         let dedup = self.dedup.iter().map(find).collect::<Result<Vec<_>>>()?;
         let key = match (self.sequence, dedup.is_empty()) {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use tapestore_format::checksum::Identity;
 use tapestore_format::manifest::{ManifestRecord, SegmentRecord, SeriesRecord};
+use tapestore_format::rows::{Mark, MarkKind, ORDINAL};
 use tapestore_format::schema::{ColumnId, ColumnType};
 use tapestore_format::segment::{PartSpec, SegmentSummary, SegmentWriter, Tier};
 use tapestore_format::wal::LogStart;
@@ -22,8 +23,6 @@ use crate::segment::{Part, SegmentFile, segment_name};
 use crate::state::{Layer, SeriesState, State};
 use crate::store::{Shared, WriterRole};
 use crate::wal::LogWriter;
-use tapestore_format::rows::{Mark, MarkKind};
-use tapestore_format::schema::KeyPolicy;
 
 /// Seals everything in memory. `false` if there was nothing.
 pub(crate) fn seal(shared: &Shared, role: &WriterRole) -> Result<bool> {
@@ -50,9 +49,9 @@ fn seal_locked(shared: &Shared, role: &WriterRole) -> Result<bool> {
             _ => None,
         });
         let Some(first) = layers.next() else { continue };
-        let key = series.row_key();
         let merged = layers.fold(None, |done: Option<MemLayer>, next| {
-            Some(done.as_ref().unwrap_or(first).merged(next, &key, &Retained::default()))
+            let beneath = done.as_ref().unwrap_or(first);
+            Some(beneath.merged(next, &series.row_key(beneath.high), &Retained::default()))
         });
         let layer = merged.as_ref().unwrap_or(first);
         let bottom = !series.layers.iter().any(|layer| matches!(layer, Layer::Part(_)));
@@ -68,12 +67,16 @@ fn rotate(shared: &Shared, role: &WriterRole) -> Result<Option<(Arc<State>, u64,
     // Ids first: the maintenance lock is never taken inside the pipeline's.
     let id = role.maintenance.lock().allocate()?;
     let mut inner = role.pipeline.quiesce(shared)?;
-    let in_memory = |series: &Arc<SeriesState>| series.layers.iter().any(|layer| matches!(layer, Layer::Mem(_)));
+    let in_memory =
+        |series: &Arc<SeriesState>| series.layers.iter().any(|layer| matches!(layer, Layer::Mem(_)));
     if !inner.head.series.iter().any(in_memory) {
         return Ok(None);
     }
-    let start =
-        LogStart { previous_log: inner.log.id, previous_end: inner.log.frames.offset(), version: inner.head.version };
+    let start = LogStart {
+        previous_log: inner.log.id,
+        previous_end: inner.log.frames.offset(),
+        version: inner.head.version,
+    };
     let log = LogWriter::create(&*shared.storage, shared.store, id, start, inner.log.frames.next_sequence())?;
     let generation = inner.generation;
     inner.switch_log(shared, log);
@@ -94,11 +97,12 @@ fn write_layer(
     }
     let mut used: Vec<ColumnId> = layer.live.columns.iter().map(|column| column.0).collect();
     used.extend(layer.history.columns.iter().map(|column| column.0));
-    output.begin(series, &used);
+    output.begin(series, layer.high, &used);
     output.writer.push_live(&layer.live, 0..layer.live.len());
     let mut row = 0;
     while row < layer.history.len() {
-        let wanted = |row: usize| retained.wants(layer.history.version.get(row), layer.history.until.get(row));
+        let wanted =
+            |row: usize| retained.wants(layer.history.version.get(row), layer.history.until.get(row));
         let start = row;
         while row < layer.history.len() && wanted(row) {
             row += 1;
@@ -133,7 +137,10 @@ fn publish(
         records.push(ManifestRecord::Source { id, name });
     }
     for series in frozen.series.iter() {
-        let unchanged = known.series.get(&series.id).is_some_and(|record| record.definitions.len() == series.definitions.len());
+        let unchanged = known
+            .series
+            .get(&series.id)
+            .is_some_and(|record| record.definitions.len() == series.definitions.len());
         if !unchanged {
             records.push(ManifestRecord::Series(series_record(series)));
         }
@@ -202,7 +209,11 @@ fn swap(
                 series.layers.iter().filter(|layer| matches!(layer, Layer::Part(_))).cloned().collect();
             layers.extend(sealed.get(series.id as usize).cloned().flatten().map(Layer::Part));
             layers.extend(
-                series.layers.iter().filter(|layer| matches!(layer, Layer::Mem(_)) && !is_sealed(layer)).cloned(),
+                series
+                    .layers
+                    .iter()
+                    .filter(|layer| matches!(layer, Layer::Mem(_)) && !is_sealed(layer))
+                    .cloned(),
             );
             next.series.set(series.id as usize, Arc::new(series.with_layers(layers)));
         }
@@ -237,8 +248,8 @@ impl SegmentOutput {
         Ok(Self { writer, file, path, id, written: 0, parts: 0 })
     }
 
-    /// Begins the part of a series; `used` are the columns that its rows have.
-    pub(crate) fn begin(&mut self, series: &SeriesState, used: &[ColumnId]) {
+    /// Begins the part of a series up to a version; `used` are the columns that its rows have.
+    pub(crate) fn begin(&mut self, series: &SeriesState, version: u64, used: &[ColumnId]) {
         let mut columns: Vec<(ColumnId, ColumnType)> = Vec::new();
         for schema in series.definitions.iter().filter_map(|definition| definition.1.as_ref()) {
             for column in &schema.columns {
@@ -246,6 +257,9 @@ impl SegmentOutput {
                     columns.push((column.id, column.kind));
                 }
             }
+        }
+        if used.contains(&ORDINAL) {
+            columns.push((ORDINAL, ColumnType::I64));
         }
         let newest = series.newest_schema();
         let ohlc = newest
@@ -255,7 +269,7 @@ impl SegmentOutput {
             series: series.id,
             columns,
             timeframe: series.key.frame().timeframe(),
-            unique: newest.is_some_and(|schema| schema.key == KeyPolicy::Unique) && series.row_key() == RowKey::Time,
+            unique: series.row_key(version) == RowKey::Time,
             ohlc,
         });
         self.parts += 1;
@@ -269,7 +283,9 @@ impl SegmentOutput {
     /// Hands what was produced so far to the file.
     pub(crate) fn drain(&mut self) -> Result<()> {
         let bytes = self.writer.output();
-        self.file.write_at(self.written, bytes).map_err(|error| Error::io("writing", self.path.as_str(), error))?;
+        self.file
+            .write_at(self.written, bytes)
+            .map_err(|error| Error::io("writing", self.path.as_str(), error))?;
         self.written += bytes.len() as u64;
         bytes.clear();
         Ok(())

@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use tapestore_format::limits::{SERIES, TIME_MAX, TIME_MIN};
-use tapestore_format::rows::{ColumnValues, Mark, MarkKind, RowSet, RunVec, Values};
+use tapestore_format::rows::{ColumnValues, Mark, MarkKind, ORDINAL, RowSet, RunVec, Values};
 use tapestore_format::schema::{Column, KeyPolicy, Schema};
 use tapestore_format::segment::System;
 use tapestore_format::wal::{CommitKind, Effect, TransactionRecord};
@@ -58,7 +58,9 @@ impl Stage<'_> {
         let message = transaction.message.clone();
         for (key, change) in transaction.changes {
             let known = ids.get(&key).copied();
-            let id = match known.or_else(|| self.catalog.series_id(&key).filter(|id| self.head.series(*id).is_some())) {
+            let id = match known
+                .or_else(|| self.catalog.series_id(&key).filter(|id| self.head.series(*id).is_some()))
+            {
                 Some(id) => id,
                 None => {
                     if next_id >= SERIES {
@@ -76,8 +78,18 @@ impl Stage<'_> {
             };
             self.change(&key, work, change, source, version, &mut report)?;
         }
-        for (id, (key, mut work)) in works {
+        // Numbers of new series are settled here: one that was created and dropped again takes none.
+        let mut new_id = self.head.series.len() as u32;
+        for (known, (key, mut work)) in works {
+            if work.base.is_none() && work.schema.is_none() {
+                continue;
+            }
+            let id = if work.base.is_some() { known } else { new_id };
+            new_id += u32::from(work.base.is_none());
             self.settle(&mut work, &mut report)?;
+            if work.schema.as_ref().is_some_and(|schema| !schema.dedup().is_empty()) {
+                number_rows(&mut work.rows);
+            }
             if work.defined {
                 effects.push(match &work.schema {
                     Some(schema) => Effect::Define {
@@ -118,7 +130,12 @@ impl Stage<'_> {
         Work { base, schema, defined: false, rows: RowSet::default(), marks: Vec::new() }
     }
 
-    fn source_id(&self, name: &str, new: &mut HashMap<String, u16>, effects: &mut Vec<Effect>) -> Result<u16> {
+    fn source_id(
+        &self,
+        name: &str,
+        new: &mut HashMap<String, u16>,
+        effects: &mut Vec<Effect>,
+    ) -> Result<u16> {
         if let Some(id) = self.catalog.source_id(name).or_else(|| new.get(name).copied()) {
             return Ok(id);
         }
@@ -147,6 +164,7 @@ impl Stage<'_> {
                 }
                 let mut schema = (*schema).clone();
                 let id = next_column(work);
+                check_column_ids(key, id, 1)?;
                 schema.columns.push(Column { id, name, kind, nullable: true, description });
                 work.schema = Some(Arc::new(schema));
                 work.defined = true;
@@ -190,13 +208,21 @@ impl Stage<'_> {
         Ok(())
     }
 
-    fn absence(&self, key: &SeriesKey, work: &mut Work, kind: MarkKind, range: &Range<i64>, version: u64) -> Result<()> {
+    fn absence(
+        &self,
+        key: &SeriesKey,
+        work: &mut Work,
+        kind: MarkKind,
+        range: &Range<i64>,
+        version: u64,
+    ) -> Result<()> {
         existing(key, work)?;
         let known = match &work.base {
             Some(base) => absences(base, self.head.version)?,
             None => Vec::new(),
         };
-        let inside: i128 = clip(&known, range).map(|piece| i128::from(piece.end) - i128::from(piece.start)).sum();
+        let inside: i128 =
+            clip(&known, range).map(|piece| i128::from(piece.end) - i128::from(piece.start)).sum();
         let own = work.marks.iter().any(|mark| mark.kind != MarkKind::Delete);
         let length = i128::from(range.end) - i128::from(range.start);
         let changes_nothing = if kind == MarkKind::Absent { inside == length } else { inside == 0 };
@@ -244,7 +270,8 @@ impl Stage<'_> {
         }
         match last.filter(|last| *last >= first) {
             Some(last) => {
-                let reason = format!("time {first} is not after the series' last row at {last}; upsert instead");
+                let reason =
+                    format!("time {first} is not after the series' last row at {last}; upsert instead");
                 Err(Error::rejected(key, Some(0), reason))
             }
             None => Ok(()),
@@ -279,7 +306,13 @@ impl Stage<'_> {
             Some(schema) => schema.columns.iter().map(|column| (column.id, column.kind)).collect(),
             None => return Ok(RowSet::default()),
         };
-        let scan = Scan { cache: self.cache, series: base, version: self.head.version, columns, system: System::ALL };
+        let scan = Scan {
+            cache: self.cache,
+            series: base,
+            version: self.head.version,
+            columns,
+            system: System::ALL,
+        };
         let rows = scan.collect(range)?;
         if work.marks.iter().all(|mark| mark.kind != MarkKind::Delete) {
             return Ok(rows);
@@ -362,8 +395,31 @@ impl Stage<'_> {
     }
 }
 
+/// Numbers the rows of each time (see [`ORDINAL`]).
+pub(crate) fn number_rows(rows: &mut RowSet) {
+    let mut numbers = Vec::with_capacity(rows.len());
+    for (row, time) in rows.time.iter().enumerate() {
+        let follows = row > 0 && rows.time[row - 1] == *time;
+        numbers.push(if follows { numbers[row - 1] + 1 } else { 0 });
+    }
+    rows.columns.retain(|column| column.0 != ORDINAL);
+    rows.columns.push((ORDINAL, Values::I64(numbers).into()));
+}
+
+/// Column ids end before [`ORDINAL`]; a series that was altered that often must be made anew under another name.
+fn check_column_ids(key: &SeriesKey, first: u16, count: usize) -> Result<()> {
+    if usize::from(first) + count > usize::from(ORDINAL) {
+        return Err(Error::Limit(format!(
+            "{key}: its column numbers are used up; create it under another name"
+        )));
+    }
+    Ok(())
+}
+
 fn existing(key: &SeriesKey, work: &Work) -> Result<Arc<Schema>> {
-    work.schema.clone().ok_or_else(|| Error::NotFound(format!("there is no series {key}; it was dropped meanwhile")))
+    work.schema
+        .clone()
+        .ok_or_else(|| Error::NotFound(format!("there is no series {key}; it was dropped meanwhile")))
 }
 
 fn changed_meanwhile(key: &SeriesKey) -> Error {
@@ -383,6 +439,7 @@ fn create(key: &SeriesKey, work: &mut Work, mut schema: Schema) -> Result<()> {
     if work.base.is_some() {
         // The id was used before: rows of the former series must not be taken for values of the new columns.
         let first = next_column(work);
+        check_column_ids(key, first, schema.columns.len())?;
         let mut renumbered = HashMap::new();
         for (column, id) in schema.columns.iter_mut().zip(first..) {
             renumbered.insert(column.id, id);
@@ -444,8 +501,8 @@ fn last_of_each_key(rows: RowSet, key: &RowKey) -> (RowSet, u64) {
     let mut start = 0;
     while start < rows.len() {
         let end = start + rows.time[start..].iter().take_while(|time| **time == rows.time[start]).count();
-        for row in start..end {
-            dropped[row] = match key {
+        for (row, dropped) in dropped.iter_mut().enumerate().take(end).skip(start) {
+            *dropped = match key {
                 RowKey::Time => row + 1 < end,
                 RowKey::Distinct => false,
                 RowKey::TimeAnd(_) => (row + 1..end).any(|later| key.same(&rows, row, &rows, later)),
@@ -515,7 +572,8 @@ fn not_there(rows: &RowSet, range: Range<usize>, there: &RowSet) -> Vec<Range<us
     for row in range {
         let twins = counts.get_mut(&fingerprint(rows, row));
         let twin = twins.and_then(|twins| {
-            let same = |other: &usize| there.time[*other] == rows.time[row] && same_row(rows, row, there, *other);
+            let same =
+                |other: &usize| there.time[*other] == rows.time[row] && same_row(rows, row, there, *other);
             twins.iter().position(same).map(|position| twins.swap_remove(position))
         });
         if twin.is_some() {

@@ -112,7 +112,12 @@ pub(crate) struct SeriesState {
 }
 
 impl SeriesState {
-    pub(crate) fn new(id: u32, key: Arc<SeriesKey>, definitions: Arc<Definitions>, layers: Vec<Layer>) -> Self {
+    pub(crate) fn new(
+        id: u32,
+        key: Arc<SeriesKey>,
+        definitions: Arc<Definitions>,
+        layers: Vec<Layer>,
+    ) -> Self {
         Self { id, key, definitions, layers, latest: OnceLock::new() }
     }
 
@@ -138,9 +143,11 @@ impl SeriesState {
         self.definitions.iter().rev().find_map(|definition| definition.1.as_ref())
     }
 
-    /// How rows of the series are told apart at its newest version.
-    pub(crate) fn row_key(&self) -> RowKey {
-        self.newest_schema().map_or(RowKey::Distinct, |schema| RowKey::from(&**schema))
+    /// How rows that were written up to `version` are told apart: by the schema that held then. A series that was
+    /// dropped and created again may have had another key before; the drop deleted all rows of its former life.
+    pub(crate) fn row_key(&self, version: u64) -> RowKey {
+        let schema = self.schema_at(version).or_else(|| self.newest_schema());
+        schema.map_or(RowKey::Distinct, |schema| RowKey::from(&**schema))
     }
 
     /// The first column id never used.

@@ -105,11 +105,15 @@ impl Transaction {
             return Err(Error::Usage(problem));
         }
         if key.frame().timeframe().is_some() && schema.key != KeyPolicy::Unique {
-            return Err(Error::Usage(format!("{key}: bars have one row per open time, so their key is unique")));
+            return Err(Error::Usage(format!(
+                "{key}: bars have one row per open time, so their key is unique"
+            )));
         }
         match self.schema(key) {
             Some(known) if same_schema(&known, &schema) => Ok(()),
-            Some(_) => Err(Error::rejected(key, None, "the series exists with another schema; add columns instead")),
+            Some(_) => {
+                Err(Error::rejected(key, None, "the series exists with another schema; add columns instead"))
+            }
             None => {
                 self.schemas.insert(key.clone(), Some(Arc::new(schema.clone())));
                 self.changes.push((key.clone(), Change::Create(schema)));
@@ -122,7 +126,13 @@ impl Transaction {
     ///
     /// # Errors
     /// [`Error::NotFound`] if there is no such series, [`Error::Rejected`] if the name is taken by another type.
-    pub fn add_column(&mut self, key: &SeriesKey, name: &str, kind: ColumnType, description: &str) -> Result<()> {
+    pub fn add_column(
+        &mut self,
+        key: &SeriesKey,
+        name: &str,
+        kind: ColumnType,
+        description: &str,
+    ) -> Result<()> {
         let known = self.existing_schema(key)?;
         if let Some(column) = known.column(name) {
             return if column.kind == kind {
@@ -239,7 +249,11 @@ impl Transaction {
         let schema = self.existing_schema(key)?;
         let plain = matches!(&schema.key, KeyPolicy::Sequence { dedup } if dedup.is_empty());
         if plain && mode == Mode::Upsert {
-            return Err(Error::rejected(key, None, "rows of a plain sequence have no key; append or merge them"));
+            return Err(Error::rejected(
+                key,
+                None,
+                "rows of a plain sequence have no key; append or merge them",
+            ));
         }
         let rows = batch.into_rows(key, &schema)?;
         if mode == Mode::Append
@@ -293,9 +307,10 @@ pub(crate) fn same_schema(a: &Schema, b: &Schema) -> bool {
     std::mem::discriminant(&a.key) == std::mem::discriminant(&b.key)
         && names(a) == names(b)
         && a.columns.len() == b.columns.len()
-        && a.columns.iter().zip(&b.columns).all(|(x, y)| {
-            (x.name.as_str(), x.kind, x.nullable) == (y.name.as_str(), y.kind, y.nullable)
-        })
+        && a.columns
+            .iter()
+            .zip(&b.columns)
+            .all(|(x, y)| (x.name.as_str(), x.kind, x.nullable) == (y.name.as_str(), y.kind, y.nullable))
 }
 
 /// Checks a name of a snapshot.

@@ -69,7 +69,7 @@ pub fn verify_storage(storage: &Arc<dyn Storage>, deep: bool) -> Result<Vec<Find
         Ok(None) => return Err(Error::NotFound(format!("{} holds no store", storage.describe("")))),
         Err(error) => return Ok(vec![finding(error)]),
     };
-    let _lease = Lease::take(storage.clone(), current.store).ok();
+    let _lease = Lease::take(storage, current.store).ok();
     // Behind the lease nothing that counts now can go.
     let current = match read_current(&**storage) {
         Ok(Some(current)) => current,
@@ -131,7 +131,10 @@ impl Check<'_> {
                     file: self.storage.describe(&torn.file),
                     offset: torn.offset,
                     rule: "W5".into(),
-                    detail: format!("{} bytes of a commit that was never finished; opening cuts them off", torn.bytes),
+                    detail: format!(
+                        "{} bytes of a commit that was never finished; opening cuts them off",
+                        torn.bytes
+                    ),
                     series: None,
                     damage: false,
                 });
@@ -182,14 +185,23 @@ impl Check<'_> {
         if deep && self.findings.len() == before {
             match hash_of(&**self.storage, &name) {
                 Ok(hash) if hash == record.hash => {}
-                Ok(_) => self.report(&path, 0, "I3", "the hash of the whole file does not match".into(), None),
+                Ok(_) => {
+                    self.report(&path, 0, "I3", "the hash of the whole file does not match".into(), None);
+                }
                 Err(error) => self.findings.push(finding(error)),
             }
         }
     }
 
     fn report(&mut self, file: &str, offset: u64, rule: &str, detail: String, series: Option<String>) {
-        self.findings.push(Finding { file: file.to_owned(), offset, rule: rule.to_owned(), detail, series, damage: true });
+        self.findings.push(Finding {
+            file: file.to_owned(),
+            offset,
+            rule: rule.to_owned(),
+            detail,
+            series,
+            damage: true,
+        });
     }
 }
 

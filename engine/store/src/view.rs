@@ -72,17 +72,20 @@ impl View {
 
     /// Every series that exists at this version, sorted by instrument and frame.
     pub fn keys(&self) -> Vec<SeriesKey> {
-        let exists = |series: &&Arc<SeriesState>| series.id != COMMITS && series.schema_at(self.version).is_some();
-        let mut keys: Vec<_> = self.state.series.iter().filter(exists).map(|series| (*series.key).clone()).collect();
+        let exists =
+            |series: &&Arc<SeriesState>| series.id != COMMITS && series.schema_at(self.version).is_some();
+        let mut keys: Vec<_> =
+            self.state.series.iter().filter(exists).map(|series| (*series.key).clone()).collect();
         keys.sort_unstable();
         keys
     }
 
     fn find(&self, key: &SeriesKey) -> Result<(&Arc<SeriesState>, &Arc<Schema>)> {
         let found = self.shared.catalog.series_id(key).and_then(|id| self.state.series(id));
-        found.filter(|series| series.id != COMMITS).and_then(|series| Some((series, series.schema_at(self.version)?))).ok_or_else(
-            || Error::NotFound(format!("there is no series {key} at version {}", self.version)),
-        )
+        found
+            .filter(|series| series.id != COMMITS)
+            .and_then(|series| Some((series, series.schema_at(self.version)?)))
+            .ok_or_else(|| Error::NotFound(format!("there is no series {key} at version {}", self.version)))
     }
 
     /// The schema of a series at this version.
@@ -104,7 +107,8 @@ impl View {
             Layer::Mem(_) => 0,
         };
         let rows = self.count(key, i64::MIN..i64::MAX)?;
-        let first = if rows == 0 { None } else { self.read(key).columns(&[]).first(1)?.time().first().copied() };
+        let first =
+            if rows == 0 { None } else { self.read(key).columns(&[]).first(1)?.time().first().copied() };
         Ok(SeriesInfo {
             key: key.clone(),
             id: series.id,
@@ -191,7 +195,9 @@ impl View {
 
     fn timeframe(key: &SeriesKey) -> Result<Timeframe> {
         key.frame().timeframe().ok_or_else(|| {
-            Error::Usage(format!("{key} has no timeframe, so no bar is expected; gaps and coverage are for bars"))
+            Error::Usage(format!(
+                "{key} has no timeframe, so no bar is expected; gaps and coverage are for bars"
+            ))
         })
     }
 
@@ -203,7 +209,12 @@ impl View {
         Ok(Some(first..last.saturating_add(1)))
     }
 
-    fn slots(&self, key: &SeriesKey, timeframe: Timeframe, range: Option<Range<i64>>) -> Result<Option<Range<i64>>> {
+    fn slots(
+        &self,
+        key: &SeriesKey,
+        timeframe: Timeframe,
+        range: Option<Range<i64>>,
+    ) -> Result<Option<Range<i64>>> {
         if let Some(range) = range {
             return Ok(Some(gaps::slots_in(timeframe, &range)));
         }
@@ -259,7 +270,13 @@ impl View {
         Ok(out)
     }
 
-    fn missing(&self, key: &SeriesKey, timeframe: Timeframe, slots: &[Range<i64>], out: &mut Vec<Gap>) -> Result<()> {
+    fn missing(
+        &self,
+        key: &SeriesKey,
+        timeframe: Timeframe,
+        slots: &[Range<i64>],
+        out: &mut Vec<Gap>,
+    ) -> Result<()> {
         let (Some(first), Some(last)) = (slots.first(), slots.last()) else { return Ok(()) };
         let (series, _) = self.find(key)?;
         let whole = first.start..last.end.max(first.start);
@@ -334,7 +351,11 @@ impl<'v> Read<'v> {
         self
     }
 
-    fn projection(&self) -> Result<Vec<Column>> {
+    pub(crate) fn time_range(&self) -> &Range<i64> {
+        &self.range
+    }
+
+    pub(crate) fn projection(&self) -> Result<Vec<Column>> {
         let (_, schema) = self.view.find(&self.key)?;
         let Some(names) = &self.columns else { return Ok(schema.columns.clone()) };
         let find = |name: &String| {
@@ -347,7 +368,7 @@ impl<'v> Read<'v> {
         names.iter().map(find).collect()
     }
 
-    fn scan(&self, columns: &[Column]) -> Result<Scan<'v>> {
+    pub(crate) fn scan(&self, columns: &[Column]) -> Result<Scan<'v>> {
         let (series, _) = self.view.find(&self.key)?;
         let kinds = columns.iter().map(|column| (column.id, column.kind)).collect();
         let cache = &self.view.shared.cache;

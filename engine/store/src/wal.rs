@@ -175,7 +175,9 @@ impl LogReader<'_> {
             match self.read_start(*id) {
                 Ok(start) => starts.push(start),
                 // A log whose creation never became durable took no transaction (W4).
-                Err(error) if index > 0 && index + 1 == logs.len() && self.is_stillborn(*id, &error)? => break,
+                Err(error) if index > 0 && index + 1 == logs.len() && self.is_stillborn(*id, &error)? => {
+                    break;
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -186,7 +188,8 @@ impl LogReader<'_> {
             let expected = (index > 0).then_some(position.next_sequence);
             let end = match starts.get(index + 1) {
                 Some(next) if next.previous_log != *id => {
-                    let detail = format!("log {} says that log {} came before it", logs[index + 1], next.previous_log);
+                    let detail =
+                        format!("log {} says that log {} came before it", logs[index + 1], next.previous_log);
                     return Err(self.inconsistent(next.previous_log, &detail));
                 }
                 Some(next) => End::At(next.previous_end),
@@ -264,7 +267,9 @@ impl LogReader<'_> {
     /// Whether a log that cannot be read never became durable: damage, and not one whole frame in it.
     fn is_stillborn(&self, id: u64, error: &Error) -> Result<bool> {
         let damaged = match error {
-            Error::Format { source, .. } => source.kind == ErrorKind::Corrupt || source.kind == ErrorKind::Foreign,
+            Error::Format { source, .. } => {
+                source.kind == ErrorKind::Corrupt || source.kind == ErrorKind::Foreign
+            }
             Error::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
             _ => false,
         };
@@ -301,7 +306,9 @@ impl LogReader<'_> {
         let (stop, may_be_torn) = match (end, self.visible) {
             (End::At(end), _) => (*end, false),
             // The hint may be older than what was already read; it never takes anything back.
-            (End::Open, Some(visible)) if visible.log == id => (visible.end.clamp(from.offset, length.max(from.offset)), true),
+            (End::Open, Some(visible)) if visible.log == id => {
+                (visible.end.clamp(from.offset, length.max(from.offset)), true)
+            }
             (End::Open, _) => (length, true),
         };
         if stop > length || stop < from.offset {
@@ -319,7 +326,7 @@ impl LogReader<'_> {
                 Ok(Some(frame)) => frame,
                 Ok(None) => break,
                 Err(error) if may_be_torn => {
-                    self.check_torn(&frames, id, error)?;
+                    self.check_torn(&frames, id, &error)?;
                     break;
                 }
                 Err(error) => return Err(broken(error)),
@@ -352,7 +359,7 @@ impl LogReader<'_> {
     }
 
     /// W5: a bad frame is a torn tail unless a later one proves that it was durable.
-    fn check_torn(&self, frames: &FrameReader<'_>, id: u64, error: FormatError) -> Result<()> {
+    fn check_torn(&self, frames: &FrameReader<'_>, id: u64, error: &FormatError) -> Result<()> {
         let bad = frames.next_sequence().unwrap_or(0);
         match frames.find_later() {
             Some(later) if later.durable >= bad => {
@@ -390,8 +397,14 @@ mod tests {
 
     /// Two chained logs with transactions 1 to 10 and 11 to 20; every frame calls the one before it durable.
     fn chain(storage: &MemoryStorage) {
-        let mut log =
-            LogWriter::create(storage, STORE, 5, LogStart { previous_log: 0, previous_end: 0, version: 0 }, 1).unwrap();
+        let mut log = LogWriter::create(
+            storage,
+            STORE,
+            5,
+            LogStart { previous_log: 0, previous_end: 0, version: 0 },
+            1,
+        )
+        .unwrap();
         for version in 1..=10 {
             append(&mut log, version);
         }
@@ -439,7 +452,9 @@ mod tests {
             chain(&storage);
             storage.open(&log_name(9)).unwrap().set_length(length).unwrap();
             let (versions, _) = replay(&storage).unwrap();
-            assert!((10..20).contains(&versions.len()) && versions.iter().copied().eq(1..=versions.len() as u64));
+            assert!(
+                (10..20).contains(&versions.len()) && versions.iter().copied().eq(1..=versions.len() as u64)
+            );
         }
     }
 
@@ -477,12 +492,22 @@ mod tests {
         let mut log_ends = Vec::new();
         let reader = LogReader { storage: &storage, store: STORE, visible: None };
         let mut stop = None;
-        let (end, _) = reader.replay(5, &mut |record| Ok(log_ends.push(record.version))).unwrap();
+        let (end, _) = reader
+            .replay(5, &mut |record| {
+                log_ends.push(record.version);
+                Ok(())
+            })
+            .unwrap();
         for cut in (HEADER_BYTES as u64..=end.offset).step_by(8) {
             let reader =
                 LogReader { storage: &storage, store: STORE, visible: Some(Visible { log: 9, end: cut }) };
             let mut count = 0;
-            let (position, _) = reader.replay(5, &mut |_| Ok(count += 1)).unwrap();
+            let (position, _) = reader
+                .replay(5, &mut |_| {
+                    count += 1;
+                    Ok(())
+                })
+                .unwrap();
             assert!(position.offset <= cut.max(HEADER_BYTES as u64));
             stop = Some((position, count));
         }

@@ -37,7 +37,12 @@ impl Worker {
             return off;
         }
         let ((seal, seals), (compact, compacts)) = (bounded(1), bounded(1));
-        Self { seal: Some(seal), compact: Some(compact), receivers: Mutex::new(Some((seals, compacts))), ..off }
+        Self {
+            seal: Some(seal),
+            compact: Some(compact),
+            receivers: Mutex::new(Some((seals, compacts))),
+            ..off
+        }
     }
 
     /// Asks for sealing; `false` if there is no thread for it.

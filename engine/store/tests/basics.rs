@@ -69,7 +69,8 @@ fn rows_and_versions_survive_sealing_compaction_and_reopening() {
         let new = closes(store, None);
         assert_eq!((new.len(), new[5], new[10]), (2992, (5, 2005.25), (20, 1020.25)));
         let gaps = store.view().gaps(&key(), None).unwrap();
-        let gaps: Vec<_> = gaps.iter().map(|gap| (gap.start / MINUTE, gap.end / MINUTE, gap.missing)).collect();
+        let gaps: Vec<_> =
+            gaps.iter().map(|gap| (gap.start / MINUTE, gap.end / MINUTE, gap.missing)).collect();
         assert_eq!(gaps, [(10, 20, 10), (3001, 3005, 4)]);
         assert_eq!(store.as_of(&AsOf::Version(1)).unwrap().gaps(&key(), None).unwrap(), []);
         assert_eq!(store.view().latest(&key()).unwrap().unwrap().f64("close").unwrap(), [5005.25]);
@@ -139,4 +140,94 @@ fn a_backup_is_a_store_and_repeats_incrementally() {
     let copy = Store::open_on(target, options()).unwrap();
     assert_eq!(closes(&copy, None).len(), 5);
     assert_eq!(copy.verify(true).unwrap(), []);
+}
+
+#[test]
+fn a_series_created_and_dropped_in_one_transaction_leaves_nothing() {
+    let (_, store) = store();
+    let (a, b) = (SeriesKey::new("A", "1m").unwrap(), SeriesKey::new("B", "1m").unwrap());
+    let mut transaction = store.begin();
+    transaction.create_series(&a, schema::bars()).unwrap();
+    transaction.drop_series(&a).unwrap();
+    transaction.create_series(&b, schema::bars()).unwrap();
+    assert!(transaction.commit().unwrap().changed);
+    assert_eq!(store.view().keys(), [b]);
+}
+
+#[test]
+fn an_old_version_keeps_the_order_of_arrival() {
+    let (_, store) = store();
+    let key = SeriesKey::new("T", "trades").unwrap();
+    let schema = schema::SchemaBuilder::sequence()
+        .column("id", tapestore::ColumnType::I64)
+        .column("size", tapestore::ColumnType::I64)
+        .dedup(&["id"])
+        .build()
+        .unwrap();
+    let write = |rows: &[(i64, i64)]| {
+        let mut transaction = store.begin();
+        transaction.create_series(&key, schema.clone()).unwrap();
+        let batch = Batch::new(vec![7; rows.len()])
+            .with("id", Values::I64(rows.iter().map(|row| row.0).collect()))
+            .with("size", Values::I64(rows.iter().map(|row| row.1).collect()));
+        transaction.upsert(&key, batch).unwrap();
+        transaction.commit().unwrap();
+    };
+    write(&[(1, 10), (2, 20), (3, 30)]);
+    write(&[(2, 21)]);
+    let check = || {
+        let view = store.as_of(&AsOf::Version(1)).unwrap();
+        assert_eq!(view.read(&key).rows().unwrap().i64("id"), Some(&[1, 2, 3][..]));
+    };
+    check();
+    store.seal().unwrap();
+    check();
+}
+
+#[test]
+fn raw_columns_are_borrowed_and_others_decoded() {
+    for (tier, borrowed) in [(tapestore::Tier::Hot, 3000), (tapestore::Tier::Dense, 0)] {
+        let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+        let store = Store::create_on(storage, Options { tier, ..options() }).unwrap();
+        write(&store, bars(&(0..3000).collect::<Vec<_>>(), 1000.0));
+        store.seal().unwrap();
+        let mut seen = Vec::new();
+        let view = store.view();
+        let report = view
+            .read(&key())
+            .visit_column("close", |slice| {
+                let tapestore::Slice::F64(values) = slice else { panic!("close is f64") };
+                seen.extend_from_slice(values);
+                std::ops::ControlFlow::Continue(())
+            })
+            .unwrap();
+        assert_eq!(seen, view.read(&key()).rows().unwrap().f64("close").unwrap());
+        assert_eq!((report.borrowed, report.copied), (borrowed, 3000 - borrowed));
+    }
+}
+
+#[test]
+fn versions_before_a_drop_keep_their_key() {
+    let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let store = Store::create_on(storage, Options { young_segments: 100, ..options() }).unwrap();
+    let key = SeriesKey::new("T", "table").unwrap();
+    let write = |schema: tapestore::Schema, value: i64| {
+        let mut transaction = store.begin();
+        transaction.create_series(&key, schema).unwrap();
+        transaction.merge(&key, Batch::new(vec![7]).with("a", Values::I64(vec![value]))).unwrap();
+        transaction.commit().unwrap();
+        store.seal().unwrap();
+    };
+    let unique = schema::SchemaBuilder::unique().column("a", tapestore::ColumnType::I64).build().unwrap();
+    write(unique.clone(), 1);
+    write(unique, 2);
+    let mut transaction = store.begin();
+    transaction.drop_series(&key).unwrap();
+    transaction.commit().unwrap();
+    write(schema::SchemaBuilder::sequence().column("a", tapestore::ColumnType::I64).build().unwrap(), 3);
+    store.compact().unwrap();
+    for (version, value) in [(1, 1), (2, 2), (4, 3)] {
+        let view = store.as_of(&AsOf::Version(version)).unwrap();
+        assert_eq!(view.read(&key).rows().unwrap().i64("a"), Some(&[value][..]));
+    }
 }

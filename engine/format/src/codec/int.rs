@@ -1,4 +1,4 @@
-//! Integer blocks: decoding. Rules K1 to K9 of `format-spec/codecs.md`.
+//! Integer blocks: decoding. Rules K1 and K2 of `format-spec/codecs.md`.
 //!
 //! A block is a header byte (packing, transform, form), the parameters that the header announces, and the packed
 //! numbers. It tells its own length, but not its count: the caller knows how many numbers there are.
@@ -102,12 +102,13 @@ pub fn packing_of(header: u8) -> Packing {
 /// if the transform returned is [`Transform::Group`].
 ///
 /// # Errors
-/// A broken rule K1 to K9. `out` then holds anything.
+/// A broken rule K1 or K2. `out` then holds anything.
 pub fn decode(reader: &mut ByteReader<'_>, out: &mut [i64], scratch: &mut IntScratch) -> Result<Transform> {
     debug_assert!(out.len() <= BLOCK_ROWS);
     let head = Head::read(reader)?;
     let count = out.len();
     let IntScratch { first, second, positions, highs } = scratch;
+    let (first, second) = (&mut first[..BLOCK_ROWS], &mut second[..BLOCK_ROWS]);
     match head.packing {
         Packing::Runs => {
             let runs = bounded(reader, count)?;
@@ -148,13 +149,15 @@ pub fn decode(reader: &mut ByteReader<'_>, out: &mut [i64], scratch: &mut IntScr
             if set as usize != others || (!count.is_multiple_of(8) && bitmap[count / 8] >> (count % 8) != 0) {
                 return Err(reader.error("bitmap and count disagree"));
             }
-            let values = &mut first[..others];
-            decode_simple(reader, values, positions, highs)?;
-            let mut values = values.iter();
+            decode_simple(reader, &mut first[..others], positions, highs)?;
+            let mut next = 0;
             for (group, byte) in out.chunks_mut(8).zip(bitmap) {
                 for (number, slot) in group.iter_mut().enumerate() {
-                    let taken = byte >> number & 1 == 1;
-                    *slot = if taken { *values.next().unwrap_or(&default) } else { default };
+                    let taken = byte >> number & 1;
+                    // Masked, so that no bound is checked: there are never more than `others` of them.
+                    let value = first[next & (BLOCK_ROWS - 1)];
+                    *slot = if taken == 1 { value } else { default };
+                    next += usize::from(taken);
                 }
             }
         }
@@ -332,21 +335,20 @@ fn decode_classes(
     }
     let selectors = &mut selectors[..out.len()];
     unpack_checked(reader, 2, selectors)?;
-    let mut counts = [0usize; 4];
-    for selector in selectors.iter() {
-        counts[(*selector & 3) as usize] += 1;
-    }
-    let mut next = [0usize; 4];
-    let mut start = 0;
-    for (class, count) in counts.iter().enumerate() {
-        next[class] = start;
-        unpack_checked(reader, widths[class], &mut values[start..start + count])?;
+    // Four counters of 16 bits in one register: a block has at most 1024 numbers.
+    let counts: u64 = selectors.iter().map(|selector| 1u64 << ((selector & 3) * 16)).sum();
+    let (mut next, mut start) = (0u64, 0);
+    for (class, width) in widths.iter().enumerate() {
+        let count = (counts >> (class * 16) & 0xffff) as usize;
+        unpack_checked(reader, *width, &mut values[start..start + count])?;
+        next |= (start as u64) << (class * 16);
         start += count;
     }
     for (slot, selector) in out.iter_mut().zip(selectors.iter()) {
-        let index = &mut next[(*selector & 3) as usize];
-        *slot = values[*index];
-        *index += 1;
+        let shift = (selector & 3) * 16;
+        // Masked, so that no bound is checked.
+        *slot = values[(next >> shift) as usize & (BLOCK_ROWS - 1)];
+        next = next.wrapping_add(1 << shift);
     }
     head.place(base, out);
     Ok(())

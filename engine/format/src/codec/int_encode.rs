@@ -8,23 +8,34 @@ use crate::bytes::ByteWriter;
 /// Most distinct values that a dictionary is tried for.
 const DICTIONARY: usize = 256;
 
-/// Chooses among all transforms and packings by exact size and appends the smallest.
+/// Chooses among transforms and packings by exact size and appends the smallest.
 ///
 /// `residuals`, if given, are the values minus their prediction ([`Transform::Group`]).
 pub fn encode(values: &[i64], residuals: Option<&[i64]>, out: &mut Vec<u8>) {
     if values.is_empty() {
         return;
     }
-    let plain = Plan::new(values, Transform::Plain, true);
     let (first, differences) = differences(values);
-    let mut best = (plain, values);
+    let middle = sampled_median(values);
+    // Widths are tried only for transforms that a quick estimate does not rule out.
+    let estimates = [
+        estimate(values, middle),
+        estimate(&differences, 0),
+        residuals.map_or(u64::MAX, |residuals| estimate(residuals, 0)),
+    ];
+    let least = estimates.iter().copied().min().unwrap_or(0);
+    let likely = |transform: Transform| estimates[transform as usize] <= least + least / 4 + 64;
+    let mut best = (Plan::new(values, Transform::Plain, true, likely(Transform::Plain)), values);
     if best.0.packing != Packing::Constant {
-        let delta = Plan::new(&differences, Transform::Delta, true);
-        if delta.bytes + svarint_bytes(first) < best.0.bytes {
-            best = (Plan { bytes: delta.bytes + svarint_bytes(first), ..delta }, &differences);
+        if likely(Transform::Delta) {
+            let delta = Plan::new(&differences, Transform::Delta, true, true);
+            let bytes = delta.bytes + svarint_bytes(first);
+            if bytes < best.0.bytes {
+                best = (Plan { bytes, ..delta }, &differences);
+            }
         }
         if let Some(residuals) = residuals {
-            let group = Plan::new(residuals, Transform::Group, true);
+            let group = Plan::new(residuals, Transform::Group, true, likely(Transform::Group));
             if group.bytes < best.0.bytes {
                 best = (group, residuals);
             }
@@ -35,6 +46,15 @@ pub fn encode(values: &[i64], residuals: Option<&[i64]>, out: &mut Vec<u8>) {
     plan.write(numbers, first, out);
 }
 
+/// Numbers of offsets by their length in bits.
+type Histogram = [u32; 65];
+
+/// Bits that a few of the numbers take, as zigzag offsets from a middle.
+fn estimate(numbers: &[i64], middle: i64) -> u64 {
+    let few = numbers.iter().step_by(numbers.len().div_ceil(256));
+    few.map(|number| u64::from(bits(zigzag(number.wrapping_sub(middle))))).sum()
+}
+
 /// A chosen form of a block and its size.
 #[derive(Clone, Debug)]
 struct Plan {
@@ -42,8 +62,8 @@ struct Plan {
     packing: Packing,
     bytes: usize,
     offsets: Offsets,
-    /// The forms of offsets that were tried.
-    forms: [Offsets; 2],
+    /// The forms of offsets that were tried, with how many offsets have how many bits.
+    forms: [Option<(Offsets, Histogram)>; 2],
     classes: [u32; 4],
     distinct: Vec<i64>,
 }
@@ -70,9 +90,34 @@ impl Offsets {
         }
     }
 
+    /// How many numbers have an offset of how many bits.
+    fn histogram(&self, numbers: &[i64]) -> Histogram {
+        let base = self.base;
+        match (self.zigzag, self.multiplier) {
+            (false, 1) => count_bits(numbers, |number| number.wrapping_sub(base) as u64),
+            (true, 1) => count_bits(numbers, |number| zigzag(number.wrapping_sub(base))),
+            _ => count_bits(numbers, |number| self.of(number)),
+        }
+    }
+
     fn parameter_bytes(&self) -> usize {
         svarint_bytes(self.base) + if self.multiplier == 1 { 0 } else { varint_bytes(self.multiplier as u64) }
     }
+}
+
+/// Two histograms in turn, so that equal neighbours do not wait for one another.
+fn count_bits(numbers: &[i64], offset: impl Fn(i64) -> u64) -> Histogram {
+    let mut counts = [[0u32; 65]; 2];
+    for pair in numbers.chunks(2) {
+        for (number, counts) in pair.iter().zip(&mut counts) {
+            counts[bits(offset(*number)) as usize] += 1;
+        }
+    }
+    let [mut first, second] = counts;
+    for (first, second) in first.iter_mut().zip(second) {
+        *first += second;
+    }
+    first
 }
 
 fn varint_bytes(value: u64) -> usize {
@@ -99,8 +144,9 @@ fn common_divisor(values: &[i64], min: i64, max: i64) -> i64 {
 }
 
 impl Plan {
-    /// The smallest form of `numbers`; with `nested`, also forms that hold blocks themselves.
-    fn new(numbers: &[i64], transform: Transform, nested: bool) -> Self {
+    /// The smallest form of `numbers`; with `nested`, also forms that hold blocks themselves; with `widths`, also
+    /// offsets of one width.
+    fn new(numbers: &[i64], transform: Transform, nested: bool, widths: bool) -> Self {
         let (min, max) = numbers.iter().fold((i64::MAX, i64::MIN), |(a, b), v| (a.min(*v), b.max(*v)));
         let base = Offsets { base: min, multiplier: 1, zigzag: false, low: 64, high: 0, patches: 0 };
         let mut plan = Self {
@@ -108,7 +154,7 @@ impl Plan {
             packing: Packing::Raw,
             bytes: 1 + numbers.len() * 8,
             offsets: base,
-            forms: [base; 2],
+            forms: [None; 2],
             classes: [0; 4],
             distinct: Vec::new(),
         };
@@ -117,17 +163,8 @@ impl Plan {
             plan.bytes = 1 + svarint_bytes(min);
             return plan;
         }
-        let multiplier = common_divisor(numbers, min, max);
-        plan.try_offsets(numbers, Offsets { multiplier, ..base });
-        // Numbers around a middle with outliers on both sides: zigzag from there.
-        let middle = if transform == Transform::Plain { sampled_median(numbers) } else { 0 };
-        let middle = if multiplier == 1 {
-            middle
-        } else {
-            numbers[0].wrapping_add(middle.wrapping_sub(numbers[0]) / multiplier * multiplier)
-        };
-        if numbers[0].checked_sub(middle).is_some_and(|difference| difference % multiplier == 0) {
-            plan.try_offsets(numbers, Offsets { base: middle, multiplier, zigzag: true, ..base });
+        if widths {
+            plan.try_widths(numbers, min, max);
         }
         if nested {
             plan.try_sparse(numbers);
@@ -139,13 +176,31 @@ impl Plan {
         plan
     }
 
+    /// Offsets from the least number and, as zigzag, from a middle.
+    fn try_widths(&mut self, numbers: &[i64], min: i64, max: i64) {
+        let base = self.offsets;
+        let multiplier = common_divisor(numbers, min, max);
+        self.try_offsets(numbers, Offsets { multiplier, ..base });
+        if self.transform == Transform::Group && min < 0 {
+            // Highs and lows lie on one side of their prediction; the few that do not become patches.
+            self.try_offsets(numbers, Offsets { base: 0, ..base });
+        }
+        // Numbers around a middle with outliers on both sides: zigzag from there.
+        let middle = if self.transform == Transform::Plain { sampled_median(numbers) } else { 0 };
+        let middle = if multiplier == 1 {
+            middle
+        } else {
+            numbers[0].wrapping_add(middle.wrapping_sub(numbers[0]) / multiplier * multiplier)
+        };
+        if numbers[0].checked_sub(middle).is_some_and(|difference| difference % multiplier == 0) {
+            self.try_offsets(numbers, Offsets { base: middle, multiplier, zigzag: true, ..base });
+        }
+    }
+
     /// One width for all, with or without patches: the exact size for every width, from a histogram of lengths.
     fn try_offsets(&mut self, numbers: &[i64], form: Offsets) {
-        self.forms[usize::from(form.zigzag)] = form;
-        let mut histogram = [0u32; 65];
-        for number in numbers {
-            histogram[bits(form.of(*number)) as usize] += 1;
-        }
+        let histogram = form.histogram(numbers);
+        self.forms[usize::from(form.zigzag)] = Some((form, histogram));
         let count = numbers.len();
         let widest = (0..=64).rev().find(|w| histogram[*w as usize] > 0).unwrap_or(0);
         let position = bits(count as u64 - 1);
@@ -175,11 +230,7 @@ impl Plan {
         if numbers.len() < 64 || self.packing == Packing::Constant {
             return;
         }
-        for form in self.forms {
-            let mut histogram = [0u32; 65];
-            for number in numbers {
-                histogram[bits(form.of(*number)) as usize] += 1;
-            }
+        for (form, histogram) in self.forms.into_iter().flatten() {
             let Some((widths, packed)) = best_classes(&histogram) else { continue };
             let size = 1 + more + form.parameter_bytes() + 4 + packed_bytes(numbers.len(), 2) + packed;
             if size < self.bytes {
@@ -198,7 +249,7 @@ impl Plan {
             return;
         }
         let others: Vec<i64> = numbers.iter().copied().filter(|number| *number != 0).collect();
-        let inner = Self::new(&others, Transform::Plain, false);
+        let inner = Self::new(&others, Transform::Plain, false, true);
         let size = 2 + varint_bytes(others.len() as u64) + numbers.len().div_ceil(8) + inner.bytes;
         if size < self.bytes {
             self.bytes = size;
@@ -235,9 +286,9 @@ impl Plan {
 
     /// The smaller of plain and differences, without blocks inside.
     fn simple(numbers: &[i64]) -> Self {
-        let plain = Self::new(numbers, Transform::Plain, false);
+        let plain = Self::new(numbers, Transform::Plain, false, true);
         let (first, differences) = differences(numbers);
-        let delta = Self::new(&differences, Transform::Delta, false);
+        let delta = Self::new(&differences, Transform::Delta, false, true);
         let bytes = delta.bytes + svarint_bytes(first);
         if bytes < plain.bytes { Self { bytes, ..delta } } else { plain }
     }
@@ -283,7 +334,7 @@ impl Plan {
                 out.put_signed_varint(0);
                 out.put_varint(others.len() as u64);
                 pack(numbers.iter().map(|number| u64::from(*number != 0)), 1, out);
-                Self::new(&others, Transform::Plain, false).write_simple(&others, out);
+                Self::new(&others, Transform::Plain, false, true).write_simple(&others, out);
             }
         }
         debug_assert_eq!(out.len() - start, self.bytes, "{:?}", (self.packing, self.transform));
@@ -338,7 +389,7 @@ impl Plan {
 
 /// The four widths, the largest first needed last, that take the fewest bits in all, and the bytes they take;
 /// `None` if there are fewer than four lengths to tell apart.
-fn best_classes(histogram: &[u32; 65]) -> Option<([u32; 4], usize)> {
+fn best_classes(histogram: &Histogram) -> Option<([u32; 4], usize)> {
     let lengths: Vec<usize> = (0..=64).filter(|length| histogram[*length] > 0).collect();
     if lengths.len() < 4 {
         return None;

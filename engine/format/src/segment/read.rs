@@ -193,13 +193,11 @@ impl<'a> Chunk<'a> {
                 return Ok(());
             }
             Encoding::Constant => self.read_constant(entry, range.len(), &mut out.values)?,
+            Encoding::Dictionary => self.read_dictionary(entry, range, out, scratch)?,
             _ => each_block(range, |block, rows| {
                 let at = out.len();
-                let some = self.read_block(entry, block, rows.clone(), &mut out.values, scratch)?;
-                if some {
-                    let nulls = out.nulls.get_or_insert_with(|| vec![false; at]);
-                    nulls.resize(at, false);
-                    nulls.extend_from_slice(&scratch.nulls[rows]);
+                if self.read_block(entry, block, rows.clone(), &mut out.values, scratch)? {
+                    append_nulls(out, at, &scratch.nulls[rows]);
                 }
                 Ok(())
             })?,
@@ -271,8 +269,9 @@ impl<'a> Chunk<'a> {
                 Ok(some)
             }
             Encoding::Text => self.read_text(entry, block, rows, out, scratch),
-            Encoding::Dictionary => self.read_dictionary(entry, block, rows, out, scratch),
-            Encoding::Null | Encoding::Constant | Encoding::Group => Err(wrong_type(entry)),
+            Encoding::Null | Encoding::Constant | Encoding::Group | Encoding::Dictionary => {
+                Err(wrong_type(entry))
+            }
         }
     }
 
@@ -430,6 +429,13 @@ impl<'a> Chunk<'a> {
         let start = entry.offset + range.start as u64 * 8;
         self.file.slice(start, range.len() as u64 * 8).map(Some)
     }
+}
+
+/// Appends the nulls of a block to a column that had `at` rows before it.
+pub(super) fn append_nulls(column: &mut ColumnValues, at: usize, nulls: &[bool]) {
+    let all = column.nulls.get_or_insert_with(|| vec![false; at]);
+    all.resize(at, false);
+    all.extend_from_slice(nulls);
 }
 
 /// Calls `read` for every block that meets the range, with the rows within the block.

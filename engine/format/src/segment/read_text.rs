@@ -3,55 +3,47 @@
 use std::ops::Range;
 
 use super::chunk::{Chunk, Entry};
-use super::read::{Scratch, wrong_type};
+use super::read::{Scratch, append_nulls, each_block, wrong_type};
 use crate::bytes::ByteReader;
 use crate::codec::int;
 use crate::error::{FormatError, Result};
 use crate::limits::STRING_BYTES;
-use crate::rows::Values;
+use crate::rows::{ColumnValues, Values};
 
 impl Chunk<'_> {
-    /// Appends strings of a block of codes.
+    /// Appends strings of a column of codes: the dictionary is read once, however many blocks follow.
     pub(super) fn read_dictionary(
         &self,
         entry: &Entry,
-        block: usize,
-        rows: Range<usize>,
-        out: &mut Values,
+        range: &Range<usize>,
+        out: &mut ColumnValues,
         scratch: &mut Scratch,
-    ) -> Result<bool> {
-        let Values::Str(out) = out else { return Err(wrong_type(entry)) };
+    ) -> Result<()> {
         let heap = self.file.sealed(entry.offset, entry.heap)?;
         let mut parameters = ByteReader::new(&self.head[entry.parameters.clone()], "K14");
         let distinct = parameters.varint()?;
-        let mut reader = ByteReader::new(&heap, "K14");
-        let mut texts = Vec::with_capacity((distinct as usize).min(heap.len()));
-        let read = (|| {
-            for _ in 0..distinct {
-                let length = reader.varint()?;
-                if length > STRING_BYTES as u64 {
-                    return Err(reader.error(format!("string of {length} bytes")));
+        let texts = parse_heap(&heap, distinct).map_err(|error| error.shifted(entry.offset))?;
+        each_block(range, |block, rows| {
+            let some = self.decode_integers(entry, block, scratch)?;
+            let at = out.len();
+            let Values::Str(strings) = &mut out.values else { return Err(wrong_type(entry)) };
+            for row in rows.clone() {
+                if some && scratch.nulls[row] {
+                    strings.push("");
+                    continue;
                 }
-                let text = std::str::from_utf8(reader.take(length as usize)?);
-                texts.push(text.map_err(|_| reader.error("string is not UTF-8"))?);
+                let code = scratch.numbers[row];
+                let Some(text) = usize::try_from(code).ok().and_then(|code| texts.get(code)) else {
+                    let detail = format!("code {code} of {distinct}");
+                    return Err(FormatError::corrupt("K14", entry.offset, detail));
+                };
+                strings.push(text);
             }
-            reader.finish()
-        })();
-        read.map_err(|error| error.shifted(entry.offset))?;
-        let some = self.decode_integers(entry, block, scratch)?;
-        for row in rows {
-            if some && scratch.nulls[row] {
-                out.push("");
-                continue;
+            if some {
+                append_nulls(out, at, &scratch.nulls[rows]);
             }
-            let code = scratch.numbers[row];
-            let Some(text) = usize::try_from(code).ok().and_then(|code| texts.get(code)) else {
-                let detail = format!("code {code} of {distinct}");
-                return Err(FormatError::corrupt("K14", entry.offset, detail));
-            };
-            out.push(text);
-        }
-        Ok(some)
+            Ok(())
+        })
     }
 
     /// Appends strings of a block that stand end to end.
@@ -93,4 +85,21 @@ impl Chunk<'_> {
         })();
         decoded.map_err(|error: FormatError| error.shifted(offset))
     }
+}
+
+/// The strings of a dictionary.
+fn parse_heap(heap: &[u8], distinct: u64) -> Result<Vec<&str>> {
+    let mut reader = ByteReader::new(heap, "K14");
+    // Every string takes at least the byte of its length.
+    let mut texts = Vec::with_capacity((distinct as usize).min(heap.len()));
+    for _ in 0..distinct {
+        let length = reader.varint()?;
+        if length > STRING_BYTES as u64 {
+            return Err(reader.error(format!("string of {length} bytes")));
+        }
+        let text = std::str::from_utf8(reader.take(length as usize)?);
+        texts.push(text.map_err(|_| reader.error("string is not UTF-8"))?);
+    }
+    reader.finish()?;
+    Ok(texts)
 }

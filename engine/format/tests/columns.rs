@@ -1,0 +1,236 @@
+//! Which encoding a column gets, its size, its zone maps, and what can be borrowed.
+
+mod support;
+
+use support::{Content, Random, SOME, read, rows_at, same, spec, write};
+use tapestore_format::rows::{ColumnValues, RowSet, Values};
+use tapestore_format::schema::{ColumnId, ColumnType};
+use tapestore_format::segment::{Encoding, Segment, Stream, Tier, Verified, Zone};
+use tapestore_format::time::{MINUTE_NS, Timeframe};
+
+/// A part of one-minute bars with these columns.
+fn part(columns: Vec<(ColumnId, ColumnType, ColumnValues)>, ohlc: Option<[ColumnId; 4]>) -> Content {
+    let count = columns[0].2.len() as i64;
+    let kinds: Vec<_> = columns.iter().map(|(id, kind, _)| (*id, *kind)).collect();
+    let mut rows = rows_at((0..count).map(|index| index * MINUTE_NS).collect());
+    rows.columns = columns.into_iter().map(|(id, _, values)| (id, values)).collect();
+    let mut spec = spec(1, &kinds, Some(Timeframe::M1));
+    spec.ohlc = ohlc;
+    Content { spec, live: rows, history: RowSet::default(), marks: Vec::new() }
+}
+
+/// Writes, compares, and tells encoding and bytes of every column.
+fn stored(content: &Content, tier: Tier) -> Vec<(Encoding, u64)> {
+    let (bytes, _) = write(std::slice::from_ref(content), tier);
+    same(&read(&bytes).unwrap()[0].0, &content.live).unwrap();
+    let verified = Verified::new(bytes.len() as u64);
+    let segment = Segment::open(&bytes, SOME, &verified).unwrap();
+    segment.verify(true, &mut |error| panic!("{error}"));
+    let part = segment.part(0).unwrap();
+    let chunk = segment.chunk(&part, Stream::Live, 0).unwrap();
+    chunk
+        .columns()
+        .filter(|column| column.id.is_some())
+        .map(|column| (column.encoding, column.bytes))
+        .collect()
+}
+
+fn floats(values: Vec<f64>) -> ColumnValues {
+    Values::F64(values).into()
+}
+
+#[test]
+fn every_encoding_is_used_where_it_belongs() {
+    let mut random = Random(5);
+    let count = 5000;
+    let texts = |f: &mut dyn FnMut(usize) -> String| Values::Str((0..count).map(f).collect()).into();
+    let columns = vec![
+        (0, ColumnType::F64, floats(vec![7.25; count])),
+        (1, ColumnType::F64, floats((0..count).map(|_| random.below(100_000) as f64 / 100.0).collect())),
+        (2, ColumnType::F64, floats((0..count).map(|_| (random.below(1 << 40) as f64).sqrt()).collect())),
+        (3, ColumnType::F64, floats((0..count).map(|_| f64::from_bits(random.next())).collect())),
+        (
+            4,
+            ColumnType::I64,
+            Values::I64((0..count as i64).map(|index| index * 3 + index % 2).collect()).into(),
+        ),
+        (5, ColumnType::String, texts(&mut |row| ["buy", "sell"][row % 2].to_owned())),
+        (6, ColumnType::String, texts(&mut |row| format!("order {row}"))),
+        (
+            7,
+            ColumnType::F32,
+            Values::F32((0..count).map(|_| random.below(1000) as f32 / 10.0).collect()).into(),
+        ),
+        (
+            8,
+            ColumnType::F64,
+            ColumnValues { values: Values::F64(vec![0.0; count]), nulls: Some(vec![true; count]) },
+        ),
+    ];
+    let content = part(columns, None);
+    let found: Vec<Encoding> =
+        stored(&content, Tier::Dense).into_iter().map(|(encoding, _)| encoding).collect();
+    let expected = [
+        Encoding::Constant,
+        Encoding::Decimal,
+        Encoding::Split,
+        Encoding::Raw,
+        Encoding::Integers,
+        Encoding::Dictionary,
+        Encoding::Text,
+        Encoding::Decimal,
+        Encoding::Null,
+    ];
+    assert_eq!(found, expected);
+    let hot: Vec<Encoding> = stored(&content, Tier::Hot).into_iter().map(|(encoding, _)| encoding).collect();
+    assert_eq!(hot.iter().filter(|encoding| **encoding == Encoding::Raw).count(), 5);
+}
+
+/// Bars with prices in ticks of 0.25 that now and then break the ordering, and strays of every kind.
+fn bars(random: &mut Random, count: usize) -> [Vec<f64>; 4] {
+    let mut out: [Vec<f64>; 4] = Default::default();
+    let mut price = 40_000i64;
+    for row in 0..count {
+        let open = price + random.below(3) as i64 - 1;
+        price += random.below(41) as i64 - 20;
+        let (mut high, mut low) =
+            (open.max(price) + random.below(8) as i64, open.min(price) - random.below(8) as i64);
+        if row % 500 == 499 {
+            std::mem::swap(&mut high, &mut low);
+        }
+        for (column, value) in out.iter_mut().zip([open, high, low, price]) {
+            column.push(value as f64 * 0.25);
+        }
+    }
+    out
+}
+
+#[test]
+fn bars_predict_one_another_whatever_strays_among_them() {
+    let mut random = Random(6);
+    let group = |four: [Vec<f64>; 4]| {
+        let columns = (0..).zip(four).map(|(id, values)| (id, ColumnType::F64, floats(values))).collect();
+        stored(&part(columns, Some([0, 1, 2, 3])), Tier::Dense)
+    };
+    let clean = bars(&mut random, 10_000);
+    let found = group(clean.clone());
+    assert!(found.iter().all(|(encoding, _)| *encoding == Encoding::Group));
+    let total: u64 = found.iter().map(|(_, bytes)| bytes).sum();
+    assert!(total < 10_000 * 2, "{total} bytes for 10,000 bars");
+
+    let mut strays = clean;
+    for row in (3..10_000).step_by(400) {
+        let value =
+            random.pick(&[f64::NAN, -0.0, f64::INFINITY, 10_000.123_456_78, 0.1 + 0.2, 1e-300, f64::MAX]);
+        strays[row % 4][row] = value;
+    }
+    let found = group(strays.clone());
+    assert!(found.iter().all(|(encoding, _)| *encoding == Encoding::Group));
+    let with: u64 = found.iter().map(|(_, bytes)| bytes).sum();
+    assert!(with < total + 25 * 30, "{with} bytes with 25 strays, {total} without");
+
+    // Nulls in one of the four: each for itself.
+    let mut columns: Vec<_> = (0..).zip(strays).map(|(id, v)| (id, ColumnType::F64, floats(v))).collect();
+    columns[2].2.nulls = Some((0..10_000).map(|row| row == 77).collect());
+    let Values::F64(values) = &mut columns[2].2.values else { unreachable!() };
+    values[77] = 0.0;
+    let found = stored(&part(columns, Some([0, 1, 2, 3])), Tier::Dense);
+    assert!(found.iter().all(|(encoding, _)| *encoding == Encoding::Decimal));
+}
+
+#[test]
+fn zone_maps_are_those_of_the_values() {
+    for seed in 0..60 {
+        let mut random = Random(seed);
+        let count = random.pick(&[128, 1024, 1025, 4000]);
+        let kinds =
+            [ColumnType::F64, ColumnType::F32, ColumnType::I64, ColumnType::U8, ColumnType::Timestamp];
+        let columns = (0..)
+            .zip(kinds)
+            .map(|(id, kind)| (id, kind, support::values(&mut random, kind, count)))
+            .collect();
+        let content = part(columns, None);
+        let (bytes, _) = write(std::slice::from_ref(&content), random.pick(&[Tier::Hot, Tier::Dense]));
+        let verified = Verified::new(bytes.len() as u64);
+        let segment = Segment::open(&bytes, SOME, &verified).unwrap();
+        let part = segment.part(0).unwrap();
+        let chunk = segment.chunk(&part, Stream::Live, 0).unwrap();
+        for (id, column) in &content.live.columns {
+            let value = |row: usize| match &column.values {
+                Values::I64(values) => values[row] as f64,
+                Values::F64(values) => values[row],
+                Values::F32(values) => f64::from(values[row]),
+                Values::U8(values) => f64::from(values[row]),
+                Values::Str(_) => unreachable!(),
+            };
+            let mut all = Zone::EMPTY;
+            for block in 0..count.div_ceil(1024) {
+                let rows = block * 1024..count.min(block * 1024 + 1024);
+                let present: Vec<f64> = rows.clone().filter(|row| !column.is_null(*row)).map(value).collect();
+                let zone = chunk.zone(*id, block).unwrap().unwrap();
+                let numbers = || present.iter().copied().filter(|value| !value.is_nan());
+                assert_eq!(zone.nulls, (rows.len() - present.len()) as u64);
+                assert_eq!(zone.count, numbers().count() as u64);
+                assert_eq!(zone.min, numbers().fold(f64::INFINITY, f64::min), "seed {seed} column {id}");
+                assert_eq!(zone.max, numbers().fold(f64::NEG_INFINITY, f64::max));
+                assert_eq!(zone.sum.to_bits(), numbers().fold(0.0, |sum, value| sum + value).to_bits());
+                all.merge(&zone);
+            }
+            let chunk_zone = chunk.chunk_zone(*id).unwrap().unwrap();
+            assert_eq!((chunk_zone.count, chunk_zone.min), (all.count, all.min));
+        }
+    }
+}
+
+#[test]
+fn raw_columns_are_borrowed_and_checked() {
+    let mut random = Random(8);
+    let values: Vec<f64> = (0..3000).map(|_| f64::from_bits(random.next())).collect();
+    let content = part(vec![(0, ColumnType::F64, floats(values.clone()))], None);
+    let (mut bytes, _) = write(std::slice::from_ref(&content), Tier::Hot);
+    let offset = {
+        let verified = Verified::new(bytes.len() as u64);
+        let segment = Segment::open(&bytes, SOME, &verified).unwrap();
+        let part = segment.part(0).unwrap();
+        let chunk = segment.chunk(&part, Stream::Live, 0).unwrap();
+        // The bytes of a test are not aligned to 64 in memory; where they are aligned to 8, the column is borrowed.
+        if let Some(borrowed) = chunk.raw_f64(0, 1000..2500).unwrap() {
+            assert!(borrowed.iter().zip(&values[1000..2500]).all(|(a, b)| a.to_bits() == b.to_bits()));
+        }
+        assert!(chunk.raw_i64(0, 0..1).unwrap().is_none());
+        assert!(chunk.raw_f64(0, 0..3001).is_err());
+        chunk.columns().find(|column| column.id == Some(0)).unwrap().offset
+    };
+    assert_eq!(offset % 64, 0);
+    bytes[offset as usize + 2999 * 8] ^= 1;
+    let verified = Verified::new(bytes.len() as u64);
+    let segment = Segment::open(&bytes, SOME, &verified).unwrap();
+    let part = segment.part(0).unwrap();
+    let chunk = segment.chunk(&part, Stream::Live, 0).unwrap();
+    assert!(chunk.raw_f64(0, 0..2048).is_ok(), "the damage is in another block");
+    assert!(chunk.raw_f64(0, 2047..2049).is_err());
+}
+
+#[test]
+fn trades_cost_little() {
+    let mut random = Random(9);
+    let count = 20_000;
+    let mut time = 1_380_000_000_000_000_000i64;
+    let mut price = 1_680_000i64;
+    let (mut times, mut prices, mut sizes) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..count {
+        time += if random.chance(2) { 0 } else { random.below(400) as i64 * 1_000_000 };
+        price += random.pick(&[0, 0, 0, 100, -100]);
+        times.push(time);
+        prices.push(price as f64 / 10_000.0);
+        sizes.push(random.pick(&[100i64, 100, 200, 300, 500, 37]));
+    }
+    let kinds = [(0, ColumnType::F64), (1, ColumnType::I64)];
+    let mut rows = rows_at(times);
+    rows.columns = vec![(0, floats(prices)), (1, Values::I64(sizes).into())];
+    let content =
+        Content { spec: spec(1, &kinds, None), live: rows, history: RowSet::default(), marks: Vec::new() };
+    let (bytes, _) = write(std::slice::from_ref(&content), Tier::Dense);
+    same(&read(&bytes).unwrap()[0].0, &content.live).unwrap();
+    assert!(bytes.len() < count * 3, "{} bytes for {count} trades", bytes.len());
+}

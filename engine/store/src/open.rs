@@ -1,0 +1,313 @@
+//! Opening: creating a store, recovering one for writing, and building its state from the manifest and the logs.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Weak};
+
+use parking_lot::{Mutex, RwLock};
+use tapestore_format::manifest::{Current, StateRecord};
+use tapestore_format::wal::LogStart;
+
+use crate::apply::{apply, first_state};
+use crate::cache::BlockCache;
+use crate::commit::Pipeline;
+use crate::error::{Error, Result};
+use crate::io::{LockGuard, LockKind, RealStorage, Storage};
+use crate::key::SeriesKey;
+use crate::lease::LEASES;
+use crate::maintenance::Maintenance;
+use crate::manifest::{Manifest, ManifestState, load, manifest_name, read_current};
+use crate::options::Options;
+use crate::segment::{Part, SegmentFile};
+use crate::state::{Catalog, Definitions, Layer, SeriesState, State};
+use crate::store::{LOCK, LOCK_TRIES, Role, Shared, Store, WriterRole, retained_of, seal_role};
+use crate::wal::{LogReader, LogWriter, TornTail, Visible, parse_log_name};
+use crate::worker::Worker;
+
+/// File ids that every store begins with.
+const FIRST_LOG: u64 = 1;
+const FIRST_MANIFEST: u64 = 2;
+
+impl Store {
+    /// Creates a store in a directory that does not exist or is empty.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if the directory holds anything.
+    pub fn create(directory: impl AsRef<Path>, options: Options) -> Result<Self> {
+        Self::create_on(Arc::new(RealStorage::new(directory.as_ref().to_path_buf())), options)
+    }
+
+    /// Opens a store for reading and writing. Recovers what an earlier process left.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is no store, [`Error::Locked`] if another process writes to it; damage is named.
+    pub fn open(directory: impl AsRef<Path>, options: Options) -> Result<Self> {
+        Self::open_on(Arc::new(RealStorage::new(directory.as_ref().to_path_buf())), options)
+    }
+
+    /// Opens a store for reading, beside a writer or without one. Shows the newest version; [`Store::refresh`] moves on.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is no store; damage is named.
+    pub fn open_read_only(directory: impl AsRef<Path>, options: Options) -> Result<Self> {
+        Self::open_read_only_on(Arc::new(RealStorage::new(directory.as_ref().to_path_buf())), options)
+    }
+
+    /// As [`Store::create`], on any storage.
+    ///
+    /// # Errors
+    /// As [`Store::create`].
+    pub fn create_on(storage: Arc<dyn Storage>, options: Options) -> Result<Self> {
+        let failed = |action, error| Error::io(action, storage.describe(""), error);
+        storage.create_dir("").map_err(|error| failed("creating", error))?;
+        let lock = lock_for_writing(&*storage)?;
+        let files = storage.list("").map_err(|error| failed("listing", error))?;
+        if let Some((name, _)) = files.iter().find(|(name, _)| name != LOCK) {
+            let reason = if name == "CURRENT" { "is a store already; open it" } else { "is not empty" };
+            return Err(Error::Usage(format!("{} {reason}", storage.describe(""))));
+        }
+        storage.create_dir(LEASES).map_err(|error| failed("creating", error))?;
+        let store = random_identity(&*storage);
+        let start = LogStart { previous_log: 0, previous_end: 0, version: 0 };
+        let log = LogWriter::create(&*storage, store, FIRST_LOG, start, 1)?;
+        let state = ManifestState {
+            state: StateRecord {
+                first_log: FIRST_LOG,
+                next_file: FIRST_MANIFEST + 1,
+                ..StateRecord::default()
+            },
+            ..ManifestState::default()
+        };
+        let manifest = Manifest::create(storage.clone(), store, storage.now_ns(), state, FIRST_MANIFEST)?;
+        let catalog = Catalog::default();
+        Opening {
+            maintenance: Maintenance::new(storage.clone(), manifest),
+            state: first_state(&catalog),
+            storage,
+            options,
+            lock,
+            catalog,
+            log,
+            memtable_bytes: 0,
+            torn: None,
+        }
+        .start()
+    }
+
+    /// As [`Store::open`], on any storage.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_on(storage: Arc<dyn Storage>, options: Options) -> Result<Self> {
+        find_store(&*storage)?;
+        let lock = lock_for_writing(&*storage)?;
+        let current = find_store(&*storage)?;
+        let (manifest, next_sequence) = load(&*storage, &current)?;
+        let catalog = Catalog::default();
+        let mut state = build_state(&storage, current.store, &manifest, &catalog, &HashMap::new())?;
+        let sealed = state.version;
+        let mut memtable_bytes = 0;
+        let reader = LogReader { storage: &*storage, store: current.store, visible: None };
+        let (position, torn) = reader.replay(manifest.state.first_log, &mut |transaction| {
+            if transaction.version > sealed {
+                let (next, bytes) = apply(&state, &catalog, transaction, 0)?;
+                state = next;
+                memtable_bytes += bytes;
+            }
+            Ok(())
+        })?;
+        let manifest = Manifest::reopen(storage.clone(), current, manifest, next_sequence)?;
+        let mut maintenance = Maintenance::new(storage.clone(), manifest);
+        // Always a new log: what lies behind the end of the old one is unknown (W4).
+        let id = maintenance.allocate()?;
+        let start =
+            LogStart { previous_log: position.log, previous_end: position.offset, version: state.version };
+        let log = LogWriter::create(&*storage, current.store, id, start, position.next_sequence)?;
+        if state.version == sealed {
+            // Nothing in the old logs counts: give them up now instead of carrying them along.
+            let next = StateRecord { first_log: id, ..maintenance.state() };
+            maintenance.publish(Vec::new(), next)?;
+        }
+        retire_orphans(&*storage, &mut maintenance)?;
+        maintenance.collect();
+        Opening { storage, options, lock, maintenance, catalog, state, log, memtable_bytes, torn }.start()
+    }
+}
+
+/// The pieces of a writer.
+struct Opening {
+    storage: Arc<dyn Storage>,
+    options: Options,
+    lock: Box<dyn LockGuard>,
+    maintenance: Maintenance,
+    catalog: Catalog,
+    state: State,
+    log: LogWriter,
+    memtable_bytes: usize,
+    torn: Option<TornTail>,
+}
+
+impl Opening {
+    /// Puts them together and starts the threads.
+    fn start(self) -> Result<Store> {
+        let current = self.maintenance.manifest.current;
+        let storage = self.storage;
+        let visible = Visible::open(&*storage)?;
+        let hint = Visible { log: self.log.id, end: self.log.frames.offset() };
+        visible
+            .write_at(0, &hint.encode(current.store))
+            .map_err(|error| Error::io("writing", storage.describe("visible"), error))?;
+        let (retained, snapshots) = retained_of(&self.maintenance.manifest.state);
+        let head = Arc::new(self.state);
+        let role = WriterRole {
+            pipeline: Pipeline::new(head.clone(), self.log, visible, self.memtable_bytes),
+            worker: Worker::new(self.options.background),
+            maintenance: Mutex::new(self.maintenance),
+            sealing: Mutex::new(()),
+            compacting: Mutex::new(()),
+            torn: self.torn,
+            _lock: self.lock,
+        };
+        let shared = Arc::new(Shared {
+            cache: BlockCache::new(self.options.cache_bytes),
+            storage,
+            store: current.store,
+            created: current.created,
+            options: self.options,
+            catalog: self.catalog,
+            published: RwLock::new(head),
+            retained: RwLock::new(retained),
+            snapshots: RwLock::new(snapshots),
+            files: Mutex::new(HashMap::new()),
+            role: Role::Writer(Box::new(role)),
+        });
+        shared.remember_files();
+        let role = seal_role(&shared).expect("built above");
+        let threads = Worker::start(&shared, &role.worker);
+        Ok(Store::new(shared, threads))
+    }
+}
+
+impl Shared {
+    /// Registers the segment files of the published state.
+    pub(crate) fn remember_files(&self) {
+        let state = self.published.read().clone();
+        let mut files = self.files.lock();
+        files.retain(|_, file| file.strong_count() > 0);
+        for series in state.series.iter() {
+            for layer in &series.layers {
+                if let Layer::Part(part) = layer {
+                    files.entry(part.file.id()).or_insert_with(|| Arc::downgrade(&part.file));
+                }
+            }
+        }
+    }
+
+    pub(crate) fn open_all_files(&self) -> Result<()> {
+        let files: Vec<_> = self.files.lock().values().filter_map(Weak::upgrade).collect();
+        files.iter().try_for_each(|file| file.open())
+    }
+}
+
+pub(crate) fn find_store(storage: &dyn Storage) -> Result<Current> {
+    match read_current(storage)? {
+        Some(current) => Ok(current),
+        None => {
+            let path = storage.describe("");
+            let empty = storage.list("").map_or(true, |files| files.is_empty());
+            let hint = if empty { "create one first" } else { "the directory has no file CURRENT" };
+            Err(Error::NotFound(format!("{path} holds no store: {hint}")))
+        }
+    }
+}
+
+fn lock_for_writing(storage: &dyn Storage) -> Result<Box<dyn LockGuard>> {
+    for attempt in 0..LOCK_TRIES {
+        let lock = storage.lock(LOCK, LockKind::Exclusive);
+        match lock.map_err(|error| Error::io("locking", storage.describe(LOCK), error))? {
+            Some(guard) => return Ok(guard),
+            None if attempt + 1 < LOCK_TRIES => std::thread::sleep(std::time::Duration::from_millis(5)),
+            None => {}
+        }
+    }
+    Err(Error::Locked { path: storage.describe("") })
+}
+
+/// 16 bytes that no other store has: from the operating system's randomness, by way of the hasher seeded with it, and
+/// from the clock and the process.
+fn random_identity(storage: &dyn Storage) -> [u8; 16] {
+    use std::hash::{BuildHasher, RandomState};
+    let word = |salt: u64| RandomState::new().hash_one((salt, storage.now_ns(), std::process::id()));
+    let mut out = [0; 16];
+    out[..8].copy_from_slice(&word(1).to_le_bytes());
+    out[8..].copy_from_slice(&word(2).to_le_bytes());
+    out
+}
+
+/// Files that look like the store's and that no step counts.
+fn retire_orphans(storage: &dyn Storage, maintenance: &mut Maintenance) -> Result<()> {
+    let files = storage.list("").map_err(|error| Error::io("listing", storage.describe(""), error))?;
+    let manifest = &maintenance.manifest;
+    let current = manifest_name(manifest.current.manifest);
+    let first_log = manifest.state.state.first_log;
+    let counted = |name: &str| {
+        let segment = name.strip_prefix("segment-").and_then(|rest| rest.strip_suffix(".tape"));
+        if let Some(id) = segment.and_then(|digits| digits.parse::<u64>().ok()) {
+            return manifest.state.segments.contains_key(&id);
+        }
+        if let Some(id) = parse_log_name(name) {
+            return id >= first_log;
+        }
+        name == current || !name.starts_with("manifest-")
+    };
+    let orphans: Vec<String> = files.into_iter().map(|file| file.0).filter(|name| !counted(name)).collect();
+    for name in orphans {
+        maintenance.retire_orphan(name);
+    }
+    Ok(())
+}
+
+/// The state that a manifest describes, sharing the files of an earlier state.
+pub(crate) fn build_state(
+    storage: &Arc<dyn Storage>,
+    store: [u8; 16],
+    manifest: &ManifestState,
+    catalog: &Catalog,
+    known: &HashMap<u64, Arc<SegmentFile>>,
+) -> Result<State> {
+    for (name, id) in manifest.sources.iter().zip(0u16..) {
+        catalog.add_source(id, name)?;
+    }
+    let mut layers: HashMap<u32, Vec<Layer>> = HashMap::new();
+    for record in manifest.segments.values() {
+        let file = known.get(&record.id).cloned();
+        let file = file.unwrap_or_else(|| Arc::new(SegmentFile::new(storage.clone(), store, record)));
+        for summary in &record.parts {
+            let part = Arc::new(Part::new(file.clone(), summary.clone()));
+            layers.entry(summary.series).or_default().push(Layer::Part(part));
+        }
+    }
+    let mut state = first_state(catalog);
+    state.version = manifest.state.sealed_version;
+    for record in manifest.series.values() {
+        let key = SeriesKey::new(&record.instrument, &record.frame)?;
+        let definitions: Definitions = record
+            .definitions
+            .iter()
+            .map(|(version, schema)| (*version, schema.clone().map(Arc::new)))
+            .collect();
+        let mut own = layers.remove(&record.id).unwrap_or_default();
+        own.sort_by_key(Layer::low);
+        catalog.add_series(key.clone(), record.id);
+        let series = SeriesState::new(record.id, Arc::new(key), Arc::new(definitions), own);
+        state.series.set(record.id as usize, Arc::new(series));
+    }
+    match layers.keys().next() {
+        None => Ok(state),
+        Some(series) => Err(Error::Inconsistent {
+            path: storage.describe("CURRENT"),
+            rule: "M5",
+            detail: format!("a segment holds rows of series {series}, which was never defined"),
+        }),
+    }
+}
