@@ -42,9 +42,12 @@ fn message(panic: &(dyn std::any::Any + Send)) -> String {
     format!("panic: {}", text.unwrap_or("without a message"))
 }
 
-/// Roughly what kind of failure it is: shrinking must not slide from one into another.
-fn class(failure: &str) -> u8 {
-    u8::from(failure.contains("panic:")) | u8::from(failure.contains(" failed: ")) << 1
+/// Roughly what kind of failure it is, the first words of its last clause: shrinking must not slide from one into
+/// another.
+fn class(failure: &str) -> String {
+    let clause = failure.rsplit(": ").next().unwrap_or_default();
+    let words = clause.split(|c: char| !c.is_alphabetic()).filter(|word| !word.is_empty());
+    words.take(2).collect::<Vec<_>>().join(" ")
 }
 
 /// Leaves out steps and makes writes smaller as long as it still fails in that way; then tells the story.
