@@ -196,10 +196,11 @@ impl<'a> FrameReader<'a> {
         Ok(frame)
     }
 
-    /// The first valid frame after a bad one at the current position: proof that the log went on behind it.
+    /// The first valid frame after a bad one at the current position for which `wanted` holds.
     ///
-    /// A frame that says that the bad one was durable turns a torn tail into damage of acknowledged data.
-    pub fn find_later(&self) -> Option<Frame<'a>> {
+    /// Any such frame proves that the log went on behind the bad one; one that calls the bad one durable turns a torn
+    /// tail into damage of acknowledged data. All must be asked: frames of one write share what they call durable.
+    pub fn find_later(&self, wanted: impl Fn(&Frame<'a>) -> bool) -> Option<Frame<'a>> {
         let first = self.next_sequence.unwrap_or(0);
         let start = self.position.next_multiple_of(FRAME_ALIGNMENT) + FRAME_ALIGNMENT;
         (start..self.bytes.len()).step_by(FRAME_ALIGNMENT).find_map(|position| {
@@ -210,7 +211,7 @@ impl<'a> FrameReader<'a> {
             if sequence < first || sequence > most {
                 return None;
             }
-            self.parse(position).ok()
+            self.parse(position).ok().filter(&wanted)
         })
     }
 }
@@ -323,10 +324,11 @@ mod tests {
         bytes[100] ^= 1;
         let mut reader = FrameReader::new(&bytes, 64, SOME, Some(11));
         assert_eq!(reader.next_frame().unwrap_err().rule, "L3");
-        let later = reader.find_later().unwrap();
+        let later = reader.find_later(|_| true).unwrap();
         assert_eq!((later.sequence, later.durable), (12, 10));
         let torn = FrameReader::new(&bytes[..524], 64, SOME, Some(11));
-        assert_eq!(torn.find_later(), None);
+        assert_eq!(torn.find_later(|_| true), None);
+        assert_eq!(reader.find_later(|frame| frame.durable > 10), None);
     }
 
     #[test]

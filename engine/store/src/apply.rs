@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
-use tapestore_format::rows::{Mark, RowSet, RunVec, Values};
-use tapestore_format::schema::{ColumnType, Schema};
-use tapestore_format::time::Frame;
+use tapestore_format::limits::{TIME_MAX, TIME_MIN};
+use tapestore_format::rows::{Mark, ORDINAL, RowSet, RunVec, Values};
+use tapestore_format::schema::{ColumnType, KeyPolicy, Schema};
 use tapestore_format::wal::{Effect, TransactionRecord};
 
 use crate::error::{Error, Result};
@@ -16,6 +16,8 @@ use crate::state::{Catalog, Definitions, Layer, SeriesState, State};
 
 /// The series that holds the log of commits, one row each; not shown among the user's.
 pub(crate) const COMMITS: u32 = 0;
+/// Its instrument and frame.
+pub(crate) const COMMITS_NAME: (&str, &str) = ("tape", "commits");
 
 static COMMITS_SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| {
     let schema = SchemaBuilder::sequence()
@@ -31,7 +33,7 @@ static COMMITS_SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| {
 
 /// The state of a store without a commit: the log of commits exists, and is empty.
 pub(crate) fn first_state(catalog: &Catalog) -> State {
-    let key = SeriesKey::with_frame("tape", Frame::Table("commits".into())).expect("the name is a constant");
+    let key = SeriesKey::new(COMMITS_NAME.0, COMMITS_NAME.1).expect("the name is a constant");
     let definitions: Definitions = vec![(0, Some(COMMITS_SCHEMA.clone()))];
     let mut state = State::default();
     catalog.add_series(key.clone(), COMMITS);
@@ -80,24 +82,33 @@ pub(crate) fn apply(
     generation: u64,
 ) -> Result<(State, usize)> {
     if record.version != state.version + 1 {
-        let detail = format!("commit {} follows commit {}", record.version, state.version);
-        return Err(Error::Inconsistent { path: "log".into(), rule: "W7", detail });
+        return Err(damaged(format!("commit {} follows commit {}", record.version, state.version)));
     }
     let version = record.version;
     let mut changes: BTreeMap<u32, Change> = BTreeMap::new();
     let touched =
         record.effects.iter().filter_map(effect_series).collect::<std::collections::BTreeSet<_>>().len();
     changes.entry(COMMITS).or_default().rows = commit_row(&record, touched);
+    if record.effects.iter().any(|effect| effect_series(effect) == Some(COMMITS)) {
+        return Err(damaged("the log of commits cannot be written".into()));
+    }
     for effect in record.effects {
         match effect {
             Effect::Source { id, name } => catalog.add_source(id, &name)?,
             Effect::Define { series, instrument, frame, schema } => {
                 let change = changes.entry(series).or_default();
-                change.key = Some(SeriesKey::new(&instrument, &frame)?);
+                let key = SeriesKey::new(&instrument, &frame).map_err(|error| damaged(error.to_string()))?;
+                change.key = Some(key);
                 change.define = Some(Some(schema));
             }
             Effect::Drop { series } => changes.entry(series).or_default().define = Some(None),
-            Effect::Rows { series, rows } => changes.entry(series).or_default().rows = rows,
+            Effect::Rows { series, rows } => {
+                let change = changes.entry(series).or_default();
+                if !change.rows.is_empty() {
+                    return Err(damaged(format!("two sets of rows for series {series}")));
+                }
+                change.rows = rows;
+            }
             Effect::Mark { series, mark } => changes.entry(series).or_default().marks.push(mark),
         }
     }
@@ -105,8 +116,7 @@ pub(crate) fn apply(
     let mut bytes = 0;
     for (id, change) in changes {
         if id as usize > next.series.len() {
-            let detail = format!("series id {id} leaves a hole");
-            return Err(Error::Inconsistent { path: "log".into(), rule: "W7", detail });
+            return Err(damaged(format!("series id {id} leaves a hole")));
         }
         let (series, added) = change_series(state, catalog, id, change, version, generation)?;
         bytes += added;
@@ -133,13 +143,12 @@ fn change_series(
     version: u64,
     generation: u64,
 ) -> Result<(SeriesState, usize)> {
-    let unknown = |detail: String| Error::Inconsistent { path: "log".into(), rule: "W7", detail };
     let (key, mut definitions, mut layers, latest) = match state.series(id) {
         Some(known) => {
             (known.key.clone(), known.definitions.clone(), known.layers.clone(), known.latest.get().cloned())
         }
         None => {
-            let key = change.key.ok_or_else(|| unknown(format!("series {id} was never defined")))?;
+            let key = change.key.ok_or_else(|| damaged(format!("series {id} was never defined")))?;
             catalog.add_series(key.clone(), id);
             (Arc::new(key), Arc::new(Vec::new()), Vec::new(), Some(None))
         }
@@ -147,6 +156,7 @@ fn change_series(
     if let Some(define) = change.define {
         Arc::make_mut(&mut definitions).push((version, define.map(Arc::new)));
     }
+    check_rows(id, &definitions, &change.rows)?;
     let latest = next_latest(latest, &change.rows, &change.marks);
     let mut series = SeriesState::new(id, key, definitions, Vec::new());
     let mut bytes = 0;
@@ -160,6 +170,37 @@ fn change_series(
         let _ = series.latest.set(latest);
     }
     Ok((series, bytes))
+}
+
+fn damaged(detail: String) -> Error {
+    Error::Inconsistent { path: "log".into(), rule: "W7", detail }
+}
+
+/// Rows fit the schema that holds. Only a damaged log breaks this, but then it must be named, not obeyed.
+fn check_rows(id: u32, definitions: &Definitions, rows: &RowSet) -> Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let schema = definitions.last().and_then(|definition| definition.1.as_ref());
+    let schema = schema.ok_or_else(|| damaged(format!("rows of series {id}, which does not exist")))?;
+    for (column, values) in &rows.columns {
+        let kind = match schema.column_by_id(*column) {
+            Some(known) => known.kind,
+            None if *column == ORDINAL => ColumnType::I64,
+            None => return Err(damaged(format!("series {id} has no column {column}"))),
+        };
+        if !values.values.fits(kind) {
+            return Err(damaged(format!("column {column} of series {id} holds {}", kind.name())));
+        }
+    }
+    let in_order = match schema.key {
+        KeyPolicy::Unique => rows.time.is_sorted_by(|a, b| a < b),
+        KeyPolicy::Sequence { .. } => rows.time.is_sorted(),
+    };
+    if !in_order || rows.time[0] < TIME_MIN || rows.time[rows.len() - 1] > TIME_MAX {
+        return Err(damaged(format!("times of rows of series {id} are out of order or range")));
+    }
+    Ok(())
 }
 
 /// The last row after a change, where that is known without reading anything.

@@ -84,11 +84,13 @@ impl Copy<'_> {
         let reader = LogReader { storage: &*self.source, store: self.current.store, visible: None };
         self.report.version = manifest.state.sealed_version;
         let version = &mut self.report.version;
-        let (end, _) = reader.replay(manifest.state.first_log, &mut |record| {
+        let replayed = reader.replay(manifest.state.first_log, &mut |record| {
             *version = (*version).max(record.version);
             Ok(())
         })?;
-        for log in logs.into_iter().filter(|log| *log <= end.log) {
+        let end = replayed.end;
+        let alive = |log: &u64| *log <= end.log && !replayed.stillborn.contains(log);
+        for log in logs.into_iter().filter(alive) {
             let name = log_name(log);
             let length = if log == end.log {
                 end.offset

@@ -184,11 +184,11 @@ fn load_at(
     let sealed = state.version;
     let visible = live_writer(&**storage, current.store)?;
     let reader = LogReader { storage: &**storage, store: current.store, visible };
-    let (position, _) = reader.replay(manifest.state.first_log, &mut |transaction| {
+    let replayed = reader.replay(manifest.state.first_log, &mut |transaction| {
         if transaction.version > sealed {
             state = apply(&state, catalog, transaction, 0)?.0;
         }
         Ok(())
     })?;
-    Ok(Loaded { current, manifest, state, follower: Follower { step: current.step, position } })
+    Ok(Loaded { current, manifest, state, follower: Follower { step: current.step, position: replayed.end } })
 }

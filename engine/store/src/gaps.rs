@@ -117,7 +117,7 @@ pub(crate) fn slots_in(timeframe: Timeframe, range: &Range<i64>) -> Range<i64> {
         if timeframe.slot_start(slot) < time { slot + 1 } else { slot }
     };
     let start = ceil(range.start.max(tapestore_format::limits::TIME_MIN));
-    let end = ceil(range.end.min(tapestore_format::limits::TIME_MAX));
+    let end = ceil(range.end.min(tapestore_format::limits::TIME_MAX + 1));
     start..end.max(start)
 }
 

@@ -21,7 +21,7 @@ use crate::options::Options;
 use crate::segment::{Part, SegmentFile};
 use crate::state::{Catalog, Definitions, Layer, SeriesState, State};
 use crate::store::{LOCK, LOCK_TRIES, Role, Shared, Store, WriterRole, retained_of, seal_role};
-use crate::wal::{LogReader, LogWriter, TornTail, Visible, parse_log_name};
+use crate::wal::{LogReader, LogWriter, TornTail, Visible, log_name, parse_log_name};
 use crate::worker::Worker;
 
 /// File ids that every store begins with.
@@ -108,7 +108,7 @@ impl Store {
         let sealed = state.version;
         let mut memtable_bytes = 0;
         let reader = LogReader { storage: &*storage, store: current.store, visible: None };
-        let (position, torn) = reader.replay(manifest.state.first_log, &mut |transaction| {
+        let replayed = reader.replay(manifest.state.first_log, &mut |transaction| {
             if transaction.version > sealed {
                 let (next, bytes) = apply(&state, &catalog, transaction, 0)?;
                 state = next;
@@ -116,6 +116,11 @@ impl Store {
             }
             Ok(())
         })?;
+        let position = replayed.end;
+        // What recovery counts must not vanish once a newer log says so (I9): it may never have been synced.
+        let name = log_name(position.log);
+        let synced = storage.open(&name).and_then(|file| file.sync_data());
+        synced.map_err(|error| Error::io("syncing", storage.describe(&name), error))?;
         let manifest = Manifest::reopen(storage.clone(), current, manifest, next_sequence)?;
         let mut maintenance = Maintenance::new(storage.clone(), manifest);
         // Always a new log: what lies behind the end of the old one is unknown (W4).
@@ -129,7 +134,11 @@ impl Store {
             maintenance.publish(Vec::new(), next)?;
         }
         retire_orphans(&*storage, &mut maintenance)?;
+        for log in replayed.stillborn {
+            maintenance.retire_log(log);
+        }
         maintenance.collect();
+        let torn = replayed.torn;
         Opening { storage, options, lock, maintenance, catalog, state, log, memtable_bytes, torn }.start()
     }
 }

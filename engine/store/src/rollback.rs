@@ -179,7 +179,10 @@ impl Undo<'_> {
             let (olds, news) = (a..a_end, b..b_end);
             (a, b) = (a_end, b_end);
             let equal = olds.len() == news.len()
-                && olds.clone().zip(news.clone()).all(|(x, y)| same_row(&then, x, &now, y));
+                && olds.clone().zip(news.clone()).all(|(x, y)| {
+                    // Where a row came from is part of the content of a version.
+                    same_row(&then, x, &now, y) && then.source.get(x) == now.source.get(y)
+                });
             if equal {
                 deletes.extend(open.take());
                 continue;

@@ -515,7 +515,7 @@ impl Store {
     }
 
     pub(crate) fn newest_schema(&self, key: &SeriesKey) -> Option<Arc<Schema>> {
-        let id = self.shared.catalog.series_id(key)?;
+        let id = self.shared.catalog.series_id(key).filter(|id| *id != COMMITS)?;
         let state = self.shared.published.read().clone();
         state.series(id)?.schema_at(state.version).cloned()
     }

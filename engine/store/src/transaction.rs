@@ -8,6 +8,7 @@ use tapestore_format::limits::{NOTE_BYTES, TIME_MAX, TIME_MIN};
 use tapestore_format::rows::RowSet;
 use tapestore_format::schema::{Column, ColumnType, KeyPolicy, Schema};
 
+use crate::apply::COMMITS_NAME;
 use crate::batch::Batch;
 use crate::error::{Error, Result};
 use crate::key::{SeriesKey, check_printable};
@@ -103,6 +104,11 @@ impl Transaction {
     pub fn create_series(&mut self, key: &SeriesKey, schema: Schema) -> Result<()> {
         if let Some(problem) = schema.problem() {
             return Err(Error::Usage(problem));
+        }
+        if key.instrument() == COMMITS_NAME.0 && key.frame().to_string() == COMMITS_NAME.1 {
+            return Err(Error::Usage(format!(
+                "{key} is the store's own log of commits; choose another name"
+            )));
         }
         if key.frame().timeframe().is_some() && schema.key != KeyPolicy::Unique {
             return Err(Error::Usage(format!(

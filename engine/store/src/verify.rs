@@ -16,7 +16,7 @@ use crate::manifest::{ManifestState, load, read_current};
 use crate::segment::segment_name;
 use crate::state::{Catalog, State};
 use crate::store::Store;
-use crate::wal::{LogReader, Visible};
+use crate::wal::{LogReader, Replayed, Visible};
 
 /// Something wrong with a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,7 +126,9 @@ impl Check<'_> {
         });
         match result {
             Err(error) => self.findings.push(finding(error)),
-            Ok((_, Some(torn))) if visible.is_none_or(|visible| torn.offset >= visible.end) => {
+            Ok(Replayed { torn: Some(torn), .. })
+                if visible.is_none_or(|visible| torn.offset >= visible.end) =>
+            {
                 self.findings.push(Finding {
                     file: self.storage.describe(&torn.file),
                     offset: torn.offset,

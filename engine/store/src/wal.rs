@@ -89,6 +89,17 @@ pub struct TornTail {
     pub bytes: u64,
 }
 
+/// What reading a chain of logs came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Replayed {
+    /// Where the chain ends.
+    pub(crate) end: Position,
+    /// Bytes behind that.
+    pub(crate) torn: Option<TornTail>,
+    /// Logs whose creation never became durable: they took no transaction and may go.
+    pub(crate) stillborn: Vec<u64>,
+}
+
 /// What a live writer lets other processes see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Visible {
@@ -165,23 +176,21 @@ impl LogReader<'_> {
         &self,
         first: u64,
         apply: &mut dyn FnMut(TransactionRecord) -> Result<()>,
-    ) -> Result<(Position, Option<TornTail>)> {
+    ) -> Result<Replayed> {
         let mut logs = list_logs(self.storage, first)?;
         if logs.first() != Some(&first) {
             return Err(self.inconsistent(first, "the manifest needs this log, but it is missing"));
         }
-        let mut starts = Vec::with_capacity(logs.len());
-        for (index, id) in logs.iter().enumerate() {
+        let (mut starts, mut stillborn) = (Vec::with_capacity(logs.len()), Vec::new());
+        for id in &logs {
             match self.read_start(*id) {
                 Ok(start) => starts.push(start),
-                // A log whose creation never became durable took no transaction (W4).
-                Err(error) if index > 0 && index + 1 == logs.len() && self.is_stillborn(*id, &error)? => {
-                    break;
-                }
+                // A log whose creation never became durable took no transaction (W4); no other log names it.
+                Err(error) if *id != first && self.is_stillborn(*id, &error)? => stillborn.push(*id),
                 Err(error) => return Err(error),
             }
         }
-        logs.truncate(starts.len());
+        logs.retain(|id| !stillborn.contains(id));
         let mut position = Position { log: first, offset: 0, next_sequence: 0 };
         let mut torn = None;
         for (index, id) in logs.iter().enumerate() {
@@ -198,7 +207,7 @@ impl LogReader<'_> {
             let from = Position { log: *id, offset: HEADER_BYTES as u64, next_sequence: 0 };
             (position, torn) = self.read_log(from, expected, &end, apply)?;
         }
-        Ok((position, torn))
+        Ok(Replayed { end: position, torn, stillborn })
     }
 
     /// Goes on behind `from`: reads what was written since, in its log and in newer ones.
@@ -209,20 +218,15 @@ impl LogReader<'_> {
     ) -> Result<Position> {
         let mut position = from;
         loop {
-            let next = list_logs(self.storage, position.log + 1)?.first().copied();
-            let start = next.map(|id| self.read_start(id)).transpose();
-            let end = match start {
-                Ok(Some(start)) if start.previous_log == position.log => End::At(start.previous_end),
-                // Without a readable successor, or with one that is being created, this log is the newest.
-                _ => End::Open,
-            };
+            // Without a readable successor, or with one that is being created, this log is the newest.
+            let successor = list_logs(self.storage, position.log + 1)?.into_iter().find_map(|id| {
+                let start = self.read_start(id).ok()?;
+                (start.previous_log == position.log).then_some((id, start.previous_end))
+            });
+            let end = successor.map_or(End::Open, |(_, previous_end)| End::At(previous_end));
             position = self.read_log(position, Some(position.next_sequence), &end, apply)?.0;
-            match (next, end) {
-                (Some(id), End::At(_)) => {
-                    position = Position { log: id, offset: HEADER_BYTES as u64, ..position };
-                }
-                _ => return Ok(position),
-            }
+            let Some((id, _)) = successor else { return Ok(position) };
+            position = Position { log: id, offset: HEADER_BYTES as u64, ..position };
         }
     }
 
@@ -361,15 +365,15 @@ impl LogReader<'_> {
     /// W5: a bad frame is a torn tail unless a later one proves that it was durable.
     fn check_torn(&self, frames: &FrameReader<'_>, id: u64, error: &FormatError) -> Result<()> {
         let bad = frames.next_sequence().unwrap_or(0);
-        match frames.find_later() {
-            Some(later) if later.durable >= bad => {
+        match frames.find_later(|later| later.durable >= bad) {
+            Some(later) => {
                 let detail = format!(
                     "{error}; the frame at offset {} says that it was durable: acknowledged data is damaged",
                     later.offset
                 );
                 Err(Error::Inconsistent { path: self.path(id), rule: "W5", detail })
             }
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 }
@@ -426,11 +430,11 @@ mod tests {
     fn replay(storage: &MemoryStorage) -> Result<(Vec<u64>, Option<TornTail>)> {
         let reader = LogReader { storage, store: STORE, visible: None };
         let mut versions = Vec::new();
-        let (_, torn) = reader.replay(5, &mut |record| {
+        let replayed = reader.replay(5, &mut |record| {
             versions.push(record.version);
             Ok(())
         })?;
-        Ok((versions, torn))
+        Ok((versions, replayed.torn))
     }
 
     #[test]
@@ -477,6 +481,42 @@ mod tests {
         }
     }
 
+    /// Several frames of one write all call the same older frame durable; only later writes prove more.
+    #[test]
+    fn damage_inside_a_transaction_of_many_frames_is_reported() {
+        let storage = MemoryStorage::new();
+        let start = LogStart { previous_log: 0, previous_end: 0, version: 0 };
+        let mut log = LogWriter::create(&storage, STORE, 5, start, 1).unwrap();
+        let at = log.frames.offset();
+        let drops = vec![tapestore_format::wal::Effect::Drop { series: 1 }; 5000];
+        let large = TransactionRecord { effects: drops, ..transaction(1) };
+        let mut bytes = Vec::new();
+        log.frames.push(KIND_TRANSACTION, &large.encode(), 1, &mut bytes);
+        log.file.write_at(at, &bytes).unwrap();
+        append(&mut log, 2);
+        let mut byte = [0];
+        log.file.read_exact_at(at + 100, &mut byte).unwrap();
+        log.file.write_at(at + 100, &[byte[0] ^ 1]).unwrap();
+        assert!(replay(&storage).unwrap_err().to_string().contains("acknowledged data is damaged"));
+    }
+
+    #[test]
+    fn a_log_that_was_never_born_is_passed_over_wherever_it_stands() {
+        let storage = MemoryStorage::new();
+        chain(&storage);
+        storage.create_new(&log_name(7)).unwrap().write_at(0, &[0; 40]).unwrap();
+        storage.create_new(&log_name(12)).unwrap();
+        let reader = LogReader { storage: &storage, store: STORE, visible: None };
+        let mut count = 0;
+        let replayed = reader
+            .replay(5, &mut |_| {
+                count += 1;
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!((count, replayed.stillborn), (20, vec![7, 12]));
+    }
+
     #[test]
     fn a_missing_log_is_named() {
         let storage = MemoryStorage::new();
@@ -492,22 +532,24 @@ mod tests {
         let mut log_ends = Vec::new();
         let reader = LogReader { storage: &storage, store: STORE, visible: None };
         let mut stop = None;
-        let (end, _) = reader
+        let end = reader
             .replay(5, &mut |record| {
                 log_ends.push(record.version);
                 Ok(())
             })
-            .unwrap();
+            .unwrap()
+            .end;
         for cut in (HEADER_BYTES as u64..=end.offset).step_by(8) {
             let reader =
                 LogReader { storage: &storage, store: STORE, visible: Some(Visible { log: 9, end: cut }) };
             let mut count = 0;
-            let (position, _) = reader
+            let position = reader
                 .replay(5, &mut |_| {
                     count += 1;
                     Ok(())
                 })
-                .unwrap();
+                .unwrap()
+                .end;
             assert!(position.offset <= cut.max(HEADER_BYTES as u64));
             stop = Some((position, count));
         }

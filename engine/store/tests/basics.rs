@@ -231,3 +231,30 @@ fn versions_before_a_drop_keep_their_key() {
         assert_eq!(view.read(&key).rows().unwrap().i64("a"), Some(&[value][..]));
     }
 }
+
+#[test]
+fn a_rollback_restores_the_source() {
+    let (_, store) = store();
+    let write = |source: &str| {
+        let mut transaction = store.begin();
+        transaction.create_series(&key(), schema::bars()).unwrap();
+        transaction.delete_range(&key(), 0..10 * MINUTE).unwrap();
+        transaction.source(source).upsert(&key(), bars(&[7], 1.0)).unwrap();
+        transaction.commit().unwrap();
+    };
+    write("good");
+    write("bad");
+    store.rollback(&AsOf::Version(1)).unwrap();
+    let rows = store.view().read(&key()).provenance().rows().unwrap();
+    assert_eq!(store.source_name(rows.set.source.get(0)).as_deref(), Some("good"));
+}
+
+#[test]
+fn the_log_of_commits_is_nobody_elses() {
+    let (_, store) = store();
+    let own = SeriesKey::new("tape", "commits").unwrap();
+    let mut transaction = store.begin();
+    assert!(transaction.create_series(&own, schema::bars()).is_err());
+    assert!(transaction.delete_range(&own, 0..1).is_err());
+    assert!(store.view().info(&own).is_err());
+}

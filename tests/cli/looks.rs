@@ -1,0 +1,112 @@
+//! What people see: tables, strips, structure, the demo.
+
+use super::{Place, run, tape};
+
+#[test]
+fn ls_and_coverage_show_a_strip() {
+    let place = Place::with_bars();
+    let ls = place.tape("ls").clean();
+    assert!(
+        ls.contains("A.X") && ls.contains("2024-01-01 00:05") && ls.contains("66.66 %")
+            || ls.contains("66.67 %"),
+        "{ls}"
+    );
+    assert!(ls.contains("██··██"), "{ls}");
+    let coverage = place.tape("coverage").clean();
+    assert!(coverage.contains("██··██"), "{coverage}");
+    let ranges = place.tape("coverage A.X 1m --ranges --json").clean();
+    assert_eq!(ranges.lines().count(), 2);
+    let gaps = place.tape("gaps A.X 1m").clean();
+    assert!(gaps.contains("1 gaps, 2 missing bars"), "{gaps}");
+}
+
+#[test]
+fn info_describes_columns_and_the_store() {
+    let place = Place::with_bars();
+    let info = place.tape("info A.X 1m").clean();
+    for word in ["open", "volume", "f64", "as the source states it", "one row per time"] {
+        assert!(info.contains(word), "{word}: {info}");
+    }
+    assert!(place.tape("info").clean().contains("series"));
+    assert!(place.tape("stats").clean().contains("bytes a row"));
+}
+
+#[test]
+fn show_limits_itself_and_says_so() {
+    let place = Place::new();
+    let rows = super::minutes(150);
+    let file = place.write("bars.csv", rows);
+    place.tape(&format!("import {file} --instrument A.X --frame 1m")).clean();
+    let ended = place.tape("show A.X 1m");
+    assert!(ended.err.contains("100 of 150"), "{}", ended.err);
+    assert_eq!(ended.clean().lines().count(), 101);
+    assert_eq!(place.tape("show A.X 1m --limit 3").clean().lines().count(), 4);
+    assert_eq!(
+        place.tape("show A.X 1m --from 2024-01-01T00:10 --to 2024-01-01T00:20").clean().lines().count(),
+        11
+    );
+    assert_eq!(place.tape("show A.X 1m --csv -q").clean().lines().count(), 151);
+    assert_eq!(place.tape("head A.X 1m").clean().lines().count(), 11);
+    assert_eq!(
+        place.tape("tail A.X 1m -n 2 --csv --time s").clean(),
+        "time,open,high,low,close,volume\n1704076080,1,1,1,1,1\n1704076140,1,1,1,1,1\n"
+    );
+}
+
+#[test]
+fn latest_shows_every_series() {
+    let place = Place::with_bars();
+    let file = place.write("t.csv", "time,price,side\n1704067200000,1.5,buy\n");
+    place.tape(&format!("import {file} --instrument A.X --frame trades")).clean();
+    let all = place.tape("latest --csv --time s").clean();
+    let expected = "instrument,frame,time,open,high,low,close,volume,price,side\n\
+        A.X,1m,1704067500,1.8,100,0.1,-0,3,,\nA.X,trades,1704067200,,,,,,1.5,buy\n";
+    assert_eq!(all, expected);
+    assert_eq!(place.tape("latest A.X 1m --json").clean().lines().count(), 1);
+    place.tape("latest Z.X").failed(2);
+}
+
+#[test]
+fn inspect_opens_every_kind_of_file() {
+    let place = Place::with_bars();
+    place.tape("compact").clean();
+    let files = place.tape("inspect --json").clean();
+    for kind in ["segment", "log", "manifest"] {
+        let line = files.lines().find(|line| line.contains(&format!("\"kind\": \"{kind}\""))).expect(kind);
+        let name = line.split('"').nth(3).unwrap();
+        let text = place.tape(&format!("inspect {name}")).clean();
+        assert!(text.contains(kind), "{text}");
+        let dump = place.tape(&format!("inspect {name} --hexdump 0:16")).clean();
+        assert!(dump.contains("|.TAPE...") && dump.lines().count() == 1, "{dump}");
+        place.tape(&format!("inspect {name} --json")).clean();
+        if kind == "segment" {
+            assert!(
+                text.contains("A.X 1m") && text.contains("close") && text.contains("bytes/row"),
+                "{text}"
+            );
+        }
+    }
+    assert!(place.tape("inspect").clean().contains("in all"));
+}
+
+#[test]
+fn completions_exist_for_every_shell() {
+    let place = Place::new();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        assert!(place.tape(&format!("completions {shell}")).clean().contains("snapshot"), "{shell}");
+    }
+}
+
+#[test]
+fn the_demo_tells_its_story() {
+    let place = Place::new();
+    let mut command = tape();
+    command.args(["demo", "--keep"]).arg(place.path("kept"));
+    let story = run(command, b"").clean();
+    for word in ["Importing twice changes nothing", "snapshot", "rollback", "clean", "smaller"] {
+        assert!(story.contains(word), "{word}: {story}");
+    }
+    let mut command = tape();
+    command.arg("--store").arg(place.path("kept/store")).args(["verify", "--deep", "--json"]);
+    assert_eq!(run(command, b"").clean(), "");
+}

@@ -1,0 +1,518 @@
+//! The grammar of the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::calendar::TimeStyle;
+use crate::import::OnError;
+use crate::import::clock::Unit;
+use tapestore_format::schema::ColumnType;
+
+/// Tapestore: an embedded store for market data.
+///
+/// Exit codes: 0 clean, 1 findings, 2 usage, 3 I/O or lock, 4 corruption.
+#[derive(Debug, Parser)]
+#[command(name = "tape", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// Directory of the store.
+    #[arg(long, global = true, env = "TAPE_STORE", value_name = "DIR")]
+    pub(crate) store: Option<PathBuf>,
+    /// Write JSON: one object a line.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// No progress and no notes on standard error.
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Create an empty store.
+    Init,
+    /// Import CSV or JSON files (plain, .gz, .zst, .zip, or - for standard input); creates the store if need be.
+    Import(Box<Import>),
+    /// List the series: rows, span, coverage.
+    Ls(Ls),
+    /// Describe a series, or the store.
+    Info(Info),
+    /// First rows of a series.
+    Head(Ends),
+    /// Last rows of a series.
+    Tail(Ends),
+    /// Rows of a range.
+    Show(Show),
+    /// Write rows to a file as CSV or JSON lines.
+    Export(Export),
+    /// The newest row of one series, or of all.
+    Latest(Latest),
+    /// What is missing, from the gap index.
+    Gaps(Gaps),
+    /// What is there: a strip per series, or the covered ranges of one.
+    Coverage(Coverage),
+    /// Commits, newest first.
+    Log(Log),
+    /// Named versions that are always kept.
+    #[command(subcommand)]
+    Snapshot(Snapshot),
+    /// A new commit whose content equals an older version.
+    Rollback(Rollback),
+    /// Forget history before a version, to free space.
+    Prune(Prune),
+    /// Merge segments into few large ones.
+    Compact,
+    /// Check the store; findings are listed, nothing is changed.
+    Verify(Verify),
+    /// Structure of the store's files: sizes per column and encoding, records, bytes.
+    Inspect(Inspect),
+    /// Numbers about the store.
+    Stats,
+    /// Copy a consistent version to a directory; repeated, copies only what is new.
+    Backup(Backup),
+    /// Completions for a shell.
+    Completions(Completions),
+    /// Make a store of three instruments, damage and repair the data, and tell what happens.
+    Demo(Demo),
+}
+
+/// One series.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Series {
+    /// Instrument, such as BTCUSDT.BINANCE.
+    pub(crate) instrument: String,
+    /// Timeframe (1m, 4h, 1d), trades, quotes, book, or the name of a table.
+    pub(crate) frame: String,
+}
+
+/// Which state of the store.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct State {
+    /// An earlier state: version number, snapshot name, or time.
+    #[arg(long, value_name = "VERSION|SNAPSHOT|TIME")]
+    pub(crate) as_of: Option<String>,
+}
+
+/// Which times.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Span {
+    /// First time: 2024-01-31, ISO 8601, integer nanoseconds, or 30d (ago).
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub(crate) from: Option<String>,
+    /// End of the range, exclusive.
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub(crate) to: Option<String>,
+}
+
+/// How rows are written.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Form {
+    /// Write CSV.
+    #[arg(long)]
+    pub(crate) csv: bool,
+    /// How times are written.
+    #[arg(long, value_enum, value_name = "STYLE", default_value = "iso")]
+    pub(crate) time: TimeArgument,
+    /// Columns, separated by commas; all by default.
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    pub(crate) columns: Option<Vec<String>>,
+    /// Also version, source and flags of each row.
+    #[arg(long)]
+    pub(crate) provenance: bool,
+}
+
+/// How times are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TimeArgument {
+    /// ISO 8601.
+    #[default]
+    Iso,
+    /// Integer nanoseconds since the Unix epoch.
+    Ns,
+    /// Microseconds.
+    Us,
+    /// Milliseconds.
+    Ms,
+    /// Seconds.
+    S,
+}
+
+impl From<TimeArgument> for TimeStyle {
+    fn from(argument: TimeArgument) -> Self {
+        match argument {
+            TimeArgument::Iso => Self::Iso,
+            TimeArgument::Ns => Self::Ns,
+            TimeArgument::Us => Self::Us,
+            TimeArgument::Ms => Self::Ms,
+            TimeArgument::S => Self::S,
+        }
+    }
+}
+
+/// Arguments of `import`.
+#[derive(Args, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
+pub(crate) struct Import {
+    /// Files in the order they are imported; - is standard input.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Instrument, such as BTCUSDT.BINANCE.
+    #[arg(long)]
+    pub(crate) instrument: String,
+    /// Timeframe (1m, 4h, 1d), trades, quotes, book, or the name of a table.
+    #[arg(long)]
+    pub(crate) frame: String,
+    /// Where the rows come from; kept with each row.
+    #[arg(long, default_value = "import", value_name = "NAME")]
+    pub(crate) source: String,
+    /// A column and where it is in the file: close=last (by name), open=3 (by position, from 1), time=ts.
+    #[arg(long = "column", value_name = "NAME=COLUMN", value_parser = pair)]
+    pub(crate) columns: Vec<(String, String)>,
+    /// Type of a column: i64, f64, f32, u8, bool, string, timestamp.
+    #[arg(long = "type", value_name = "NAME=TYPE", value_parser = typed)]
+    pub(crate) types: Vec<(String, ColumnType)>,
+    /// Take only rows with this value in this column of the file.
+    #[arg(long = "where", value_name = "COLUMN=VALUE", value_parser = pair)]
+    pub(crate) filters: Vec<(String, String)>,
+    /// Columns that, with the time, identify a row of trades or a table (a trade id), separated by commas.
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    pub(crate) dedup: Vec<String>,
+    /// A table holds one row per time, as bars do; an equal time replaces.
+    #[arg(long, conflicts_with = "dedup")]
+    pub(crate) unique: bool,
+    /// Unit of the times; found by itself otherwise, per file.
+    #[arg(long, value_enum, value_name = "UNIT")]
+    pub(crate) time_unit: Option<Unit>,
+    /// Take clock times as they stand, without their zone: daily bars keep their date.
+    #[arg(long)]
+    pub(crate) drop_zone: bool,
+    /// The file has a header, whatever it looks like.
+    #[arg(long, conflicts_with = "no_header")]
+    pub(crate) header: bool,
+    /// The file has no header, whatever it looks like.
+    #[arg(long)]
+    pub(crate) no_header: bool,
+    /// Delimiter of the CSV; found by itself otherwise.
+    #[arg(long, value_parser = delimiter, value_name = "CHAR")]
+    pub(crate) delimiter: Option<u8>,
+    /// Kind of file; found by itself otherwise.
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<Format>,
+    /// Which file of a zip.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) entry: Option<String>,
+    /// Bars without a volume column get volume 0.
+    #[arg(long)]
+    pub(crate) no_volume: bool,
+    /// What a bad row does.
+    #[arg(long, value_enum, default_value = "stop")]
+    pub(crate) on_error: OnError,
+    /// Where bad rows go; default: FILE.quarantine.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) quarantine: Option<PathBuf>,
+    /// Message of the commit.
+    #[arg(long, short, value_name = "TEXT")]
+    pub(crate) message: Option<String>,
+    /// Most rows of one transaction; a file is one transaction up to this.
+    #[arg(long, default_value_t = 4_000_000, value_name = "COUNT", value_parser = positive)]
+    pub(crate) batch_rows: u64,
+}
+
+/// Kinds of files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Separated values.
+    Csv,
+    /// A JSON document, or one value a line.
+    Json,
+}
+
+/// Arguments of `ls`.
+#[derive(Args, Debug)]
+pub(crate) struct Ls {
+    /// Only series whose instrument contains this.
+    pub(crate) pattern: Option<String>,
+    #[command(flatten)]
+    pub(crate) state: State,
+}
+
+/// Arguments of `info`.
+#[derive(Args, Debug)]
+pub(crate) struct Info {
+    /// Instrument; without, the store is described.
+    #[arg(requires = "frame")]
+    pub(crate) instrument: Option<String>,
+    /// Frame.
+    pub(crate) frame: Option<String>,
+    #[command(flatten)]
+    pub(crate) state: State,
+}
+
+/// Arguments of `head` and `tail`.
+#[derive(Args, Debug)]
+pub(crate) struct Ends {
+    #[command(flatten)]
+    pub(crate) series: Series,
+    /// Number of rows.
+    #[arg(short = 'n', long, visible_alias = "limit", default_value_t = 10)]
+    pub(crate) rows: usize,
+    #[command(flatten)]
+    pub(crate) span: Span,
+    #[command(flatten)]
+    pub(crate) form: Form,
+    #[command(flatten)]
+    pub(crate) state: State,
+}
+
+/// Arguments of `show`.
+#[derive(Args, Debug)]
+pub(crate) struct Show {
+    #[command(flatten)]
+    pub(crate) series: Series,
+    #[command(flatten)]
+    pub(crate) span: Span,
+    /// Most rows; a table shows 100 unless told otherwise.
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) limit: Option<u64>,
+    #[command(flatten)]
+    pub(crate) form: Form,
+    #[command(flatten)]
+    pub(crate) state: State,
+}
+
+/// Arguments of `export`.
+#[derive(Args, Debug)]
+pub(crate) struct Export {
+    #[command(flatten)]
+    pub(crate) series: Series,
+    #[command(flatten)]
+    pub(crate) span: Span,
+    /// Most rows.
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) limit: Option<u64>,
+    #[command(flatten)]
+    pub(crate) form: Form,
+    /// File to write; - is standard output.
+    #[arg(short, long, default_value = "-", value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// Replace the file if it exists.
+    #[arg(short, long)]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) state: State,
+}
+
+/// Arguments of `latest`.
+#[derive(Args, Debug)]
+pub(crate) struct Latest {
+    /// Instrument; all when absent.
+    pub(crate) instrument: Option<String>,
+    /// Frame; all when absent.
+    pub(crate) frame: Option<String>,
+    #[command(flatten)]
+    pub(crate) form: Form,
+    #[command(flatten)]
+    pub(crate) state: State,
+}
+
+/// Arguments of `gaps`.
+#[derive(Args, Debug)]
+pub(crate) struct Gaps {
+    #[command(flatten)]
+    pub(crate) series: Series,
+    #[command(flatten)]
+    pub(crate) span: Span,
+    /// Most gaps that are listed; the total counts all.
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) limit: Option<usize>,
+    /// Write CSV.
+    #[arg(long)]
+    pub(crate) csv: bool,
+    #[command(flatten)]
+    pub(crate) state: State,
+}
+
+/// Arguments of `coverage`.
+#[derive(Args, Debug)]
+pub(crate) struct Coverage {
+    /// Instrument; all when absent.
+    pub(crate) instrument: Option<String>,
+    /// Frame; all when absent.
+    pub(crate) frame: Option<String>,
+    #[command(flatten)]
+    pub(crate) span: Span,
+    /// List the covered ranges of the series instead of a strip.
+    #[arg(long)]
+    pub(crate) ranges: bool,
+    /// Most ranges that are listed.
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) limit: Option<usize>,
+    #[command(flatten)]
+    pub(crate) state: State,
+}
+
+/// Arguments of `log`.
+#[derive(Args, Debug)]
+pub(crate) struct Log {
+    /// Most commits.
+    #[arg(short = 'n', long, default_value_t = 20)]
+    pub(crate) limit: usize,
+}
+
+/// Arguments of `snapshot`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Snapshot {
+    /// Name a version.
+    Create {
+        /// Name.
+        name: String,
+        /// The version: number, snapshot, or time; the newest when absent.
+        #[arg(long, value_name = "VERSION|SNAPSHOT|TIME")]
+        at: Option<String>,
+    },
+    /// List the snapshots.
+    Ls,
+    /// Forget a name; its version is then kept only as retention says.
+    Drop {
+        /// Name.
+        name: String,
+    },
+}
+
+/// Arguments of `rollback`.
+#[derive(Args, Debug)]
+pub(crate) struct Rollback {
+    /// Version number, snapshot name, or time.
+    pub(crate) to: String,
+}
+
+/// Arguments of `prune`.
+#[derive(Args, Debug)]
+pub(crate) struct Prune {
+    /// The oldest state to keep: version number, snapshot name, or time.
+    #[arg(long, value_name = "VERSION|SNAPSHOT|TIME")]
+    pub(crate) keep_from: String,
+}
+
+/// Arguments of `verify`.
+#[derive(Args, Debug)]
+pub(crate) struct Verify {
+    /// Read and decode every byte.
+    #[arg(long)]
+    pub(crate) deep: bool,
+}
+
+/// Arguments of `inspect`.
+#[derive(Args, Debug)]
+pub(crate) struct Inspect {
+    /// A file of the store, by path or by name; all files are listed when absent.
+    pub(crate) file: Option<PathBuf>,
+    /// Bytes of the file in hexadecimal.
+    #[arg(long, value_name = "OFFSET:LENGTH", value_parser = byte_range, requires = "file")]
+    pub(crate) hexdump: Option<(u64, u64)>,
+}
+
+/// Arguments of `backup`.
+#[derive(Args, Debug)]
+pub(crate) struct Backup {
+    /// Directory; an earlier backup of the same store is brought up to date.
+    pub(crate) directory: PathBuf,
+}
+
+/// Arguments of `completions`.
+#[derive(Args, Debug)]
+pub(crate) struct Completions {
+    /// The shell.
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// Arguments of `demo`.
+#[derive(Args, Debug)]
+pub(crate) struct Demo {
+    /// Keep the store and its CSV files in this new directory.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) keep: Option<PathBuf>,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() && !value.is_empty() => {
+            Ok((name.to_owned(), value.to_owned()))
+        }
+        _ => Err("write NAME=VALUE".to_owned()),
+    }
+}
+
+fn typed(text: &str) -> Result<(String, ColumnType), String> {
+    let (name, kind) = pair(text)?;
+    let kind = ColumnType::parse(&kind).ok_or_else(|| {
+        let names: Vec<_> = ColumnType::ALL.into_iter().map(ColumnType::name).collect();
+        format!("{kind:?} is no type; the types are {}", names.join(", "))
+    })?;
+    Ok((name, kind))
+}
+
+fn delimiter(text: &str) -> Result<u8, String> {
+    match text {
+        "tab" | "\\t" => Ok(b'\t'),
+        "comma" => Ok(b','),
+        "semicolon" => Ok(b';'),
+        _ => match text.as_bytes() {
+            [byte] if byte.is_ascii() => Ok(*byte),
+            _ => Err("write one ASCII character, or comma, semicolon, tab".to_owned()),
+        },
+    }
+}
+
+fn positive(text: &str) -> Result<u64, String> {
+    text.parse().ok().filter(|count| *count > 0).ok_or_else(|| "write a number above 0".to_owned())
+}
+
+fn byte_range(text: &str) -> Result<(u64, u64), String> {
+    let number = |text: &str| match text.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    };
+    let parts = text.split_once(':').and_then(|(offset, length)| Some((number(offset)?, number(length)?)));
+    parts.ok_or_else(|| "write OFFSET:LENGTH, decimal or 0x…".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_grammar_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_contract_for_scripts_parses() {
+        for line in [
+            "tape --store S import FILE --instrument NEOUSD.BITFINEX --frame 1m",
+            "tape --store S export NEOUSD.BITFINEX 1m --csv --time ns -o FILE",
+            "tape --store S gaps NEOUSD.BITFINEX 1m --json",
+            "tape --store S stats --json",
+            "tape --store S verify --deep --json",
+            "tape --store S snapshot create x --at 3",
+            "tape demo --keep D",
+            "tape inspect f --hexdump 0x40:16",
+        ] {
+            Cli::try_parse_from(line.split(' ')).unwrap();
+        }
+    }
+
+    #[test]
+    fn values_are_checked() {
+        assert_eq!(byte_range("0x40:16"), Ok((64, 16)));
+        assert!(byte_range("5").is_err());
+        assert_eq!([delimiter("tab"), delimiter(";")], [Ok(b'\t'), Ok(b';')]);
+        assert!(delimiter("ab").is_err() && pair("a").is_err() && positive("0").is_err());
+        assert!(typed("a=int").unwrap_err().contains("timestamp"));
+    }
+}

@@ -1,0 +1,175 @@
+//! `tape log`, `snapshot`, `rollback` and `prune`: the store's past.
+
+use std::io::Write;
+
+use tapestore::CommitKind;
+
+use super::{Context, as_of};
+use crate::args::{Log, Prune, Rollback, Snapshot};
+use crate::calendar::brief;
+use crate::fail::Result;
+use crate::number::{bytes, grouped};
+use crate::output::Out;
+use crate::output::json::Object;
+use crate::output::table::{Side, Table};
+
+/// A wall-clock time for people: whole seconds.
+fn clock(time_ns: i64) -> String {
+    brief(time_ns - time_ns.rem_euclid(1_000_000_000))
+}
+
+/// Runs `tape log`.
+pub(crate) fn log(context: &Context, arguments: &Log) -> Result<()> {
+    let store = context.open_to_read()?;
+    let mut out = Out::stdout();
+    let mut table = Table::new([
+        ("version", Side::Right),
+        ("time", Side::Left),
+        ("series", Side::Right),
+        ("added", Side::Right),
+        ("updated", Side::Right),
+        ("deleted", Side::Right),
+        ("message", Side::Left),
+    ]);
+    for commit in store.log(arguments.limit)? {
+        let rollback = matches!(commit.kind, CommitKind::Rollback);
+        if context.json {
+            let object = Object::new()
+                .count("version", commit.version)
+                .int("time", commit.time_ns)
+                .text("kind", if rollback { "rollback" } else { "write" })
+                .count("series", commit.series)
+                .count("added", commit.added)
+                .count("updated", commit.updated)
+                .count("deleted", commit.deleted)
+                .text("message", &commit.message);
+            out.write_all(&object.line())?;
+        } else {
+            let message = match (rollback, commit.message.as_str()) {
+                (true, "") => "rollback".to_owned(),
+                (_, message) => message.to_owned(),
+            };
+            table.row([
+                commit.version.to_string(),
+                clock(commit.time_ns),
+                grouped(commit.series),
+                grouped(commit.added),
+                grouped(commit.updated),
+                grouped(commit.deleted),
+                message,
+            ]);
+        }
+    }
+    if !table.is_empty() {
+        table.write(&mut out)?;
+    }
+    out.finish()
+}
+
+/// Runs `tape snapshot`.
+pub(crate) fn snapshot(context: &Context, arguments: &Snapshot) -> Result<()> {
+    let mut out = Out::stdout();
+    match arguments {
+        Snapshot::Create { name, at } => {
+            let store = context.open_to_write()?;
+            let at = at.as_deref().map(|text| as_of(&store, text)).transpose()?;
+            let snapshot = store.create_snapshot(name, at.as_ref())?;
+            store.close()?;
+            if context.json {
+                let object = Object::new()
+                    .text("name", &snapshot.name)
+                    .count("version", snapshot.version)
+                    .int("created", snapshot.created_ns);
+                out.write_all(&object.line())?;
+            } else {
+                writeln!(out, "snapshot {:?} is version {}", snapshot.name, snapshot.version)?;
+            }
+        }
+        Snapshot::Ls => {
+            let store = context.open_to_read()?;
+            let mut table =
+                Table::new([("snapshot", Side::Left), ("version", Side::Right), ("created", Side::Left)]);
+            for snapshot in store.snapshots() {
+                if context.json {
+                    let object = Object::new()
+                        .text("name", &snapshot.name)
+                        .count("version", snapshot.version)
+                        .int("created", snapshot.created_ns);
+                    out.write_all(&object.line())?;
+                } else {
+                    table.row([snapshot.name, snapshot.version.to_string(), clock(snapshot.created_ns)]);
+                }
+            }
+            if !table.is_empty() {
+                table.write(&mut out)?;
+            }
+        }
+        Snapshot::Drop { name } => {
+            let store = context.open_to_write()?;
+            store.drop_snapshot(name)?;
+            store.close()?;
+            if !context.json {
+                writeln!(out, "snapshot {name:?} is forgotten")?;
+            }
+        }
+    }
+    out.finish()
+}
+
+/// Runs `tape rollback`.
+pub(crate) fn rollback(context: &Context, arguments: &Rollback) -> Result<()> {
+    let store = context.open_to_write()?;
+    let to = as_of(&store, &arguments.to)?;
+    let report = store.rollback(&to)?;
+    store.close()?;
+    let mut out = Out::stdout();
+    if context.json {
+        let object = Object::new()
+            .count("version", report.version)
+            .flag("changed", report.changed)
+            .count("added", report.added)
+            .count("updated", report.updated)
+            .count("deleted", report.deleted);
+        out.write_all(&object.line())?;
+    } else if report.changed {
+        writeln!(
+            out,
+            "version {} has the content of {}: {} rows restored, {} set back, {} removed; nothing is lost, roll back again to undo",
+            report.version,
+            arguments.to,
+            grouped(report.added),
+            grouped(report.updated),
+            grouped(report.deleted)
+        )?;
+    } else {
+        writeln!(out, "nothing to do: the store already has the content of {}", arguments.to)?;
+    }
+    out.finish()
+}
+
+/// Runs `tape prune`.
+pub(crate) fn prune(context: &Context, arguments: &Prune) -> Result<()> {
+    let store = context.open_to_write()?;
+    let keep = as_of(&store, &arguments.keep_from)?;
+    let report = store.prune(&keep)?;
+    store.close()?;
+    let mut out = Out::stdout();
+    if context.json {
+        let object = Object::new()
+            .count("floor", report.floor)
+            .count("history_rows_dropped", report.history_rows_dropped)
+            .count("bytes_before", report.bytes_before)
+            .count("bytes_after", report.bytes_after);
+        out.write_all(&object.line())?;
+    } else {
+        writeln!(
+            out,
+            "versions from {} on are kept, and snapshots; {} rows of history dropped, {} → {}",
+            report.floor,
+            grouped(report.history_rows_dropped),
+            bytes(report.bytes_before),
+            bytes(report.bytes_after)
+        )?;
+    }
+    out.finish()
+}

@@ -1,0 +1,123 @@
+//! Writing: rows, tables, JSON objects and coverage strips, to standard output or a file.
+
+pub(crate) mod json;
+pub(crate) mod rows;
+pub(crate) mod strip;
+pub(crate) mod table;
+
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use crate::fail::{Fail, Result};
+
+/// Where data goes. Standard error is for everything else.
+#[derive(Debug)]
+pub(crate) struct Out {
+    target: Target,
+}
+
+#[derive(Debug)]
+enum Target {
+    Stdout(BufWriter<io::Stdout>),
+    File { file: BufWriter<tempfile::NamedTempFile>, path: PathBuf, force: bool },
+}
+
+impl Out {
+    /// Standard output.
+    pub(crate) fn stdout() -> Self {
+        Self { target: Target::Stdout(BufWriter::with_capacity(64 * 1024, io::stdout())) }
+    }
+
+    /// A file that appears, whole, when [`Out::finish`] is called; `-` is standard output.
+    pub(crate) fn create(path: &Path, force: bool) -> Result<Self> {
+        if path.as_os_str() == "-" {
+            return Ok(Self::stdout());
+        }
+        if !force && path.exists() {
+            return Err(exists(path));
+        }
+        let directory =
+            path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".tape-").suffix(".part");
+        #[cfg(unix)]
+        {
+            // As any program creates a file: the umask decides.
+            use std::os::unix::fs::PermissionsExt;
+            builder.permissions(std::fs::Permissions::from_mode(0o666));
+        }
+        let file = builder.tempfile_in(directory).map_err(|error| Fail::file(path, "write", &error))?;
+        let file = BufWriter::with_capacity(256 * 1024, file);
+        Ok(Self { target: Target::File { file, path: path.to_owned(), force } })
+    }
+
+    /// Makes sure everything is written; a file gets its name.
+    pub(crate) fn finish(self) -> Result<()> {
+        match self.target {
+            Target::Stdout(mut stdout) => Ok(stdout.flush()?),
+            Target::File { file, path, force } => {
+                let failed = |error: &io::Error| Fail::file(&path, "write", error);
+                let file = file.into_inner().map_err(|error| failed(error.error()))?;
+                let outcome = if force { file.persist(&path) } else { file.persist_noclobber(&path) };
+                match outcome {
+                    Ok(_) => Ok(()),
+                    Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Err(exists(&path)),
+                    Err(error) => Err(failed(&error.error)),
+                }
+            }
+        }
+    }
+}
+
+fn exists(path: &Path) -> Fail {
+    Fail::Usage(format!("{} exists; replace it with -f", path.display()))
+}
+
+impl Write for Out {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.target {
+            Target::Stdout(stdout) => stdout.write(bytes),
+            Target::File { file, .. } => file.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.target {
+            Target::Stdout(stdout) => stdout.flush(),
+            Target::File { file, .. } => file.flush(),
+        }
+    }
+}
+
+/// Says something on standard error, unless `quiet`.
+pub(crate) fn note(quiet: bool, text: &str) {
+    if !quiet {
+        let _ = writeln!(io::stderr(), "{text}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_replaced_only_by_force_and_appear_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.csv");
+        let mut out = Out::create(&path, false).unwrap();
+        out.write_all(b"one").unwrap();
+        assert!(!path.exists());
+        out.finish().unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"one");
+        assert!(Out::create(&path, false).unwrap_err().to_string().contains("-f"));
+        let mut out = Out::create(&path, true).unwrap();
+        out.write_all(b"two").unwrap();
+        drop(out);
+        assert_eq!(std::fs::read(&path).unwrap(), b"one", "what is not finished changes nothing");
+        let mut out = Out::create(&path, true).unwrap();
+        out.write_all(b"two").unwrap();
+        out.finish().unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"two");
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "nothing is left behind");
+    }
+}
