@@ -53,7 +53,8 @@ impl Bars {
             close = (open + random.below(41) - 20).max(1_000);
             let high = open.max(close) + random.below(12);
             let low = open.min(close) - random.below(12);
-            let volume = random.below(1 << (4 + random.below(16)));
+            let digits = 4 + random.below(16);
+            let volume = random.below(1 << digits);
             let prices = [open, high, low, close].map(|price| price as f64 / 100.0);
             let [o, h, l, c, v] = &mut bars.columns;
             for (column, value) in [o, h, l, c].into_iter().zip(prices) {

@@ -6,7 +6,7 @@ use tapestore::{ErrorClass, Rows, Run, Schema, SeriesKey, Store, View};
 
 use crate::oracle::{Cell, Row, Series, State};
 use crate::random::Random;
-use crate::series::{range, read_cell};
+use crate::series::{holds, range, read_cell};
 
 /// The whole of time.
 pub(crate) const ALWAYS: Range<i64> = i64::MIN..i64::MAX;
@@ -20,6 +20,9 @@ macro_rules! ensure {
     };
 }
 pub(crate) use ensure;
+
+/// A way of reading, compared with the model.
+type Look = fn(&View, &SeriesKey, &Series, &mut Random) -> Verdict;
 
 /// What a comparison found to be wrong.
 pub(crate) type Verdict = Result<(), String>;
@@ -78,10 +81,9 @@ pub(crate) fn series(
     random: &mut Random,
 ) -> Verdict {
     let rows = view.read(key).provenance().rows().map_err(unexpected("read"))?;
-    content(store, &rows, &expected.all(), &expected.schema, true)?;
+    content(store, &rows, &expected.all(), &expected.schema)?;
     summary(view, key, expected, random)?;
-    let looks: [fn(&View, &SeriesKey, &Series, &mut Random) -> Verdict; 5] =
-        [ranges, ends, pages, pieces, slots];
+    let looks: [Look; 5] = [ranges, ends, pages, pieces, slots];
     match depth {
         Depth::Everything => looks.iter().try_for_each(|look| look(view, key, expected, random)),
         Depth::Glance => random.pick(&looks)(view, key, expected, random),
@@ -89,36 +91,35 @@ pub(crate) fn series(
 }
 
 /// Compares rows as read with rows as they should be.
-fn content(
-    store: &Store,
-    found: &Rows,
-    expected: &[(i64, &Row)],
-    schema: &Schema,
-    provenance: bool,
-) -> Verdict {
+fn content(store: &Store, found: &Rows, expected: &[(i64, &Row)], schema: &Schema) -> Verdict {
     same_schema(&found.columns, &schema.columns)?;
     ensure!(found.len() == expected.len(), "{} rows, expected {}", found.len(), expected.len());
     ensure!(found.set.columns.len() == schema.columns.len(), "columns of the row set");
+    // The source of the row before, and its name.
+    let mut source: Option<(u16, Option<String>)> = None;
     for (index, (time, row)) in expected.iter().enumerate() {
         ensure!(found.time()[index] == *time, "row {index}: time {}, expected {time}", found.time()[index]);
-        if provenance {
-            let system = (found.set.version.get(index), found.set.flags.get(index));
-            let want = (row.version, row.flags);
-            ensure!(system == want, "row {index} at {time}: version and flags {system:?}, expected {want:?}");
-            let source = store.source_name(found.set.source.get(index));
-            ensure!(
-                source.as_deref() == Some(&*row.source),
-                "row {index}: source {source:?}, not {:?}",
-                row.source
-            );
+        let system = (found.set.version.get(index), found.set.flags.get(index));
+        let want = (row.version, row.flags);
+        ensure!(system == want, "row {index} at {time}: version and flags {system:?}, expected {want:?}");
+        let id = found.set.source.get(index);
+        if source.as_ref().is_none_or(|known| known.0 != id) {
+            source = Some((id, store.source_name(id)));
         }
+        let name = source.as_ref().and_then(|known| known.1.as_deref());
+        ensure!(name == Some(&*row.source), "row {index}: source {name:?}, not {:?}", row.source);
     }
     for (position, column) in schema.columns.iter().enumerate() {
         let values = &found.set.columns[position].1;
         ensure!(values.len() == expected.len(), "column {:?} has {} values", column.name, values.len());
         for (index, (time, row)) in expected.iter().enumerate() {
-            let (cell, want) = (read_cell(values, index), &row.cells[position]);
-            ensure!(cell == *want, "row {index} at {time}, {:?}: {cell:?}, expected {want:?}", column.name);
+            let (want, name) = (&row.cells[position], &column.name);
+            let cell = || read_cell(values, index);
+            ensure!(
+                holds(values, index, want),
+                "row {index} at {time}, {name}: {:?}, expected {want:?}",
+                cell()
+            );
         }
     }
     Ok(())
@@ -172,8 +173,13 @@ fn projected(found: &Rows, columns: &[usize], expected: &[(i64, &Row)], schema: 
     for (index, (time, row)) in expected.iter().enumerate() {
         ensure!(found.time()[index] == *time, "row {index}: time {}, expected {time}", found.time()[index]);
         for (position, column) in columns.iter().enumerate() {
-            let (cell, want) = (read_cell(&found.set.columns[position].1, index), &row.cells[*column]);
-            ensure!(cell == *want, "row {index} at {time}, {}: {cell:?}, expected {want:?}", names[position]);
+            let (values, want, name) = (&found.set.columns[position].1, &row.cells[*column], names[position]);
+            let cell = || read_cell(values, index);
+            ensure!(
+                holds(values, index, want),
+                "row {index} at {time}, {name}: {:?}, expected {want:?}",
+                cell()
+            );
         }
     }
     Ok(())

@@ -68,7 +68,7 @@ fn changing(random: &mut Random) -> Schema {
     let sequence = random.chance(50);
     let mut builder = if sequence { SchemaBuilder::sequence() } else { SchemaBuilder::unique() };
     let names = ["a", "b", "c"];
-    for name in &names[..1 + random.below(3) as usize] {
+    for name in &names[..=random.below(3) as usize] {
         let kind = *random.pick(&ColumnType::ALL);
         builder = if random.chance(50) { builder.column(name, kind) } else { builder.nullable(name, kind) };
     }
@@ -226,6 +226,21 @@ fn values<'a>(kind: ColumnType, cells: impl Iterator<Item = &'a Cell>, rubbish: 
                 |cell: &Cell| if let Cell::Str(text) = cell { Rc::clone(text) } else { Rc::clone(&rest) };
             Values::Str(cells.map(value).collect::<Strings>())
         }
+    }
+}
+
+/// Whether a column has this value at a row, as read.
+pub(crate) fn holds(column: &ColumnValues, row: usize, cell: &Cell) -> bool {
+    if column.is_null(row) {
+        return *cell == Cell::Null;
+    }
+    match (&column.values, cell) {
+        (Values::I64(v), Cell::I64(value)) => v[row] == *value,
+        (Values::F64(v), Cell::F64(bits)) => v[row].to_bits() == *bits,
+        (Values::F32(v), Cell::F32(bits)) => v[row].to_bits() == *bits,
+        (Values::U8(v), Cell::U8(value)) => v[row] == *value,
+        (Values::Str(v), Cell::Str(text)) => *v.get(row) == **text,
+        _ => false,
     }
 }
 

@@ -8,7 +8,7 @@ use crate::series::keys;
 use crate::world::{Tally, World};
 
 /// How long to look for a shorter history.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Runs the steps; an `Err` tells at which step the engine and the model parted, and how.
 pub(crate) fn attempt(setting: &Setting, steps: &[Step]) -> Result<Tally, String> {

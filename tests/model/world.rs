@@ -460,9 +460,9 @@ impl<'s> World<'s> {
         let now = self.oracle.now();
         let rows: usize = now.series.values().map(|series| series.rows.len()).sum();
         let want = (self.oracle.version, now.series.len() as u64, rows as u64);
-        let found = (stats.version, stats.series as u64, stats.rows as u64);
+        let found = (stats.version, stats.series, stats.rows);
         ensure!(found == want, "stats: version, series, rows {found:?}, expected {want:?}");
-        ensure!(stats.floor as u64 == self.oracle.floor, "stats: floor {}", stats.floor);
+        ensure!(stats.floor == self.oracle.floor, "stats: floor {}", stats.floor);
         Ok(())
     }
 

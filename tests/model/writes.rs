@@ -252,7 +252,7 @@ fn later(series: &Series, size: u64, random: &mut Random) -> Vec<NewRow> {
         place -= random.between(0, 6);
     }
     let mut rows = Vec::new();
-    for _ in 0..1 + random.below(size) {
+    for _ in 0..=random.below(size) {
         if random.chance(10) {
             place += random.between(0, 8);
         }
@@ -271,7 +271,7 @@ fn later(series: &Series, size: u64, random: &mut Random) -> Vec<NewRow> {
 fn anywhere(series: &Series, size: u64, random: &mut Random) -> Vec<NewRow> {
     let mut place = some_place(series, random);
     let mut rows = Vec::new();
-    for _ in 0..1 + random.below(size) {
+    for _ in 0..=random.below(size) {
         let time = time(series, place, random);
         let there: Vec<_> =
             series.rows.range((time, 0)..=(time, u64::MAX)).map(|(_, row)| Rc::clone(row)).collect();

@@ -21,7 +21,7 @@ const RING: u64 = 500;
 const MINUTE_NS: i64 = 60_000_000_000;
 
 /// How long to wait for the other side.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Budgets that make the writer seal and compact several times a second.
 pub(crate) fn options() -> Options {

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use source::{Bars, data};
 use tapestore::schema::{bars, bars_with};
-use tapestore::{Batch, CommitReport, Options, SeriesKey, Store, Values, View};
+use tapestore::{Batch, CommitReport, Options, SeriesKey, Store, Timeframe, Values, View};
 use tempfile::TempDir;
 
 /// Rows of one transaction of an import.
@@ -115,10 +115,11 @@ fn show(title: &str, outcomes: &[Outcome], bytes_on_disk: u64) {
     );
     for one in outcomes {
         let parquet = one.parquet.map_or_else(|| "-".into(), |bytes| format!("{bytes:.2}"));
-        text += &format!(
-            "{:<22} {:>9} {:>8} {:>9} {:>10.2} {:>13} {:>6.1}\n",
-            one.name, one.rows, one.gaps, one.missing, one.bytes_per_row, parquet, one.seconds
+        let Outcome { name, rows, gaps, missing, bytes_per_row, seconds, .. } = one;
+        let line = format!(
+            "{name:<22} {rows:>9} {gaps:>8} {missing:>9} {bytes_per_row:>10.2} {parquet:>13} {seconds:>6.1}"
         );
+        text = text + &line + "\n";
     }
     println!("{text}whole store on disk: {bytes_on_disk} bytes");
 }
@@ -175,7 +176,7 @@ fn compare(view: &View, key: &SeriesKey, source: &Bars, settled: &[usize]) {
 
 /// Compares the gaps with those found by walking over all times; returns their number and the bars missing.
 fn gaps_as_counted(view: &View, key: &SeriesKey, source: &Bars, settled: &[usize]) -> (usize, u64) {
-    let step = key.frame().timeframe().and_then(|frame| frame.step_ns()).expect("bars of fixed length");
+    let step = key.frame().timeframe().and_then(Timeframe::step_ns).expect("bars of fixed length");
     let times: Vec<i64> = settled.iter().map(|row| source.time[*row]).collect();
     let holes = times.windows(2).filter(|pair| pair[1] - pair[0] != step);
     let want: Vec<_> =

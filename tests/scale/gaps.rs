@@ -48,7 +48,8 @@ fn blocks_for_gaps(store: &Store, minutes: &[i64]) -> u64 {
 fn gaps_read_no_column_whatever_the_number_of_rows() {
     let complete = |rows: i64| (0..rows).collect::<Vec<i64>>();
     // One minute in eight is missing here and there: about 60,000 runs.
-    let sparse: Vec<i64> = (0..550_000).filter(|minute| (minute * 2_654_435_761_i64 >> 7) % 8 != 0).collect();
+    let sparse: Vec<i64> =
+        (0..550_000).filter(|minute| ((minute * 2_654_435_761_i64) >> 7) % 8 != 0).collect();
     let cases = [
         ("complete, 100 k rows", complete(100_000)),
         ("complete, 2.6 M rows", complete(2_600_000)),
