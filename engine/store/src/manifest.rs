@@ -18,7 +18,7 @@ use crate::io::{Storage, StorageFile};
 
 const CURRENT: &str = "CURRENT";
 const CURRENT_NEW: &str = "current.new";
-/// A manifest this much longer than twice its checkpoint is written anew.
+/// A manifest this much longer than twice what a checkpoint would take is written anew.
 const REWRITE_SLACK_BYTES: u64 = 1 << 20;
 
 /// Name of a manifest file.
@@ -143,7 +143,9 @@ pub(crate) struct Manifest {
     pub(crate) state: ManifestState,
     file: Arc<dyn StorageFile>,
     writer: FrameWriter,
-    checkpoint_bytes: u64,
+    /// About what a checkpoint of the state would take, and how much of that each segment.
+    live_bytes: u64,
+    segment_bytes: BTreeMap<u64, u64>,
 }
 
 /// What a step replaced: files that the next garbage collection may remove.
@@ -177,14 +179,15 @@ impl Manifest {
         let file =
             storage.open(&name).map_err(|error| Error::io("opening", storage.describe(&name), error))?;
         let identity = Identity { store: current.store, file: current.manifest };
-        let mut checkpoint = Vec::new();
-        let mut measure = FrameWriter::new(identity, HEADER_BYTES as u64, 0);
-        for record in state.checkpoint() {
-            measure.push(record.kind(), &record.encode(), 0, &mut checkpoint);
-            checkpoint.clear();
-        }
         let writer = FrameWriter::new(identity, current.length, next_sequence);
-        Ok(Self { storage, current, state, file, writer, checkpoint_bytes: measure.offset() })
+        let (live_bytes, segment_bytes) = (0, BTreeMap::new());
+        let mut manifest = Self { storage, current, state, file, writer, live_bytes, segment_bytes };
+        let sizes: Vec<_> =
+            manifest.state.checkpoint().map(|record| (record_id(&record), record.encode().len())).collect();
+        for (segment, bytes) in sizes {
+            manifest.count(segment, bytes);
+        }
+        Ok(manifest)
     }
 
     fn write_anew(
@@ -201,15 +204,22 @@ impl Manifest {
         state.state.step = current.step;
         let mut bytes = FileHeader::new(FileKind::Manifest, identity).encode().to_vec();
         let mut writer = FrameWriter::new(identity, HEADER_BYTES as u64, 0);
+        let mut sizes = Vec::new();
         for record in state.checkpoint().chain([ManifestRecord::State(state.state)]) {
-            writer.push(record.kind(), &record.encode(), 0, &mut bytes);
+            let encoded = record.encode();
+            sizes.push((record_id(&record), encoded.len()));
+            writer.push(record.kind(), &encoded, 0, &mut bytes);
         }
         let file = storage.create_new(&name).map_err(|error| failed("creating", error))?;
         file.write_at(0, &bytes).map_err(|error| failed("writing", error))?;
         file.sync_all().map_err(|error| failed("syncing", error))?;
         storage.sync_dir("").map_err(|error| failed("syncing the directory of", error))?;
         current.length = bytes.len() as u64;
-        let manifest = Self { checkpoint_bytes: current.length, current, state, file, writer, storage };
+        let (live_bytes, segment_bytes) = (0, BTreeMap::new());
+        let mut manifest = Self { storage, current, state, file, writer, live_bytes, segment_bytes };
+        for (segment, bytes) in sizes {
+            manifest.count(segment, bytes);
+        }
         manifest.swap_current()?;
         Ok(manifest)
     }
@@ -226,14 +236,20 @@ impl Manifest {
         next.step = self.current.step + 1;
         let mut bytes = Vec::new();
         for record in records.into_iter().chain([ManifestRecord::State(next)]) {
-            self.writer.push(record.kind(), &record.encode(), 0, &mut bytes);
+            let encoded = record.encode();
+            self.writer.push(record.kind(), &encoded, 0, &mut bytes);
+            if let ManifestRecord::RemoveSegment(id) = record {
+                self.live_bytes -= self.segment_bytes.remove(&id).unwrap_or(0);
+            } else if !matches!(record, ManifestRecord::State(_)) {
+                self.count(record_id(&record), encoded.len());
+            }
             self.state.apply(record).map_err(|detail| Error::Inconsistent {
                 path: self.path(),
                 rule: "M5",
                 detail,
             })?;
         }
-        if self.current.length + bytes.len() as u64 > 2 * self.checkpoint_bytes + REWRITE_SLACK_BYTES {
+        if self.current.length + bytes.len() as u64 > 2 * self.live_bytes + REWRITE_SLACK_BYTES {
             return self.rewrite();
         }
         self.file
@@ -244,6 +260,14 @@ impl Manifest {
         self.current.step = next.step;
         self.swap_current()?;
         Ok(Replaced::default())
+    }
+
+    /// Counts a record as part of the next checkpoint.
+    fn count(&mut self, segment: Option<u64>, bytes: usize) {
+        self.live_bytes += bytes as u64;
+        if let Some(id) = segment {
+            self.segment_bytes.insert(id, bytes as u64);
+        }
     }
 
     fn rewrite(&mut self) -> Result<Replaced> {
@@ -260,6 +284,14 @@ impl Manifest {
 
     fn swap_current(&self) -> Result<()> {
         write_current(&*self.storage, &self.current)
+    }
+}
+
+/// The segment that a record adds.
+fn record_id(record: &ManifestRecord) -> Option<u64> {
+    match record {
+        ManifestRecord::AddSegment(segment) => Some(segment.id),
+        _ => None,
     }
 }
 
