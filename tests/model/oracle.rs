@@ -297,12 +297,17 @@ impl State {
         let mut result = old.clone();
         for (key, series) in &mut result.series {
             let Some(now) = self.series.get(key) else {
-                Rc::make_mut(series).rows.values_mut().for_each(|row| Rc::make_mut(row).version = version);
+                let series = Rc::make_mut(series);
+                series.rows.values_mut().for_each(|row| Rc::make_mut(row).version = version);
+                series.born = version;
                 continue;
             };
             let times: BTreeSet<i64> = series.rows.keys().map(|position| position.0).collect();
             let same_columns = now.born == series.born && now.schema == series.schema;
             let series = Rc::make_mut(series);
+            if now.born != series.born {
+                series.born = version;
+            }
             // Rows written later must stand behind these, whatever was written since the old version.
             series.next_arrival = now.next_arrival.max(series.next_arrival);
             for time in times {
