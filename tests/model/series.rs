@@ -11,6 +11,9 @@ use crate::random::Random;
 /// 2020-01-01, a Wednesday, in nanoseconds: the middle of the times of most rows.
 const EPOCH: i64 = 18_262 * 86_400_000_000_000;
 
+/// No row is written outside of the years 1780 to 2160, and no range ends there: months wander far.
+pub(crate) const TIMES: std::ops::Range<i64> = -6_000_000_000_000_000_000..6_000_000_000_000_000_000;
+
 /// Instrument and frame of every series that may exist.
 const NAMES: [(&str, &str); 8] = [
     ("BTCUSDT.BINANCE", "1m"),
@@ -119,7 +122,8 @@ pub(crate) fn range(series: &Series, random: &mut Random) -> std::ops::Range<i64
     let start = random.between(low, high);
     let longest = *random.pick(&[4, 40, high - low]);
     let length = random.between(0, longest + 1);
-    let (mut from, mut to) = (time(series, start, random), time(series, start + length, random));
+    let mut end = |place| time(series, place, random).clamp(TIMES.start, TIMES.end);
+    let (mut from, mut to) = (end(start), end(start + length));
     if random.chance(20) {
         from += random.between(-5, 6);
         to += random.between(-5, 6);

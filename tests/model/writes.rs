@@ -10,7 +10,7 @@ use crate::compare::{ALWAYS, Verdict, ensure, unexpected};
 use crate::history::{Kind, Step};
 use crate::oracle::{Counts, Logged, NewRow, Oracle, Series, State};
 use crate::random::Random;
-use crate::series::{batch, keys, place, range, row, schema, some_place, time};
+use crate::series::{TIMES, batch, keys, place, range, row, schema, some_place, time};
 
 /// Where rows come from.
 const SOURCES: [&str; 5] = ["unknown", "binance", "file:a.csv", "repair", "腾讯"];
@@ -257,7 +257,8 @@ fn later(series: &Series, size: u64, random: &mut Random) -> Vec<NewRow> {
             place += random.between(0, 8);
         }
         let time = time(series, place, random);
-        if series.is_unique() && series.last_time().is_some_and(|last| time <= last) {
+        if series.is_unique() && series.last_time().is_some_and(|last| time <= last) || !TIMES.contains(&time)
+        {
             place += 1;
             continue;
         }
@@ -273,6 +274,9 @@ fn anywhere(series: &Series, size: u64, random: &mut Random) -> Vec<NewRow> {
     let mut rows = Vec::new();
     for _ in 0..=random.below(size) {
         let time = time(series, place, random);
+        if !TIMES.contains(&time) {
+            break;
+        }
         let there: Vec<_> =
             series.rows.range((time, 0)..=(time, u64::MAX)).map(|(_, row)| Rc::clone(row)).collect();
         if there.is_empty() || random.chance(40) {
