@@ -1,6 +1,6 @@
 //! Wrong calls, damage, and exit codes.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::process::Stdio;
 
 use super::{Place, member, run, tape};
@@ -106,4 +106,27 @@ fn a_reader_that_goes_away_is_no_error() {
     child.stdout.take().unwrap().read_exact(&mut some).unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), b"".as_slice()));
+}
+
+#[test]
+fn a_second_writer_ends_with_three_and_readers_go_on() {
+    let place = Place::with_bars();
+    let mut command = tape();
+    command.arg("--store").arg(place.store()).args(["import", "-", "--instrument", "B.X", "--frame", "1m"]);
+    let mut writer =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // The writer opens the store, then waits for its input.
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    let refused = loop {
+        let ended = place.tape("compact");
+        if ended.code != 0 {
+            break ended;
+        }
+        assert!(std::time::Instant::now() < deadline, "the writer never took the lock");
+    };
+    assert!(refused.failed(3).contains("another process"));
+    assert_eq!(place.tape("head A.X 1m --csv").clean().lines().count(), 5);
+    writer.stdin.take().unwrap().write_all(super::BARS.as_bytes()).unwrap();
+    assert_eq!(writer.wait_with_output().unwrap().status.code(), Some(0));
+    assert_eq!(member(&place.tape("stats --json").clean(), "rows"), 8);
 }

@@ -180,6 +180,10 @@ fn what_cannot_be_meant_is_refused_with_the_fix() {
     );
     assert!(place.tape("import nowhere.csv --instrument A.X --frame 1d").failed(3).contains("nowhere.csv"));
     assert!(place.tape(&format!("import {file} --instrument A.X --frame 7q")).failed(2).contains("1m"));
+    let prices = place.write("trades.csv", "105433.6,0.5,1762795433\n105433.7,0.5,1762795434\n");
+    let line = format!("import {prices} --instrument A.X --frame trades");
+    assert!(place.tape(&line).failed(2).contains("--column time=N"));
+    place.tape(&format!("{line} --column time=3")).clean();
     let empty = place.write("empty.csv", "");
     let ended = place.tape(&format!("import {empty} --instrument Z.X --frame 1d"));
     assert!(ended.err.contains("no rows"), "{}", ended.err);

@@ -16,6 +16,9 @@ fn ls_and_coverage_show_a_strip() {
     assert!(coverage.contains("██··██"), "{coverage}");
     let ranges = place.tape("coverage A.X 1m --ranges --json").clean();
     assert_eq!(ranges.lines().count(), 2);
+    let sessions = place.write("sessions.csv", "2024-01-01T00:00,2024-01-01T00:03\n");
+    let gaps = place.tape(&format!("gaps A.X 1m --json --sessions {sessions}")).clean();
+    assert_eq!(gaps, "{\"start\": 1704067320000000000, \"end\": 1704067380000000000, \"missing\": 1}\n");
     let gaps = place.tape("gaps A.X 1m").clean();
     assert!(gaps.contains("1 gaps, 2 missing bars"), "{gaps}");
 }

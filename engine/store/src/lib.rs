@@ -58,6 +58,7 @@ mod cache;
 mod column;
 mod commit;
 mod compact;
+mod compare;
 mod error;
 mod follow;
 mod gaps;

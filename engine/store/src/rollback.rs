@@ -12,11 +12,11 @@ use tapestore_format::wal::{CommitKind, Effect, TransactionRecord};
 
 use crate::apply::COMMITS;
 use crate::batch::empty_union;
+use crate::compare::{number_rows, same_row};
 use crate::error::Result;
 use crate::gaps::absences;
 use crate::overlay::RowKey;
 use crate::scan::Scan;
-use crate::stage::{number_rows, same_row};
 use crate::state::{Layer, SeriesState, State};
 use crate::store::Shared;
 
@@ -66,10 +66,22 @@ impl Undo<'_> {
             _ => {}
         }
         let schema = then.or(now).expect("one of them exists");
+        // A drop in between ends a life of the series: none of its rows may meet rows of the life that comes back.
+        let other_life = match (then, now) {
+            (Some(then), Some(now)) => self.other_life(then, now),
+            _ => false,
+        };
         let mut deletes = Vec::new();
+        if other_life {
+            deletes.push(TIME_MIN..TIME_MAX + 1);
+        }
         let mut rows = RowSet::default();
         for slice in self.slices()? {
-            self.compare(&slice, schema, &mut deletes, &mut rows, record)?;
+            if other_life {
+                self.replace(&slice, schema, &mut rows, record)?;
+            } else {
+                self.compare(&slice, schema, &mut deletes, &mut rows, record)?;
+            }
         }
         for range in deletes {
             self.mark(MarkKind::Delete, &range, record);
@@ -89,6 +101,17 @@ impl Undo<'_> {
             record.effects.push(Effect::Rows { series: id, rows });
         }
         Ok(())
+    }
+
+    /// Whether the series was dropped and created again since the target. Within one transaction that leaves no trace
+    /// but another key, or columns that are all new: numbers of columns are never used again.
+    fn other_life(&self, then: &Schema, now: &Schema) -> bool {
+        let dropped =
+            |(version, schema): &(u64, Option<Arc<Schema>>)| *version > self.target && schema.is_none();
+        let shared = then.columns.iter().any(|column| now.column_by_id(column.id).is_some());
+        self.series.definitions.iter().any(dropped)
+            || RowKey::from(then) != RowKey::from(now)
+            || !(shared || then.columns.is_empty())
     }
 
     fn mark(&self, kind: MarkKind, range: &Range<i64>, record: &mut TransactionRecord) {
@@ -146,6 +169,25 @@ impl Undo<'_> {
             system: System::ALL,
         };
         scan.collect(range)
+    }
+
+    /// Takes one slice as it was, whatever stands there now.
+    fn replace(
+        &self,
+        slice: &Range<i64>,
+        schema: &Schema,
+        out: &mut RowSet,
+        record: &mut TransactionRecord,
+    ) -> Result<()> {
+        let columns: Vec<_> = schema.columns.iter().map(|column| (column.id, column.kind)).collect();
+        let then = self.rows_at(self.target, slice, &columns)?;
+        if out.columns.is_empty() {
+            *out = empty_union(&[&then]);
+        }
+        record.added += then.len() as u64;
+        record.deleted += self.rows_at(self.head, slice, &[])?.len() as u64;
+        out.extend_from(&then, 0..then.len());
+        Ok(())
     }
 
     /// Compares one slice, time by time: what stood there then and what stands there now.

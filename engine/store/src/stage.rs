@@ -9,13 +9,14 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use tapestore_format::limits::{SERIES, TIME_MAX, TIME_MIN};
-use tapestore_format::rows::{ColumnValues, Mark, MarkKind, ORDINAL, RowSet, RunVec, Values};
+use tapestore_format::rows::{ColumnValues, Mark, MarkKind, ORDINAL, RowSet, RunVec};
 use tapestore_format::schema::{Column, KeyPolicy, Schema};
 use tapestore_format::segment::System;
 use tapestore_format::wal::{CommitKind, Effect, TransactionRecord};
 
 use crate::batch::empty_union;
 use crate::cache::BlockCache;
+use crate::compare::{changed_rows, last_of_each_key, not_there, number_rows, slice_end};
 use crate::error::{Error, Result};
 use crate::gaps::{absences, clip};
 use crate::key::SeriesKey;
@@ -23,9 +24,6 @@ use crate::overlay::{Plan, RowKey, split_deleted};
 use crate::scan::Scan;
 use crate::state::{Catalog, SeriesState, State};
 use crate::transaction::{Change, CommitReport, Mode, Transaction, same_schema};
-
-/// Rows compared with the store at a time.
-const SLICE_ROWS: usize = 1 << 16;
 
 /// What staging needs to know of the store.
 pub(crate) struct Stage<'a> {
@@ -78,15 +76,39 @@ impl Stage<'_> {
             };
             self.change(&key, work, change, source, version, &mut report)?;
         }
-        // Numbers of new series are settled here: one that was created and dropped again takes none.
+        for (_, work) in works.values_mut() {
+            self.settle(work, &mut report)?;
+        }
+        self.push_effects(works, &mut effects);
+        report.changed = effects.iter().any(|effect| !matches!(effect, Effect::Source { .. }));
+        if !report.changed {
+            return Ok((None, report));
+        }
+        report.version = version;
+        let record = TransactionRecord {
+            version,
+            time: self.now,
+            kind: CommitKind::Write,
+            message,
+            added: report.added,
+            updated: report.updated,
+            deleted: report.deleted,
+            effects,
+        };
+        Ok((Some(record), report))
+    }
+
+    /// The effects on each series. Numbers of new series are settled here: one that was created and dropped again takes
+    /// none, and leaves nothing.
+    fn push_effects(&self, works: BTreeMap<u32, (SeriesKey, Work)>, effects: &mut Vec<Effect>) {
         let mut new_id = self.head.series.len() as u32;
         for (known, (key, mut work)) in works {
-            if work.base.is_none() && work.schema.is_none() {
+            let existed = work.base.as_ref().is_some_and(|base| base.schema_at(self.head.version).is_some());
+            if !existed && work.schema.is_none() {
                 continue;
             }
             let id = if work.base.is_some() { known } else { new_id };
             new_id += u32::from(work.base.is_none());
-            self.settle(&mut work, &mut report)?;
             if work.schema.as_ref().is_some_and(|schema| !schema.dedup().is_empty()) {
                 number_rows(&mut work.rows);
             }
@@ -106,22 +128,6 @@ impl Stage<'_> {
                 effects.push(Effect::Rows { series: id, rows: work.rows });
             }
         }
-        report.changed = effects.iter().any(|effect| !matches!(effect, Effect::Source { .. }));
-        if !report.changed {
-            return Ok((None, report));
-        }
-        report.version = version;
-        let record = TransactionRecord {
-            version,
-            time: self.now,
-            kind: CommitKind::Write,
-            message,
-            added: report.added,
-            updated: report.updated,
-            deleted: report.deleted,
-            effects,
-        };
-        Ok((Some(record), report))
     }
 
     fn work(&self, id: u32) -> Work {
@@ -393,17 +399,6 @@ impl Stage<'_> {
     }
 }
 
-/// Numbers the rows of each time (see [`ORDINAL`]).
-pub(crate) fn number_rows(rows: &mut RowSet) {
-    let mut numbers = Vec::with_capacity(rows.len());
-    for (row, time) in rows.time.iter().enumerate() {
-        let follows = row > 0 && rows.time[row - 1] == *time;
-        numbers.push(if follows { numbers[row - 1] + 1 } else { 0 });
-    }
-    rows.columns.retain(|column| column.0 != ORDINAL);
-    rows.columns.push((ORDINAL, Values::I64(numbers).into()));
-}
-
 /// Column ids end before [`ORDINAL`]; a series that was altered that often must be made anew under another name.
 fn check_column_ids(key: &SeriesKey, first: u16, count: usize) -> Result<()> {
     if usize::from(first) + count > usize::from(ORDINAL) {
@@ -496,119 +491,4 @@ fn lay_over(work: &mut Work, rows: RowSet, key: &RowKey) -> u64 {
     let plan = Plan::new(&work.rows, &rows, &[], key);
     work.rows = plan.apply(&work.rows, &rows);
     plan.dropped.iter().map(|range| range.len() as u64).sum()
-}
-
-/// Where a slice of about [`SLICE_ROWS`] rows ends: never between rows of one time.
-fn slice_end(times: &[i64], start: usize) -> usize {
-    let end = (start + SLICE_ROWS).min(times.len());
-    end + times[end..].iter().take_while(|time| **time == times[end - 1]).count()
-}
-
-/// Of rows with the same key the last one, and how many others there were.
-fn last_of_each_key(rows: RowSet, key: &RowKey) -> (RowSet, u64) {
-    let mut dropped = vec![false; rows.len()];
-    let mut start = 0;
-    while start < rows.len() {
-        let end = start + rows.time[start..].iter().take_while(|time| **time == rows.time[start]).count();
-        for (row, dropped) in dropped.iter_mut().enumerate().take(end).skip(start) {
-            *dropped = match key {
-                RowKey::Time => row + 1 < end,
-                RowKey::Distinct => false,
-                RowKey::TimeAnd(_) => (row + 1..end).any(|later| key.same(&rows, row, &rows, later)),
-            };
-        }
-        start = end;
-    }
-    let duplicates = dropped.iter().filter(|dropped| **dropped).count();
-    if duplicates == 0 {
-        return (rows, 0);
-    }
-    let mut out = empty_union(&[&rows]);
-    for row in (0..rows.len()).filter(|row| !dropped[*row]) {
-        out.extend_from(&rows, row..row + 1);
-    }
-    (out, duplicates as u64)
-}
-
-/// Collects the ranges of `rows[range]` that `there` does not hold bit for bit; returns how many of them replace a row.
-fn changed_rows(
-    rows: &RowSet,
-    range: Range<usize>,
-    there: &RowSet,
-    key: &RowKey,
-    kept: &mut Vec<Range<usize>>,
-) -> u64 {
-    let mut updated = 0;
-    let mut cursor = 0;
-    for row in range {
-        while cursor < there.len() && there.time[cursor] < rows.time[row] {
-            cursor += 1;
-        }
-        let twin = (cursor..there.len())
-            .take_while(|other| there.time[*other] == rows.time[row])
-            .find(|other| key.same(rows, row, there, *other));
-        if twin.is_some_and(|other| same_row(rows, row, there, other)) {
-            continue;
-        }
-        updated += u64::from(twin.is_some());
-        match kept.last_mut() {
-            Some(last) if last.end == row => last.end += 1,
-            _ => kept.push(row..row + 1),
-        }
-    }
-    updated
-}
-
-/// Whether two rows have the same values and flags. Where they came from does not matter.
-pub(crate) fn same_row(a: &RowSet, a_row: usize, b: &RowSet, b_row: usize) -> bool {
-    a.flags.get(a_row) == b.flags.get(b_row) && same_values(a, a_row, b, b_row)
-}
-
-fn same_values(a: &RowSet, a_row: usize, b: &RowSet, b_row: usize) -> bool {
-    a.columns.iter().all(|(id, values)| match b.column(*id) {
-        Some(other) => values.same(a_row, other, b_row),
-        None => values.is_null(a_row),
-    })
-}
-
-/// The ranges of `rows[range]` that stand at their time more often than in `there`.
-fn not_there(rows: &RowSet, range: Range<usize>, there: &RowSet) -> Vec<Range<usize>> {
-    let mut counts: HashMap<u64, Vec<usize>> = HashMap::new();
-    for row in 0..there.len() {
-        counts.entry(fingerprint(there, row)).or_default().push(row);
-    }
-    let mut out: Vec<Range<usize>> = Vec::new();
-    for row in range {
-        let twins = counts.get_mut(&fingerprint(rows, row));
-        let twin = twins.and_then(|twins| {
-            let same =
-                |other: &usize| there.time[*other] == rows.time[row] && same_row(rows, row, there, *other);
-            twins.iter().position(same).map(|position| twins.swap_remove(position))
-        });
-        if twin.is_some() {
-            continue;
-        }
-        match out.last_mut() {
-            Some(last) if last.end == row => last.end += 1,
-            _ => out.push(row..row + 1),
-        }
-    }
-    out
-}
-
-/// A hash of a row's time and values; equal rows have equal ones.
-fn fingerprint(rows: &RowSet, row: usize) -> u64 {
-    use std::hash::{DefaultHasher, Hash, Hasher};
-    let mut hasher = DefaultHasher::new();
-    rows.time[row].hash(&mut hasher);
-    for (_, column) in &rows.columns {
-        match &column.values {
-            Values::I64(v) => v[row].hash(&mut hasher),
-            Values::F64(v) => v[row].to_bits().hash(&mut hasher),
-            Values::F32(v) => v[row].to_bits().hash(&mut hasher),
-            Values::U8(v) => v[row].hash(&mut hasher),
-            Values::Str(v) => v.get(row).hash(&mut hasher),
-        }
-    }
-    hasher.finish()
 }

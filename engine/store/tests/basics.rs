@@ -1,30 +1,18 @@
 //! The main job in small: rows in, rows out, versions, sealing, compaction, reopening.
 
+mod common;
+
 use std::sync::Arc;
+
+use common::{MINUTE, bars, options};
 
 use tapestore::io::{MemoryStorage, Storage};
 use tapestore::{AsOf, Batch, Options, SeriesKey, Store, Values, schema};
-
-const MINUTE: i64 = 60_000_000_000;
-
-fn options() -> Options {
-    Options { background: false, ..Options::default() }
-}
 
 fn store() -> (Arc<dyn Storage>, Store) {
     let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
     let store = Store::create_on(storage.clone(), options()).unwrap();
     (storage, store)
-}
-
-fn bars(minutes: &[i64], price: f64) -> Batch {
-    let column = |shift: f64| Values::F64(minutes.iter().map(|m| price + *m as f64 + shift).collect());
-    Batch::new(minutes.iter().map(|m| m * MINUTE).collect())
-        .with("open", column(0.0))
-        .with("high", column(0.5))
-        .with("low", column(-0.5))
-        .with("close", column(0.25))
-        .with("volume", column(100.0))
 }
 
 fn key() -> SeriesKey {
@@ -151,7 +139,14 @@ fn a_series_created_and_dropped_in_one_transaction_leaves_nothing() {
     transaction.drop_series(&a).unwrap();
     transaction.create_series(&b, schema::bars()).unwrap();
     assert!(transaction.commit().unwrap().changed);
-    assert_eq!(store.view().keys(), [b]);
+    assert_eq!(store.view().keys(), std::slice::from_ref(&b));
+    let mut transaction = store.begin();
+    transaction.drop_series(&b).unwrap();
+    assert!(transaction.commit().unwrap().changed);
+    let mut transaction = store.begin();
+    transaction.create_series(&b, schema::bars()).unwrap();
+    transaction.drop_series(&b).unwrap();
+    assert!(!transaction.commit().unwrap().changed);
 }
 
 #[test]
@@ -257,4 +252,36 @@ fn the_log_of_commits_is_nobody_elses() {
     assert!(transaction.create_series(&own, schema::bars()).is_err());
     assert!(transaction.delete_range(&own, 0..1).is_err());
     assert!(store.view().info(&own).is_err());
+}
+
+#[test]
+fn a_drop_and_creation_with_another_key_can_be_rolled_back() {
+    let (_, store) = store();
+    let key = SeriesKey::new("T", "table").unwrap();
+    let batch = |values: &[i64]| Batch::new(vec![7; values.len()]).with("a", Values::I64(values.to_vec()));
+    let column = tapestore::ColumnType::I64;
+    let mut transaction = store.begin();
+    transaction
+        .create_series(&key, schema::SchemaBuilder::unique().column("a", column).build().unwrap())
+        .unwrap();
+    transaction.merge(&key, batch(&[1])).unwrap();
+    transaction.commit().unwrap();
+    let mut transaction = store.begin();
+    transaction.drop_series(&key).unwrap();
+    transaction
+        .create_series(&key, schema::SchemaBuilder::sequence().column("a", column).build().unwrap())
+        .unwrap();
+    transaction.merge(&key, batch(&[5, 6])).unwrap();
+    transaction.commit().unwrap();
+    store.rollback(&AsOf::Version(1)).unwrap();
+    let check = |when: &str| {
+        let values = |version| {
+            let view = store.as_of(&AsOf::Version(version)).unwrap();
+            view.read(&key).rows().unwrap().i64("a").unwrap().to_vec()
+        };
+        assert_eq!([values(1), values(2), values(3)], [vec![1], vec![5, 6], vec![1]], "{when}");
+    };
+    check("in memory");
+    store.seal().unwrap();
+    check("sealed");
 }

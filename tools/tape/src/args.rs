@@ -325,6 +325,9 @@ pub(crate) struct Gaps {
     pub(crate) series: Series,
     #[command(flatten)]
     pub(crate) span: Span,
+    /// Only bars inside these sessions are expected: a CSV of start,end in any form of time, without a header.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["from", "to"])]
+    pub(crate) sessions: Option<PathBuf>,
     /// Most gaps that are listed; the total counts all.
     #[arg(long, value_name = "COUNT")]
     pub(crate) limit: Option<usize>,

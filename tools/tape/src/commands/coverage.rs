@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::ops::Range;
+use std::path::Path;
 
 use tapestore::{SeriesInfo, SeriesKey, View};
 use tapestore_format::coverage::Run;
@@ -16,6 +17,7 @@ use crate::output::json::Object;
 use crate::output::strip::{percent, strip};
 use crate::output::table::{Side, Table};
 use crate::output::{Out, note};
+use crate::when::{now_ns, parse_time};
 
 /// Cells of the strip in `coverage`.
 const STRIP_CELLS: usize = 64;
@@ -43,7 +45,10 @@ pub(crate) fn gaps(context: &Context, arguments: &Gaps) -> Result<()> {
     let (_store, view) = context.view(&arguments.state)?;
     let (key, info) = series(&view, &arguments.series)?;
     let timeframe = timeframe(&key)?;
-    let gaps = view.gaps(&key, asked(&arguments.span, &info, timeframe)?)?;
+    let gaps = match &arguments.sessions {
+        Some(path) => view.gaps_in_sessions(&key, &read_sessions(path)?)?,
+        None => view.gaps(&key, asked(&arguments.span, &info, timeframe)?)?,
+    };
     let machine = context.json || arguments.csv;
     let limit = arguments.limit.unwrap_or(if machine { usize::MAX } else { TABLE_ROWS });
     let mut out = Out::stdout();
@@ -81,6 +86,25 @@ pub(crate) fn gaps(context: &Context, arguments: &Gaps) -> Result<()> {
         writeln!(out, "{} gaps{part}, {} missing bars", grouped(gaps.len() as u64), grouped(missing))?;
     }
     out.finish()
+}
+
+/// Sessions from a file: half-open ranges, sorted here.
+fn read_sessions(path: &Path) -> Result<Vec<Range<i64>>> {
+    let text = std::fs::read_to_string(path).map_err(|error| Fail::file(path, "read", &error))?;
+    let now = now_ns();
+    let mut sessions = Vec::new();
+    for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let bad = |what: &str| Fail::Usage(format!("{}, line {}: {what}", path.display(), index + 1));
+        let (start, end) = line.split_once(',').ok_or_else(|| bad("write start,end"))?;
+        let time = |text: &str| parse_time(text, now).map_err(|fail| bad(&fail.to_string()));
+        let range = time(start)?..time(end)?;
+        if range.is_empty() {
+            return Err(bad("the session ends before it begins"));
+        }
+        sessions.push(range);
+    }
+    sessions.sort_by_key(|range| (range.start, range.end));
+    Ok(sessions)
 }
 
 /// Runs `tape coverage`.

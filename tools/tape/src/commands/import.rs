@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
-use tapestore::{Batch, Error, SeriesKey, Store};
+use tapestore::{Batch, Error, Options, SeriesKey, Store};
 use tapestore_format::schema::{Column, KeyPolicy, Schema};
 
-use super::{Context, write_options};
+use super::Context;
 use crate::args::{Format, Import};
 use crate::fail::{Fail, Result};
 use crate::import::batch::{Piece, Target};
@@ -84,6 +84,8 @@ pub(crate) fn run(context: &Context, arguments: &Import) -> Result<()> {
     if rows >= SEAL_ROWS {
         store.seal()?;
     }
+    // Sealing and compaction run beside the import; many imports must not pile up small segments.
+    store.wait_idle()?;
     store.close()?;
     out.finish()
 }
@@ -91,10 +93,10 @@ pub(crate) fn run(context: &Context, arguments: &Import) -> Result<()> {
 fn open_or_create(context: &Context) -> Result<Store> {
     let directory = context.directory()?;
     if directory.exists() {
-        return Ok(Store::open(directory, write_options())?);
+        return Ok(Store::open(directory, Options::default())?);
     }
     note(context.quiet, &format!("tape: creating a new store at {}", directory.display()));
-    Ok(Store::create(directory, write_options())?)
+    Ok(Store::create(directory, Options::default())?)
 }
 
 fn settings(arguments: &Import) -> Settings {
@@ -132,7 +134,10 @@ fn import_one(
     arguments: &Import,
     progress: &mut Progress,
 ) -> Result<Outcome> {
-    let message = arguments.message.clone().unwrap_or_else(|| format!("import {}", input.name()));
+    let message = arguments.message.clone().unwrap_or_else(|| {
+        let name = input.name();
+        format!("import {}", name.rsplit(['/', '\\']).next().unwrap_or(&name))
+    });
     let mut sink = StoreSink::new(store, key, &arguments.source, &message)?;
     sink.dedup.clone_from(&arguments.dedup);
     sink.unique = arguments.unique;

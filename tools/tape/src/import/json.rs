@@ -65,6 +65,11 @@ impl JsonRecords {
         &self.name
     }
 
+    /// Whether each line is a value of its own.
+    pub(crate) fn is_lines(&self) -> bool {
+        self.lines
+    }
+
     /// The next document: its line, and a copy that parsing may scribble on.
     fn document(&mut self) -> Option<Vec<u8>> {
         loop {

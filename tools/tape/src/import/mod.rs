@@ -20,6 +20,7 @@ use std::path::PathBuf;
 use ::csv::{ByteRecord, Writer, WriterBuilder};
 use tapestore_format::schema::{ColumnType, KeyPolicy, Schema};
 
+use crate::calendar::brief;
 use crate::fail::{Fail, Result};
 use crate::progress::Progress;
 use batch::{Builder, Piece, Target, parse_bool};
@@ -28,6 +29,9 @@ use columns::{BAR_COLUMNS, Mapping, Wishes, map_bars, map_table};
 use infer::Guess;
 use records::{Dialect, Header, Item, Records};
 use source::Input;
+
+/// A guessed time column must not hold times before 1990: prices read as seconds would.
+const EARLIEST_GUESSED_NS: i64 = 631_152_000_000_000_000;
 
 /// What a bad row does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -104,7 +108,7 @@ pub(crate) fn import_file(
     let name = records.name().to_owned();
     let mut tally = Tally::default();
     if header.width() == 0 {
-        tally.notes.push(format!("{name} holds no rows"));
+        tally.notes.push("there are no rows".to_owned());
         return Ok(tally);
     }
     let mapping = if bars {
@@ -131,6 +135,10 @@ pub(crate) fn import_file(
         header,
         quarantine,
         keep_times_together: schema.map_or(!bars, |schema| schema.key != KeyPolicy::Unique),
+        time_is_a_guess: !bars
+            && matches!(records.header(), Header::Positions { .. })
+            && settings.wishes.columns.iter().all(|(name, _)| name != "time"),
+        place: records.place(),
         symbol: None,
         highest_time: None,
         tally,
@@ -255,6 +263,10 @@ struct Run<'a> {
     quarantine: Option<Quarantine>,
     /// Rows of one time must reach the store together.
     keep_times_together: bool,
+    /// No name says which column is the time: the first was taken.
+    time_is_a_guess: bool,
+    /// What rows are counted by in messages: lines, or rows of a document.
+    place: &'static str,
     symbol: Option<Vec<u8>>,
     highest_time: Option<i64>,
     tally: Tally,
@@ -331,8 +343,9 @@ impl Run<'_> {
                     Header::Positions { .. } => "symbol",
                 };
                 return Err(Fail::Usage(format!(
-                    "{}, line {line}: the file holds several instruments ({} and {}); choose one with --where {column}={}",
+                    "{}, {} {line}: the file holds several instruments ({} and {}); choose one with --where {column}={}",
                     self.name,
+                    self.place,
                     show(symbol),
                     show(cell),
                     String::from_utf8_lossy(symbol)
@@ -353,8 +366,8 @@ impl Run<'_> {
                     "nothing of it is committed"
                 };
                 return Err(Fail::Findings(format!(
-                    "{}, line {line}: {what}; {so_far}; leave bad rows out with --on-error skip or quarantine",
-                    self.name
+                    "{}, {} {line}: {what}; {so_far}; leave bad rows out with --on-error skip or quarantine",
+                    self.name, self.place
                 )));
             }
             OnError::Skip => {}
@@ -365,13 +378,21 @@ impl Run<'_> {
             }
         }
         if self.tally.bad <= 5 {
-            self.tally.notes.push(format!("line {line}: {what}"));
+            self.tally.notes.push(format!("{} {line}: {what}", self.place));
         }
         Ok(())
     }
 
     fn flush(&mut self, sink: &mut dyn Sink) -> Result<()> {
         let piece = self.builder.take();
+        let earliest = piece.time.iter().min().copied().unwrap_or(0);
+        if self.time_is_a_guess && earliest < EARLIEST_GUESSED_NS {
+            return Err(Fail::Usage(format!(
+                "{} has no names, and its first column does not look like a time ({}); say which is with --column time=N",
+                self.name,
+                brief(earliest)
+            )));
+        }
         if self.keep_times_together {
             let lowest = piece.time.iter().min().copied();
             if let (Some(highest), Some(lowest)) = (self.highest_time, lowest)

@@ -101,6 +101,14 @@ impl Records {
         }
     }
 
+    /// What the numbers of [`Item::Row`] count.
+    pub(crate) fn place(&self) -> &'static str {
+        match self {
+            Self::Json(json) if !json.is_lines() => "row",
+            _ => "line",
+        }
+    }
+
     /// The delimiter, for writing rows back.
     pub(crate) fn delimiter(&self) -> u8 {
         match self {

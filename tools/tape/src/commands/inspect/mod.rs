@@ -57,10 +57,14 @@ fn kind_of(path: &Path) -> String {
     if read.is_err() {
         return "unreadable".to_owned();
     }
+    let named = |wanted: &str| path.file_name().is_some_and(|name| name == wanted);
     match any_header(&head) {
         Ok(header) => header.kind.name().to_owned(),
-        Err(_) if path.file_name().is_some_and(|name| name == "CURRENT") => {
-            "pointer to the manifest".to_owned()
+        Err(_) if named("CURRENT") => "pointer to the manifest that counts".to_owned(),
+        Err(_) if named("LOCK") => "held by the writer".to_owned(),
+        Err(_) if named("visible") => "hint for readers: how far the log is written".to_owned(),
+        Err(_) if path.parent().and_then(Path::file_name).is_some_and(|name| name == "leases") => {
+            "lease of a reader".to_owned()
         }
         Err(_) if head.is_empty() => "empty".to_owned(),
         Err(error) => format!("no header ({})", error.detail),

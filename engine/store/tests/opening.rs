@@ -1,0 +1,157 @@
+//! Opening says clearly what is wrong: missing, foreign, locked, newer, damaged.
+
+mod common;
+
+use std::sync::Arc;
+
+use common::{key, options, write};
+use tapestore::io::{MemoryStorage, Storage};
+use tapestore::{ErrorClass, Store};
+
+fn stored() -> Arc<MemoryStorage> {
+    let storage = Arc::new(MemoryStorage::new());
+    let store = Store::create_on(storage.clone(), options()).unwrap();
+    write(&store, "A", &[1, 2, 3], 10.0);
+    store.seal().unwrap();
+    write(&store, "A", &[4], 10.0);
+    drop(store);
+    storage
+}
+
+fn refused(storage: &Arc<MemoryStorage>) -> (ErrorClass, String) {
+    let writing = Store::open_on(storage.clone(), options()).unwrap_err();
+    let reading = Store::open_read_only_on(storage.clone(), options()).unwrap_err();
+    assert_eq!(writing.kind(), reading.kind(), "{writing} / {reading}");
+    (writing.kind(), writing.to_string())
+}
+
+fn overwrite(storage: &MemoryStorage, name: &str, offset: u64, bytes: &[u8]) {
+    storage.open(name).unwrap().write_at(offset, bytes).unwrap();
+}
+
+fn file(storage: &MemoryStorage, prefix: &str) -> String {
+    storage.list("").unwrap().into_iter().map(|file| file.0).find(|name| name.starts_with(prefix)).unwrap()
+}
+
+#[test]
+fn a_missing_store_is_not_found() {
+    let directory = tempfile::tempdir().unwrap();
+    let missing = directory.path().join("nothing");
+    for error in [
+        Store::open(&missing, options()).unwrap_err(),
+        Store::open_read_only(&missing, options()).unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorClass::NotFound);
+        assert!(error.to_string().contains("holds no store"), "{error}");
+    }
+    assert!(!missing.exists(), "opening creates nothing");
+}
+
+#[test]
+fn a_directory_that_holds_something_else_is_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("notes.txt"), "mine").unwrap();
+    let error = Store::create(directory.path(), options()).unwrap_err();
+    assert_eq!(error.kind(), ErrorClass::Usage);
+    assert!(error.to_string().contains("not empty"), "{error}");
+}
+
+#[test]
+fn a_store_is_not_created_over_another() {
+    let storage = stored();
+    let error = Store::create_on(storage, options()).unwrap_err();
+    assert!(error.to_string().contains("is a store already"), "{error}");
+}
+
+#[test]
+fn a_second_writer_is_locked_out_and_a_reader_is_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::create(directory.path().join("s"), options()).unwrap();
+    write(&store, "A", &[1], 10.0);
+    let error = Store::open(directory.path().join("s"), options()).unwrap_err();
+    assert_eq!(error.kind(), ErrorClass::Locked);
+    let reader = Store::open_read_only(directory.path().join("s"), options()).unwrap();
+    assert_eq!(reader.view().count(&key("A"), 0..i64::MAX).unwrap(), 1);
+}
+
+#[test]
+fn a_foreign_file_is_told_from_a_damaged_one() {
+    let storage = stored();
+    overwrite(&storage, "CURRENT", 0, b"#!/bin/sh");
+    assert_eq!(refused(&storage).0, ErrorClass::Foreign);
+    let storage = stored();
+    overwrite(&storage, "CURRENT", 30, &[0xff]);
+    assert_eq!(refused(&storage).0, ErrorClass::Corrupt);
+}
+
+#[test]
+fn a_newer_format_asks_for_a_newer_version() {
+    let storage = stored();
+    let name = file(&storage, "manifest-");
+    let mut header = [0; 64];
+    storage.open(&name).unwrap().read_exact_at(0, &mut header).unwrap();
+    header[9] += 1;
+    let crc = crc32fast::hash(&header[..60]);
+    header[60..].copy_from_slice(&crc.to_le_bytes());
+    overwrite(&storage, &name, 0, &header);
+    let (class, text) = refused(&storage);
+    assert_eq!(class, ErrorClass::Newer);
+    assert!(text.contains(&name) && text.contains("newer format"), "{text}");
+}
+
+#[test]
+fn damage_names_file_offset_and_rule() {
+    let storage = stored();
+    let name = file(&storage, "manifest-");
+    overwrite(&storage, &name, 100, &[0xff, 0xff]);
+    let (class, text) = refused(&storage);
+    assert_eq!(class, ErrorClass::Corrupt);
+    assert!(text.contains(&name) && text.contains("rule L3 at offset 64"), "{text}");
+}
+
+#[test]
+fn a_damaged_block_is_an_error_of_the_read_never_rows() {
+    let storage = stored();
+    let name = file(&storage, "segment-");
+    let length = storage.length(&name).unwrap();
+    let (mut errors, mut fine) = (0, 0);
+    let whole = Store::open_on(stored(), options()).unwrap().view().read(&key("A")).rows().unwrap();
+    for offset in 64..length {
+        let mut byte = [0];
+        storage.open(&name).unwrap().read_exact_at(offset, &mut byte).unwrap();
+        overwrite(&storage, &name, offset, &[byte[0] ^ 0x10]);
+        let store = Store::open_read_only_on(storage.clone(), options()).unwrap();
+        match store.view().read(&key("A")).rows() {
+            Ok(rows) => {
+                assert_eq!(rows, whole);
+                fine += 1;
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorClass::Corrupt);
+                assert!(error.to_string().contains(&name), "{error}");
+                errors += 1;
+            }
+        }
+        drop(store);
+        assert!(
+            !tapestore::verify_storage(&(storage.clone() as Arc<dyn Storage>), true).unwrap().is_empty(),
+            "{offset}"
+        );
+        overwrite(&storage, &name, offset, &byte);
+    }
+    assert!(errors > 0 && fine > 0, "{errors} {fine}");
+}
+
+#[test]
+fn a_missing_segment_or_log_is_named() {
+    for prefix in ["segment-", "wal-"] {
+        let storage = stored();
+        let name = file(&storage, prefix);
+        storage.remove(&name).unwrap();
+        let error = match Store::open_on(storage, options()) {
+            Err(error) => error,
+            Ok(store) => store.view().read(&key("A")).rows().unwrap_err(),
+        };
+        assert!(error.to_string().contains(&name), "{error}");
+    }
+}
