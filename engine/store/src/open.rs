@@ -27,6 +27,8 @@ use crate::worker::Worker;
 /// File ids that every store begins with.
 const FIRST_LOG: u64 = 1;
 const FIRST_MANIFEST: u64 = 2;
+/// Most bytes of a log that recovery writes again in one piece.
+const REWRITE_BYTES: u64 = 1 << 20;
 
 impl Store {
     /// Creates a store in a directory that does not exist or is empty.
@@ -117,10 +119,8 @@ impl Store {
             Ok(())
         })?;
         let position = replayed.end;
-        // What recovery counts must not vanish once a newer log says so (I9): it may never have been synced.
-        let name = log_name(position.log);
-        let synced = storage.open(&name).and_then(|file| file.sync_data());
-        synced.map_err(|error| Error::io("syncing", storage.describe(&name), error))?;
+        // What recovery counts must not vanish once a newer log says so (I9).
+        make_durable(&*storage, &log_name(position.log), position.offset)?;
         let manifest = Manifest::reopen(storage.clone(), current, manifest, next_sequence)?;
         let mut maintenance = Maintenance::new(storage.clone(), manifest);
         // Always a new log: what lies behind the end of the old one is unknown (W4).
@@ -141,6 +141,24 @@ impl Store {
         let torn = replayed.torn;
         Opening { storage, options, lock, maintenance, catalog, state, log, memtable_bytes, torn }.start()
     }
+}
+
+/// Makes the first `length` bytes of a log durable, whatever became of earlier syncs.
+///
+/// Syncing alone is not enough: a failed sync may have marked pages clean that never reached the disk, and those are
+/// what recovery has just read. Written again, as they are, they belong to the next sync (I8).
+fn make_durable(storage: &dyn Storage, name: &str, length: u64) -> Result<()> {
+    let failed = |error| Error::io("rewriting", storage.describe(name), error);
+    let file = storage.open(name).map_err(failed)?;
+    let mut buffer = vec![0; length.min(REWRITE_BYTES) as usize];
+    let mut done = 0;
+    while done < length {
+        let piece = &mut buffer[..(length - done).min(REWRITE_BYTES) as usize];
+        file.read_exact_at(done, piece).map_err(failed)?;
+        file.write_at(done, piece).map_err(failed)?;
+        done += piece.len() as u64;
+    }
+    file.sync_data().map_err(|error| Error::io("syncing", storage.describe(name), error))
 }
 
 /// The pieces of a writer.
