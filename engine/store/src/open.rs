@@ -83,7 +83,7 @@ impl Store {
         let manifest = Manifest::create(storage.clone(), store, storage.now_ns(), state, FIRST_MANIFEST)?;
         let catalog = Catalog::default();
         Opening {
-            maintenance: Maintenance::new(storage.clone(), manifest),
+            maintenance: Maintenance::new(storage.clone(), manifest, FIRST_MANIFEST),
             state: first_state(&catalog),
             storage,
             options,
@@ -122,7 +122,7 @@ impl Store {
         // What recovery counts must not vanish once a newer log says so (I9).
         make_durable(&*storage, &log_name(position.log), position.offset)?;
         let manifest = Manifest::reopen(storage.clone(), current, manifest, next_sequence)?;
-        let mut maintenance = Maintenance::new(storage.clone(), manifest);
+        let mut maintenance = Maintenance::new(storage.clone(), manifest, highest_id(&*storage)?);
         // Always a new log: what lies behind the end of the old one is unknown (W4).
         let id = maintenance.allocate()?;
         let start =
@@ -269,6 +269,14 @@ fn random_identity(storage: &dyn Storage) -> [u8; 16] {
     out[..8].copy_from_slice(&word(1).to_le_bytes());
     out[8..].copy_from_slice(&word(2).to_le_bytes());
     out
+}
+
+/// The highest id in the names of the files that are there.
+fn highest_id(storage: &dyn Storage) -> Result<u64> {
+    let files = storage.list("").map_err(|error| Error::io("listing", storage.describe(""), error))?;
+    let id = |name: &str| name.strip_suffix(".tape")?.rsplit_once('-')?.1.parse::<u64>().ok();
+    // No store counts this far; a name that does is not the store's, and must not use up the ids.
+    Ok(files.iter().filter_map(|(name, _)| id(name)).filter(|id| *id < 1 << 48).max().unwrap_or(0))
 }
 
 /// Files that look like the store's and that no step counts.
