@@ -9,7 +9,7 @@ use std::time::Instant;
 use crate::image::Keep;
 use crate::random::Random;
 use crate::run::{ALL, Moment, Op, Run, SHORT, Stop};
-use crate::sim::{Disk, Fault, SimStorage, Site};
+use crate::sim::{CallKind, Disk, Fault, SimStorage, Site};
 
 /// What is done to a workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -221,10 +221,17 @@ fn guarded<T>(check: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
 pub fn power_cuts(seed: u64, ops: &[Op], all_ops: bool, effort: &Effort, report: &mut Report) {
     report.workloads += 1;
     let Some(run) = record(seed, ops, report) else { return };
-    let (disks, sites) = (run.storage.take_record(), run.storage.sites());
-    let mut random = Random::new(seed ^ 0x5EED);
     // The earlier calls are the business of the shorter sequences.
     let first = if all_ops { 0 } else { run.moments[run.moments.len() - 2].calls };
+    if cuts(seed, ops, &run, first, effort, report) {
+        backup_cuts(seed, ops, &run, effort, report);
+    }
+}
+
+/// Cuts the power at every recorded call from `first` on; whether the search goes on.
+fn cuts(seed: u64, ops: &[Op], run: &Run, first: u64, effort: &Effort, report: &mut Report) -> bool {
+    let (disks, sites) = (run.storage.take_record(), run.storage.sites());
+    let mut random = Random::new(seed ^ 0x5EED);
     let mut seen = HashSet::new();
     for call in first..disks.len() as u64 {
         if call > 0 {
@@ -239,17 +246,88 @@ pub fn power_cuts(seed: u64, ops: &[Op], all_ops: bool, effort: &Effort, report:
             if !seen.insert((image.digest(), least, known.issued.version)) {
                 continue;
             }
-            let again = random.once_in(effort.again_once_in);
-            let found = check_cut(&run, &image, &known, again.then_some(&mut random), report);
+            let again = effort.again_once_in > 0 && random.once_in(effort.again_once_in);
+            let found = check_cut(run, &image, &known, again.then_some(&mut random), report);
             if let Err((second, why)) = found {
                 report.fail(seed, ops, Blow::Cut(call, keep, second), why);
                 if report.failures.len() >= effort.failures {
-                    return;
+                    return false;
                 }
             }
         }
     }
-    backup_cuts(seed, ops, &run, effort, &mut random, report);
+    true
+}
+
+/// Leaves out each sync of a workload in turn and counts, by what it makes durable, how many there are and how many
+/// of them the search misses: it must not be blind.
+pub fn left_out_syncs(seed: u64, ops: &[Op], counts: &mut BTreeMap<String, (u64, u64)>, report: &mut Report) {
+    report.workloads += 1;
+    let Some(run) = record(seed, ops, report) else { return };
+    let sites = run.storage.sites();
+    drop(run);
+    for call in 1..=sites.len() {
+        let (kind, class) = sites[call - 1];
+        if !Fault::Ignored.fits(kind) {
+            continue;
+        }
+        // Which sync of a directory it is tells the call before it.
+        let name = match kind {
+            CallKind::SyncDir => format!("SyncDir after {:?} {}", sites[call - 2].0, sites[call - 2].1),
+            _ => format!("{kind:?} {class}"),
+        };
+        let mut run = Run::start(seed);
+        run.storage.fail_at(call as u64, Fault::Ignored);
+        let sound = ops.iter().all(|op| run.apply(*op).is_ok());
+        let mut found = Report::default();
+        let effort = Effort { again_once_in: 0, ..Effort::default() };
+        if sound {
+            cuts(seed, ops, &run, 0, &effort, &mut found);
+        }
+        report.images += found.images;
+        report.faults += 1;
+        let count = counts.entry(name).or_default();
+        count.0 += 1;
+        count.1 += u64::from(sound && found.failures.is_empty());
+    }
+}
+
+/// Cuts the power at every call of the creation of a store: afterwards it opens, or can be created.
+pub fn creation_cuts(seed: u64, report: &mut Report) {
+    report.workloads += 1;
+    let storage = SimStorage::new();
+    storage.record();
+    let run = Run::create(storage.clone(), seed).expect("a sound disk");
+    let (disks, sites) = (storage.take_record(), storage.sites());
+    let mut random = Random::new(seed);
+    let effort = Effort { random: 40, ..Effort::default() };
+    let mut seen = HashSet::new();
+    for (call, disk) in disks.iter().enumerate() {
+        if call > 0 {
+            *report.sites.entry(sites[call - 1]).or_default() += 1;
+        }
+        report.calls += 1;
+        for keep in keeps(disk.atoms(), &effort, &mut random) {
+            let image = disk.image(keep);
+            if !seen.insert((image.digest(), call + 1 == disks.len())) {
+                continue;
+            }
+            report.images += 1;
+            let exists = image.files().any(|(name, _)| name == "CURRENT");
+            let storage = SimStorage::from_disk(image);
+            let result = if exists {
+                guarded(|| run.check_image(&storage, &Moment::default(), 0).map(drop))
+            } else if call + 1 == disks.len() {
+                Err("a created store is gone".to_owned())
+            } else {
+                Run::create(storage, seed).map(drop).map_err(|error| format!("creating again: {error}"))
+            };
+            if let Err(why) = result {
+                report.fail(seed, &[], Blow::Cut(call as u64, keep, None), format!("creation: {why}"));
+                return;
+            }
+        }
+    }
 }
 
 type CutFailure = (Option<(u64, Keep)>, String);
@@ -294,7 +372,8 @@ fn check_cut(
 }
 
 /// Cuts the power of the machine that holds the backups.
-fn backup_cuts(seed: u64, ops: &[Op], run: &Run, effort: &Effort, random: &mut Random, report: &mut Report) {
+fn backup_cuts(seed: u64, ops: &[Op], run: &Run, effort: &Effort, report: &mut Report) {
+    let mut random = Random::new(seed ^ 0xBAC);
     if ops.last() != Some(&Op::Backup) {
         return;
     }
@@ -303,7 +382,7 @@ fn backup_cuts(seed: u64, ops: &[Op], run: &Run, effort: &Effort, random: &mut R
     let mut seen = HashSet::new();
     for call in first..disks.len() as u64 {
         let disk = &disks[call as usize];
-        for keep in keeps(disk.atoms(), effort, random) {
+        for keep in keeps(disk.atoms(), effort, &mut random) {
             let image = disk.image(keep);
             if !seen.insert(image.digest()) {
                 continue;

@@ -2,10 +2,13 @@
 //!
 //! `CRASH_LONG=1` tries more; `CRASH_SEED` sets the seed; `CRASH_REPLAY='seed=…;ops=…;cut=…'` does one case again.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use crash_tests::run::Op;
-use crash_tests::search::{Case, Effort, Report, long_workload, power_cuts, replay, sequences, shrink};
+use crash_tests::search::{
+    Case, Effort, Report, creation_cuts, left_out_syncs, long_workload, power_cuts, replay, sequences, shrink,
+};
 
 fn seed() -> u64 {
     std::env::var("CRASH_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
@@ -61,6 +64,46 @@ fn a_cut_in_long_workloads_loses_nothing_acknowledged() {
     let count = if is_long() { 400 } else { 12 };
     let workloads: Vec<Vec<Op>> = (0..count).map(|number| long_workload(seed() + number, 12)).collect();
     sweep("power cuts, long workloads", &workloads, true, &effort());
+}
+
+/// Between two backups to the same directory, anything.
+#[test]
+fn a_cut_in_a_repeated_backup_leaves_the_one_before_it_or_the_new_one() {
+    let between = sequences(2).into_iter().filter(|ops| ops.len() == 2);
+    let workloads: Vec<Vec<Op>> =
+        between.map(|ops| [&[Op::Backup], ops.as_slice(), &[Op::Backup]].concat()).collect();
+    sweep("power cuts, repeated backups", &workloads, false, &Effort { random: 12, ..effort() });
+}
+
+#[test]
+fn a_cut_in_creation_leaves_a_store_or_a_place_for_one() {
+    let since = Instant::now();
+    let mut report = Report::default();
+    creation_cuts(seed(), &mut report);
+    report.print("power cuts, creation", seed(), since);
+    report.assert_clean();
+}
+
+/// The search is not blind: without any one kind of sync it finds something broken.
+#[test]
+fn a_sync_left_out_is_noticed() {
+    let since = Instant::now();
+    let (mut report, mut counts) = (Report::default(), BTreeMap::new());
+    for ops in [
+        vec![Op::Commit, Op::Commit],
+        vec![Op::Upsert, Op::Seal, Op::Commit, Op::Snapshot],
+        vec![Op::Commit, Op::Seal, Op::Compact, Op::Commit],
+        vec![Op::Commit, Op::Reopen, Op::Commit, Op::Prune, Op::Commit],
+    ] {
+        left_out_syncs(seed(), &ops, &mut counts, &mut report);
+    }
+    report.print("syncs left out", seed(), since);
+    for (name, (all, missed)) in &counts {
+        println!("  {name}: {all} left out, {} noticed", all - missed);
+    }
+    report.assert_clean();
+    let blind: Vec<_> = counts.iter().filter(|(_, (all, missed))| all == missed).collect();
+    assert!(blind.is_empty(), "{blind:?}");
 }
 
 #[test]
