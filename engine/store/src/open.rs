@@ -16,12 +16,12 @@ use crate::io::{LockGuard, LockKind, RealStorage, Storage};
 use crate::key::SeriesKey;
 use crate::lease::LEASES;
 use crate::maintenance::Maintenance;
-use crate::manifest::{Manifest, ManifestState, load, manifest_name, read_current};
+use crate::manifest::{CURRENT_NEW, Manifest, ManifestState, load, manifest_name, read_current};
 use crate::options::Options;
 use crate::segment::{Part, SegmentFile};
 use crate::state::{Catalog, Definitions, Layer, SeriesState, State};
 use crate::store::{LOCK, LOCK_TRIES, Role, Shared, Store, WriterRole, retained_of, seal_role};
-use crate::wal::{LogReader, LogWriter, TornTail, Visible, log_name, parse_log_name};
+use crate::wal::{EMPTY_LOG_BYTES, LogReader, LogWriter, TornTail, Visible, log_name, parse_log_name};
 use crate::worker::Worker;
 
 /// File ids that every store begins with.
@@ -31,10 +31,10 @@ const FIRST_MANIFEST: u64 = 2;
 const REWRITE_BYTES: u64 = 1 << 20;
 
 impl Store {
-    /// Creates a store in a directory that does not exist or is empty.
+    /// Creates a store in a directory that does not exist or is empty, or where a creation was cut off.
     ///
     /// # Errors
-    /// [`Error::Usage`] if the directory holds anything.
+    /// [`Error::Usage`] if the directory holds anything else.
     pub fn create(directory: impl AsRef<Path>, options: Options) -> Result<Self> {
         Self::create_on(Arc::new(RealStorage::new(directory.as_ref().to_path_buf())), options)
     }
@@ -63,6 +63,7 @@ impl Store {
         let failed = |action, error| Error::io(action, storage.describe(""), error);
         storage.create_dir("").map_err(|error| failed("creating", error))?;
         let lock = lock_for_writing(&*storage)?;
+        clear_stillborn(&*storage)?;
         let files = storage.list("").map_err(|error| failed("listing", error))?;
         if let Some((name, _)) = files.iter().find(|(name, _)| name != LOCK) {
             let reason = if name == "CURRENT" { "is a store already; open it" } else { "is not empty" };
@@ -141,6 +142,31 @@ impl Store {
         let torn = replayed.torn;
         Opening { storage, options, lock, maintenance, catalog, state, log, memtable_bytes, torn }.start()
     }
+}
+
+/// Removes what a creation that was cut off left behind: the first log, too short for a transaction, the first
+/// manifest, and a `CURRENT` without its name. Anything beside them, and nothing is removed.
+fn clear_stillborn(storage: &dyn Storage) -> Result<()> {
+    let failed = |action, error| Error::io(action, storage.describe(""), error);
+    let files = storage.list("").map_err(|error| failed("listing", error))?;
+    let left_over = |(name, length): &(String, u64)| {
+        *name == LOCK
+            || *name == CURRENT_NEW
+            || *name == manifest_name(FIRST_MANIFEST)
+            || (*name == log_name(FIRST_LOG) && *length <= EMPTY_LOG_BYTES)
+    };
+    if !files.iter().all(left_over) {
+        return Ok(());
+    }
+    let mut cleared = false;
+    for (name, _) in files.iter().filter(|(name, _)| name != LOCK) {
+        storage.remove(name).map_err(|error| failed("clearing", error))?;
+        cleared = true;
+    }
+    if cleared {
+        storage.sync_dir("").map_err(|error| failed("syncing", error))?;
+    }
+    Ok(())
 }
 
 /// Makes the first `length` bytes of a log durable, whatever became of earlier syncs.
