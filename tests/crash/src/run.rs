@@ -261,6 +261,53 @@ impl Run {
         self.store.as_ref().ok_or_else(|| Stop::Broken("the store is closed".into()))
     }
 
+    /// Publishes manifest steps until the next one or so writes the manifest anew.
+    ///
+    /// # Errors
+    /// Whatever the engine returns.
+    pub fn lengthen_manifest(&mut self) -> Result<(), Stop> {
+        // Every kept disk would keep a manifest of its own.
+        drop(self.storage.take_record());
+        let name = "n".repeat(500);
+        let files = |run: &Self| {
+            run.storage
+                .disk()
+                .files()
+                .map(|(name, content)| (name.to_owned(), content.len()))
+                .collect::<Vec<_>>()
+        };
+        let longest = |files: &[(String, usize)]| {
+            files.iter().filter(|file| file.0.starts_with("manifest-")).map(|file| file.1).max().unwrap_or(0)
+        };
+        let step = longest(&files(self));
+        for _ in 0..10_000 {
+            let store = self.store()?;
+            store.create_snapshot(&name, None)?;
+            store.drop_snapshot(&name)?;
+            // The slack of a manifest is a mebibyte.
+            if longest(&files(self)) > (1 << 20) - 600 + step {
+                break;
+            }
+        }
+        self.acknowledge();
+        self.begin();
+        Ok(())
+    }
+
+    /// Opens the store again after a failure, from what the page cache shows.
+    ///
+    /// # Errors
+    /// Whatever the engine returns.
+    pub fn reopen(&mut self) -> Result<(), Stop> {
+        self.store = None;
+        self.store = Some(Store::open_on(Arc::new(self.storage.clone()), options())?);
+        let version = self.store()?.view().version() as usize;
+        // What recovery shows is durable.
+        self.now.issued.version = version;
+        self.acknowledge();
+        Ok(())
+    }
+
     /// Lets go of the store.
     pub fn let_go(&mut self) {
         self.store = None;

@@ -228,6 +228,23 @@ pub fn power_cuts(seed: u64, ops: &[Op], all_ops: bool, effort: &Effort, report:
     }
 }
 
+/// Cuts the power at every call around the moment at which a manifest is written anew.
+///
+/// # Panics
+/// If it is not written anew: then this looks in the wrong place.
+pub fn manifest_cuts(seed: u64, effort: &Effort, report: &mut Report) {
+    report.workloads += 1;
+    let mut run = Run::start(seed);
+    run.lengthen_manifest().expect("a sound disk");
+    let ops = [Op::Snapshot, Op::Commit, Op::Snapshot, Op::Snapshot, Op::Seal, Op::Snapshot];
+    for op in ops.iter().chain(&ops) {
+        run.apply(*op).expect("a sound disk");
+    }
+    let anew = |site: &Site| *site == (CallKind::Create, "manifest");
+    assert!(run.storage.sites().iter().any(anew), "the manifest is not written anew");
+    cuts(seed, &ops, &run, 0, effort, report);
+}
+
 /// Cuts the power at every recorded call from `first` on; whether the search goes on.
 fn cuts(seed: u64, ops: &[Op], run: &Run, first: u64, effort: &Effort, report: &mut Report) -> bool {
     let (disks, sites) = (run.storage.take_record(), run.storage.sites());

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crash_tests::run::Op;
+use crash_tests::run::{Moment, Op, Run};
 use crash_tests::search::{Effort, Report, faults, long_workload, sequences};
 
 fn sweep(name: &str, workloads: &[Vec<Op>]) {
@@ -28,4 +28,30 @@ fn a_fault_in_long_workloads_loses_nothing_acknowledged() {
     let workload = long_workload(5, 14);
     let prefixes: Vec<Vec<Op>> = (1..=workload.len()).map(|length| workload[..length].to_vec()).collect();
     sweep("faults, a long workload", &prefixes);
+}
+
+/// From the first moment to the last, the disk may fill up: writes fail, reads go on, and with space again the store
+/// opens, deletes and prunes.
+#[test]
+fn a_full_disk_is_survived() {
+    for op in [Op::Commit, Op::Upsert, Op::Delete, Op::Seal, Op::Compact, Op::Snapshot, Op::Prune, Op::Reopen]
+    {
+        let mut run = Run::start(3);
+        run.apply(Op::Commit).unwrap();
+        run.storage.fill();
+        let done = run.apply(op);
+        run.check_reads().unwrap();
+        let known: Moment = run.moment().clone();
+        let least = known.acknowledged.version;
+        // Reading needs no space, not even in a process that begins now.
+        run.check_reader(&run.storage.disk(), &known, least).unwrap();
+        run.let_go();
+        assert!(run.reopen().is_err(), "{op}: opening for writing needs a new log ({done:?})");
+        run.storage.give_space();
+        run.reopen().unwrap();
+        run.check_reads().unwrap();
+        run.apply(Op::Delete).unwrap();
+        run.apply(Op::Prune).unwrap();
+        run.check_reads().unwrap();
+    }
 }

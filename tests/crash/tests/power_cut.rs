@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use crash_tests::run::Op;
 use crash_tests::search::{
-    Case, Effort, Report, creation_cuts, left_out_syncs, long_workload, power_cuts, replay, sequences, shrink,
+    Case, Effort, Report, creation_cuts, left_out_syncs, long_workload, manifest_cuts, power_cuts, replay,
+    sequences, shrink,
 };
 
 fn seed() -> u64 {
@@ -82,6 +83,15 @@ fn a_cut_in_creation_leaves_a_store_or_a_place_for_one() {
     let mut report = Report::default();
     creation_cuts(seed(), &mut report);
     report.print("power cuts, creation", seed(), since);
+    report.assert_clean();
+}
+
+#[test]
+fn a_cut_while_the_manifest_is_written_anew_loses_nothing_acknowledged() {
+    let since = Instant::now();
+    let mut report = Report::default();
+    manifest_cuts(seed(), &Effort { atoms: 6, again_once_in: 200, ..effort() }, &mut report);
+    report.print("power cuts, manifest written anew", seed(), since);
     report.assert_clean();
 }
 

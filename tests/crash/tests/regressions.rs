@@ -64,3 +64,16 @@ fn a_store_that_lost_its_current_is_not_cleared() {
     assert!(Store::create_on(shared, options()).unwrap_err().to_string().contains("is not empty"));
     assert_eq!(storage.disk().digest(), before);
 }
+
+/// Snapshots that came and went counted as if they were still there, so the manifest grew for ever.
+#[test]
+fn a_manifest_does_not_grow_with_snapshots_that_are_gone() {
+    let mut run = Run::start(1);
+    run.lengthen_manifest().unwrap();
+    for op in [Op::Snapshot, Op::DropSnapshot, Op::Snapshot, Op::Snapshot, Op::Seal, Op::Snapshot] {
+        run.apply(op).unwrap();
+    }
+    run.lengthen_manifest().unwrap();
+    let longest = run.storage.disk().files().map(|(_, content)| content.len()).max().unwrap();
+    assert!(longest < 2 << 20, "{longest} bytes");
+}
