@@ -96,11 +96,10 @@ impl Judge {
         let kept = |kept: bool| if kept { Fate::Kept } else { Fate::Lost };
         match self.keep {
             Keep::Nothing => Fate::Lost,
-            Keep::Everything => Fate::Kept,
             Keep::Only(one) => kept(atom == one),
             Keep::Without(one) => kept(atom != one),
             Keep::Torn(one) if atom == one => Fate::Torn,
-            Keep::Torn(_) => Fate::Kept,
+            Keep::Everything | Keep::Torn(_) => Fate::Kept,
             Keep::Random(_) => match self.random.below(5) {
                 0 | 1 => Fate::Kept,
                 2 | 3 => Fate::Lost,
@@ -189,7 +188,7 @@ fn survivor(inode: &Inode, judge: &mut Judge) -> Arc<Vec<u8>> {
             Fate::Kept => newest,
             Fate::Lost => inode.durable.len(),
             Fate::Torn if judge.is_random() => lengths[judge.random.below(lengths.len())],
-            Fate::Torn => (inode.durable.len() + newest) / 2,
+            Fate::Torn => inode.durable.len().midpoint(newest),
         }
     };
     let unit = if judge.is_random() && judge.random.once_in(2) { PAGE_BYTES } else { SECTOR_BYTES };
@@ -208,7 +207,7 @@ fn survivor(inode: &Inode, judge: &mut Judge) -> Arc<Vec<u8>> {
         if fate == Fate::Lost {
             if garbage {
                 let from = start.max(inode.durable.len().min(end));
-                content[from..end].iter_mut().for_each(|byte| *byte = judge.random.next() as u8);
+                content[from..end].iter_mut().for_each(|byte| *byte = judge.random.draw() as u8);
             }
             continue;
         }

@@ -1,13 +1,13 @@
 //! Operations on a store, the model that says what must be read afterwards, and the check of an image against it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use tapestore::io::Storage;
-use tapestore::{AsOf, Batch, Durability, Error, ErrorClass, Options, SeriesKey, Store, Values, schema};
+use tapestore::{AsOf, Batch, Durability, Error, Options, SeriesKey, Store, Values, schema};
 
 use crate::random::Random;
 use crate::sim::{Disk, SimStorage};
@@ -115,7 +115,7 @@ struct SeriesContent {
     /// Close by minute; the other columns follow from it.
     rows: BTreeMap<i64, f64>,
     /// Minutes confirmed absent.
-    absent: BTreeMap<i64, ()>,
+    absent: BTreeSet<i64>,
 }
 
 /// What a version holds.
@@ -526,7 +526,7 @@ impl Run {
             if withdraw {
                 content.absent.remove(&minute);
             } else {
-                content.absent.insert(minute, ());
+                content.absent.insert(minute);
             }
         }
         if expected == *self.head() {
@@ -655,7 +655,7 @@ impl Run {
             }
             let absent = view.absences(&key(*series)).map_err(failed)?;
             let minutes = absent.iter().flat_map(|range| range.start / MINUTE_NS..range.end / MINUTE_NS);
-            if !minutes.eq(content.absent.keys().copied()) {
+            if !minutes.eq(content.absent.iter().copied()) {
                 return Err(format!("version {version} of {}: other absences", SERIES[*series]));
             }
         }
@@ -675,14 +675,5 @@ impl Run {
             Err(Stop::Engine(_)) => Ok(false),
             Err(Stop::Broken(text)) => Err(text),
         }
-    }
-
-    /// Whether this handle refuses everything because of an earlier failure.
-    pub fn is_poisoned(&self) -> bool {
-        let Some(store) = &self.store else { return true };
-        let mut transaction = store.begin();
-        let dropped = self.head().keys().next().map(|series| transaction.drop_series(&key(*series)));
-        dropped.is_none()
-            || matches!(transaction.commit_with(Durability::Volatile), Err(error) if error.kind() == ErrorClass::Poisoned)
     }
 }

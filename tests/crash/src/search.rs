@@ -204,7 +204,7 @@ fn keeps(atoms: usize, effort: &Effort, random: &mut Random) -> Vec<Keep> {
         keeps.extend([Keep::Only(atom), Keep::Without(atom), Keep::Torn(atom)]);
     }
     if atoms > 1 {
-        keeps.extend((0..effort.random).map(|_| Keep::Random(random.next() >> 16)));
+        keeps.extend((0..effort.random).map(|_| Keep::Random(random.draw() >> 16)));
     }
     keeps
 }
@@ -561,9 +561,8 @@ pub fn shrink(case: &Case) -> (Case, String) {
         }
         report.failures.into_iter().next()
     };
-    let mut best = match search(&case.ops) {
-        Some(found) => found,
-        None => return (case.clone(), replay(case).err().unwrap_or_default()),
+    let Some(mut best) = search(&case.ops) else {
+        return (case.clone(), replay(case).err().unwrap_or_default());
     };
     let mut index = 0;
     while index < best.0.ops.len() {

@@ -25,9 +25,13 @@ fn a_fault_in_any_sequence_of_two_operations_loses_nothing_acknowledged() {
 
 #[test]
 fn a_fault_in_long_workloads_loses_nothing_acknowledged() {
-    let workload = long_workload(5, 14);
-    let prefixes: Vec<Vec<Op>> = (1..=workload.len()).map(|length| workload[..length].to_vec()).collect();
-    sweep("faults, a long workload", &prefixes);
+    let long = std::env::var_os("CRASH_LONG").is_some();
+    let mut prefixes: Vec<Vec<Op>> = Vec::new();
+    for seed in 0..if long { 60 } else { 4 } {
+        let workload = long_workload(seed, 14);
+        prefixes.extend((1..=workload.len()).map(|length| workload[..length].to_vec()));
+    }
+    sweep("faults, long workloads", &prefixes);
 }
 
 /// From the first moment to the last, the disk may fill up: writes fail, reads go on, and with space again the store
