@@ -393,13 +393,15 @@ impl Run {
                 Ok(())
             }
             Op::Backup => {
+                // Promises nothing of the source: a handle that failed still backs up what it reads.
                 let report = self.store()?.backup_to(&self.target)?;
-                self.acknowledge();
                 self.backups.push((self.target.calls(), report.version as usize));
-                if report.version as usize == self.now.issued.version {
+                let newest = self.now.issued.version;
+                let least = if self.storage.fault_hit() { self.now.acknowledged.version } else { newest };
+                if (least..=newest).contains(&(report.version as usize)) {
                     Ok(())
                 } else {
-                    broken(format!("{report:?} is not version {}", self.now.issued.version))
+                    broken(format!("{report:?} is not of versions {least} to {newest}"))
                 }
             }
             Op::Reopen => {
