@@ -4,6 +4,11 @@ pub mod annotate;
 pub mod dump;
 pub mod example;
 
+/// The example of the README, compiled and run as a test of documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+pub struct Readme;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
