@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::io::{Storage, StorageFile};
 
 const CURRENT: &str = "CURRENT";
-const CURRENT_NEW: &str = "current.new";
+pub(crate) const CURRENT_NEW: &str = "current.new";
 /// A manifest this much longer than twice what a checkpoint would take is written anew.
 const REWRITE_SLACK_BYTES: u64 = 1 << 20;
 
