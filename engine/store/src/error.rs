@@ -119,6 +119,16 @@ impl Error {
         Self::Io { action, path: path.into(), source }
     }
 
+    /// What the manifest or `CURRENT` refers to cannot be opened: damage if it is not there, or not as stated (I3).
+    pub(crate) fn referred(action: &'static str, path: impl Into<String>, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::InvalidData => {
+                Self::Inconsistent { path: path.into(), rule: "I3", detail: format!("{action}: {source}") }
+            }
+            _ => Self::io(action, path, source),
+        }
+    }
+
     pub(crate) fn format(path: impl Into<String>, source: FormatError) -> Self {
         Self::Format { path: path.into(), source }
     }

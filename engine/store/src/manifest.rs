@@ -91,7 +91,11 @@ pub(crate) fn read_current(storage: &dyn Storage) -> Result<Option<Current>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other.map_err(|error| Error::io("opening", path(), error))?,
     };
-    let bytes = file.read_all(CURRENT_BYTES as u64).map_err(|error| Error::io("reading", path(), error))?;
+    let failed = |error| Error::io("reading", path(), error);
+    // A byte more than there should be is enough to see that there are too many (M4).
+    let length = file.length().map_err(failed)?.min(CURRENT_BYTES as u64 + 1);
+    let mut bytes = vec![0; length as usize];
+    file.read_exact_at(0, &mut bytes).map_err(failed)?;
     Current::decode(&bytes).map(Some).map_err(|error| Error::format(path(), error))
 }
 
@@ -103,7 +107,7 @@ pub(crate) fn load(storage: &dyn Storage, current: &Current) -> Result<(Manifest
     let name = manifest_name(current.manifest);
     let path = storage.describe(&name);
     let identity = Identity { store: current.store, file: current.manifest };
-    let file = storage.open_read(&name).map_err(|error| Error::io("opening", path.as_str(), error))?;
+    let file = storage.open_read(&name).map_err(|error| Error::referred("opening", path.as_str(), error))?;
     let length = file.length().map_err(|error| Error::io("reading", path.as_str(), error))?;
     if length < current.length || current.length < HEADER_BYTES as u64 {
         let detail = format!("manifest has {length} bytes, CURRENT counts {}", current.length);

@@ -237,6 +237,8 @@ impl Opening {
         shared.remember_files();
         let role = seal_role(&shared).expect("built above");
         let threads = Worker::start(&shared, &role.worker);
+        // Stores that are opened, written a little and closed again and again are compacted at opening.
+        role.worker.wake_compactor();
         Ok(Store::new(shared, threads))
     }
 }

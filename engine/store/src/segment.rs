@@ -71,7 +71,7 @@ impl SegmentFile {
         let map = self
             .storage
             .map(&segment_name(self.id()), self.length)
-            .map_err(|error| Error::io("mapping", self.path(), error))?;
+            .map_err(|error| Error::referred("mapping", self.path(), error))?;
         // A race maps twice and keeps one.
         let _ = self.opened.set(Opened { map, verified: Verified::new(self.length) });
         Ok(())

@@ -1,0 +1,60 @@
+//! `golden freeze DIRECTORY` makes every store anew, with what is expected of it, in a directory that does not exist yet.
+//!
+//! The stores of a released version are never made anew: a change of their bytes or of what they give is a change of
+//! the format, and needs a page in `format-spec/decisions/`.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+
+use golden::damage::CHANGED;
+use golden::expected::observe;
+use golden::frozen;
+use golden::storage::write_files;
+use golden::stores::STORES;
+
+type Files = Vec<(String, Vec<u8>)>;
+
+/// Writes a store and what a reader gives for it.
+fn freeze(
+    directory: &Path,
+    name: &str,
+    title: &str,
+    files: &Files,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let directory = directory.join(name);
+    write_files(&directory.join("store"), files)?;
+    fs::write(directory.join("TITLE"), format!("{title}\n"))?;
+    let copy = tempfile::tempdir()?;
+    frozen::copy(&directory.join("store"), copy.path())?;
+    fs::create_dir(directory.join("expected"))?;
+    for (file, text) in observe(copy.path()) {
+        fs::write(directory.join("expected").join(file), text)?;
+    }
+    let bytes: usize = files.iter().map(|file| file.1.len()).sum();
+    println!("{name}: {bytes} bytes in {} files", files.len());
+    Ok(())
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [action, directory] = &arguments[..] else { return Err("golden freeze DIRECTORY".into()) };
+    if action != "freeze" {
+        return Err("golden freeze DIRECTORY".into());
+    }
+    let directory = Path::new(directory);
+    fs::create_dir(directory)?;
+    let mut made: HashMap<&str, Files> = HashMap::new();
+    for (name, title, make) in STORES {
+        let files = make().map_err(|error| format!("{name}: {error}"))?;
+        freeze(directory, name, title, &files)?;
+        made.insert(name, files);
+    }
+    for (name, base, title, change) in CHANGED {
+        let mut files = made[base].clone();
+        change(&mut files);
+        freeze(directory, name, title, &files)?;
+    }
+    fs::write(directory.join(frozen::HASHES), frozen::hashes(directory)?)?;
+    Ok(())
+}

@@ -1,0 +1,414 @@
+//! The makers of golden stores: each shows a part of the format in few bytes.
+
+use std::sync::Arc;
+
+use tapestore::io::Storage;
+use tapestore::schema::{SchemaBuilder, bars, bars_with};
+use tapestore::{
+    AsOf, Batch, ColumnType, Options, Result, RunVec, Schema, SeriesKey, Store, Tier, Timeframe, Transaction,
+    Values, flags,
+};
+
+use crate::storage::Clocked;
+use crate::values::{Manner, Nulls, Random, column};
+
+const MINUTE: i64 = 60_000_000_000;
+/// 2024-03-01T00:00:00 UTC.
+const T0: i64 = 1_709_251_200_000_000_000;
+
+/// A maker: fills a store and leaves its files.
+pub type Maker = fn() -> Result<Vec<(String, Vec<u8>)>>;
+
+/// Every store that is whole, with what it shows.
+pub const STORES: [(&str, &str, Maker); 10] = [
+    ("empty", "no commit at all", empty),
+    (
+        "bars",
+        "bars on the grid and off it, gaps, absences, months and weeks; sealed, compacted, and in logs",
+        bars_store,
+    ),
+    ("types-dense", "every type with nulls, every kind of values, columns added later; sealed", types_dense),
+    ("types-hot", "the same in the hot tier", types_hot),
+    ("types-log", "the same in a log", types_log),
+    ("sequences", "plain and dedup sequences, sources, flags; layers over layers", sequences),
+    ("versions", "upserts, deletes, drops, another key, rollback, snapshots; nothing compacted", versions),
+    ("compacted", "the same, compacted: history", compacted),
+    ("pruned", "the same, pruned: a floor and snapshots", pruned),
+    ("logs", "a chain of four logs, no segment", logs),
+];
+
+/// A store in the making.
+struct Making {
+    storage: Arc<Clocked>,
+    store: Store,
+    options: Options,
+    random: Random,
+}
+
+impl Making {
+    fn new(seed: u64, tier: Tier) -> Result<Self> {
+        let storage = Clocked::new();
+        let options = Options { background: false, tier, young_segments: 100, ..Options::default() };
+        let store = Store::create_on(storage.clone(), options.clone())?;
+        Ok(Self { storage, store, options, random: Random(seed) })
+    }
+
+    /// One commit.
+    fn commit(
+        &mut self,
+        source: &str,
+        message: &str,
+        stage: impl FnOnce(&mut Transaction, &mut Random) -> Result<()>,
+    ) -> Result<u64> {
+        self.storage.pass(MINUTE);
+        let mut transaction = self.store.begin();
+        transaction.source(source).message(message);
+        stage(&mut transaction, &mut self.random)?;
+        Ok(transaction.commit()?.version)
+    }
+
+    /// Opens it again: a new log.
+    fn reopen(self) -> Result<Self> {
+        let Self { storage, store, options, random } = self;
+        drop(store);
+        let store = Store::open_on(storage.clone() as Arc<dyn Storage>, options.clone())?;
+        Ok(Self { storage, store, options, random })
+    }
+
+    fn finish(self) -> Vec<(String, Vec<u8>)> {
+        drop(self.store);
+        self.storage.files()
+    }
+}
+
+fn key(instrument: &str, frame: &str) -> SeriesKey {
+    SeriesKey::new(instrument, frame).expect("a good name")
+}
+
+fn schema(builder: SchemaBuilder) -> Schema {
+    builder.build().expect("a good schema")
+}
+
+/// Bars with prices of two places at these times.
+fn prices(random: &mut Random, times: Vec<i64>) -> Batch {
+    let count = times.len();
+    let (mut open, mut high, mut low, mut close, mut volume) = (vec![], vec![], vec![], vec![], vec![]);
+    let mut last = 4_200_000;
+    for _ in 0..count {
+        let first = last + random.below(7) - 3;
+        last = first + random.below(201) - 100;
+        let top = first.max(last) + random.below(40);
+        let bottom = first.min(last) - random.below(40);
+        for (column, price) in [(&mut open, first), (&mut high, top), (&mut low, bottom), (&mut close, last)]
+        {
+            column.push(price as f64 / 100.0);
+        }
+        volume.push(random.below(9_000_000) as f64 / 100_000.0);
+    }
+    Batch::new(times)
+        .with("open", Values::F64(open))
+        .with("high", Values::F64(high))
+        .with("low", Values::F64(low))
+        .with("close", Values::F64(close))
+        .with("volume", Values::F64(volume))
+}
+
+fn empty() -> Result<Vec<(String, Vec<u8>)>> {
+    Ok(Making::new(1, Tier::Dense)?.finish())
+}
+
+fn minutes(range: std::ops::Range<i64>) -> Vec<i64> {
+    range.map(|minute| T0 + minute * MINUTE).collect()
+}
+
+/// Starts of slots of a timeframe.
+fn slots(timeframe: Timeframe, range: impl Iterator<Item = i64>) -> Vec<i64> {
+    range.map(|slot| timeframe.slot_start(slot)).collect()
+}
+
+fn bars_store() -> Result<Vec<(String, Vec<u8>)>> {
+    let mut making = Making::new(2, Tier::Dense)?;
+    let (minute, off) = (key("BTCUSDT.BINANCE", "1m"), key("ODD.GRID", "5m"));
+    let (month, week) = (key("SPX", "1mo"), key("SPX", "1w"));
+    making.commit("binance", "history with holes", |transaction, random| {
+        transaction.create_series(&minute, bars_with(&["trades", "open_interest"])?)?;
+        let times: Vec<i64> = minutes(0..1400)
+            .into_iter()
+            .filter(|time| !(100..130).contains(&((time - T0) / MINUTE)))
+            .collect();
+        let count = times.len();
+        let trades = column(random, ColumnType::I64, Manner::Outliers, Nulls::Some, count);
+        let interest = column(random, ColumnType::F64, Manner::Mixed, Nulls::Block, count);
+        let batch = prices(random, times).with("trades", trades).with("open_interest", interest);
+        transaction.append(&minute, batch)
+    })?;
+    making.commit("exchange", "long frames", |transaction, random| {
+        for key in [&month, &week, &off] {
+            transaction.create_series(key, bars())?;
+        }
+        let months = slots(Timeframe::Mo1, (-30..60).filter(|slot| slot % 17 != 0));
+        transaction.append(&month, prices(random, months))?;
+        let weeks = slots(Timeframe::W1, (-10..300).filter(|slot| slot % 41 != 0));
+        transaction.append(&week, prices(random, weeks))?;
+        let odd =
+            (0..300).filter(|bar| bar % 50 != 7).map(|bar| T0 + bar * 5 * MINUTE + bar % 3 * 11_000_000_000);
+        transaction.append(&off, prices(random, odd.collect()))
+    })?;
+    making.store.seal()?;
+    making.commit("binance", "corrections", |transaction, random| {
+        let fixed = prices(random, minutes(95..110)).with_flags(RunVec::constant(flags::REPAIRED, 15));
+        transaction.upsert(&minute, fixed)?;
+        transaction.delete_range(&minute, T0 + 500 * MINUTE..T0 + 520 * MINUTE)?;
+        transaction.delete_range(&off, T0 + 42 * MINUTE..T0 + 57 * MINUTE + 5)
+    })?;
+    making.commit("binance", "absences", |transaction, _| {
+        transaction.confirm_absent(&minute, T0 + 500 * MINUTE..T0 + 510 * MINUTE)?;
+        transaction.confirm_absent(&minute, T0 + 115 * MINUTE..T0 + 125 * MINUTE + 1)?;
+        transaction.confirm_absent(&month, i64::MIN..Timeframe::Mo1.slot_start(0))?;
+        transaction.withdraw_absence(&minute, T0 + 119 * MINUTE..T0 + 121 * MINUTE)
+    })?;
+    making.store.seal()?;
+    making.store.compact()?;
+    making.commit("binance", "the next day", |transaction, random| {
+        transaction.append(&minute, prices(random, minutes(1405..1500)))?;
+        transaction.withdraw_absence(&minute, T0 + 505 * MINUTE..T0 + 506 * MINUTE)
+    })?;
+    making.commit("exchange", "odd ones again", |transaction, random| {
+        transaction.delete_range(&off, T0 + 1000 * MINUTE..T0 + 1011 * MINUTE)?;
+        transaction.upsert(&off, prices(random, vec![T0 + 1005 * MINUTE + 7, T0 + 1502 * MINUTE]))
+    })?;
+    Ok(making.finish())
+}
+
+/// One series for each type, one column for each manner, then rows with nulls and columns added later.
+fn types(making: &mut Making, rows: usize) -> Result<()> {
+    let name = |manner: Manner| format!("{manner:?}").to_lowercase();
+    for kind in ColumnType::ALL {
+        let key = key(&format!("TYPES.{}", kind.name().to_uppercase()), "table");
+        let mut builder = SchemaBuilder::unique();
+        for manner in Manner::ALL {
+            builder = builder.column(&name(manner), kind).describe("values of one manner, without nulls");
+        }
+        for nulls in ["some", "block", "all"] {
+            builder = builder.nullable(nulls, kind);
+        }
+        let times = |random: &mut Random, from: i64, count: usize| -> Vec<i64> {
+            let mut time = T0 + from;
+            (0..count)
+                .map(|_| {
+                    time += 1 + random.below(2_000_000_000);
+                    time
+                })
+                .collect()
+        };
+        let batch = |random: &mut Random, from: i64, count: usize| {
+            let mut batch = Batch::new(times(random, from, count));
+            for manner in Manner::ALL {
+                batch = batch.with(&name(manner), column(random, kind, manner, Nulls::None, count));
+            }
+            let second = [Manner::Mixed, Manner::Few][count % 2];
+            batch
+                .with("some", column(random, kind, Manner::Strange, Nulls::Some, count))
+                .with("block", column(random, kind, second, Nulls::Block, count))
+                .with("all", column(random, kind, Manner::Constant, Nulls::All, count))
+        };
+        making.commit("maker", "values", |transaction, random| {
+            transaction.create_series(&key, schema(builder))?;
+            transaction.append(&key, batch(random, 0, rows))
+        })?;
+        making.commit("maker", "a column more", |transaction, random| {
+            transaction.add_column(&key, "later", kind, "added later")?;
+            let more = batch(random, 1 << 50, rows / 5);
+            let later = column(random, kind, Manner::Residues, Nulls::None, rows / 5);
+            transaction.append(&key, more.with("later", later))
+        })?;
+    }
+    Ok(())
+}
+
+fn types_dense() -> Result<Vec<(String, Vec<u8>)>> {
+    let mut making = Making::new(3, Tier::Dense)?;
+    types(&mut making, 150)?;
+    making.store.seal()?;
+    Ok(making.finish())
+}
+
+fn types_hot() -> Result<Vec<(String, Vec<u8>)>> {
+    let mut making = Making::new(4, Tier::Hot)?;
+    types(&mut making, 60)?;
+    making.store.seal()?;
+    let key = key("HOT", "1m");
+    making.commit("maker", "bars", |transaction, random| {
+        transaction.create_series(&key, bars())?;
+        transaction.append(&key, prices(random, minutes(0..200)))
+    })?;
+    making.store.seal()?;
+    Ok(making.finish())
+}
+
+fn types_log() -> Result<Vec<(String, Vec<u8>)>> {
+    let mut making = Making::new(5, Tier::Dense)?;
+    types(&mut making, 40)?;
+    Ok(making.finish())
+}
+
+/// Rows of trades: several a time, some twice.
+fn trades(random: &mut Random, from: i64, count: usize) -> Batch {
+    let mut time = T0 + from;
+    let mut times = Vec::new();
+    for _ in 0..count {
+        time += random.below(3) * 1_000_000;
+        times.push(time);
+    }
+    let ids = (0..count).map(|_| random.below(30)).collect();
+    Batch::new(times)
+        .with("id", Values::I64(ids))
+        .with("price", column(random, ColumnType::F64, Manner::Decimals, Nulls::None, count))
+        .with("side", column(random, ColumnType::String, Manner::Few, Nulls::Some, count))
+        .with_flags((0..count).map(|row| (row / 7 % 5) as u16 * 3).collect())
+}
+
+fn trades_schema(dedup: &[&str]) -> Schema {
+    schema(
+        SchemaBuilder::sequence()
+            .column("id", ColumnType::I64)
+            .column("price", ColumnType::F64)
+            .nullable("side", ColumnType::String)
+            .dedup(dedup),
+    )
+}
+
+fn sequences() -> Result<Vec<(String, Vec<u8>)>> {
+    let mut making = Making::new(6, Tier::Dense)?;
+    let (plain, by_id, by_two) = (key("PLAIN", "trades"), key("BY.ID", "trades"), key("BY.TWO", "quotes"));
+    let many = key("MANY.ROWS", "trades");
+    making.commit("feed a", "first", |transaction, random| {
+        transaction.create_series(&plain, trades_schema(&[]))?;
+        transaction.create_series(&by_id, trades_schema(&["id"]))?;
+        transaction.create_series(&by_two, trades_schema(&["id", "side"]))?;
+        transaction.append(&plain, trades(random, 0, 120))?;
+        transaction.upsert(&by_id, trades(random, 0, 120))?;
+        transaction.source("feed b").upsert(&by_two, trades(random, 0, 120))
+    })?;
+    for round in 0..3 {
+        making.commit("feed b", "again, over what is there", |transaction, random| {
+            transaction.merge(&plain, trades(random, round * 40_000_000, 60))?;
+            transaction.upsert(&by_id, trades(random, round * 40_000_000, 60))?;
+            transaction.source("feed c").upsert(&by_two, trades(random, round * 30_000_000, 60))?;
+            transaction.delete_range(&by_id, T0 + 20_000_000..T0 + 22_000_001)
+        })?;
+        if round == 1 {
+            making.store.seal()?;
+        }
+    }
+    making.commit("feed a", "more than one block of rows", |transaction, random| {
+        transaction.create_series(&many, trades_schema(&[]))?;
+        transaction.append(&many, trades(random, 0, 1500))
+    })?;
+    making.store.seal()?;
+    making.commit("feed a", "the tail", |transaction, random| {
+        transaction.upsert(&by_id, trades(random, 10_000_000, 40))?;
+        transaction.append(&plain, trades(random, 10_000_000, 40))
+    })?;
+    Ok(making.finish())
+}
+
+/// A history in which everything happens that can happen to series.
+fn history(making: &mut Making, seal: bool) -> Result<()> {
+    let (a, b) = (key("A", "1m"), key("B", "1m"));
+    let (table, brief) = (key("T", "table"), key("BRIEF", "1h"));
+    let wide =
+        || schema(SchemaBuilder::unique().column("a", ColumnType::I64).nullable("b", ColumnType::String));
+    let values = |values: &[i64]| {
+        Batch::new((0..values.len()).map(|row| T0 + row as i64).collect())
+            .with("a", Values::I64(values.to_vec()))
+    };
+    let close = |making: &mut Making| if seal { making.store.seal().map(|_| ()) } else { Ok(()) };
+    making.commit("one", "two series at once", |transaction, random| {
+        transaction.create_series(&a, bars())?;
+        transaction.create_series(&b, bars())?;
+        transaction.append(&a, prices(random, minutes(0..60)))?;
+        transaction.append(&b, prices(random, minutes(30..90)))
+    })?;
+    making.commit("two", "a table", |transaction, _| {
+        transaction.create_series(&table, wide())?;
+        transaction.append(&table, values(&[1, 2, 3]))
+    })?;
+    close(making)?;
+    making.store.create_snapshot("before the corrections", None)?;
+    making.commit("two", "corrections", |transaction, random| {
+        transaction.upsert(&a, prices(random, minutes(10..20)))?;
+        transaction.delete_range(&b, T0 + 40 * MINUTE..T0 + 50 * MINUTE)?;
+        transaction.upsert(&table, values(&[1, 20]))
+    })?;
+    making.commit("one", "deleted and written in one commit", |transaction, random| {
+        transaction.delete_range(&a, T0 + 5 * MINUTE..T0 + 15 * MINUTE)?;
+        transaction.upsert(&a, prices(random, minutes(8..12)))?;
+        transaction.create_series(&brief, bars())?;
+        transaction.upsert(&brief, prices(random, slots(Timeframe::H1, 470_000..470_010)))
+    })?;
+    close(making)?;
+    making.commit("one", "gone", |transaction, _| {
+        transaction.confirm_absent(&brief, T0..T0 + 7200 * 1_000_000_000)?;
+        transaction.drop_series(&brief)
+    })?;
+    making.commit("three", "the table again, as a sequence", |transaction, _| {
+        transaction.drop_series(&table)?;
+        let schema =
+            schema(SchemaBuilder::sequence().column("a", ColumnType::I64).nullable("c", ColumnType::F32));
+        transaction.create_series(&table, schema)?;
+        let twice = Batch::new(vec![T0, T0, T0 + 1]).with("a", Values::I64(vec![7, 7, 8]));
+        transaction.append(&table, twice.with("c", Values::F32(vec![0.5, 0.1, -0.0])))
+    })?;
+    close(making)?;
+    making.storage.pass(MINUTE);
+    making.store.rollback(&AsOf::Version(2))?;
+    making.commit("four", "on top of the rollback", |transaction, random| {
+        transaction.upsert(&a, prices(random, minutes(55..65)))?;
+        transaction.create_series(&brief, bars())?;
+        transaction.upsert(&brief, prices(random, slots(Timeframe::H1, 470_005..470_008)))
+    })?;
+    making.store.create_snapshot("späte Fassung", Some(&AsOf::Version(6)))?;
+    making.store.create_snapshot("forgotten", None)?;
+    making.store.drop_snapshot("forgotten")
+}
+
+fn versions() -> Result<Vec<(String, Vec<u8>)>> {
+    let mut making = Making::new(7, Tier::Dense)?;
+    history(&mut making, true)?;
+    Ok(making.finish())
+}
+
+fn compacted() -> Result<Vec<(String, Vec<u8>)>> {
+    let mut making = Making::new(7, Tier::Dense)?;
+    history(&mut making, false)?;
+    making.store.seal()?;
+    making.store.compact()?;
+    Ok(making.finish())
+}
+
+fn pruned() -> Result<Vec<(String, Vec<u8>)>> {
+    let mut making = Making::new(7, Tier::Dense)?;
+    history(&mut making, true)?;
+    making.store.prune(&AsOf::Version(7))?;
+    Ok(making.finish())
+}
+
+fn logs() -> Result<Vec<(String, Vec<u8>)>> {
+    let mut making = Making::new(8, Tier::Dense)?;
+    let key = key("CHAIN", "1m");
+    for round in 0..4 {
+        if round > 0 {
+            making = making.reopen()?;
+        }
+        for part in 0..2 {
+            making.commit("writer", &format!("part {part} of opening {round}"), |transaction, random| {
+                transaction.create_series(&key, bars())?;
+                let first = round * 100 + part * 40;
+                // More than one frame for the record.
+                transaction.upsert(&key, prices(random, minutes(first..first + 30 + round * 70)))
+            })?;
+        }
+    }
+    Ok(making.finish())
+}

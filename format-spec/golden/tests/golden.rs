@@ -1,0 +1,87 @@
+//! The golden stores of every version: read for ever, and unchanged.
+
+use std::fs;
+use std::path::Path;
+
+use golden::expected::{exports, observe};
+use golden::frozen::{self, HASHES};
+use tapestore::{Options, Store, verify_directory};
+
+const VERSIONS: [&str; 1] = ["v1"];
+
+fn each(mut check: impl FnMut(&str, &Path)) {
+    for version in VERSIONS {
+        let directory = frozen::directory(version);
+        for name in frozen::names(&directory).expect("golden stores") {
+            check(&format!("{version}/{name}"), &directory.join(name));
+        }
+    }
+}
+
+fn copied(store: &Path) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().expect("a temporary directory");
+    frozen::copy(&store.join("store"), copy.path()).expect("a copy");
+    copy
+}
+
+#[test]
+fn golden_stores_never_change() {
+    for version in VERSIONS {
+        let directory = frozen::directory(version);
+        let listed = fs::read_to_string(directory.join(HASHES)).expect("the list of hashes");
+        let found = frozen::hashes(&directory).expect("golden stores");
+        assert!(found == listed, "{version} is frozen: a change needs a page in format-spec/decisions");
+    }
+}
+
+#[test]
+fn golden_stores_give_what_is_expected() {
+    each(|name, store| {
+        let copy = copied(store);
+        let expected = frozen::files(&store.join("expected")).expect("what is expected");
+        let found = observe(copy.path());
+        assert_eq!(
+            found.keys().collect::<Vec<_>>(),
+            expected.keys().collect::<Vec<_>>(),
+            "{name}: files that are expected"
+        );
+        for (file, text) in found {
+            assert!(text.as_bytes() == expected[&file], "{name}: {file} differs");
+        }
+    });
+}
+
+#[test]
+fn golden_stores_opened_for_writing_give_the_same() {
+    let options = Options { background: false, ..Options::default() };
+    each(|name, store| {
+        let copy = copied(store);
+        let Ok(reader) = Store::open_read_only(copy.path(), Options::default()) else {
+            assert!(Store::open(copy.path(), options.clone()).is_err(), "{name}: a writer is no less strict");
+            return;
+        };
+        let expected = exports(&reader);
+        drop(reader);
+        if !verify_directory(copy.path(), true).expect("a store").iter().all(|finding| !finding.damage) {
+            return;
+        }
+        let writer = Store::open(copy.path(), options.clone()).expect(name);
+        assert!(exports(&writer) == expected, "{name}: recovered");
+        writer.seal().expect(name);
+        assert!(exports(&writer) == expected, "{name}: sealed");
+        writer.compact().expect(name);
+        assert!(exports(&writer) == expected, "{name}: compacted");
+        writer.close().expect(name);
+        let reader = Store::open_read_only(copy.path(), Options::default()).expect(name);
+        assert!(exports(&reader) == expected, "{name}: read again");
+        assert_eq!(verify_directory(copy.path(), true).expect(name), [], "{name}");
+    });
+}
+
+#[test]
+fn golden_stores_are_small() {
+    each(|name, store| {
+        let bytes: usize = frozen::files(&store.join("store")).expect("a store").values().map(Vec::len).sum();
+        assert!(bytes <= 100_000, "{name} has {bytes} bytes");
+    });
+}
