@@ -16,6 +16,11 @@ impl<'a> ByteReader<'a> {
         Self { bytes, position: 0, rule }
     }
 
+    /// Cites another rule in errors from here on.
+    pub fn cite(&mut self, rule: &'static str) {
+        self.rule = rule;
+    }
+
     /// Bytes read so far.
     pub fn position(&self) -> usize {
         self.position

@@ -5,7 +5,7 @@
 
 use crate::bytes::{ByteReader, ByteWriter};
 use crate::error::{FormatError, Result};
-use crate::limits::{COLUMNS, INSTRUMENT_BYTES, NAME_BYTES, NOTE_BYTES};
+use crate::limits::{COLUMNS, INSTRUMENT_BYTES, NAME_BYTES, NOTE_BYTES, STRING_BYTES};
 use crate::rows::{ColumnValues, Mark, MarkKind, RowSet, RunVec, Strings, Values};
 use crate::schema::Schema;
 
@@ -354,8 +354,11 @@ fn decode_values(reader: &mut ByteReader<'_>, count: usize) -> Result<Values> {
         PHYSICAL_STR => {
             let mut strings = Strings::default();
             for _ in 0..count {
-                let length = reader.varint()?.min(usize::MAX as u64) as usize;
-                let Ok(text) = std::str::from_utf8(reader.take(length)?) else {
+                let length = reader.varint()?;
+                if length > STRING_BYTES as u64 {
+                    return Err(reader.error(format!("string of {length} bytes, at most {STRING_BYTES}")));
+                }
+                let Ok(text) = std::str::from_utf8(reader.take(length as usize)?) else {
                     return Err(reader.error("string is not UTF-8"));
                 };
                 strings.push(text);

@@ -214,7 +214,11 @@ impl<'a> Chunk<'a> {
             Values::I64(out) => out.resize(out.len() + count, reader.signed_varint()?),
             Values::F64(out) => out.resize(out.len() + count, f64::from_bits(reader.u64()?)),
             Values::F32(out) => out.resize(out.len() + count, f32::from_bits(reader.u32()?)),
-            Values::U8(out) => out.resize(out.len() + count, reader.u8()?),
+            Values::U8(out) => {
+                let value = reader.u8()?;
+                check_bytes(entry, &[value])?;
+                out.resize(out.len() + count, value);
+            }
             Values::Str(out) => {
                 let text = reader.string(STRING_BYTES)?;
                 (0..count).for_each(|_| out.push(&text));
@@ -248,7 +252,10 @@ impl<'a> Chunk<'a> {
                             bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
                         out.extend(values.skip(rows.start).take(rows.len()));
                     }
-                    Values::U8(out) => out.extend_from_slice(&bytes[rows]),
+                    Values::U8(out) => {
+                        check_bytes(entry, bytes)?;
+                        out.extend_from_slice(&bytes[rows]);
+                    }
                     Values::Str(_) => return Err(FormatError::corrupt("S20", entry.offset, "raw text")),
                 }
                 Ok(false)
@@ -351,6 +358,7 @@ impl<'a> Chunk<'a> {
             int::decode_plain(&mut reader, numbers, &mut scratch.int)?;
             scale.extend(&numbers[rows.clone()], out);
             if entry.flags & STRAYS != 0 {
+                reader.cite("K11");
                 decimal::patch(&mut reader, count, rows.start, &mut out[at..], &mut scratch.bits)?;
             }
             if some {
@@ -472,6 +480,14 @@ fn append_integers(entry: &Entry, numbers: &[i64], out: &mut Values) -> Result<(
             }
         }
         Values::Str(_) => return Err(broken()),
+    }
+    Ok(())
+}
+
+/// Bools are 0 or 1, however they are stored.
+fn check_bytes(entry: &Entry, values: &[u8]) -> Result<()> {
+    if entry.kind == ColumnType::Bool && values.iter().any(|value| *value > 1) {
+        return Err(FormatError::corrupt("S20", entry.offset, "a bool that is neither 0 nor 1"));
     }
     Ok(())
 }

@@ -1,0 +1,368 @@
+"""Bytes of the format, built field by field from the chapters of format-spec. Nothing here chooses: the caller says every width and flag."""
+
+import struct
+import zlib
+
+MASK = (1 << 64) - 1
+STORE = bytes(range(16))
+FILE = 3
+
+
+def wrap(value):
+    """An integer as a signed one of 64 bits."""
+    value &= MASK
+    return value - (1 << 64) if value >> 63 else value
+
+
+def varint(value):
+    out = bytearray()
+    while True:
+        out.append(value & 0x7F | (0x80 if value > 0x7F else 0))
+        value >>= 7
+        if not value:
+            return bytes(out)
+
+
+def zigzag(value):
+    return (value << 1 ^ value >> 63) & MASK
+
+
+def svarint(value):
+    return varint(zigzag(value))
+
+
+def string(text):
+    data = text if isinstance(text, bytes) else text.encode()
+    return struct.pack("<H", len(data)) + data
+
+
+def u8(value):
+    return struct.pack("<B", value)
+
+
+def u16(value):
+    return struct.pack("<H", value)
+
+
+def u32(value):
+    return struct.pack("<I", value)
+
+
+def u64(value):
+    return struct.pack("<Q", value & MASK)
+
+
+def pack(numbers, width):
+    """codecs.md, Bit packing."""
+    total = 0
+    for index, number in enumerate(numbers):
+        assert 0 <= number < 1 << width or (width == 0 and number == 0)
+        total |= number << index * width
+    return total.to_bytes((len(numbers) * width + 7) // 8, "little")
+
+
+def bits(value):
+    return value.bit_length()
+
+
+# checksum.md
+
+def crc(position, data, store=STORE, file=FILE):
+    prefix = store[:8] + u64(struct.unpack("<Q", store[8:])[0] ^ file)
+    return zlib.crc32(prefix + u64(position) + data)
+
+
+def padded(data, alignment):
+    return data + bytes(-len(data) % alignment)
+
+
+# segment.md, Header
+
+MAGIC = bytes.fromhex("93544150450d0a1a")
+
+
+def header(kind, file=FILE, store=STORE, major=1, minor=0, reserved=0, required=0, extra=bytes(16), optional=0, magic=MAGIC, flip=0):
+    out = magic + bytes([kind, major, minor, reserved]) + u32(required) + store + u64(file) + extra + u32(optional)
+    return out + u32(zlib.crc32(out) ^ flip)
+
+
+# log.md
+
+def frame(position, kind, flags, sequence, durable, payload, flip=0, length=None):
+    body = u16(len(payload) if length is None else length) + bytes([kind, flags]) + u64(sequence) + u64(durable) + payload
+    body += bytes(-(len(body) + 4) % 8)
+    return u32(crc(position, body) ^ flip) + body
+
+
+def frames(position, sequence, records, size=8168):
+    """Records (kind, bytes, durable) as frames with at most `size` bytes of payload."""
+    out = b""
+    for kind, record, durable in records:
+        pieces = [record[at:at + size] for at in range(0, len(record), size)]
+        for index, piece in enumerate(pieces):
+            flags = (1 if index == 0 else 0) | (2 if index == len(pieces) - 1 else 0)
+            out += frame(position + len(out), kind, flags, sequence, durable, piece)
+            sequence += 1
+    return out
+
+
+# manifest.md
+
+def current(store=STORE, form=1, manifest=2, length=4096, step=9, created=1704067200000000000, magic=b"TAPECURR", flip=0):
+    out = magic + u32(form) + store + u64(manifest) + u64(length) + u64(step) + u64(created)
+    return out + u32(zlib.crc32(out) ^ flip)
+
+
+# schema.md
+
+def schema(key, columns, dedup=()):
+    out = u8(key)
+    if key == 2:
+        out += u8(len(dedup)) + b"".join(u16(column) for column in dedup)
+    out += u16(len(columns))
+    for number, kind, nullable, name, description in columns:
+        out += u16(number) + u8(kind) + u8(nullable) + string(name) + string(description)
+    return out
+
+
+# codecs.md, Integer blocks
+
+def head(packing, transform=0, zigzagged=False, multiplier=None, first=0, reserved=0):
+    out = u8(packing | transform << 3 | zigzagged << 5 | (multiplier is not None) << 6 | reserved << 7)
+    if transform == 1:
+        out += svarint(first)
+    if multiplier is not None:
+        out += varint(multiplier)
+    return out
+
+
+def packed(offsets, width, base=0, **form):
+    return head(1, **form) + svarint(base) + u8(width) + pack(offsets, width)
+
+
+def patched(offsets, low, high, base=0, **form):
+    """Every offset beyond `low` bits becomes a patch; at least the first one is one."""
+    places = [index for index, offset in enumerate(offsets) if offset >> low] or [0]
+    width = bits(len(offsets) - 1)
+    out = head(2, **form) + svarint(base) + u8(low) + u8(high) + varint(len(places)) + pack(places, width)
+    out += pack([offsets[place] >> low for place in places], high)
+    return out + pack([offset & (1 << low) - 1 for offset in offsets], low)
+
+
+def constant(value, **form):
+    return head(0, **form) + svarint(value)
+
+
+def raw(numbers, **form):
+    return head(6, **form) + b"".join(u64(number) for number in numbers)
+
+
+def runs(values, lengths, count, **form):
+    return head(3, **form) + varint(count) + values + lengths
+
+
+def dictionary(values, count, codes, width=None, **form):
+    return head(4, **form) + varint(count) + values + pack(codes, bits(count - 1) if width is None else width)
+
+
+def sparse(default, values, taken, others=None, **form):
+    """`values` is the inner block; `taken` tells for each row whether it has a value of it."""
+    out = head(5, **form) + svarint(default) + varint(sum(taken) if others is None else others)
+    return out + pack([int(bit) for bit in taken], 1) + values
+
+
+def classes(offsets, widths, selectors, base=0, **form):
+    out = head(7, **form) + svarint(base) + bytes(widths) + pack(selectors, 2)
+    for number, width in enumerate(widths):
+        out += pack([offset for offset, selector in zip(offsets, selectors) if selector == number], width)
+    return out
+
+
+def place(offsets, base=0, zigzagged=False, multiplier=1):
+    def one(offset):
+        if zigzagged:
+            offset = offset >> 1 ^ -(offset & 1)
+        return wrap(base + multiplier * wrap(offset))
+    return [one(offset) for offset in offsets]
+
+
+def summed(first, numbers):
+    out = []
+    for number in numbers:
+        first = wrap(first + number)
+        out.append(first)
+    return out
+
+
+def nulls(flags):
+    """codecs.md, Nulls: of one block."""
+    if not any(flags):
+        return b"\0"
+    return b"\2" if all(flags) else b"\1" + pack([int(flag) for flag in flags], 1)
+
+
+def scale(exponent, divisor):
+    return u8(exponent) + varint(divisor)
+
+
+def exceptions(count, positions, corrections, stated=None):
+    out = varint(len(positions) if stated is None else stated) + pack(positions, bits(count - 1))
+    return out + b"".join(svarint(correction) for correction in corrections)
+
+
+# segment.md
+
+def sealed(position, content):
+    out = b""
+    for at in range(0, len(content), 8188):
+        page = content[at:at + 8188]
+        out += page + u32(crc(position + len(out), page))
+    return out
+
+
+def with_magic(magic, fields, lie=0):
+    return magic + u32(len(fields) + 8 + lie) + fields
+
+
+class Column:
+    """An entry of a chunk's head and the bytes behind it."""
+
+    def __init__(self, code, kind, encoding, parameters=b"", blocks=(), flags=0, zones=None, heap=None, long=False):
+        self.code, self.kind, self.encoding, self.parameters = code, kind, encoding, parameters
+        self.blocks, self.zones, self.heap = list(blocks), zones, heap
+        self.flags = flags | (4 if zones is not None else 0) | (8 if long else 0)
+        self.long = long
+
+    def begins(self, end):
+        return end + (-end % 64 if self.encoding == 2 else 0)
+
+    def size(self):
+        heap = len(sealed(0, self.heap)) if self.heap is not None else 0
+        return heap + sum(len(block) for block in self.blocks)
+
+    def entry(self, position):
+        """The entry, and the bytes at `position`."""
+        out = varint(self.code) + u8(self.kind) + u8(self.encoding) + u8(self.flags) + self.parameters
+        if self.zones is not None:
+            out += varint(len(self.zones)) + self.zones
+        data = sealed(position, self.heap) if self.heap is not None else b""
+        if self.encoding > 2:
+            out += b"".join((u32 if self.long else u16)(len(block)) for block in self.blocks)
+        for block in self.blocks:
+            for at in range(0, len(block), 8192):
+                unit = block[at:at + 8192]
+                out += u32(crc(position + len(data), unit))
+                data += unit
+        return out, data
+
+
+def system(code, value):
+    return Column(code, 1, 1, svarint(value))
+
+
+def times(values):
+    """The times of a chunk, 1024 a block, eight bytes each."""
+    return Column(0, 1, 3, b"", [raw(values[at:at + 1024]) for at in range(0, len(values), 1024)])
+
+
+class Chunk:
+    """A chunk of one stream: its times and its columns, those of the system included."""
+
+    def __init__(self, time, columns, stream=0, number=0, first_row=0, **lies):
+        self.time, self.columns, self.stream, self.number, self.first_row = time, columns, stream, number, first_row
+        self.lies = lies
+
+    def encode(self, series, position):
+        fields = varint(series) + u8(self.stream) + varint(self.number) + varint(self.first_row)
+        fields += varint(self.lies.get("rows", len(self.time))) + svarint(self.time[0]) + varint(self.time[-1] - self.time[0])
+        fields += varint(self.lies.get("entries", len(self.columns)))
+        extra = self.lies.get("extra", b"")
+        size = len(fields) + sum(len(column.entry(0)[0]) for column in self.columns) + len(extra) + 8
+        end = position + size + 4 * -(-size // 8188)
+        data = b""
+        start = end
+        for column in self.columns:
+            begin = column.begins(end)
+            entry, content = column.entry(begin)
+            fields += entry
+            data += bytes(begin - end) + content
+            end = begin + len(content)
+        assert end == start + len(data)
+        content = with_magic(self.lies.get("magic", b"TCHK"), fields + extra, self.lies.get("length", 0))
+        return sealed(position, content) + data
+
+
+class Part:
+    """A part: chunks, marks (kind, start, end, version), blocks of runs (first slot, gaps, lengths)."""
+
+    def __init__(self, series, columns, chunks, versions=(1, 1), marks=(), bits=0, timeframe=None, ohlc=None, grid_rows=0, run_blocks=(), **lies):
+        self.series, self.columns, self.chunks, self.versions = series, columns, chunks, versions
+        self.marks, self.bits, self.timeframe, self.ohlc = marks, bits, timeframe, ohlc
+        self.grid_rows, self.run_blocks, self.lies = grid_rows, run_blocks, lies
+
+    def encode(self, position):
+        """The bytes, and where the index begins."""
+        assert position % 64 == 0
+        data, places = b"", []
+        for chunk in self.chunks:
+            data = padded(data, 64)
+            places.append(len(data) // 64)
+            data += chunk.encode(self.series, position + len(data))
+        index = position + len(data)
+        flags = self.bits | (2 if self.timeframe else 0) | (4 if self.ohlc else 0)
+        out = varint(self.series) + u8(self.lies.get("bits", flags))
+        if self.timeframe:
+            out += u8(self.timeframe)
+        out += varint(len(self.columns)) + b"".join(varint(number) + u8(kind) for number, kind in self.columns)
+        if self.ohlc:
+            out += b"".join(varint(number) for number in self.ohlc)
+        out += varint(self.versions[0]) + varint(self.versions[1] - self.versions[0]) + varint(self.grid_rows)
+        for stream in (0, 1):
+            chosen = [(place, chunk) for place, chunk in zip(places, self.chunks) if chunk.stream == stream]
+            out += varint(len(chosen))
+            last = 0
+            for place, chunk in chosen:
+                out += varint(place) + varint(len(chunk.time)) + svarint(chunk.time[0] - last)
+                out += varint(chunk.time[-1] - chunk.time[0] + self.lies.get("span", 0))
+                last = chunk.time[-1]
+        out += varint(len(self.marks))
+        for kind, start, end, version in self.marks:
+            out += u8(kind) + svarint(start) + varint(end - start) + varint(version)
+        blocks = [block[1] for block in self.run_blocks]
+        out += varint(len(blocks))
+        tail = sum(len(b) for b in blocks)
+        del tail
+        # The checksums of the runs stand in the index, whose length does not depend on them.
+        size = len(out) + 8 + len(self.lies.get("extra", b""))
+        last, entries = 0, []
+        for (first, block, count, covered) in self.run_blocks:
+            entries.append(svarint(first - last) + varint(count) + varint(covered) + varint(len(block)))
+            size += len(entries[-1]) + 4
+            last = first
+        at = index + size + 4 * -(-size // 8188)
+        for entry, block in zip(entries, blocks):
+            out += entry + u32(crc(at, block))
+            at += len(block)
+        content = with_magic(self.lies.get("magic", b"TIDX"), out + self.lies.get("extra", b""), self.lies.get("length", 0))
+        return data + sealed(index, content) + b"".join(blocks), index
+
+
+def segment(parts, footer_flip=0, entry_flip=0, head=None, **lies):
+    """A whole segment."""
+    out = header(1) if head is None else head
+    entries = []
+    for part in parts:
+        out = padded(out, 64)
+        position = len(out)
+        data, index = part.encode(position)
+        out += data
+        entries.append((part.series, position, index))
+    out += bytes([lies.get("padding", 0)] * (-len(out) % 64))
+    table = len(out)
+    for series, position, index in entries:
+        entry = u32(series) + u32(lies.get("zero", 0)) + u64(position) + u64(index) + u32(0)
+        out += entry + u32(crc(len(out), entry) ^ entry_flip)
+    out = padded(out, 64)
+    footer = lies.get("footer", b"TAPE-END") + u64(table) + u64(len(out) + 64 + lies.get("length", 0)) + u32(len(entries))
+    footer += bytes(32)
+    return out + footer + u32(crc(len(out), footer) ^ footer_flip)
