@@ -140,7 +140,7 @@ class File:
     def __init__(self, name, data, store, id):
         self.name, self.data, self.store, self.id = name, data, store, id
         self.prefix = zlib.crc32(seed(store, id))
-        self.touched = None                     # for verification: ranges of bytes that belong to something
+        self.touched = None                     # for verification: the ranges of bytes that belong to something
 
     def fail(self, offset, rule, detail, kind="corrupt"):
         raise Damage(self.name, offset, rule, detail, kind)
@@ -150,7 +150,7 @@ class File:
 
     def touch(self, start, end):
         if self.touched is not None:
-            self.touched.append((start, end))
+            self.touched.add((start, end))
 
     def cut(self, start, end, rule="S4"):
         if not 0 <= start <= end <= len(self.data):

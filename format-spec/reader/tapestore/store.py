@@ -68,8 +68,9 @@ class Layer:
 
 
 class Store:
-    def __init__(self, path):
-        self.path, self.lease, self.notes = path, None, []
+    def __init__(self, path, report=None):
+        """With `report`, damage of logs is told to it, and the rest of the store opened all the same."""
+        self.path, self.lease, self.notes, self.report = path, None, [], report
         tries, before = 0, None
         self.take_lease()
         while True:
@@ -164,7 +165,12 @@ class Store:
         self.layers_of_logs = {}
         self.transactions = []
         self.log_files = []
-        self.replay(hint)
+        try:
+            self.replay(hint)
+        except Damage as damage:
+            if not self.report:
+                raise
+            self.report(damage.file, damage.offset, damage.rule, damage.detail, damage.kind)
         self.by_name = {(s.instrument, s.name): s for s in self.series.values()}
         self.segments = {}
         self.broken = {}
