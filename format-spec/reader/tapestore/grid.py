@@ -1,5 +1,7 @@
 """Timeframes, slots, coverage, gaps: time.md. Rules B1, B2, C1."""
 
+from bisect import bisect_left, bisect_right
+
 from .basics import TIME_MAX, TIME_MIN
 
 DAY = 86400 * 10**9
@@ -81,11 +83,18 @@ def subtract(ranges, taken):
 
 
 def join(ranges, start, end):
-    """Adds a range; ranges neither overlap nor touch."""
-    out = [r for r in ranges if r[1] < start or r[0] > end]
-    near = [r for r in ranges if not (r[1] < start or r[0] > end)]
-    out.append((min([start] + [r[0] for r in near]), max([end] + [r[1] for r in near])))
-    return sorted(out)
+    """Adds a range to a list of ranges that neither overlap nor touch, in place."""
+    first = bisect_left(ranges, start, key=lambda r: r[1])
+    last = bisect_right(ranges, end, key=lambda r: r[0])
+    near = ranges[first:last]
+    ranges[first:last] = [(min(start, near[0][0]), max(end, near[-1][1]))] if near else [(start, end)]
+
+
+def cut(ranges, start, end):
+    """Takes a range out of such a list, in place."""
+    first = bisect_right(ranges, start, key=lambda r: r[1])
+    last = bisect_left(ranges, end, key=lambda r: r[0])
+    ranges[first:last] = subtract(ranges[first:last], [(start, end)])
 
 
 def gaps(frame, times, absences):
@@ -99,6 +108,6 @@ def gaps(frame, times, absences):
     for start, end in absences:
         a, b = grid.slots_in(start, end)
         if a < b:
-            absent = join(absent, a, b)
+            join(absent, a, b)
     for a, b in subtract(missing, absent):
         yield grid.begin(a), grid.begin(b), b - a

@@ -39,18 +39,21 @@ class Segment:
         end = self.table + 32 * parts
         if length != size or any(zero) or self.table % 64 or self.table < 64 or end + -end % 64 != self.footer:
             file.fail(self.footer, "S3", "length, reserved bytes or position of the table")
-        self.parts = []
-        for at in range(self.table, end, 32):
-            cur = Cursor(data[at:at + 32], file.name, at, "S8")
-            series, zero, start, index, zeros, crc = cur.u32(), cur.u32(), cur.u64(), cur.u64(), cur.u32(), cur.u32()
-            file.checked(at, at + 28, crc)
-            file.touch(at + 28, at + 32)
-            if zero or zeros or start % 64 or not 64 <= start <= index < self.table or self.parts and self.parts[-1][0] >= series:
-                file.fail(at, "S8", "entry of the table of parts")
-            self.parts.append((series, start, index))
+        self.count = parts
+
+    def entry(self, number):
+        """S8: an entry of the table; others may be damaged without harm to this one."""
+        file, at = self.file, self.table + 32 * number
+        cur = Cursor(file.data[at:at + 32], file.name, at, "S8")
+        series, zero, start, index, zeros, crc = cur.u32(), cur.u32(), cur.u64(), cur.u64(), cur.u32(), cur.u32()
+        file.checked(at, at + 28, crc)
+        file.touch(at + 28, at + 32)
+        if zero or zeros or start % 64 or not 64 <= start <= index < self.table:
+            file.fail(at, "S8", "entry of the table of parts")
+        return series, start, index
 
     def part(self, number):
-        return Part(self.file, *self.parts[number], self.table)
+        return Part(self.file, *self.entry(number), self.table)
 
 
 class Chunk:

@@ -18,7 +18,18 @@ try:
 except ImportError:
     fcntl = None
 
-MOST_ROWS = 20_000_000          # rows of one series that are held in memory at most (I11)
+MOST_ROWS = int(os.environ.get("TAPESTORE_MOST_ROWS", 10_000_000))          # rows of one series that are held in memory at most (I11)
+
+
+def moment(text):
+    """ISO 8601 to nanoseconds; UTC if no zone is named."""
+    fraction = re.search(r"[.,](\d{1,9})", text)
+    try:
+        time = datetime.fromisoformat(text.replace(fraction[0], "") if fraction else text)
+    except ValueError:
+        raise Missing(f"{text!r} is no version, snapshot or time") from None
+    passed = (time if time.tzinfo else time.replace(tzinfo=timezone.utc)) - datetime(1970, 1, 1, tzinfo=timezone.utc)
+    return (passed.days * 86400 + passed.seconds) * 10**9 + (int(fraction[1].ljust(9, "0")) if fraction else 0)
 
 
 class Row:
@@ -122,7 +133,7 @@ class Store:
                 if kind == "segment" and size:
                     data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
                 else:
-                    data = file.read() if most is None else file.read(most)
+                    data = file.read(size if most is None else min(size, most))
         except FileNotFoundError:
             raise Damage(name, 0, rule, "the file is missing") from None
         return File(name, data, self.id, id)
@@ -185,10 +196,11 @@ class Store:
 
     def replay(self, hint):
         """wal.md, replay."""
-        ids = sorted(int(m[1]) for m in map(re.compile(r"wal-(\d{12,})\.tape").fullmatch, os.listdir(self.path)) if m)
+        found = (re.fullmatch(r"wal-([0-9]{12,20})\.tape", name) for name in os.listdir(self.path))
+        ids = sorted(int(match[1]) for match in found if match and match[0] == file_name("wal", int(match[1])))      # D1
         chain = []
         for id in ids:
-            if id >= self.manifest.first_log and file_name("wal", id) in os.listdir(self.path):
+            if id >= self.manifest.first_log:
                 log = logs.Log(self.read("wal", id, "W6"))
                 if not log.stillborn:
                     chain.append(log)
@@ -304,7 +316,7 @@ class Store:
         file = self.segments[listed.id]
         if isinstance(file, File):
             file = self.segments[listed.id] = Segment(file)
-        if len(file.parts) != len(listed.parts) or stated["part"] >= len(file.parts):
+        if file.count != len(listed.parts) or stated["part"] >= file.count:
             file.file.fail(file.table, "M6", "another number of parts than the manifest states")
         part = file.part(stated["part"])
         if part.series != stated["series"]:
@@ -373,9 +385,9 @@ class Store:
         for layer in self.layers(series):
             for kind, start, end, since in layer.marks:
                 if since <= version and kind == 2:
-                    found = grid.join(found, start, end)
+                    grid.join(found, start, end)
                 elif since <= version and kind == 3:
-                    found = grid.subtract(found, [(start, end)])
+                    grid.cut(found, start, end)
         return found
 
     def find(self, instrument, name):
@@ -393,13 +405,7 @@ class Store:
         elif text in self.manifest.snapshots:
             version = self.manifest.snapshots[text]
         else:
-            try:
-                moment = datetime.fromisoformat(text)
-            except ValueError:
-                raise Missing(f"{text!r} is no version, snapshot or time") from None
-            moment = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
-            passed = moment - datetime(1970, 1, 1, tzinfo=timezone.utc)
-            limit = (passed.days * 86400 + passed.seconds) * 10**9 + passed.microseconds * 1000
+            limit = moment(text)
             commits = [row.version for row in self.visible(self.series[0], self.newest, []) if row.time <= limit]
             if not commits:
                 raise Missing(f"there was no commit at {text}")

@@ -65,9 +65,16 @@ def segment(findings, store, listed, file):
     if found is not None and found != listed.hash:
         findings.add(file.name, 0, "I3", f"the hash is {found:032x}, {listed.hash:032x} stated")
     stated = {part["part"]: part for part in listed.parts}
-    if sorted(stated) != list(range(len(opened.parts))):
-        findings.add(file.name, opened.table, "M6", f"{len(opened.parts)} parts, {sorted(stated)} stated")
-    for number, (series, start, _) in enumerate(opened.parts):
+    if sorted(stated) != list(range(opened.count)):
+        findings.add(file.name, opened.table, "M6", f"{opened.count} parts, {sorted(stated)} stated")
+    before = -1
+    for number in range(opened.count):
+        entry = findings.attempt(opened.entry, number)
+        if entry is None:
+            continue
+        if entry[0] <= before:
+            findings.add(file.name, opened.table + 32 * number, "S8", "series do not ascend")
+        before = entry[0]
         part = findings.attempt(opened.part, number)
         if part is not None:
             facts = findings.attempt(check_part, findings, store, part)
