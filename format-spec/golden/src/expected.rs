@@ -32,15 +32,20 @@ fn json(text: &str) -> String {
     out + "\""
 }
 
-/// A float as text.md says.
+/// A finite float as text.md says, from the shortest digits that Ryū finds.
 fn float(shortest: &str) -> String {
     let (sign, number) = shortest.strip_prefix('-').map_or(("", shortest), |number| ("-", number));
-    let Some((mantissa, exponent)) = number.split_once('e') else { return shortest.into() };
-    let exponent: i32 = exponent.parse().expect("an exponent");
-    let digits = mantissa.replace('.', "");
-    if digits == "0" {
+    let (mantissa, exponent) = number.split_once('e').unwrap_or((number, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let all = format!("{whole}{fraction}");
+    let significant = all.trim_start_matches('0');
+    let digits = significant.trim_end_matches('0');
+    if digits.is_empty() {
         return format!("{sign}0");
     }
+    // The exponent of the first digit that is not zero.
+    let leading = (all.len() - significant.len()) as i32;
+    let exponent = exponent.parse::<i32>().expect("an exponent") + whole.len() as i32 - 1 - leading;
     let count = digits.len() as i32;
     let text = match exponent {
         21.. | ..-12 if count == 1 => format!("{digits}e{exponent}"),
@@ -72,8 +77,12 @@ fn cell(column: &Column, values: &ColumnValues, row: usize, exact: bool) -> Stri
         Values::U8(values) => values[row].to_string(),
         Values::F64(values) if exact => format!("{:016x}", values[row].to_bits()),
         Values::F32(values) if exact => format!("{:08x}", values[row].to_bits()),
-        Values::F64(values) if values[row].is_finite() => float(&format!("{:e}", values[row])),
-        Values::F32(values) if values[row].is_finite() => float(&format!("{:e}", values[row])),
+        Values::F64(values) if values[row].is_finite() => {
+            float(ryu::Buffer::new().format_finite(values[row]))
+        }
+        Values::F32(values) if values[row].is_finite() => {
+            float(ryu::Buffer::new().format_finite(values[row]))
+        }
         Values::F64(values) => values[row].to_string(),
         Values::F32(values) => values[row].to_string(),
         Values::Str(values) => text(values.get(row)),
@@ -279,9 +288,11 @@ mod tests {
             (123_456_789_012_345_680_000.0, "123456789012345680000"),
             (-0.0, "-0"),
             (5e-324, "5e-324"),
+            (0.001, "0.001"),
+            (1234.5, "1234.5"),
         ];
         for (value, text) in cases {
-            assert_eq!(float(&format!("{value:e}")), text);
+            assert_eq!(float(ryu::Buffer::new().format_finite(value)), text);
         }
     }
 }

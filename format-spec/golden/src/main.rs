@@ -1,4 +1,5 @@
 //! `golden freeze DIRECTORY` makes every store anew, with what is expected of it, in a directory that does not exist yet.
+//! `golden expect DIRECTORY` writes anew what is expected of the stores that are there.
 //!
 //! The stores of a released version are never made anew: a change of their bytes or of what they give is a change of
 //! the format, and needs a page in `format-spec/decisions/`.
@@ -15,34 +16,36 @@ use golden::stores::STORES;
 
 type Files = Vec<(String, Vec<u8>)>;
 
+type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+/// Writes what a reader gives for a store.
+fn expect(directory: &Path) -> Outcome {
+    let copy = tempfile::tempdir()?;
+    frozen::copy(&directory.join("store"), copy.path())?;
+    let expected = directory.join("expected");
+    if expected.exists() {
+        fs::remove_dir_all(&expected)?;
+    }
+    fs::create_dir(&expected)?;
+    for (file, text) in observe(copy.path()) {
+        fs::write(expected.join(file), text)?;
+    }
+    Ok(())
+}
+
 /// Writes a store and what a reader gives for it.
-fn freeze(
-    directory: &Path,
-    name: &str,
-    title: &str,
-    files: &Files,
-) -> Result<(), Box<dyn std::error::Error>> {
+fn freeze(directory: &Path, name: &str, title: &str, files: &Files) -> Outcome {
     let directory = directory.join(name);
     write_files(&directory.join("store"), files)?;
     fs::write(directory.join("TITLE"), format!("{title}\n"))?;
-    let copy = tempfile::tempdir()?;
-    frozen::copy(&directory.join("store"), copy.path())?;
-    fs::create_dir(directory.join("expected"))?;
-    for (file, text) in observe(copy.path()) {
-        fs::write(directory.join("expected").join(file), text)?;
-    }
+    expect(&directory)?;
     let bytes: usize = files.iter().map(|file| file.1.len()).sum();
     println!("{name}: {bytes} bytes in {} files", files.len());
     Ok(())
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [action, directory] = &arguments[..] else { return Err("golden freeze DIRECTORY".into()) };
-    if action != "freeze" {
-        return Err("golden freeze DIRECTORY".into());
-    }
-    let directory = Path::new(directory);
+/// Makes all stores.
+fn make(directory: &Path) -> Outcome {
     fs::create_dir(directory)?;
     let mut made: HashMap<&str, Files> = HashMap::new();
     for (name, title, make) in STORES {
@@ -54,6 +57,23 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let mut files = made[base].clone();
         change(&mut files);
         freeze(directory, name, title, &files)?;
+    }
+    Ok(())
+}
+
+fn main() -> Outcome {
+    let usage = "golden freeze DIRECTORY, or golden expect DIRECTORY";
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [action, directory] = &arguments[..] else { return Err(usage.into()) };
+    let directory = Path::new(directory);
+    match action.as_str() {
+        "freeze" => make(directory)?,
+        "expect" => {
+            for name in frozen::names(directory)? {
+                expect(&directory.join(name))?;
+            }
+        }
+        _ => return Err(usage.into()),
     }
     fs::write(directory.join(frozen::HASHES), frozen::hashes(directory)?)?;
     Ok(())
