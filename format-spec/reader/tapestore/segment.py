@@ -34,7 +34,7 @@ class Segment:
         if cur.take(8) != b"TAPE-END":
             file.fail(self.footer, "S3", "magic of the footer")
         self.table, length, parts, zero = cur.u64(), cur.u64(), cur.u32(), cur.take(28) + cur.take(4)
-        file.checked(self.footer, size - 4, cur.u32())
+        file.checked(self.footer, size - 4, cur.u32(), "S3")
         file.touch(size - 4, size)
         end = self.table + 32 * parts
         if length != size or any(zero) or self.table % 64 or self.table < 64 or end + -end % 64 != self.footer:

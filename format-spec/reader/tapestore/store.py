@@ -202,22 +202,25 @@ class Store:
         for id in ids:
             if id >= self.manifest.first_log:
                 log = logs.Log(self.read("wal", id, "W6"))
+                if log.stillborn and id == self.manifest.first_log:
+                    raise log.damage                                # the first log cannot be stillborn
                 if not log.stillborn:
                     chain.append(log)
         name = file_name("wal", self.manifest.first_log)
         if not chain or chain[0].id != self.manifest.first_log:
-            raise Damage(name, 0, "W6", "the first log is missing or stillborn")
+            raise Damage(name, 0, "W6", "the first log is missing")
         self.newest = self.manifest.sealed
         sequence = None
         for number, log in enumerate(chain):
             file = log.file
             self.log_files.append(file)
-            if number and log.previous != chain[number - 1].id:
-                file.fail(88, "W6", f"the log before this one is {log.previous}, expected {chain[number - 1].id}")
             newest = log is chain[-1]
             end = len(file.data)
             if not newest:
-                end = chain[number + 1].previous_end
+                after = chain[number + 1]
+                if after.previous != log.id:
+                    after.file.fail(88, "W6", f"the log before this one is {after.previous}, expected {log.id}")
+                end = after.previous_end
             elif hint and hint[0] == log.id:
                 end = min(hint[1], end)
             if end > len(file.data):
@@ -233,7 +236,7 @@ class Store:
                 if not records.complete:
                     file.fail(records.whole, "W5", "bytes at the end that end no record")
             except Damage as damage:
-                if damage.rule not in ("L1", "L2", "L3", "L4", "W5") or not newest:
+                if damage.rule not in ("L1", "L2", "L3", "W5") or not newest:
                     raise
                 if not logs.torn(file, records):
                     file.fail(records.at, "W5", f"{damage.rule}: {damage.detail}; a later frame calls the missing one durable")
@@ -402,17 +405,21 @@ class Store:
             version = self.newest
         elif re.fullmatch(r"\d{1,20}", text):
             version = int(text)
+            if version >= 10**15:                                  # a time in nanoseconds
+                version = self.version_at(version)
         elif text in self.manifest.snapshots:
             version = self.manifest.snapshots[text]
         else:
-            limit = moment(text)
-            commits = [row.version for row in self.visible(self.series[0], self.newest, []) if row.time <= limit]
-            if not commits:
-                raise Missing(f"there was no commit at {text}")
-            version = max(commits)
+            version = self.version_at(moment(text))
         if version > self.newest or version < self.manifest.floor and version not in self.manifest.snapshots.values():
             raise Missing(f"version {version} cannot be read: the newest is {self.newest}, the oldest kept {self.manifest.floor}, beside snapshots")
         return version
+
+    def version_at(self, limit):
+        commits = [row.version for row in self.visible(self.series[0], self.newest, []) if row.time <= limit]
+        if not commits:
+            raise Missing(f"there was no commit at or before {limit}")
+        return max(commits)
 
     def export(self, series, version):
         schema = series.at(version)
