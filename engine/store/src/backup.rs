@@ -101,6 +101,10 @@ impl Copy<'_> {
                     .map_err(|error| Error::io("reading", self.source.describe(&name), error))?
             };
             self.copy(&name, length)?;
+            // A log must not survive without the longer copy of the one before it: they would not be a chain.
+            self.target
+                .sync_dir("")
+                .map_err(|error| Error::io("syncing", self.target.describe(""), error))?;
             counted.insert(name);
         }
         let name = manifest_name(self.current.manifest);

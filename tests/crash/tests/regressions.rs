@@ -77,3 +77,18 @@ fn a_manifest_does_not_grow_with_snapshots_that_are_gone() {
     let longest = run.storage.disk().files().map(|(_, content)| content.len()).max().unwrap();
     assert!(longest < 2 << 20, "{longest} bytes");
 }
+
+/// A newer log survived without the longer copy of the log before it.
+#[test]
+fn an_interrupted_backup_has_no_log_without_the_one_before_it() {
+    for call in 20..32 {
+        for keep in
+            ["nothing", "everything", "only:0", "only:1", "only:2", "without:0", "without:1", "without:2"]
+        {
+            let case = format!("seed=13008;ops=backup,commit,reopen,backup;backup={call}/{keep}");
+            if !matches!(replay(&case.parse::<Case>().unwrap()), Err(why) if why == "there is no such call") {
+                holds(&case);
+            }
+        }
+    }
+}
