@@ -1,8 +1,11 @@
 //! Backups: a consistent copy of one version into another directory, beside a live writer.
 //!
 //! Files never change but by growing (logs, manifests) or by being replaced in one step (`CURRENT`), so a copy of the
-//! files that one `CURRENT` counts is a store. `CURRENT` is copied last: a backup that was cut off leaves the one before
-//! it whole. Files that an earlier backup copied are left alone: they are the same.
+//! files that one `CURRENT` counts is a store. `CURRENT` is copied last. Files that an earlier backup copied are left alone:
+//! they are the same.
+//!
+//! Known gap: if the source sealed since the earlier backup and the next one is cut off, newer logs stand beside the older
+//! `CURRENT`, and the copy does not open until the backup is repeated. Nothing is lost: the source is untouched.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -39,7 +42,8 @@ impl Store {
     /// only what is new is copied. Works beside a writer, in this process or another.
     ///
     /// # Errors
-    /// [`Error::Usage`] if the directory holds something else. After any error an earlier backup there is whole.
+    /// [`Error::Usage`] if the directory holds something else. After any other error repeat the backup: until then an
+    /// earlier backup there may refuse to open, if the source sealed in between.
     pub fn backup(&self, directory: impl AsRef<Path>) -> Result<BackupReport> {
         self.backup_to(&RealStorage::new(directory.as_ref().to_path_buf()))
     }
