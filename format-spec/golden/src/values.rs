@@ -107,7 +107,6 @@ fn double(random: &mut Random, manner: Manner, row: usize) -> f64 {
     let cents = (1_000_000 + (row as i64 % 700) * 3 + random.below(90)) as f64 / 100.0;
     match manner {
         Manner::Constant => 0.1,
-        Manner::Walk | Manner::Decimals => cents,
         Manner::Few => [0.5, 1e300, -2.5e-7, 1e22, 3.0][random.below(5) as usize],
         Manner::Outliers if random.below(60) == 0 => f64::from_bits(random.word()),
         Manner::Outliers => random.below(1000) as f64 / 8.0,
@@ -136,8 +135,8 @@ fn double(random: &mut Random, manner: Manner, row: usize) -> f64 {
             0.0,
             1e-310,
         ][random.below(9) as usize],
-        Manner::Strange => cents,
         Manner::Roots => (random.below(1 << 40) as f64).sqrt(),
+        Manner::Walk | Manner::Decimals | Manner::Strange => cents,
     }
 }
 

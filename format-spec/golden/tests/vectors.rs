@@ -317,7 +317,7 @@ fn valid_vectors_decode_to_their_values() {
                 wrong.push(format!("{}:\n  found    {found}\n  expected {expected}", vector.name));
             }
             (Ok(_), None) => {
-                assert_eq!(vector.text("structure"), "header", "{} expects nothing", vector.name)
+                assert_eq!(vector.text("structure"), "header", "{} expects nothing", vector.name);
             }
             (Ok(_), Some(_)) => {}
         }
@@ -335,7 +335,7 @@ fn invalid_vectors_are_refused_with_their_rule() {
             Ok(found) => wrong.push(format!("{}: decodes to {:.200}", vector.name, show(&found))),
             Err(found) => {
                 let others = error.get_array("also").map_or(&[][..], |rules| rules);
-                let rule = found.rule == expected.1 || others.iter().any(|rule| rule == &found.rule);
+                let rule = found.rule == expected.1 || others.iter().any(|rule| *rule == found.rule);
                 if class(&found) != expected.0 || !rule {
                     wrong.push(format!("{}: {found}, expected {expected:?}", vector.name));
                 }
