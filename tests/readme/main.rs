@@ -77,7 +77,7 @@ fn the_readme_shows_what_the_commands_print() {
         let mut store = None;
         let mut out = String::new();
         for line in block.lines().filter_map(|line| line.strip_prefix("$ ")) {
-            out += &format!("$ {line}\n");
+            out.extend(["$ ", line, "\n"]);
             match line.strip_prefix("export TAPE_STORE=") {
                 Some(name) => store = Some(name.to_owned()),
                 None => out += &run(line, directory.path(), store.as_deref()),

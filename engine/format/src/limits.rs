@@ -22,6 +22,8 @@ pub const NOTE_BYTES: usize = 512;
 pub const RECORD_BYTES: usize = 1 << 31;
 /// Columns in one schema.
 pub const COLUMNS: usize = 1024;
+/// Columns of a part: those of all lives of its series, and the ordinal.
+pub const PART_COLUMNS: usize = 4096;
 /// Dedup columns of a sequence key.
 pub const DEDUP_COLUMNS: usize = 8;
 /// Longest single string value, in bytes of UTF-8.

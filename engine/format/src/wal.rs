@@ -307,7 +307,8 @@ fn decode_rows(reader: &mut ByteReader<'_>, version: u64) -> Result<RowSet> {
     let source = decode_runs(reader, count)?;
     let flags = decode_runs(reader, count)?;
     let column_count = reader.u16()? as usize;
-    if column_count > COLUMNS {
+    // The ordinal comes on top of the schema's columns.
+    if column_count > COLUMNS + 1 {
         return Err(FormatError::limit("W3", reader.position() as u64, format!("{column_count} columns")));
     }
     let mut columns = Vec::with_capacity(column_count);

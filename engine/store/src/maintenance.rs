@@ -34,21 +34,23 @@ struct Garbage {
 pub(crate) struct Maintenance {
     storage: Arc<dyn Storage>,
     pub(crate) manifest: Manifest,
+    highest_found: u64,
     next_file: u64,
     reserved_end: u64,
     garbage: Vec<Garbage>,
 }
 
 impl Maintenance {
-    /// Takes over a manifest whose `next_file` is not reserved yet.
-    pub(crate) fn new(storage: Arc<dyn Storage>, manifest: Manifest) -> Self {
-        Self { storage, manifest, next_file: 0, reserved_end: 0, garbage: Vec::new() }
+    /// Takes over a manifest whose `next_file` is not reserved yet. No id up to `highest_found` is given out: an
+    /// interrupted backup holds files newer than its manifest (N1).
+    pub(crate) fn new(storage: Arc<dyn Storage>, manifest: Manifest, highest_found: u64) -> Self {
+        Self { storage, manifest, highest_found, next_file: 0, reserved_end: 0, garbage: Vec::new() }
     }
 
     /// An id for a new file (N1).
     pub(crate) fn allocate(&mut self) -> Result<u64> {
         if self.next_file == self.reserved_end {
-            let first = self.manifest.state.state.next_file;
+            let first = self.manifest.state.state.next_file.max(self.highest_found.saturating_add(1));
             let state = StateRecord { next_file: first + RESERVED_IDS, ..self.manifest.state.state };
             self.publish_step(Vec::new(), state)?;
             self.next_file = first;

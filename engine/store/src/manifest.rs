@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::io::{Storage, StorageFile};
 
 const CURRENT: &str = "CURRENT";
-const CURRENT_NEW: &str = "current.new";
+pub(crate) const CURRENT_NEW: &str = "current.new";
 /// A manifest this much longer than twice what a checkpoint would take is written anew.
 const REWRITE_SLACK_BYTES: u64 = 1 << 20;
 
@@ -147,9 +147,9 @@ pub(crate) struct Manifest {
     pub(crate) state: ManifestState,
     file: Arc<dyn StorageFile>,
     writer: FrameWriter,
-    /// About what a checkpoint of the state would take, and how much of that each segment.
+    /// About what a checkpoint of the state would take, and how much of that each record.
     live_bytes: u64,
-    segment_bytes: BTreeMap<u64, u64>,
+    record_bytes: BTreeMap<Slot, u64>,
 }
 
 /// What a step replaced: files that the next garbage collection may remove.
@@ -184,10 +184,10 @@ impl Manifest {
             storage.open(&name).map_err(|error| Error::io("opening", storage.describe(&name), error))?;
         let identity = Identity { store: current.store, file: current.manifest };
         let writer = FrameWriter::new(identity, current.length, next_sequence);
-        let (live_bytes, segment_bytes) = (0, BTreeMap::new());
-        let mut manifest = Self { storage, current, state, file, writer, live_bytes, segment_bytes };
+        let (live_bytes, record_bytes) = (0, BTreeMap::new());
+        let mut manifest = Self { storage, current, state, file, writer, live_bytes, record_bytes };
         let sizes: Vec<_> =
-            manifest.state.checkpoint().map(|record| (record_id(&record), record.encode().len())).collect();
+            manifest.state.checkpoint().map(|record| (slot(&record), record.encode().len())).collect();
         for (segment, bytes) in sizes {
             manifest.count(segment, bytes);
         }
@@ -211,7 +211,7 @@ impl Manifest {
         let mut sizes = Vec::new();
         for record in state.checkpoint().chain([ManifestRecord::State(state.state)]) {
             let encoded = record.encode();
-            sizes.push((record_id(&record), encoded.len()));
+            sizes.push((slot(&record), encoded.len()));
             writer.push(record.kind(), &encoded, 0, &mut bytes);
         }
         let file = storage.create_new(&name).map_err(|error| failed("creating", error))?;
@@ -219,8 +219,8 @@ impl Manifest {
         file.sync_all().map_err(|error| failed("syncing", error))?;
         storage.sync_dir("").map_err(|error| failed("syncing the directory of", error))?;
         current.length = bytes.len() as u64;
-        let (live_bytes, segment_bytes) = (0, BTreeMap::new());
-        let mut manifest = Self { storage, current, state, file, writer, live_bytes, segment_bytes };
+        let (live_bytes, record_bytes) = (0, BTreeMap::new());
+        let mut manifest = Self { storage, current, state, file, writer, live_bytes, record_bytes };
         for (segment, bytes) in sizes {
             manifest.count(segment, bytes);
         }
@@ -242,11 +242,7 @@ impl Manifest {
         for record in records.into_iter().chain([ManifestRecord::State(next)]) {
             let encoded = record.encode();
             self.writer.push(record.kind(), &encoded, 0, &mut bytes);
-            if let ManifestRecord::RemoveSegment(id) = record {
-                self.live_bytes -= self.segment_bytes.remove(&id).unwrap_or(0);
-            } else if !matches!(record, ManifestRecord::State(_)) {
-                self.count(record_id(&record), encoded.len());
-            }
+            self.count(slot(&record), encoded.len());
             self.state.apply(record).map_err(|detail| Error::Inconsistent {
                 path: self.path(),
                 rule: "M5",
@@ -266,11 +262,13 @@ impl Manifest {
         Ok(Replaced::default())
     }
 
-    /// Counts a record as part of the next checkpoint.
-    fn count(&mut self, segment: Option<u64>, bytes: usize) {
-        self.live_bytes += bytes as u64;
-        if let Some(id) = segment {
-            self.segment_bytes.insert(id, bytes as u64);
+    /// Counts a record as part of the next checkpoint, in place of the one before it.
+    fn count(&mut self, slot: Option<(Slot, bool)>, bytes: usize) {
+        let Some((slot, stays)) = slot else { return };
+        self.live_bytes -= self.record_bytes.remove(&slot).unwrap_or(0);
+        if stays {
+            self.live_bytes += bytes as u64;
+            self.record_bytes.insert(slot, bytes as u64);
         }
     }
 
@@ -291,12 +289,26 @@ impl Manifest {
     }
 }
 
-/// The segment that a record adds.
-fn record_id(record: &ManifestRecord) -> Option<u64> {
-    match record {
-        ManifestRecord::AddSegment(segment) => Some(segment.id),
-        _ => None,
-    }
+/// What a checkpoint has at most one record of.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Slot {
+    Source(u16),
+    Series(u32),
+    Segment(u64),
+    Snapshot(String),
+}
+
+/// What a record is about, and whether a checkpoint has it.
+fn slot(record: &ManifestRecord) -> Option<(Slot, bool)> {
+    Some(match record {
+        ManifestRecord::State(_) => return None,
+        ManifestRecord::Source { id, .. } => (Slot::Source(*id), true),
+        ManifestRecord::Series(series) => (Slot::Series(series.id), true),
+        ManifestRecord::AddSegment(segment) => (Slot::Segment(segment.id), true),
+        ManifestRecord::RemoveSegment(id) => (Slot::Segment(*id), false),
+        ManifestRecord::Snapshot(snapshot) => (Slot::Snapshot(snapshot.name.clone()), true),
+        ManifestRecord::DropSnapshot(name) => (Slot::Snapshot(name.clone()), false),
+    })
 }
 
 /// The commit point of a step: `CURRENT` is replaced in one step, durably (M2).

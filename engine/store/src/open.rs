@@ -16,23 +16,25 @@ use crate::io::{LockGuard, LockKind, RealStorage, Storage};
 use crate::key::SeriesKey;
 use crate::lease::LEASES;
 use crate::maintenance::Maintenance;
-use crate::manifest::{Manifest, ManifestState, load, manifest_name, read_current};
+use crate::manifest::{CURRENT_NEW, Manifest, ManifestState, load, manifest_name, read_current};
 use crate::options::Options;
 use crate::segment::{Part, SegmentFile};
 use crate::state::{Catalog, Definitions, Layer, SeriesState, State};
 use crate::store::{LOCK, LOCK_TRIES, Role, Shared, Store, WriterRole, retained_of, seal_role};
-use crate::wal::{LogReader, LogWriter, TornTail, Visible, log_name, parse_log_name};
+use crate::wal::{EMPTY_LOG_BYTES, LogReader, LogWriter, TornTail, Visible, log_name, parse_log_name};
 use crate::worker::Worker;
 
 /// File ids that every store begins with.
 const FIRST_LOG: u64 = 1;
 const FIRST_MANIFEST: u64 = 2;
+/// Most bytes of a log that recovery writes again in one piece.
+const REWRITE_BYTES: u64 = 1 << 20;
 
 impl Store {
-    /// Creates a store in a directory that does not exist or is empty.
+    /// Creates a store in a directory that does not exist or is empty, or where a creation was cut off.
     ///
     /// # Errors
-    /// [`Error::Usage`] if the directory holds anything.
+    /// [`Error::Usage`] if the directory holds anything else.
     pub fn create(directory: impl AsRef<Path>, options: Options) -> Result<Self> {
         Self::create_on(Arc::new(RealStorage::new(directory.as_ref().to_path_buf())), options)
     }
@@ -61,6 +63,7 @@ impl Store {
         let failed = |action, error| Error::io(action, storage.describe(""), error);
         storage.create_dir("").map_err(|error| failed("creating", error))?;
         let lock = lock_for_writing(&*storage)?;
+        clear_stillborn(&*storage)?;
         let files = storage.list("").map_err(|error| failed("listing", error))?;
         if let Some((name, _)) = files.iter().find(|(name, _)| name != LOCK) {
             let reason = if name == "CURRENT" { "is a store already; open it" } else { "is not empty" };
@@ -81,7 +84,7 @@ impl Store {
         let manifest = Manifest::create(storage.clone(), store, storage.now_ns(), state, FIRST_MANIFEST)?;
         let catalog = Catalog::default();
         Opening {
-            maintenance: Maintenance::new(storage.clone(), manifest),
+            maintenance: Maintenance::new(storage.clone(), manifest, FIRST_MANIFEST),
             state: first_state(&catalog),
             storage,
             options,
@@ -117,12 +120,10 @@ impl Store {
             Ok(())
         })?;
         let position = replayed.end;
-        // What recovery counts must not vanish once a newer log says so (I9): it may never have been synced.
-        let name = log_name(position.log);
-        let synced = storage.open(&name).and_then(|file| file.sync_data());
-        synced.map_err(|error| Error::io("syncing", storage.describe(&name), error))?;
+        // What recovery counts must not vanish once a newer log says so (I9).
+        make_durable(&*storage, &log_name(position.log), position.offset)?;
         let manifest = Manifest::reopen(storage.clone(), current, manifest, next_sequence)?;
-        let mut maintenance = Maintenance::new(storage.clone(), manifest);
+        let mut maintenance = Maintenance::new(storage.clone(), manifest, highest_id(&*storage)?);
         // Always a new log: what lies behind the end of the old one is unknown (W4).
         let id = maintenance.allocate()?;
         let start =
@@ -141,6 +142,49 @@ impl Store {
         let torn = replayed.torn;
         Opening { storage, options, lock, maintenance, catalog, state, log, memtable_bytes, torn }.start()
     }
+}
+
+/// Removes what a creation that was cut off left behind: the first log, too short for a transaction, the first
+/// manifest, and a `CURRENT` without its name. Anything beside them, and nothing is removed.
+fn clear_stillborn(storage: &dyn Storage) -> Result<()> {
+    let failed = |action, error| Error::io(action, storage.describe(""), error);
+    let files = storage.list("").map_err(|error| failed("listing", error))?;
+    let left_over = |(name, length): &(String, u64)| {
+        *name == LOCK
+            || *name == CURRENT_NEW
+            || *name == manifest_name(FIRST_MANIFEST)
+            || (*name == log_name(FIRST_LOG) && *length <= EMPTY_LOG_BYTES)
+    };
+    if !files.iter().all(left_over) {
+        return Ok(());
+    }
+    let mut cleared = false;
+    for (name, _) in files.iter().filter(|(name, _)| name != LOCK) {
+        storage.remove(name).map_err(|error| failed("clearing", error))?;
+        cleared = true;
+    }
+    if cleared {
+        storage.sync_dir("").map_err(|error| failed("syncing", error))?;
+    }
+    Ok(())
+}
+
+/// Makes the first `length` bytes of a log durable, whatever became of earlier syncs.
+///
+/// Syncing alone is not enough: a failed sync may have marked pages clean that never reached the disk, and those are
+/// what recovery has just read. Written again, as they are, they belong to the next sync (I8).
+fn make_durable(storage: &dyn Storage, name: &str, length: u64) -> Result<()> {
+    let failed = |error| Error::io("rewriting", storage.describe(name), error);
+    let file = storage.open(name).map_err(failed)?;
+    let mut buffer = vec![0; length.min(REWRITE_BYTES) as usize];
+    let mut done = 0;
+    while done < length {
+        let piece = &mut buffer[..(length - done).min(REWRITE_BYTES) as usize];
+        file.read_exact_at(done, piece).map_err(failed)?;
+        file.write_at(done, piece).map_err(failed)?;
+        done += piece.len() as u64;
+    }
+    file.sync_data().map_err(|error| Error::io("syncing", storage.describe(name), error))
 }
 
 /// The pieces of a writer.
@@ -193,6 +237,8 @@ impl Opening {
         shared.remember_files();
         let role = seal_role(&shared).expect("built above");
         let threads = Worker::start(&shared, &role.worker);
+        // Stores that are opened, written a little and closed again and again are compacted at opening.
+        role.worker.wake_compactor();
         Ok(Store::new(shared, threads))
     }
 }
@@ -251,6 +297,14 @@ fn random_identity(storage: &dyn Storage) -> [u8; 16] {
     out[..8].copy_from_slice(&word(1).to_le_bytes());
     out[8..].copy_from_slice(&word(2).to_le_bytes());
     out
+}
+
+/// The highest id in the names of the files that are there.
+fn highest_id(storage: &dyn Storage) -> Result<u64> {
+    let files = storage.list("").map_err(|error| Error::io("listing", storage.describe(""), error))?;
+    let id = |name: &str| name.strip_suffix(".tape")?.rsplit_once('-')?.1.parse::<u64>().ok();
+    // No store counts this far; a name that does is not the store's, and must not use up the ids.
+    Ok(files.iter().filter_map(|(name, _)| id(name)).filter(|id| *id < 1 << 48).max().unwrap_or(0))
 }
 
 /// Files that look like the store's and that no step counts.

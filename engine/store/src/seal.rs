@@ -226,6 +226,9 @@ fn swap(
     inner.head = head;
 }
 
+/// Bytes of small parts that are handed to the file together.
+const DRAIN_BYTES: usize = 256 << 10;
+
 /// A segment being written to its file, piece by piece.
 pub(crate) struct SegmentOutput {
     pub(crate) writer: SegmentWriter,
@@ -277,6 +280,9 @@ impl SegmentOutput {
 
     pub(crate) fn end(&mut self) -> Result<()> {
         self.writer.end_part();
+        if self.writer.output().len() < DRAIN_BYTES {
+            return Ok(());
+        }
         self.drain()
     }
 

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
-use tapestore_format::limits::{SERIES, TIME_MAX, TIME_MIN};
-use tapestore_format::rows::{ColumnValues, Mark, MarkKind, ORDINAL, RowSet, RunVec};
+use tapestore_format::limits::{PART_COLUMNS, SERIES, TIME_MAX, TIME_MIN};
+use tapestore_format::rows::{ColumnValues, Mark, MarkKind, RowSet, RunVec};
 use tapestore_format::schema::{Column, KeyPolicy, Schema};
 use tapestore_format::segment::System;
 use tapestore_format::wal::{CommitKind, Effect, TransactionRecord};
@@ -399,9 +399,10 @@ impl Stage<'_> {
     }
 }
 
-/// Column ids end before [`ORDINAL`]; a series that was altered that often must be made anew under another name.
+/// All columns that a series ever had fit one part, beside the ordinal; a series that was altered that often must be
+/// made anew under another name.
 fn check_column_ids(key: &SeriesKey, first: u16, count: usize) -> Result<()> {
-    if usize::from(first) + count > usize::from(ORDINAL) {
+    if usize::from(first) + count >= PART_COLUMNS {
         return Err(Error::Limit(format!(
             "{key}: its column numbers are used up; create it under another name"
         )));

@@ -137,6 +137,8 @@ impl Shared {
     }
 
     pub(crate) fn raise_floor(&self, role: &WriterRole, floor: u64) -> Result<()> {
+        // A floor above the newest version that survives a power cut would leave nothing to read.
+        drop(role.pipeline.quiesce(self)?);
         let mut maintenance = role.maintenance.lock();
         let state = maintenance.state();
         if floor <= state.floor {

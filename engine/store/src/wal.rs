@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use tapestore_format::checksum::Identity;
 use tapestore_format::header::{FileHeader, FileKind, HEADER_BYTES};
-use tapestore_format::log::{FrameReader, FrameWriter, RecordAssembler};
+use tapestore_format::log::{FRAME_HEADER_BYTES, FrameReader, FrameWriter, RecordAssembler};
 use tapestore_format::wal::{KIND_START, KIND_TRANSACTION, LogStart, TransactionRecord};
 use tapestore_format::{ErrorKind, FormatError};
 
@@ -25,6 +25,9 @@ const SUFFIX: &str = ".tape";
 /// Tells other processes how much of the newest log they may show. A hint: rewritten in place, never synced.
 const VISIBLE: &str = "visible";
 const VISIBLE_BYTES: usize = 32;
+
+/// Bytes of a log that took no transaction: header and first record.
+pub(crate) const EMPTY_LOG_BYTES: u64 = (HEADER_BYTES + FRAME_HEADER_BYTES + 24) as u64;
 
 /// Name of a log file.
 pub(crate) fn log_name(id: u64) -> String {
@@ -63,6 +66,7 @@ impl LogWriter {
         file.write_at(0, &bytes).map_err(|error| failed("writing", error))?;
         file.sync_all().map_err(|error| failed("syncing", error))?;
         storage.sync_dir("").map_err(|error| failed("syncing the directory of", error))?;
+        debug_assert_eq!(bytes.len() as u64, EMPTY_LOG_BYTES);
         Ok(Self { id, file, frames })
     }
 }

@@ -269,3 +269,19 @@ fn many_series_are_written_in_one_commit_and_read_in_parallel() {
     }
     assert!(results[300].is_err(), "one bad key does not spoil the others");
 }
+
+#[test]
+fn a_store_opened_and_closed_often_is_compacted_all_the_same() {
+    let often = Options { memtable_bytes: 1000, young_segments: 3, ..Options::default() };
+    let storage = MemoryStorage::new();
+    Store::create_on(Arc::new(storage.clone()), often.clone()).unwrap().close().unwrap();
+    for minute in 0..40 {
+        let store = Store::open_on(Arc::new(storage.clone()), often.clone()).unwrap();
+        write(&store, "A", &[minute], 10.0);
+        store.close().unwrap();
+    }
+    let store = Store::open_on(Arc::new(storage), often).unwrap();
+    store.wait_idle().unwrap();
+    let stats = store.stats().unwrap();
+    assert!(stats.segments <= 6 && stats.rows == 40, "{stats:?}");
+}

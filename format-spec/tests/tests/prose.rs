@@ -33,6 +33,7 @@ fn constants() -> Vec<(&'static str, i128)> {
         NOTE_BYTES,
         RECORD_BYTES,
         COLUMNS,
+        PART_COLUMNS,
         DEDUP_COLUMNS,
         STRING_BYTES,
         SERIES,

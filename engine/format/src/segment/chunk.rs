@@ -9,7 +9,7 @@ use crate::bytes::ByteReader;
 use crate::codec::decimal::Scale;
 use crate::codec::group::Role;
 use crate::error::{FormatError, Result};
-use crate::limits::{ALIGNMENT, BLOCK_ROWS, CHECKED_BYTES, CHUNK_ROWS, COLUMNS, STRING_BYTES};
+use crate::limits::{ALIGNMENT, BLOCK_ROWS, CHECKED_BYTES, CHUNK_ROWS, PART_COLUMNS, STRING_BYTES};
 use crate::schema::{ColumnId, ColumnType};
 use std::ops::Range;
 
@@ -233,7 +233,7 @@ impl<'a> Chunk<'a> {
         }
         debug_assert!(self.rows <= CHUNK_ROWS);
         let count = reader.varint()?;
-        if count > COLUMNS as u64 + 5 {
+        if count > PART_COLUMNS as u64 + 5 {
             return Err(FormatError::limit(
                 "S18",
                 reader.position() as u64,

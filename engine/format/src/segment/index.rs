@@ -9,7 +9,7 @@ use crate::bytes::{ByteReader, ByteWriter};
 use crate::checksum::Identity;
 use crate::error::{FormatError, Result};
 use crate::header::HEADER_BYTES;
-use crate::limits::{ALIGNMENT, BLOCK_ROWS, CHECKED_BYTES, CHUNK_ROWS, COLUMNS, PART_ROWS};
+use crate::limits::{ALIGNMENT, BLOCK_ROWS, CHECKED_BYTES, CHUNK_ROWS, PART_COLUMNS, PART_ROWS};
 use crate::rows::{Mark, MarkKind};
 use crate::schema::{ColumnId, ColumnType};
 use crate::time::Timeframe;
@@ -330,7 +330,7 @@ pub(super) fn read_kind(reader: &mut ByteReader<'_>) -> Result<ColumnType> {
 
 fn read_columns(reader: &mut ByteReader<'_>) -> Result<Vec<(ColumnId, ColumnType)>> {
     let count = reader.varint()?;
-    if count > COLUMNS as u64 {
+    if count > PART_COLUMNS as u64 {
         return Err(FormatError::limit("S9", reader.position() as u64, format!("{count} columns")));
     }
     let mut columns: Vec<(ColumnId, ColumnType)> = Vec::with_capacity(count as usize);

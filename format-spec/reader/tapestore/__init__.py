@@ -1,0 +1,1 @@
+"""An independent reader of Tapestore stores, written from the chapters of the specification alone."""

@@ -1,0 +1,577 @@
+//! The sweeps: a power cut at every call, a fault at every call.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::str::FromStr;
+use std::time::Instant;
+
+use crate::image::Keep;
+use crate::random::Random;
+use crate::run::{ALL, Moment, Op, Run, SHORT, Stop};
+use crate::sim::{CallKind, Disk, Fault, SimStorage, Site};
+
+/// What is done to a workload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blow {
+    /// The power fails after this mutating call; that much of what was not synced survives. Perhaps it fails again
+    /// during recovery.
+    Cut(u64, Keep, Option<(u64, Keep)>),
+    /// This call fails.
+    Fault(u64, Fault),
+    /// The power fails after this mutating call on the disk of the backups.
+    BackupCut(u64, Keep),
+}
+
+/// A workload and what befalls it: everything needed to do it again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Case {
+    /// Seed of the workload.
+    pub seed: u64,
+    /// The operations.
+    pub ops: Vec<Op>,
+    /// What befalls them.
+    pub blow: Blow,
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ops: Vec<String> = self.ops.iter().map(Op::to_string).collect();
+        write!(f, "seed={};ops={};", self.seed, ops.join(","))?;
+        match self.blow {
+            Blow::Cut(call, keep, None) => write!(f, "cut={call}/{keep}"),
+            Blow::Cut(call, keep, Some((again, rest))) => write!(f, "cut={call}/{keep}/{again}/{rest}"),
+            Blow::Fault(call, fault) => write!(f, "fault={call}/{fault:?}"),
+            Blow::BackupCut(call, keep) => write!(f, "backup={call}/{keep}"),
+        }
+    }
+}
+
+impl FromStr for Case {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let fields: BTreeMap<&str, &str> =
+            text.split(';').filter_map(|field| field.split_once('=')).collect();
+        let field = |name: &str| fields.get(name).copied().ok_or_else(|| format!("{name} is missing"));
+        let number = |text: &str| text.parse::<u64>().map_err(|error| error.to_string());
+        let ops =
+            field("ops")?.split(',').filter(|op| !op.is_empty()).map(str::parse).collect::<Result<_, _>>()?;
+        let part = |kind: &str, index: usize| {
+            field(kind)?.split('/').nth(index).ok_or_else(|| format!("{kind} lacks a part"))
+        };
+        let blow = if let Ok(fault) = part("fault", 1) {
+            let found = Fault::ALL.into_iter().find(|known| format!("{known:?}") == fault);
+            Blow::Fault(number(part("fault", 0)?)?, found.ok_or("no such fault")?)
+        } else if let Ok(keep) = part("backup", 1) {
+            Blow::BackupCut(number(part("backup", 0)?)?, keep.parse()?)
+        } else {
+            let again = match part("cut", 2) {
+                Ok(call) => Some((number(call)?, part("cut", 3)?.parse()?)),
+                Err(_) => None,
+            };
+            Blow::Cut(number(part("cut", 0)?)?, part("cut", 1)?.parse()?, again)
+        };
+        Ok(Self { seed: number(field("seed")?)?, ops, blow })
+    }
+}
+
+/// What was done and what was found.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Workloads.
+    pub workloads: u64,
+    /// Calls at which power was cut or a fault injected.
+    pub calls: u64,
+    /// Different disks that were opened and checked.
+    pub images: u64,
+    /// Of these, disks after a second cut, during recovery.
+    pub second_cuts: u64,
+    /// Of these, disks of backups.
+    pub backup_images: u64,
+    /// Faults that were injected and hit.
+    pub faults: u64,
+    /// Call sites that were hit.
+    pub sites: BTreeMap<Site, u64>,
+    /// What is broken: the case and why.
+    pub failures: Vec<(Case, String)>,
+}
+
+impl Report {
+    /// Fails, with all that is needed to do it again, if anything was found.
+    pub fn assert_clean(&self) {
+        let Some((case, why)) = self.failures.first() else { return };
+        let command = format!("CRASH_REPLAY='{case}' cargo test -p crash-tests --test power_cut replay");
+        panic!("{} failures; the first: {why}\nto see it again: {command}", self.failures.len());
+    }
+
+    /// One line per count.
+    pub fn print(&self, name: &str, seed: u64, since: Instant) {
+        let seconds = since.elapsed().as_secs_f64();
+        println!(
+            "{name}: {} workloads, {} calls, {} images ({} after a second cut, {} of backups), {} faults, \
+             {} failures, seed {seed}, {seconds:.1} s",
+            self.workloads,
+            self.calls,
+            self.images,
+            self.second_cuts,
+            self.backup_images,
+            self.faults,
+            self.failures.len()
+        );
+        let sites: Vec<String> =
+            self.sites.iter().map(|((kind, class), count)| format!("{kind:?} {class} {count}")).collect();
+        println!("  call sites: {} ({})", sites.len(), sites.join(", "));
+    }
+
+    fn fail(&mut self, seed: u64, ops: &[Op], blow: Blow, why: String) {
+        self.failures.push((Case { seed, ops: ops.to_vec(), blow }, why));
+    }
+}
+
+/// How thoroughly.
+#[derive(Clone, Copy, Debug)]
+pub struct Effort {
+    /// Random subsets per cut.
+    pub random: u64,
+    /// One in this many images is cut again during recovery.
+    pub again_once_in: usize,
+    /// Most single atoms tried per cut, each alone, left out, and torn.
+    pub atoms: usize,
+    /// Failures after which the search ends.
+    pub failures: usize,
+}
+
+impl Default for Effort {
+    fn default() -> Self {
+        Self { random: 3, again_once_in: 60, atoms: 24, failures: 1 }
+    }
+}
+
+/// All sequences of up to `length` of the nine operations, shortest first.
+pub fn sequences(length: usize) -> Vec<Vec<Op>> {
+    let mut out: Vec<Vec<Op>> = Vec::new();
+    let mut last: Vec<Vec<Op>> = vec![Vec::new()];
+    for _ in 0..length {
+        last = last
+            .iter()
+            .flat_map(|ops| SHORT.iter().map(|op| ops.iter().copied().chain([*op]).collect()))
+            .collect();
+        out.extend(last.iter().cloned());
+    }
+    out
+}
+
+/// A long workload of all operations.
+pub fn long_workload(seed: u64, length: usize) -> Vec<Op> {
+    let mut random = Random::new(seed ^ 0xC0FF_EE00);
+    (0..length).map(|_| ALL[random.below(ALL.len())]).collect()
+}
+
+/// Runs operations, recording the disk; `None` and a failure if the engine errs on a sound disk.
+fn record(seed: u64, ops: &[Op], report: &mut Report) -> Option<Run> {
+    let mut run = Run::start(seed);
+    for op in ops {
+        if let Err(stop) = run.apply(*op) {
+            let why = match stop {
+                Stop::Engine(error) => format!("{op} on a sound disk: {error}"),
+                Stop::Broken(text) => format!("{op} on a sound disk: {text}"),
+            };
+            report.fail(seed, ops, Blow::Cut(run.moment().calls, Keep::Everything, None), why);
+            return None;
+        }
+    }
+    Some(run)
+}
+
+/// What is known when the power fails after a call: the moment before it, with what the next one issued.
+fn knowledge(moments: &[Moment], call: u64) -> Moment {
+    let past = moments.iter().rposition(|moment| moment.calls <= call).unwrap_or(0);
+    let mut known = moments[past].clone();
+    known.before = known.issued.clone();
+    if let Some(next) = moments.get(past + 1) {
+        known.issued = next.issued.clone();
+    }
+    known
+}
+
+/// The subsets tried at a cut.
+fn keeps(atoms: usize, effort: &Effort, random: &mut Random) -> Vec<Keep> {
+    let mut keeps = vec![Keep::Nothing, Keep::Everything];
+    for _ in 0..effort.atoms.min(atoms) {
+        // All of them if there are few, otherwise some.
+        let atom = if atoms <= effort.atoms { (keeps.len() - 2) / 3 } else { random.below(atoms) };
+        keeps.extend([Keep::Only(atom), Keep::Without(atom), Keep::Torn(atom)]);
+    }
+    if atoms > 1 {
+        keeps.extend((0..effort.random).map(|_| Keep::Random(random.draw() >> 16)));
+    }
+    keeps
+}
+
+fn guarded<T>(check: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(check)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        Err(format!("panic: {}", text.unwrap_or_default()))
+    })
+}
+
+/// Cuts the power at every call of the last operation of a workload, or of all of them.
+pub fn power_cuts(seed: u64, ops: &[Op], all_ops: bool, effort: &Effort, report: &mut Report) {
+    report.workloads += 1;
+    let Some(run) = record(seed, ops, report) else { return };
+    // The earlier calls are the business of the shorter sequences.
+    let first = if all_ops { 0 } else { run.moments[run.moments.len() - 2].calls };
+    if cuts(seed, ops, &run, first, effort, report) {
+        backup_cuts(seed, ops, &run, effort, report);
+    }
+}
+
+/// Cuts the power at every call around the moment at which a manifest is written anew.
+///
+/// # Panics
+/// If it is not written anew: then this looks in the wrong place.
+pub fn manifest_cuts(seed: u64, effort: &Effort, report: &mut Report) {
+    report.workloads += 1;
+    let mut run = Run::start(seed);
+    run.lengthen_manifest().expect("a sound disk");
+    let ops = [Op::Snapshot, Op::Commit, Op::Snapshot, Op::Snapshot, Op::Seal, Op::Snapshot];
+    for op in ops.iter().chain(&ops) {
+        run.apply(*op).expect("a sound disk");
+    }
+    let anew = |site: &Site| *site == (CallKind::Create, "manifest");
+    assert!(run.storage.sites().iter().any(anew), "the manifest is not written anew");
+    cuts(seed, &ops, &run, 0, effort, report);
+}
+
+/// Cuts the power at every recorded call from `first` on; whether the search goes on.
+fn cuts(seed: u64, ops: &[Op], run: &Run, first: u64, effort: &Effort, report: &mut Report) -> bool {
+    let (disks, sites) = (run.storage.take_record(), run.storage.sites());
+    let mut random = Random::new(seed ^ 0x5EED);
+    let mut seen = HashSet::new();
+    for call in first..disks.len() as u64 {
+        if call > 0 {
+            *report.sites.entry(sites[call as usize - 1]).or_default() += 1;
+        }
+        report.calls += 1;
+        let known = knowledge(&run.moments, call);
+        let least = known.acknowledged.version;
+        let disk = &disks[call as usize];
+        for keep in keeps(disk.atoms(), effort, &mut random) {
+            let image = disk.image(keep);
+            if !seen.insert((image.digest(), least, known.issued.version)) {
+                continue;
+            }
+            let again = effort.again_once_in > 0 && random.once_in(effort.again_once_in);
+            let found = check_cut(run, &image, &known, again.then_some(&mut random), report);
+            if let Err((second, why)) = found {
+                report.fail(seed, ops, Blow::Cut(call, keep, second), why);
+                if report.failures.len() >= effort.failures {
+                    return false;
+                }
+            }
+        }
+    }
+    true
+}
+
+/// Leaves out each sync of a workload in turn and counts, by what it makes durable, how many there are and how many
+/// of them the search misses: it must not be blind.
+pub fn left_out_syncs(seed: u64, ops: &[Op], counts: &mut BTreeMap<String, (u64, u64)>, report: &mut Report) {
+    report.workloads += 1;
+    let Some(run) = record(seed, ops, report) else { return };
+    let sites = run.storage.sites();
+    drop(run);
+    for call in 1..=sites.len() {
+        let (kind, class) = sites[call - 1];
+        if !Fault::Ignored.fits(kind) {
+            continue;
+        }
+        // Which sync of a directory it is tells the call before it.
+        let name = match kind {
+            CallKind::SyncDir => format!("SyncDir after {:?} {}", sites[call - 2].0, sites[call - 2].1),
+            _ => format!("{kind:?} {class}"),
+        };
+        let mut run = Run::start(seed);
+        run.storage.fail_at(call as u64, Fault::Ignored);
+        let sound = ops.iter().all(|op| run.apply(*op).is_ok());
+        let mut found = Report::default();
+        let effort = Effort { again_once_in: 0, ..Effort::default() };
+        if sound {
+            cuts(seed, ops, &run, 0, &effort, &mut found);
+        }
+        report.images += found.images;
+        report.faults += 1;
+        let count = counts.entry(name).or_default();
+        count.0 += 1;
+        count.1 += u64::from(sound && found.failures.is_empty());
+    }
+}
+
+/// Cuts the power at every call of the creation of a store: afterwards it opens, or can be created.
+pub fn creation_cuts(seed: u64, report: &mut Report) {
+    report.workloads += 1;
+    let storage = SimStorage::new();
+    storage.record();
+    let run = Run::create(storage.clone(), seed).expect("a sound disk");
+    let (disks, sites) = (storage.take_record(), storage.sites());
+    let mut random = Random::new(seed);
+    let effort = Effort { random: 40, ..Effort::default() };
+    let mut seen = HashSet::new();
+    for (call, disk) in disks.iter().enumerate() {
+        if call > 0 {
+            *report.sites.entry(sites[call - 1]).or_default() += 1;
+        }
+        report.calls += 1;
+        for keep in keeps(disk.atoms(), &effort, &mut random) {
+            let image = disk.image(keep);
+            if !seen.insert((image.digest(), call + 1 == disks.len())) {
+                continue;
+            }
+            report.images += 1;
+            let exists = image.files().any(|(name, _)| name == "CURRENT");
+            let storage = SimStorage::from_disk(image);
+            let result = if exists {
+                guarded(|| run.check_image(&storage, &Moment::default(), 0).map(drop))
+            } else if call + 1 == disks.len() {
+                Err("a created store is gone".to_owned())
+            } else {
+                Run::create(storage, seed).map(drop).map_err(|error| format!("creating again: {error}"))
+            };
+            if let Err(why) = result {
+                report.fail(seed, &[], Blow::Cut(call as u64, keep, None), format!("creation: {why}"));
+                return;
+            }
+        }
+    }
+}
+
+type CutFailure = (Option<(u64, Keep)>, String);
+
+/// Checks one image, and perhaps cuts the power again at every call of its recovery.
+fn check_cut(
+    run: &Run,
+    image: &Disk,
+    known: &Moment,
+    again: Option<&mut Random>,
+    report: &mut Report,
+) -> Result<(), CutFailure> {
+    let least = known.acknowledged.version;
+    report.images += 1;
+    guarded(|| run.check_reader(image, known, least)).map_err(|why| (None, why))?;
+    let storage = SimStorage::from_disk(image.clone());
+    if again.is_some() {
+        storage.record();
+    }
+    let version = guarded(|| run.check_image(&storage, known, least)).map_err(|why| (None, why))?;
+    let Some(random) = again else { return Ok(()) };
+    let disks = storage.take_record();
+    let last = disks.len() - 1;
+    let mut seen = HashSet::new();
+    for (call, disk) in disks.iter().enumerate() {
+        let sample = Effort { random: 2, atoms: 3, ..Effort::default() };
+        for keep in keeps(disk.atoms(), &sample, random) {
+            let image = disk.image(keep);
+            if !seen.insert(image.digest()) {
+                continue;
+            }
+            report.images += 1;
+            report.second_cuts += 1;
+            // What a finished recovery showed stays (I9, I12).
+            let least = if call == last { version } else { least };
+            let storage = SimStorage::from_disk(image);
+            guarded(|| run.check_image(&storage, known, least))
+                .map_err(|why| (Some((call as u64, keep)), format!("second cut: {why}")))?;
+        }
+    }
+    Ok(())
+}
+
+/// Cuts the power of the machine that holds the backups.
+fn backup_cuts(seed: u64, ops: &[Op], run: &Run, effort: &Effort, report: &mut Report) {
+    let mut random = Random::new(seed ^ 0xBAC);
+    if ops.last() != Some(&Op::Backup) {
+        return;
+    }
+    let disks = run.target.take_record();
+    let (first, before) = run.backups[run.backups.len() - 2];
+    let mut seen = HashSet::new();
+    for call in first..disks.len() as u64 {
+        let disk = &disks[call as usize];
+        for keep in keeps(disk.atoms(), effort, &mut random) {
+            let image = disk.image(keep);
+            if !seen.insert(image.digest()) {
+                continue;
+            }
+            report.images += 1;
+            report.backup_images += 1;
+            if let Err(why) = check_backup(run, image, before, call + 1 == disks.len() as u64) {
+                report.fail(seed, ops, Blow::BackupCut(call, keep), why);
+                return;
+            }
+        }
+    }
+}
+
+/// A backup cut off is the one before it, or the new one; or nothing, if there was none.
+fn check_backup(run: &Run, image: Disk, before: usize, finished: bool) -> Result<(), String> {
+    let mut known = run.moment().clone();
+    // What an older backup held of floors and snapshots is known from the moment it was made.
+    let backups = run.backups.len();
+    let older = run.moments.iter().filter(|moment| moment.issued.version >= before).map(|m| m.issued.clone());
+    known.before = older.min_by_key(|facts| facts.version).unwrap_or_default();
+    let absent = !image.files().any(|(name, _)| name == "CURRENT");
+    if absent && !finished && backups == 2 {
+        return Ok(());
+    }
+    known.acknowledged.snapshots.clear();
+    let least = if finished { known.issued.version } else { before };
+    let storage = SimStorage::from_disk(image);
+    guarded(|| run.check_image(&storage, &known, least).map(drop)).map_err(|why| format!("backup: {why}"))
+}
+
+/// Lets every call of a workload fail in every way.
+pub fn faults(seed: u64, ops: &[Op], effort: &Effort, report: &mut Report) {
+    report.workloads += 1;
+    let Some(run) = record(seed, ops, report) else { return };
+    let sites = run.storage.sites();
+    let first = run.moments[run.moments.len() - 2].calls;
+    drop(run);
+    for call in first + 1..=sites.len() as u64 {
+        let site = sites[call as usize - 1];
+        report.calls += 1;
+        for fault in Fault::ALL.into_iter().filter(|fault| fault.fits(site.0)) {
+            *report.sites.entry(site).or_default() += 1;
+            if let Err(why) = guarded(|| one_fault(seed, ops, call, fault, report)) {
+                report.fail(seed, ops, Blow::Fault(call, fault), why);
+                if report.failures.len() >= effort.failures {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+fn one_fault(seed: u64, ops: &[Op], call: u64, fault: Fault, report: &mut Report) -> Result<(), String> {
+    let mut run = Run::start(seed);
+    run.storage.fail_at(call, fault);
+    let mut failed = None;
+    for op in ops {
+        match run.apply(*op) {
+            Ok(()) => {}
+            Err(Stop::Engine(error)) => {
+                failed = Some((*op, error));
+                break;
+            }
+            Err(Stop::Broken(why)) => return Err(format!("{op}: {why}")),
+        }
+    }
+    report.faults += u64::from(run.storage.fault_hit());
+    if let (Some((op, error)), Fault::Short) = (&failed, fault) {
+        return Err(format!("{op} did not go on after a short write: {error}"));
+    }
+    run.check_reads().map_err(|why| format!("reading after the fault: {why}"))?;
+    // The handle may take more, or not; what it acknowledges must be there (I8).
+    let more = run.probe()?;
+    if let Some((op, error)) = &failed
+        && more
+        && matches!(op, Op::Commit | Op::Upsert | Op::Seal | Op::Snapshot | Op::Rollback)
+    {
+        return Err(format!("{op} failed ({error}), yet the handle acknowledged a later commit"));
+    }
+    run.check_reads().map_err(|why| format!("reading after the fault: {why}"))?;
+    run.storage.give_space();
+    let known = run.moment().clone();
+    let disk = run.storage.disk();
+    run.let_go();
+    let mut seen = BTreeSet::new();
+    for keep in [Keep::Nothing, Keep::Everything, Keep::Random(call), Keep::Random(call + 1000)] {
+        let image = disk.image(keep);
+        if seen.insert(image.digest()) {
+            report.images += 1;
+            let storage = SimStorage::from_disk(image);
+            run.check_image(&storage, &known, known.acknowledged.version)
+                .map_err(|why| format!("power cut ({keep}) after the fault: {why}"))?;
+        }
+    }
+    // Without a power cut: what was handed to the operating system is there, unless a sync lost it.
+    let least = if fault == Fault::SyncReverted { known.acknowledged.version } else { known.appended };
+    let storage = SimStorage::from_disk(disk.after_crash());
+    report.images += 1;
+    let version = run
+        .check_image(&storage, &known, least)
+        .map_err(|why| format!("reopening after the fault: {why}"))?;
+    // And then the power fails: what the reopened store showed is there.
+    let rest = SimStorage::from_disk(storage.disk().image(Keep::Nothing));
+    report.images += 1;
+    run.check_image(&rest, &known, version)
+        .map_err(|why| format!("power cut after reopening after the fault: {why}"))?;
+    Ok(())
+}
+
+/// Does a case again.
+///
+/// # Errors
+/// What is broken.
+pub fn replay(case: &Case) -> Result<(), String> {
+    let mut report = Report::default();
+    let told = |report: &Report| report.failures.first().map_or(Ok(()), |(_, why)| Err(why.clone()));
+    let Some(run) = record(case.seed, &case.ops, &mut report) else { return told(&report) };
+    match case.blow {
+        Blow::Cut(call, keep, second) => {
+            let disks = run.storage.take_record();
+            let disk = disks.get(call as usize).ok_or("there is no such call")?;
+            let known = knowledge(&run.moments, call);
+            let image = disk.image(keep);
+            let Some((again, keep)) = second else {
+                return check_cut(&run, &image, &known, None, &mut report).map_err(|(_, why)| why);
+            };
+            let storage = SimStorage::from_disk(image);
+            storage.record();
+            let version = run.check_image(&storage, &known, known.acknowledged.version)?;
+            let disks = storage.take_record();
+            let disk = disks.get(again as usize).ok_or("there is no such call")?;
+            let last = again as usize + 1 == disks.len();
+            let least = if last { version } else { known.acknowledged.version };
+            run.check_image(&SimStorage::from_disk(disk.image(keep)), &known, least).map(drop)
+        }
+        Blow::Fault(call, fault) => one_fault(case.seed, &case.ops, call, fault, &mut report),
+        Blow::BackupCut(call, keep) => {
+            let disks = run.target.take_record();
+            let disk = disks.get(call as usize).ok_or("there is no such call")?;
+            let (_, before) = run.backups[run.backups.len() - 2];
+            check_backup(&run, disk.image(keep), before, call as usize + 1 == disks.len())
+        }
+    }
+}
+
+/// Leaves out operations as long as something still breaks in the same kind of sweep.
+pub fn shrink(case: &Case) -> (Case, String) {
+    let search = |ops: &[Op]| {
+        let mut report = Report::default();
+        match case.blow {
+            Blow::Fault(..) => {
+                // Every operation may be the one that fails.
+                for length in 1..=ops.len() {
+                    faults(case.seed, &ops[..length], &Effort::default(), &mut report);
+                }
+            }
+            _ => power_cuts(case.seed, ops, true, &Effort::default(), &mut report),
+        }
+        report.failures.into_iter().next()
+    };
+    let Some(mut best) = search(&case.ops) else {
+        return (case.clone(), replay(case).err().unwrap_or_default());
+    };
+    let mut index = 0;
+    while index < best.0.ops.len() {
+        let mut fewer = best.0.ops.clone();
+        fewer.remove(index);
+        match search(&fewer) {
+            Some(found) => best = found,
+            None => index += 1,
+        }
+    }
+    best
+}

@@ -1,0 +1,79 @@
+//! What the sweeps found, smallest form first, each with the story of what broke.
+
+use std::sync::Arc;
+
+use crash_tests::image::Keep;
+use crash_tests::run::{Op, Run, options};
+use crash_tests::search::{Case, replay};
+use crash_tests::sim::SimStorage;
+use tapestore::Store;
+use tapestore::io::Storage;
+
+fn holds(case: &str) {
+    replay(&case.parse::<Case>().unwrap()).unwrap();
+}
+
+/// The floor was durable before the commits above which it stood.
+#[test]
+fn pruning_with_commits_that_are_not_durable_keeps_something_to_read() {
+    for keep in ["nothing", "everything", "only:0", "only:1", "only:2", "only:3"] {
+        for call in 0..20 {
+            holds(&format!("seed=1;ops=volatile,appended,prune;cut={call}/{keep}"));
+        }
+    }
+}
+
+/// Recovery read from the page cache what a failed sync had marked clean, and relied on it.
+#[test]
+fn recovery_after_a_failed_sync_does_not_trust_the_page_cache() {
+    holds("seed=1;ops=commit;fault=2/SyncKept");
+    holds("seed=1;ops=commit;fault=2/SyncReverted");
+}
+
+/// The copied logs of the newer backup had ids that the older manifest gave out again.
+#[test]
+fn an_interrupted_backup_opens_although_it_holds_newer_files() {
+    holds("seed=728;ops=backup,reopen,backup;backup=27/everything");
+}
+
+/// The directory was neither a store nor empty: it could not be opened, and nothing could be created in it.
+#[test]
+fn a_store_can_be_created_where_a_creation_was_cut_off() {
+    let storage = SimStorage::new();
+    storage.record();
+    drop(Run::create(storage.clone(), 1).unwrap());
+    for disk in storage.take_record() {
+        let storage = SimStorage::from_disk(disk.image(Keep::Everything));
+        if storage.length("CURRENT").is_err() {
+            drop(Run::create(storage, 1).unwrap());
+        }
+    }
+}
+
+/// Clearing up after a creation never touches a log that took a transaction.
+#[test]
+fn a_store_that_lost_its_current_is_not_cleared() {
+    let storage = SimStorage::new();
+    let mut run = Run::create(storage.clone(), 1).unwrap();
+    run.apply(Op::DropCreate).unwrap();
+    run.let_go();
+    storage.remove("CURRENT").unwrap();
+    storage.remove("visible").unwrap();
+    let before = storage.disk().digest();
+    let shared: Arc<dyn Storage> = Arc::new(storage.clone());
+    assert!(Store::create_on(shared, options()).unwrap_err().to_string().contains("is not empty"));
+    assert_eq!(storage.disk().digest(), before);
+}
+
+/// Snapshots that came and went counted as if they were still there, so the manifest grew for ever.
+#[test]
+fn a_manifest_does_not_grow_with_snapshots_that_are_gone() {
+    let mut run = Run::start(1);
+    run.lengthen_manifest().unwrap();
+    for op in [Op::Snapshot, Op::DropSnapshot, Op::Snapshot, Op::Snapshot, Op::Seal, Op::Snapshot] {
+        run.apply(op).unwrap();
+    }
+    run.lengthen_manifest().unwrap();
+    let longest = run.storage.disk().files().map(|(_, content)| content.len()).max().unwrap();
+    assert!(longest < 2 << 20, "{longest} bytes");
+}
