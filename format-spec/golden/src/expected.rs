@@ -89,10 +89,18 @@ fn cell(column: &Column, values: &ColumnValues, row: usize, exact: bool) -> Stri
     }
 }
 
+/// The names of the columns, which end the header.
+fn put_names(rows: &Rows, out: &mut String) {
+    for column in &rows.columns {
+        out.push(',');
+        out.push_str(&text(&column.name));
+    }
+    out.push('\n');
+}
+
 fn csv(rows: &Rows) -> String {
     let mut out = String::from("time");
-    rows.columns.iter().for_each(|column| out += &format!(",{}", text(&column.name)));
-    out.push('\n');
+    put_names(rows, &mut out);
     for (row, time) in rows.time().iter().enumerate() {
         out += &time.to_string();
         for (column, (_, values)) in rows.columns.iter().zip(&rows.set.columns) {
@@ -107,8 +115,7 @@ fn csv(rows: &Rows) -> String {
 /// Rows to the bit, with where they come from.
 fn exact(store: &Store, rows: &Rows) -> String {
     let mut out = String::from("time,version,source,flags");
-    rows.columns.iter().for_each(|column| out += &format!(",{}", text(&column.name)));
-    out.push('\n');
+    put_names(rows, &mut out);
     for (row, time) in rows.time().iter().enumerate() {
         let source = store.source_name(rows.set.source.get(row)).unwrap_or_default();
         let _ =
@@ -262,11 +269,11 @@ pub fn observe(directory: &Path) -> Files {
         Ok(store) => (store.view().version().to_string(), "null".to_owned(), exports(&store)),
         Err(error) => ("null".into(), Class(&error).to_string(), Default::default()),
     };
-    let cases: String = cases.iter().map(|case| format!("\n    {case},")).collect();
+    let lead = if cases.is_empty() { "" } else { "\n    " };
+    let cases = cases.join(",\n    ");
     let case = format!(
-        "{{\n  \"newest\": {newest},\n  \"error\": {opening},\n  \"findings\": {},\n  \"exports\": [{}\n  ]\n}}\n",
-        findings(directory),
-        cases.trim_end_matches(',')
+        "{{\n  \"newest\": {newest},\n  \"error\": {opening},\n  \"findings\": {},\n  \"exports\": [{lead}{cases}\n  ]\n}}\n",
+        findings(directory)
     );
     files.insert("case.json".into(), case);
     files

@@ -1,6 +1,7 @@
 //! The frozen files: where they are, their hashes, and copies to work with.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -76,5 +77,9 @@ pub fn hashes(root: &Path) -> io::Result<String> {
         }
     }
     lines.sort();
-    Ok(lines.into_iter().map(|(name, hash)| format!("{hash:032x}  {name}\n")).collect())
+    let mut text = String::new();
+    for (name, hash) in lines {
+        let _ = writeln!(text, "{hash:032x}  {name}");
+    }
+    Ok(text)
 }

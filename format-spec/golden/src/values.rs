@@ -135,8 +135,8 @@ fn double(random: &mut Random, manner: Manner, row: usize) -> f64 {
             0.0,
             1e-310,
         ][random.below(9) as usize],
-        Manner::Walk | Manner::Decimals | Manner::Strange => cents,
         Manner::Roots => (random.below(1 << 40) as f64).sqrt(),
+        Manner::Walk | Manner::Decimals | Manner::Strange => cents,
     }
 }
 
