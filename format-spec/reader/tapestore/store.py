@@ -82,8 +82,15 @@ class Store:
     def __init__(self, path, report=None):
         """With `report`, damage of logs is told to it, and the rest of the store opened all the same."""
         self.path, self.lease, self.notes, self.report = path, None, [], report
-        tries, before = 0, None
         self.take_lease()
+        try:
+            self.open()
+        except BaseException:
+            self.close()
+            raise
+
+    def open(self):
+        tries, before = 0, None
         while True:
             current = self.current()
             tries, before = (tries + 1, before) if current.step == before else (1, current.step)
