@@ -123,7 +123,7 @@ impl Store {
 }
 
 /// How far a living writer lets others see; `None` if there is no writer.
-fn live_writer(storage: &dyn Storage, store: [u8; 16]) -> Result<Option<Visible>> {
+pub(crate) fn live_writer(storage: &dyn Storage, store: [u8; 16]) -> Result<Option<Visible>> {
     for _ in 0..LOCK_TRIES {
         match storage.lock(LOCK, LockKind::Shared) {
             // Nobody writes, or nobody can: what is there is all there is.

@@ -10,13 +10,14 @@ use tapestore_format::segment::{Segment, Verified};
 use crate::apply::{apply, first_state};
 use crate::backup::hash_of;
 use crate::error::{Error, Result};
+use crate::follow::live_writer;
 use crate::io::{RealStorage, Storage};
 use crate::lease::Lease;
 use crate::manifest::{ManifestState, load, read_current};
 use crate::segment::segment_name;
 use crate::state::{Catalog, State};
 use crate::store::Store;
-use crate::wal::{LogReader, Replayed, Visible};
+use crate::wal::{LogReader, Replayed};
 
 /// Something wrong with a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,7 +110,8 @@ impl Check<'_> {
         let mut expected: Option<u64> = None;
         let mut state = State { version: sealed, ..state };
         let fresh = self.manifest.series.is_empty();
-        let visible = Visible::read(&**self.storage, self.store);
+        // What a living writer has not shown yet may be half written; that is no finding.
+        let live = live_writer(&**self.storage, self.store).ok().flatten();
         let reader = LogReader { storage: &**self.storage, store: self.store, visible: None };
         let result = reader.replay(self.manifest.state.first_log, &mut |record| {
             let follows = expected.is_none_or(|expected| record.version == expected);
@@ -127,9 +129,7 @@ impl Check<'_> {
         });
         match result {
             Err(error) => self.findings.push(finding(error)),
-            Ok(Replayed { torn: Some(torn), .. })
-                if visible.is_none_or(|visible| torn.offset >= visible.end) =>
-            {
+            Ok(Replayed { torn: Some(torn), .. }) if live.is_none_or(|visible| torn.offset < visible.end) => {
                 self.findings.push(Finding {
                     file: self.storage.describe(&torn.file),
                     offset: torn.offset,
