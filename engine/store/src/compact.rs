@@ -258,7 +258,7 @@ fn write_job(
         used.extend(part.index()?.columns.iter().map(|column| column.0));
         all_marks.extend_from_slice(part.marks()?);
     }
-    let marks = kept_marks(&all_marks, job.layers.start == 0, retained);
+    let marks = kept_marks(&all_marks, job.layers.start == 0);
     let (mut begun, mut rows) = (false, 0);
     for slice in slices(&layers)? {
         role.worker.breathe();

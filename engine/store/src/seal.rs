@@ -91,7 +91,7 @@ fn write_layer(
     bottom: bool,
     retained: &Retained,
 ) -> Result<()> {
-    let marks: Vec<Mark> = kept_marks(&layer.marks, bottom, retained);
+    let marks: Vec<Mark> = kept_marks(&layer.marks, bottom);
     if layer.live.is_empty() && layer.history.is_empty() && marks.is_empty() {
         return Ok(());
     }
@@ -117,7 +117,7 @@ fn write_layer(
 }
 
 /// Marks that still mean something: at the bottom there is nothing left to delete.
-pub(crate) fn kept_marks(marks: &[Mark], bottom: bool, _retained: &Retained) -> Vec<Mark> {
+pub(crate) fn kept_marks(marks: &[Mark], bottom: bool) -> Vec<Mark> {
     marks.iter().filter(|mark| !bottom || mark.kind != MarkKind::Delete).copied().collect()
 }
 
