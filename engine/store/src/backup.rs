@@ -38,7 +38,8 @@ pub struct BackupReport {
 }
 
 impl Store {
-    /// Copies the newest durable version to a directory: empty, or holding an earlier backup of this store, of which
+    /// Copies the newest version that stands in the files to a directory (of a handle that failed, that may include a
+    /// commit it never acknowledged): empty, or holding an earlier backup of this store, of which
     /// only what is new is copied. Works beside a writer, in this process or another.
     ///
     /// # Errors

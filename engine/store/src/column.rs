@@ -7,7 +7,7 @@ use tapestore_format::schema::{Column, ColumnType};
 use tapestore_format::segment::{Chunk, Scratch, Stream, System};
 
 use crate::error::{Error, Result};
-use crate::scan::{Scan, part_rows};
+use crate::scan::{Scan, chunks_of, part_rows};
 use crate::state::Layer;
 use crate::view::Read;
 
@@ -107,15 +107,9 @@ impl Visitor<'_> {
                 let index = part.index()?;
                 let segment = part.file.segment()?;
                 let wanted = part_rows(part, range.start, range.end)?;
-                for (number, at) in index.live.iter().enumerate() {
-                    let end = at.first_row + u64::from(at.rows);
-                    if end <= wanted.start || at.first_row >= wanted.end {
-                        continue;
-                    }
+                for (number, _, rows) in chunks_of(index, wanted) {
                     let chunk =
                         segment.chunk(index, Stream::Live, number).map_err(|error| part.blame(error))?;
-                    let rows = wanted.start.saturating_sub(at.first_row) as usize
-                        ..(wanted.end.min(end) - at.first_row) as usize;
                     let borrowed = self.borrow(&chunk, rows.clone()).map_err(|error| part.blame(error))?;
                     let flow = if let Some(slice) = borrowed {
                         self.report.borrowed += slice.len() as u64;

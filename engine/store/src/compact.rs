@@ -87,17 +87,11 @@ pub(crate) fn compact(shared: &Shared, role: &WriterRole, scope: Scope) -> Resul
 }
 
 fn job_parts(job: &Job) -> impl Iterator<Item = &Arc<Part>> {
-    job.series.layers[job.layers.clone()].iter().filter_map(|layer| match layer {
-        Layer::Part(part) => Some(part),
-        Layer::Mem(_) => None,
-    })
+    job.series.layers[job.layers.clone()].iter().filter_map(Layer::part)
 }
 
 fn parts(series: &SeriesState) -> impl Iterator<Item = &Arc<Part>> {
-    series.layers.iter().filter_map(|layer| match layer {
-        Layer::Part(part) => Some(part),
-        Layer::Mem(_) => None,
-    })
+    series.layers.iter().filter_map(Layer::part)
 }
 
 /// All segments of a state, each with the newest version in it.

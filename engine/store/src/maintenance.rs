@@ -52,7 +52,7 @@ impl Maintenance {
         if self.next_file == self.reserved_end {
             let first = self.manifest.state.state.next_file.max(self.highest_found.saturating_add(1));
             let state = StateRecord { next_file: first + RESERVED_IDS, ..self.manifest.state.state };
-            self.publish_step(Vec::new(), state)?;
+            self.publish(Vec::new(), state)?;
             self.next_file = first;
             self.reserved_end = first + RESERVED_IDS;
         }
@@ -65,7 +65,8 @@ impl Maintenance {
         self.manifest.state.state
     }
 
-    fn publish_step(&mut self, records: Vec<ManifestRecord>, state: StateRecord) -> Result<()> {
+    /// Publishes a step; when this returns it is durable.
+    pub(crate) fn publish(&mut self, records: Vec<ManifestRecord>, state: StateRecord) -> Result<()> {
         let replaced = self.manifest.publish(records, state)?;
         if let Some(manifest) = replaced.manifest {
             self.retire(manifest_name(manifest), None);
@@ -73,16 +74,8 @@ impl Maintenance {
         Ok(())
     }
 
-    /// Publishes a step; when this returns it is durable.
-    pub(crate) fn publish(&mut self, records: Vec<ManifestRecord>, state: StateRecord) -> Result<()> {
-        self.publish_step(records, state)
-    }
-
     fn retire(&mut self, name: String, segment: Option<&Arc<SegmentFile>>) {
-        let segment = segment.map(|file| {
-            file.mark_obsolete();
-            Arc::downgrade(file)
-        });
+        let segment = segment.map(Arc::downgrade);
         self.garbage.push(Garbage { step: self.manifest.current.step, name, segment });
     }
 

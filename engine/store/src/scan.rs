@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tapestore_format::limits::{BLOCK_ROWS, CHUNK_ROWS};
 use tapestore_format::rows::{ColumnValues, MarkKind, ORDINAL, RowSet};
 use tapestore_format::schema::{ColumnId, ColumnType};
-use tapestore_format::segment::{Chunk, Scratch, Stream, System};
+use tapestore_format::segment::{Chunk, ChunkRef, PartIndex, Scratch, Stream, System};
 
 use crate::cache::{BlockCache, BlockKey};
 use crate::error::Result;
@@ -186,20 +186,13 @@ impl Scan<'_> {
                 let index = part.index()?;
                 let segment = part.file.segment()?;
                 let wanted = part_rows(part, interval.start, interval.end)?;
-                let first = index
-                    .live
-                    .partition_point(|chunk| chunk.first_row + u64::from(chunk.rows) <= wanted.start);
-                for (number, chunk_ref) in index.live.iter().enumerate().skip(first) {
-                    if chunk_ref.first_row >= wanted.end {
-                        break;
-                    }
+                for (number, place, rows) in chunks_of(index, wanted) {
                     let chunk =
                         segment.chunk(index, Stream::Live, number).map_err(|error| part.blame(error))?;
-                    let mut row = wanted.start.saturating_sub(chunk_ref.first_row) as usize;
-                    let end = (wanted.end - chunk_ref.first_row).min(u64::from(chunk_ref.rows)) as usize;
-                    while row < end {
-                        let stop = end.min(row.saturating_add(sink.room));
-                        self.read_chunk(part, &chunk, chunk_ref.offset, row..stop, sink.out, scratch)?;
+                    let mut row = rows.start;
+                    while row < rows.end {
+                        let stop = rows.end.min(row.saturating_add(sink.room));
+                        self.read_chunk(part, &chunk, place.offset, row..stop, sink.out, scratch)?;
                         if let flow @ ControlFlow::Break(()) = sink.appended(stop - row) {
                             return Ok(flow);
                         }
@@ -413,6 +406,20 @@ pub(crate) fn part_rows(part: &Part, start: i64, end: i64) -> Result<Range<u64>>
     part.index()?.rows_between(&part.file.segment()?, start, end).map_err(|error| part.blame(error))
 }
 
+/// The chunks that hold some live rows of a part: number, place, and which of the chunk's own rows are meant.
+pub(crate) fn chunks_of(
+    index: &PartIndex,
+    wanted: Range<u64>,
+) -> impl Iterator<Item = (usize, &ChunkRef, Range<usize>)> {
+    let end = |chunk: &ChunkRef| chunk.first_row + u64::from(chunk.rows);
+    let first = index.live.partition_point(|chunk| end(chunk) <= wanted.start);
+    let places = index.live.iter().enumerate().skip(first);
+    places.take_while(move |(_, chunk)| chunk.first_row < wanted.end).map(move |(number, chunk)| {
+        let start = wanted.start.saturating_sub(chunk.first_row) as usize;
+        (number, chunk, start..(wanted.end.min(end(chunk)) - chunk.first_row) as usize)
+    })
+}
+
 /// Appends the live rows of a part in `[start, end)` with all system columns and the columns that `out` has.
 pub(crate) fn read_live(
     part: &Part,
@@ -424,15 +431,9 @@ pub(crate) fn read_live(
     let index = part.index()?;
     let segment = part.file.segment()?;
     let wanted = part_rows(part, start, end)?;
-    let first = index.live.partition_point(|chunk| chunk.first_row + u64::from(chunk.rows) <= wanted.start);
-    for (number, chunk_ref) in index.live.iter().enumerate().skip(first) {
-        if chunk_ref.first_row >= wanted.end {
-            break;
-        }
+    for (number, _, rows) in chunks_of(index, wanted) {
         let chunk = segment.chunk(index, Stream::Live, number).map_err(|error| part.blame(error))?;
-        let row = wanted.start.saturating_sub(chunk_ref.first_row) as usize;
-        let end = (wanted.end - chunk_ref.first_row).min(u64::from(chunk_ref.rows)) as usize;
-        chunk.read(index, row..end, System::ALL, out, scratch).map_err(|error| part.blame(error))?;
+        chunk.read(index, rows, System::ALL, out, scratch).map_err(|error| part.blame(error))?;
     }
     Ok(())
 }

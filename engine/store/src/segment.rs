@@ -1,6 +1,5 @@
 //! Segments as the engine holds them: a file mapped on first use, and the parts in it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use tapestore_format::checksum::Identity;
@@ -27,8 +26,6 @@ pub(crate) struct SegmentFile {
     pub(crate) parts: usize,
     storage: Arc<dyn Storage>,
     opened: OnceLock<Opened>,
-    /// Set once the manifest no longer counts it.
-    pub(crate) obsolete: AtomicBool,
 }
 
 struct Opened {
@@ -51,7 +48,6 @@ impl SegmentFile {
             parts: record.parts.len(),
             storage,
             opened: OnceLock::new(),
-            obsolete: AtomicBool::new(false),
         }
     }
 
@@ -83,10 +79,6 @@ impl SegmentFile {
         let opened = self.opened.get().expect("opened above");
         Segment::open(opened.map.bytes(), self.identity, &opened.verified)
             .map_err(|error| Error::format(self.path(), error))
-    }
-
-    pub(crate) fn mark_obsolete(&self) {
-        self.obsolete.store(true, Ordering::Relaxed);
     }
 }
 

@@ -30,6 +30,14 @@ pub(crate) enum Layer {
 }
 
 impl Layer {
+    /// The part, if it is in a segment.
+    pub(crate) fn part(&self) -> Option<&Arc<Part>> {
+        match self {
+            Self::Part(part) => Some(part),
+            Self::Mem(_) => None,
+        }
+    }
+
     /// First commit in it.
     pub(crate) fn low(&self) -> u64 {
         match self {

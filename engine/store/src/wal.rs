@@ -344,7 +344,8 @@ impl LogReader<'_> {
                 KIND_START => {}
                 KIND_TRANSACTION => {
                     let decoded = TransactionRecord::decode(record);
-                    apply(decoded.map_err(|error| broken(error.shifted(frame.offset)))?)?;
+                    let decoded = decoded.map_err(|error| broken(error.shifted(frame.offset)))?;
+                    apply(decoded).map_err(|error| self.name_log(id, error))?;
                 }
                 other => {
                     let detail = format!("unknown record kind {other}");
@@ -364,6 +365,16 @@ impl LogReader<'_> {
             bytes: stop - position.offset,
         });
         Ok((position, torn))
+    }
+
+    /// Names the log in what is wrong with a transaction in it.
+    fn name_log(&self, id: u64, error: Error) -> Error {
+        match error {
+            Error::Inconsistent { rule, detail, .. } => {
+                Error::Inconsistent { path: self.path(id), rule, detail }
+            }
+            other => other,
+        }
     }
 
     /// W5: a bad frame is a torn tail unless a later one proves that it was durable.
