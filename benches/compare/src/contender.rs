@@ -1,0 +1,218 @@
+//! What is asked of every contender, and what a reader that hands out pieces of columns gives for free.
+//!
+//! A peer is charged only for its own work: pieces are shown in the form in which it decodes them, times in
+//! milliseconds, prices as integers where it stores them so. Turning them into nanoseconds and doubles is charged only
+//! where rows are to stand in the caller's buffers.
+
+use std::hint::black_box;
+use std::ops::Range;
+use std::path::Path;
+
+use tapestore_format::rows::Values;
+
+use crate::table::{Group, Table};
+
+pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// All of time.
+pub(crate) const ALWAYS: Range<i64> = i64::MIN..i64::MAX;
+
+/// Bytes of an encoding.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Encoded {
+    /// The whole file.
+    pub(crate) bytes: u64,
+    /// Payload by column, as far as the format tells; the rest is structure.
+    pub(crate) columns: Vec<(String, u64)>,
+    /// What the format could not do with these values, if anything.
+    pub(crate) note: String,
+}
+
+/// One way to keep a table in files.
+pub(crate) trait Contender: Sync {
+    fn name(&self) -> String;
+
+    /// Encodes in memory; for sizes and the speed of encoding.
+    fn encode(&self, group: &Group) -> Result<Encoded>;
+
+    /// Writes a table to a directory, durably.
+    fn write(&self, table: &Table, directory: &Path) -> Result<()>;
+
+    /// Opens what was written, reading no more than the format needs to find its columns.
+    fn open(&self, directory: &Path) -> Result<Box<dyn Reader>>;
+}
+
+/// A stretch of one column as a contender decodes it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Piece<'a> {
+    I64(&'a [i64]),
+    F64(&'a [f64]),
+    /// Times in milliseconds.
+    Millis(&'a [i64]),
+    /// Integers to be divided by this power of ten.
+    Scaled(&'a [i64], f64),
+}
+
+impl<'a> Piece<'a> {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::I64(v) | Self::Millis(v) | Self::Scaled(v, _) => v.len(),
+            Self::F64(v) => v.len(),
+        }
+    }
+
+    pub(crate) fn cut(self, rows: Range<usize>) -> Self {
+        match self {
+            Self::I64(v) => Self::I64(&v[rows]),
+            Self::Millis(v) => Self::Millis(&v[rows]),
+            Self::Scaled(v, power) => Self::Scaled(&v[rows], power),
+            Self::F64(v) => Self::F64(&v[rows]),
+        }
+    }
+
+    /// The rows with times in a range, if this piece holds times.
+    pub(crate) fn rows_between(&self, range: &Range<i64>) -> Range<usize> {
+        let find = |v: &[i64], factor: i64| {
+            let at = |bound: i64| v.partition_point(|time| time * factor < bound);
+            at(range.start)..at(range.end)
+        };
+        match self {
+            Self::Millis(v) => find(v, 1_000_000),
+            Self::I64(v) | Self::Scaled(v, _) => find(v, 1),
+            Self::F64(_) => 0..0,
+        }
+    }
+
+    fn append_times(self, out: &mut Vec<i64>) {
+        match self {
+            Self::Millis(v) => out.extend(v.iter().map(|time| time * 1_000_000)),
+            Self::I64(v) | Self::Scaled(v, _) => out.extend_from_slice(v),
+            Self::F64(_) => {}
+        }
+    }
+
+    fn append(self, out: &mut Values) {
+        match (self, out) {
+            (Self::F64(v), Values::F64(out)) => out.extend_from_slice(v),
+            (Self::Scaled(v, power), Values::F64(out)) => out.extend(v.iter().map(|m| *m as f64 / power)),
+            (Self::I64(v), Values::I64(out)) => out.extend_from_slice(v),
+            _ => {}
+        }
+    }
+}
+
+/// What aggregation gives.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Summary {
+    pub(crate) min: f64,
+    pub(crate) max: f64,
+    pub(crate) sum: f64,
+    pub(crate) count: u64,
+}
+
+impl Summary {
+    pub(crate) const EMPTY: Self = Self { min: f64::INFINITY, max: f64::NEG_INFINITY, sum: 0.0, count: 0 };
+
+    /// Takes in values, four lanes at a time: a summing loop that a compiler makes fast.
+    pub(crate) fn add(&mut self, values: &[f64]) {
+        let (mut min, mut max, mut sum) = ([self.min; 4], [self.max; 4], [0.0; 4]);
+        let lanes = values.chunks_exact(4);
+        for value in lanes.remainder() {
+            (self.min, self.max) = (self.min.min(*value), self.max.max(*value));
+            self.sum += value;
+        }
+        for four in lanes {
+            for lane in 0..4 {
+                min[lane] = if four[lane] < min[lane] { four[lane] } else { min[lane] };
+                max[lane] = if four[lane] > max[lane] { four[lane] } else { max[lane] };
+                sum[lane] += four[lane];
+            }
+        }
+        self.min = min.into_iter().fold(self.min, f64::min);
+        self.max = max.into_iter().fold(self.max, f64::max);
+        self.sum += sum.into_iter().sum::<f64>();
+        self.count += values.len() as u64;
+    }
+
+    /// Same up to the rounding of sums.
+    pub(crate) fn agrees(&self, other: &Self) -> bool {
+        let close = (self.sum - other.sum).abs() <= 1e-9 * self.sum.abs().max(1.0);
+        (self.min, self.max, self.count) == (other.min, other.max, other.count) && close
+    }
+}
+
+/// Reads one table.
+pub(crate) trait Reader: Send {
+    /// Shows the wanted columns of the rows in a range, piece by piece; the column `time` is one of them if asked for.
+    fn pieces(
+        &mut self,
+        columns: &[&str],
+        range: &Range<i64>,
+        visit: &mut dyn FnMut(&[Piece<'_>]),
+    ) -> Result<()>;
+
+    /// Decodes everything and lets each piece go again; the number of rows.
+    fn scan(&mut self, columns: &[&str]) -> Result<u64> {
+        let mut rows = 0;
+        self.pieces(columns, &ALWAYS, &mut |pieces| {
+            rows += pieces[0].len() as u64;
+            black_box(pieces);
+        })?;
+        Ok(rows)
+    }
+
+    /// Rows of a range in the caller's buffers, as nanoseconds and doubles.
+    fn rows_into(&mut self, range: &Range<i64>, out: &mut Table) -> Result<()> {
+        out.clear();
+        let names: Vec<String> = out.columns.iter().map(|column| column.0.clone()).collect();
+        let columns: Vec<&str> = std::iter::once("time").chain(names.iter().map(String::as_str)).collect();
+        self.pieces(&columns, range, &mut |pieces| {
+            pieces[0].append_times(&mut out.time);
+            for ((_, values), piece) in out.columns.iter_mut().zip(&pieces[1..]) {
+                piece.append(values);
+            }
+        })
+    }
+
+    /// Missing bars between the first and the last one.
+    fn gaps(&mut self, step_ns: i64) -> Result<u64> {
+        let (mut missing, mut before) = (0, None);
+        self.pieces(&["time"], &ALWAYS, &mut |pieces| {
+            let (times, step) = match pieces[0] {
+                Piece::Millis(times) => (times, step_ns / 1_000_000),
+                Piece::I64(times) | Piece::Scaled(times, _) => (times, step_ns),
+                Piece::F64(_) => return,
+            };
+            let Some(first) = times.first() else { return };
+            missing += before.map_or(0, |last| (first - last) / step - 1);
+            missing += times
+                .windows(2)
+                .filter(|p| p[1] - p[0] != step)
+                .map(|p| (p[1] - p[0]) / step - 1)
+                .sum::<i64>();
+            before = times.last().copied();
+        })?;
+        Ok(missing as u64)
+    }
+
+    /// Least, greatest and sum of a column over a range.
+    fn summary(&mut self, column: &str, range: &Range<i64>) -> Result<Summary> {
+        self.scanned_summary(column, range)
+    }
+
+    /// The same by looking at every value.
+    fn scanned_summary(&mut self, column: &str, range: &Range<i64>) -> Result<Summary> {
+        let mut out = Summary::EMPTY;
+        let mut buffer = Vec::new();
+        self.pieces(&[column], range, &mut |pieces| match pieces[0] {
+            Piece::F64(values) => out.add(values),
+            Piece::Scaled(values, power) => {
+                buffer.clear();
+                buffer.extend(values.iter().map(|m| *m as f64 / power));
+                out.add(&buffer);
+            }
+            _ => {}
+        })?;
+        Ok(out)
+    }
+}

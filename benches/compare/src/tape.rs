@@ -1,0 +1,260 @@
+//! Tapestore, through its public interface.
+
+use std::collections::HashMap;
+use std::ops::{ControlFlow, Range};
+use std::path::Path;
+
+use tapestore::schema::{SchemaBuilder, bars};
+use tapestore::{
+    Batch, ColumnType, Frame, Options, Rows, Schema, SeriesKey, Slice, Store, Tier, Values, View,
+};
+use tapestore_format::checksum::Identity;
+use tapestore_format::rows::{RowSet, RunVec};
+use tapestore_format::segment::{PartSpec, Segment, SegmentWriter, Stream, Verified};
+
+use crate::contender::{Contender, Encoded, Piece, Reader, Result};
+use crate::table::{Group, Table};
+
+/// Rows of one commit.
+const COMMIT_ROWS: usize = 250_000;
+
+/// A store of one tier.
+pub(crate) struct Tape {
+    pub(crate) tier: Tier,
+    /// Whether decoded blocks of small reads are kept.
+    pub(crate) cache: bool,
+}
+
+/// The name of a tier in tables.
+pub(crate) fn tier_name(tier: Tier) -> &'static str {
+    match tier {
+        Tier::Hot => "hot",
+        Tier::Dense => "dense",
+    }
+}
+
+/// All tiers.
+pub(crate) const TIERS: [Tier; 2] = [Tier::Hot, Tier::Dense];
+
+impl Tape {
+    pub(crate) fn of(tier: Tier) -> Self {
+        Self { tier, cache: true }
+    }
+
+    pub(crate) fn options(&self) -> Options {
+        let cache_bytes = if self.cache { Options::default().cache_bytes } else { 0 };
+        // Nothing happens but what is measured.
+        Options {
+            tier: self.tier,
+            background: false,
+            memtable_bytes: 1 << 30,
+            cache_bytes,
+            ..Options::default()
+        }
+    }
+}
+
+/// The frame of a table: the timeframe of its bars, or `trades`.
+fn frame(table: &Table) -> Result<Frame> {
+    let minutes = table.step_ns.map(|step| step / crate::table::MINUTE_NS);
+    let name = match minutes {
+        Some(minutes @ 1..60) => format!("{minutes}m"),
+        Some(minutes @ 60..1440) => format!("{}h", minutes / 60),
+        _ => "trades".to_owned(),
+    };
+    Frame::parse(&name).ok_or_else(|| format!("{name} is no frame").into())
+}
+
+pub(crate) fn key(table: &Table) -> Result<SeriesKey> {
+    Ok(SeriesKey::new(&table.name, &frame(table)?.to_string())?)
+}
+
+fn is_bars(table: &Table) -> bool {
+    table.names() == ["open", "high", "low", "close", "volume"]
+}
+
+fn schema(table: &Table) -> Result<Schema> {
+    if is_bars(table) {
+        return Ok(bars());
+    }
+    // Distinct times are a key; trades that share a time are a sequence.
+    let unique = table.time.windows(2).all(|pair| pair[0] < pair[1]);
+    let mut builder = if unique { SchemaBuilder::unique() } else { SchemaBuilder::sequence() };
+    for (name, values) in &table.columns {
+        builder = builder.column(name, kind(values));
+    }
+    Ok(builder.build()?)
+}
+
+fn kind(values: &Values) -> ColumnType {
+    match values {
+        Values::F64(_) => ColumnType::F64,
+        Values::I64(_) => ColumnType::I64,
+        _ => ColumnType::String,
+    }
+}
+
+/// Writes tables to a new store, one series each, and compacts it.
+pub(crate) fn fill(directory: &Path, options: Options, tables: &[Table]) -> Result<()> {
+    let store = Store::create(directory, options)?;
+    for table in tables {
+        let key = key(table)?;
+        for start in (0..table.len()).step_by(COMMIT_ROWS) {
+            let rows = table.slice(start..(start + COMMIT_ROWS).min(table.len()));
+            let mut transaction = store.begin();
+            transaction.create_series(&key, schema(table)?)?;
+            let mut batch = Batch::new(rows.time);
+            for (name, values) in rows.columns {
+                batch = batch.with(&name, values);
+            }
+            transaction.append(&key, batch)?;
+            transaction.commit()?;
+        }
+    }
+    store.seal()?;
+    store.compact()?;
+    store.close()?;
+    Ok(())
+}
+
+impl Contender for Tape {
+    fn name(&self) -> String {
+        let cache = if self.cache { "" } else { ", decoded blocks not kept" };
+        format!("tapestore {}{cache}", tier_name(self.tier))
+    }
+
+    fn encode(&self, group: &Group) -> Result<Encoded> {
+        let identity = Identity { store: [1; 16], file: 1 };
+        let mut writer = SegmentWriter::new(identity, self.tier);
+        for (series, table) in (1..).zip(&group.tables) {
+            writer.begin_part(PartSpec {
+                series,
+                columns: (0..).zip(table.columns.iter().map(|column| kind(&column.1))).collect(),
+                timeframe: table.step_ns.and(frame(table)?.timeframe()),
+                unique: table.time.windows(2).all(|pair| pair[0] < pair[1]),
+                ohlc: is_bars(table).then_some([0, 1, 2, 3]),
+            });
+            let count = table.len();
+            let rows = RowSet {
+                time: table.time.clone(),
+                version: RunVec::constant(1, count),
+                source: RunVec::constant(1, count),
+                flags: RunVec::constant(0, count),
+                columns: (0..).zip(table.columns.iter().map(|column| column.1.clone().into())).collect(),
+                ..RowSet::default()
+            };
+            writer.push_live(&rows, 0..count);
+            writer.end_part();
+        }
+        writer.finish();
+        let bytes = std::mem::take(writer.output());
+        sizes(&bytes, identity, group)
+    }
+
+    fn write(&self, table: &Table, directory: &Path) -> Result<()> {
+        fill(directory, self.options(), std::slice::from_ref(table))
+    }
+
+    fn open(&self, directory: &Path) -> Result<Box<dyn Reader>> {
+        let store = Store::open_read_only(directory, self.options())?;
+        let view = store.view();
+        let key = view.keys().first().cloned().ok_or("the store is empty")?;
+        Ok(Box::new(TapeReader { view, key, rows: Rows::default(), _store: store }))
+    }
+}
+
+/// Bytes by column, from the heads of the chunks.
+fn sizes(bytes: &[u8], identity: Identity, group: &Group) -> Result<Encoded> {
+    let verified = Verified::new(bytes.len() as u64);
+    let segment = Segment::open(bytes, identity, &verified)?;
+    let mut found: HashMap<String, u64> = HashMap::new();
+    for ordinal in 0..segment.part_count() {
+        let part = segment.part(ordinal)?;
+        for number in 0..part.live.len() {
+            for column in segment.chunk(&part, Stream::Live, number)?.columns() {
+                let name = match column.id {
+                    Some(id) => group.tables[0].columns[usize::from(id)].0.as_str(),
+                    None => column.name,
+                };
+                *found.entry(name.to_owned()).or_default() += column.bytes + column.head_bytes;
+            }
+        }
+    }
+    let names = std::iter::once("time").chain(group.tables[0].names());
+    let columns = names.map(|name| (name.to_owned(), found.get(name).copied().unwrap_or(0))).collect();
+    Ok(Encoded { bytes: bytes.len() as u64, columns, note: String::new() })
+}
+
+struct TapeReader {
+    view: View,
+    key: SeriesKey,
+    rows: Rows,
+    _store: Store,
+}
+
+impl Reader for TapeReader {
+    fn pieces(
+        &mut self,
+        columns: &[&str],
+        range: &Range<i64>,
+        visit: &mut dyn FnMut(&[Piece<'_>]),
+    ) -> Result<()> {
+        if let [only] = columns
+            && *only != "time"
+        {
+            self.view.read(&self.key).range(range.clone()).visit_column(only, |slice| {
+                match slice {
+                    Slice::F64(values) => visit(&[Piece::F64(values)]),
+                    Slice::I64(values) => visit(&[Piece::I64(values)]),
+                    _ => {}
+                }
+                ControlFlow::Continue(())
+            })?;
+            return Ok(());
+        }
+        let names: Vec<&str> = columns.iter().copied().filter(|name| *name != "time").collect();
+        self.view.read(&self.key).range(range.clone()).columns(&names).visit(|rows| {
+            let mut own = rows.set.columns.iter();
+            let pieces: Vec<Piece<'_>> = columns
+                .iter()
+                .map(|name| match *name {
+                    "time" => Piece::I64(rows.time()),
+                    _ => match own.next().map(|column| &column.1.values) {
+                        Some(Values::F64(values)) => Piece::F64(values),
+                        Some(Values::I64(values)) => Piece::I64(values),
+                        _ => Piece::I64(&[]),
+                    },
+                })
+                .collect();
+            visit(&pieces);
+            ControlFlow::Continue(())
+        })?;
+        Ok(())
+    }
+
+    fn rows_into(&mut self, range: &Range<i64>, out: &mut Table) -> Result<()> {
+        // The buffers of `out` serve as the store's own for the time of the read: no copy is charged that a program
+        // would not have.
+        if !self.rows.columns.is_empty() {
+            self.swap(out);
+        }
+        let columns: Vec<&str> = out.columns.iter().map(|column| column.0.as_str()).collect();
+        let read = self.view.read(&self.key).range(range.clone()).columns(&columns);
+        read.rows_into(&mut self.rows)?;
+        self.swap(out);
+        Ok(())
+    }
+
+    fn gaps(&mut self, _: i64) -> Result<u64> {
+        Ok(self.view.gaps(&self.key, None)?.iter().map(|gap| gap.missing).sum())
+    }
+}
+
+impl TapeReader {
+    fn swap(&mut self, out: &mut Table) {
+        std::mem::swap(&mut self.rows.set.time, &mut out.time);
+        for ((_, own), (_, values)) in self.rows.set.columns.iter_mut().zip(&mut out.columns) {
+            std::mem::swap(&mut own.values, values);
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! What the comparison was to show, beside what it shows.
+
+use crate::figures::{Figures, Sizes, Workload, geometric_mean};
+
+/// One target: what is asked, what was measured, whether that meets it.
+pub(crate) struct Target {
+    pub(crate) asked: String,
+    pub(crate) measured: String,
+    pub(crate) met: Option<bool>,
+}
+
+fn target(asked: impl Into<String>, measured: Option<(String, bool)>) -> Target {
+    let (measured, met) = measured.map_or(("not measured".to_owned(), None), |(text, met)| (text, Some(met)));
+    Target { asked: asked.into(), measured, met }
+}
+
+pub(crate) fn all(figures: &Figures<'_>) -> Vec<Target> {
+    let (sizes, workloads) = (figures.sizes(), figures.workloads());
+    let mut out = size_targets(&sizes);
+    out.extend(time_targets(&workloads));
+    out
+}
+
+fn ratios<'a>(sizes: &'a [Sizes], kind: &str, contender: &str) -> Vec<(&'a str, f64)> {
+    let kind = sizes.iter().filter(|sizes| sizes.kind == kind);
+    kind.filter_map(|sizes| Some((sizes.file.as_str(), sizes.ratio(contender)?))).collect()
+}
+
+fn mean(list: &[(&str, f64)], most: f64) -> Option<(String, bool)> {
+    let values: Vec<f64> = list.iter().map(|entry| entry.1).collect();
+    geometric_mean(&values).map(|mean| (format!("{mean:.3} × over {} files", values.len()), mean <= most))
+}
+
+fn worst(list: &[(&str, f64)], most: f64) -> Option<(String, bool)> {
+    let (name, ratio) = list.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
+    let over = list.iter().filter(|entry| entry.1 > most).count();
+    let met = if over == 0 { String::new() } else { format!("; {over} of {} files miss it", list.len()) };
+    Some((format!("{ratio:.3} × on {name}, the worst{met}"), over == 0))
+}
+
+fn size_targets(sizes: &[Sizes]) -> Vec<Target> {
+    let dense = ratios(sizes, "klines", "tapestore dense");
+    let cold = ratios(sizes, "klines", "tapestore cold");
+    let pco: Vec<(&str, f64)> = sizes
+        .iter()
+        .filter(|sizes| sizes.kind == "klines")
+        .filter_map(|sizes| {
+            let ratio = sizes.bytes("tapestore cold")? as f64 / sizes.bytes("pco per column")? as f64;
+            Some((sizes.file.as_str(), ratio))
+        })
+        .collect();
+    let mut adjusted = ratios(sizes, "daily", "tapestore dense");
+    adjusted.retain(|entry| entry.0.contains("adjusted"));
+    let ticks = ratios(sizes, "ticks", "tapestore dense");
+    vec![
+        target(
+            "dense ≤ 0.50 × the smallest Parquet, geometric mean over all kline files",
+            mean(&dense, 0.50),
+        ),
+        target("dense ≤ 0.56 × the smallest Parquet on every kline file", worst(&dense, 0.56)),
+        target("cold ≤ 0.40 × the smallest Parquet, geometric mean over all kline files", mean(&cold, 0.40)),
+        target("cold ≤ 0.80 × pco of each f64 column, geometric mean over all kline files", mean(&pco, 0.80)),
+        target("adjusted daily prices no larger than the smallest Parquet (dense)", worst(&adjusted, 1.0)),
+        target("trades and quotes ≤ 0.70 × the smallest Parquet (dense)", worst(&ticks, 0.70)),
+    ]
+}
+
+/// Whether a peer is Parquet with doubles under zstd, with any pages.
+pub(crate) fn is_zstd(name: &str) -> bool {
+    name.starts_with("parquet f64") && name.contains("zstd")
+}
+
+fn is_delta(name: &str) -> bool {
+    name == "parquet i64 DELTA"
+}
+
+/// How many times as fast as the fastest of some peers.
+fn factor(
+    workloads: &[Workload],
+    name: &str,
+    own: &str,
+    pass: fn(&str) -> bool,
+    least: f64,
+) -> Option<(String, bool)> {
+    let mut texts = Vec::new();
+    let mut met = true;
+    for workload in workloads.iter().filter(|workload| workload.name == name) {
+        let (Some(own), Some(peer)) = (workload.median(own), workload.fastest(pass)) else { continue };
+        let factor = peer.median() / own;
+        met &= factor >= least;
+        texts.push(format!(
+            "{factor:.1} × on {} ({})",
+            short(&workload.table),
+            peer.name.trim_start_matches("parquet ")
+        ));
+    }
+    (!texts.is_empty()).then(|| (texts.join("; "), met))
+}
+
+pub(crate) fn short(table: &str) -> &str {
+    table.split('.').next().unwrap_or(table)
+}
+
+fn time_targets(workloads: &[Workload]) -> Vec<Target> {
+    let mut out = Vec::new();
+    for tier in ["dense", "hot"] {
+        let own = format!("tapestore {tier}");
+        let own = own.as_str();
+        let mut add = |what: &str, name: &str, pass: fn(&str) -> bool, least: f64| {
+            let asked = format!("{what} ≥ {least:.0} × ({tier})");
+            out.push(target(asked, factor(workloads, name, own, pass, least)));
+        };
+        add("scan into reused buffers against Parquet zstd", "rows", is_zstd, 10.0);
+        add("scan into reused buffers against uncompressed DELTA", "rows", is_delta, 3.0);
+        add("close only against Parquet zstd", "close", is_zstd, 15.0);
+        add("one day of all against Parquet zstd", "day", is_zstd, 50.0);
+    }
+    let own_scan: fn(&str) -> bool = |name| name == "tapestore dense, by a scan";
+    let aggregates = factor(workloads, "year", "tapestore dense", own_scan, 100.0);
+    out.push(target("range aggregates ≥ 100 × a scan (dense)", aggregates));
+    for tier in ["dense", "hot"] {
+        let own = format!("tapestore {tier}");
+        let speeds: Vec<(String, f64)> = workloads
+            .iter()
+            .filter(|workload| workload.name == "encode")
+            .filter_map(|workload| {
+                Some((workload.table.clone(), workload.bytes as f64 / workload.median(&own)? / 1e6))
+            })
+            .collect();
+        let texts: Vec<String> =
+            speeds.iter().map(|(table, speed)| format!("{speed:.0} MB/s on {}", short(table))).collect();
+        let met = speeds.iter().all(|(_, speed)| *speed >= 200.0);
+        let measured = (!texts.is_empty()).then(|| (texts.join("; "), met));
+        out.push(target(format!("encode ≥ 200 MB/s of raw columns per core ({tier})"), measured));
+    }
+    out
+}

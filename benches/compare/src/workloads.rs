@@ -1,0 +1,428 @@
+//! The workloads: what is timed, on one table and on thirty instruments of six timeframes.
+
+use std::cell::RefCell;
+use std::hint::black_box;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::{Map, Value, json};
+use tapestore::{SeriesKey, Store};
+
+use crate::contender::{ALWAYS, Contender, Reader, Result, Summary};
+use crate::ipc::Ipc;
+use crate::machine;
+use crate::measure::{Runner, rounds};
+use crate::parquet::{Codec, Form, Parquet};
+use crate::pcodec::Pco;
+use crate::table::{DAY_NS, Group, Kind, MINUTE_NS, Table};
+use crate::tape::{self, TIERS, Tape};
+
+/// Larger tables are not written at level 19 to be timed; their sizes are taken.
+const ZSTD_19_ROWS: usize = 1 << 20;
+
+/// The contenders of the timed workloads: all tiers, and of the peers every way to decode.
+pub(crate) fn contenders(rows: usize) -> Vec<Box<dyn Contender>> {
+    let mut out: Vec<Box<dyn Contender>> = Vec::new();
+    out.extend(TIERS.map(|tier| Box::new(Tape::of(tier)) as Box<dyn Contender>));
+    let timed = |parquet: &Parquet| match parquet.codec {
+        // Writing it takes minutes, reading as long as level 3.
+        Codec::Zstd(19) => parquet.form == Form::Plain && rows <= ZSTD_19_ROWS,
+        _ => true,
+    };
+    out.extend(
+        Parquet::all().into_iter().filter(timed).map(|parquet| Box::new(parquet) as Box<dyn Contender>),
+    );
+    out.extend(Ipc::ALL.map(|ipc| Box::new(ipc) as Box<dyn Contender>));
+    out.push(Box::new(Pco));
+    out
+}
+
+/// A contender with its files on disk and a reader that has read everything once.
+struct Ready {
+    name: String,
+    directory: PathBuf,
+    contender: Box<dyn Contender>,
+    reader: RefCell<Box<dyn Reader>>,
+}
+
+/// Results of one workload.
+fn result(workload: &str, table: &str, rows: u64, bytes: u64, times: Map<String, Value>) -> Value {
+    json!({ "workload": workload, "table": table, "rows": rows, "bytes": bytes, "contenders": times })
+}
+
+fn runners<'a>(
+    ready: &'a [Ready],
+    make: impl Fn(&'a Ready) -> Box<dyn FnMut() -> Result<()> + 'a>,
+) -> Vec<Runner<'a>> {
+    ready.iter().map(|ready| Runner::new(ready.name.clone(), make(ready))).collect()
+}
+
+/// All workloads on one table.
+pub(crate) fn time_table(group: &Group, count: u32, selected: &str) -> Result<Vec<Value>> {
+    let table = &group.tables[0];
+    let root = tempfile::tempdir()?;
+    let mut out = Vec::new();
+    let bytes = table.raw_bytes();
+    let done =
+        |workload: &str, rows: u64, bytes: u64, times| result(workload, &group.name, rows, bytes, times);
+    let wanted = |workload: &str| selected.is_empty() || selected.split(',').any(|name| name == workload);
+    let rows = table.len() as u64;
+
+    if wanted("encode") {
+        eprintln!("  encode");
+        let all = contenders(table.len());
+        let encode = all.iter().map(|c| {
+            Runner::new(c.name(), move || {
+                black_box(c.encode(group)?);
+                Ok(())
+            })
+        });
+        out.push(done("encode", rows, bytes, rounds(count.min(3), encode.collect())?));
+    }
+    if wanted("write") {
+        eprintln!("  write");
+        let all = contenders(table.len());
+        let place = root.path().join("write");
+        let place = &place;
+        let write = all.iter().map(|c| {
+            Runner::new(c.name(), move || c.write(table, place)).before(move || {
+                let _ = std::fs::remove_dir_all(place);
+                Ok(std::fs::create_dir(place)?)
+            })
+        });
+        // The store makes its own directory.
+        out.push(done("write", rows, bytes, rounds(count.min(3), write.collect())?));
+    }
+
+    let ready = prepare(table, root.path())?;
+    let columns: Vec<&str> = std::iter::once("time").chain(table.names()).collect();
+    let columns = &columns;
+
+    if wanted("scan-first") {
+        eprintln!("  scan-first");
+        let times = rounds(
+            count,
+            runners(&ready, |r| {
+                Box::new(move || {
+                    r.contender.open(&r.directory)?.scan(columns).map(|found| assert_eq!(found, rows))
+                })
+            }),
+        )?;
+        out.push(done("scan-first", rows, bytes, times));
+    }
+    if wanted("scan") {
+        eprintln!("  scan");
+        let words = raw_words(table);
+        let mut all = runners(&ready, |r| {
+            Box::new(move || r.reader.borrow_mut().scan(columns).map(|found| assert_eq!(found, rows)))
+        });
+        all.push(Runner::new("memory: read", || {
+            black_box(machine::read_all(&words));
+            Ok(())
+        }));
+        let times = rounds(count, all)?;
+        out.push(done("scan", rows, bytes, times));
+    }
+    if wanted("rows") {
+        eprintln!("  rows");
+        let target = RefCell::new(table.clone());
+        let target = &target;
+        let (words, copy) = (raw_words(table), RefCell::new(raw_words(table)));
+        let make = move |r: &'_ Ready| -> Result<()> {
+            r.reader.borrow_mut().rows_into(&ALWAYS, &mut target.borrow_mut())
+        };
+        let make = &make;
+        let mut all = runners(&ready, |r| Box::new(move || make(r)));
+        all.push(Runner::new("memory: copy", || {
+            copy.borrow_mut().copy_from_slice(&words);
+            black_box(&copy);
+            Ok(())
+        }));
+        out.push(done("rows", rows, bytes, rounds(count, all)?));
+    }
+    if wanted("close") {
+        eprintln!("  close");
+        let times = rounds(
+            count,
+            runners(&ready, |r| {
+                Box::new(move || r.reader.borrow_mut().scan(&["close"]).map(|found| assert_eq!(found, rows)))
+            }),
+        )?;
+        out.push(done("close", rows, rows * 8, times));
+    }
+    days(table, &ready, count, &wanted, &mut |workload, times| out.push(done(workload, 0, 0, times)))?;
+    index(table, &ready, count, &wanted, &mut |workload, times| {
+        out.push(done(workload, rows, bytes, times))
+    })?;
+    Ok(out)
+}
+
+/// One day out of all, with and without the page cache; opening.
+fn days(
+    table: &Table,
+    ready: &[Ready],
+    count: u32,
+    wanted: &dyn Fn(&str) -> bool,
+    done: &mut dyn FnMut(&str, Map<String, Value>),
+) -> Result<()> {
+    let (first, last) = (table.time[0], table.time[table.len() - 1]);
+    let all = (last - first) / DAY_NS;
+    if all < 3 {
+        return Ok(());
+    }
+    // Sixty-four days all over the file, in an order that does not help.
+    let days: Vec<Range<i64>> = (0..64)
+        .map(|number| first + (number * 37 % 64) * all / 64 * DAY_NS)
+        .map(|start| start..start + DAY_NS)
+        .collect();
+    let days = &days;
+    let target = RefCell::new(table.emptied());
+    let target = &target;
+    if wanted("day") {
+        eprintln!("  day");
+        let one_day = |r: &Ready, next: &mut usize| -> Result<()> {
+            *next = (*next + 1) % days.len();
+            r.reader.borrow_mut().rows_into(&days[*next], &mut target.borrow_mut())
+        };
+        let one_day = &one_day;
+        let make: &dyn Fn(&Ready) -> usize = &|_| 0;
+        let mut runs: Vec<Runner<'_>> = Vec::new();
+        for r in ready {
+            let mut next = make(r);
+            runs.push(Runner::new(r.name.clone(), move || one_day(r, &mut next)));
+        }
+        let uncached = Tape { tier: tapestore::Tier::Dense, cache: false };
+        let dense = ready.iter().find(|r| r.name == "tapestore dense").ok_or("no dense store")?;
+        let mut reader = uncached.open(&dense.directory)?;
+        let mut next = 0;
+        runs.push(Runner::new(uncached.name(), move || {
+            next = (next + 1) % days.len();
+            reader.rows_into(&days[next], &mut target.borrow_mut())
+        }));
+        done("day", rounds(count, runs)?);
+    }
+    if wanted("day-cold") {
+        eprintln!("  day-cold");
+        let mut runs = Vec::new();
+        for r in ready {
+            let mut next = 0;
+            let run = move || {
+                next = (next + 1) % days.len();
+                r.contender.open(&r.directory)?.rows_into(&days[next], &mut target.borrow_mut())
+            };
+            // The reader that is open keeps pages mapped, which then cannot be dropped: it is closed meanwhile.
+            runs.push(Runner::new(r.name.clone(), run).before(|| {
+                *r.reader.borrow_mut() = Box::new(Closed);
+                machine::forget(&r.directory)
+            }));
+        }
+        let times = rounds(count, runs)?;
+        for r in ready {
+            *r.reader.borrow_mut() = r.contender.open(&r.directory)?;
+        }
+        done("day-cold", times);
+    }
+    if wanted("open") {
+        eprintln!("  open");
+        let times =
+            rounds(count, runners(ready, |r| Box::new(move || r.contender.open(&r.directory).map(drop))))?;
+        done("open", times);
+    }
+    Ok(())
+}
+
+/// Gaps, and aggregates over a year.
+fn index(
+    table: &Table,
+    ready: &[Ready],
+    count: u32,
+    wanted: &dyn Fn(&str) -> bool,
+    done: &mut dyn FnMut(&str, Map<String, Value>),
+) -> Result<()> {
+    if wanted("gaps")
+        && let Some(step) = table.step_ns
+    {
+        eprintln!("  gaps");
+        let expected: i64 = table.time.windows(2).map(|pair| (pair[1] - pair[0]) / step - 1).sum();
+        let check = |r: &Ready| -> Result<()> {
+            let found = r.reader.borrow_mut().gaps(step)?;
+            assert_eq!(found, expected as u64, "{} miscounts gaps", r.name);
+            Ok(())
+        };
+        let check = &check;
+        done("gaps", rounds(count, runners(ready, |r| Box::new(move || check(r))))?);
+    }
+    if wanted("year") {
+        eprintln!("  year");
+        let middle = table.time[table.len() / 2] + 12_345 * MINUTE_NS;
+        let year = middle..middle + 365 * DAY_NS;
+        let rows = table.rows_between(&year);
+        let mut expected = Summary::EMPTY;
+        expected.add(&table.f64("volume")[rows]);
+        let check = |r: &Ready| -> Result<()> {
+            let found = r.reader.borrow_mut().summary("volume", &year)?;
+            assert!(found.agrees(&expected), "{}: {found:?}, not {expected:?}", r.name);
+            Ok(())
+        };
+        let check = &check;
+        let mut all = runners(ready, |r| Box::new(move || check(r)));
+        let dense = ready.iter().find(|r| r.name == "tapestore dense").ok_or("no dense store")?;
+        all.push(Runner::new("tapestore dense, by a scan", || {
+            let found = dense.reader.borrow_mut().scanned_summary("volume", &year)?;
+            assert!(found.agrees(&expected), "{found:?}, not {expected:?}");
+            Ok(())
+        }));
+        done("year", rounds(count, all)?);
+    }
+    Ok(())
+}
+
+/// Writes all files, opens them, and compares every value with what was written.
+fn prepare(table: &Table, root: &Path) -> Result<Vec<Ready>> {
+    let mut out = Vec::new();
+    let mut found = table.emptied();
+    for (number, contender) in contenders(table.len()).into_iter().enumerate() {
+        let directory = root.join(format!("table-{number}"));
+        std::fs::create_dir(&directory)?;
+        contender.write(table, &directory)?;
+        let mut reader = contender.open(&directory)?;
+        reader.rows_into(&ALWAYS, &mut found)?;
+        assert!(found.same(table), "{} gives back other values", contender.name());
+        out.push(Ready { name: contender.name(), directory, contender, reader: RefCell::new(reader) });
+    }
+    Ok(out)
+}
+
+/// The table's bytes in one piece.
+fn raw_words(table: &Table) -> Vec<u64> {
+    let mut out: Vec<u64> = table.time.iter().map(|time| *time as u64).collect();
+    for name in table.names() {
+        out.extend(table.f64(name).iter().map(|value| value.to_bits()));
+    }
+    out
+}
+
+/// Stands in for a reader that was closed.
+struct Closed;
+
+impl Reader for Closed {
+    fn pieces(
+        &mut self,
+        _: &[&str],
+        _: &Range<i64>,
+        _: &mut dyn FnMut(&[crate::contender::Piece<'_>]),
+    ) -> Result<()> {
+        Err("the reader was closed".into())
+    }
+}
+
+/// The timeframes of the batch, in minutes.
+const FRAMES: [i64; 6] = [1, 5, 15, 30, 60, 240];
+
+/// Thirty instruments of six timeframes, read at once: everything, and one week.
+pub(crate) fn time_batch(windows: &[Table], count: u32) -> Result<Vec<Value>> {
+    let tables: Vec<Table> = windows
+        .iter()
+        .flat_map(|window| FRAMES.map(|minutes| window.resampled(minutes * MINUTE_NS)))
+        .collect();
+    let root = tempfile::tempdir()?;
+    let mut stores: Vec<(String, Store, Vec<SeriesKey>)> = Vec::new();
+    for tier in TIERS {
+        let tape = Tape::of(tier);
+        let directory = root.path().join(tape::tier_name(tier));
+        tape::fill(&directory, tape.options(), &tables)?;
+        let keys = tables.iter().map(tape::key).collect::<Result<Vec<_>>>()?;
+        stores.push((tape.name(), Store::open_read_only(&directory, tape.options())?, keys));
+    }
+    let peers: Vec<Box<dyn Contender>> =
+        contenders(usize::MAX).into_iter().filter(|c| !c.name().starts_with("tapestore")).collect();
+    let mut readers: Vec<(String, Vec<Mutex<Box<dyn Reader>>>)> = Vec::new();
+    for (number, peer) in peers.iter().enumerate() {
+        let mut opened = Vec::new();
+        for (series, table) in tables.iter().enumerate() {
+            let directory = root.path().join(format!("{number}-{series}"));
+            std::fs::create_dir(&directory)?;
+            peer.write(table, &directory)?;
+            opened.push(Mutex::new(peer.open(&directory)?));
+        }
+        readers.push((peer.name(), opened));
+    }
+    let mut out = Vec::new();
+    for (workload, range) in [("batch", ALWAYS), ("batch-week", 20 * DAY_NS..27 * DAY_NS)] {
+        eprintln!("  {workload}");
+        let rows: usize = tables.iter().map(|table| table.rows_between(&range).len()).sum();
+        let range = &range;
+        let mut all = Vec::new();
+        for (name, store, keys) in &stores {
+            let view = store.view();
+            all.push(Runner::new(name.clone(), move || {
+                let columns = ["open", "high", "low", "close", "volume"];
+                let read = view.read_many(keys, range.clone(), &columns);
+                let mut found = 0;
+                for rows in &read {
+                    found += rows.as_ref().map_err(ToString::to_string)?.len();
+                }
+                assert_eq!(found, rows);
+                Ok(())
+            }));
+        }
+        for (name, opened) in &readers {
+            let shape = &tables[0];
+            all.push(Runner::new(name.clone(), move || {
+                let found = parallel(opened, range, shape)?;
+                assert_eq!(found, rows);
+                Ok(())
+            }));
+        }
+        let times = rounds(count, all)?;
+        out.push(result(workload, "30 instruments × 6 timeframes", rows as u64, rows as u64 * 48, times));
+    }
+    Ok(out)
+}
+
+/// Reads all files with as many threads as the store uses, keeping all rows until the end.
+fn parallel(readers: &[Mutex<Box<dyn Reader>>], range: &Range<i64>, shape: &Table) -> Result<usize> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let next = AtomicUsize::new(0);
+    let work = || -> Result<Vec<Table>> {
+        let mut out = Vec::new();
+        while let Some(reader) = readers.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let mut table = shape.emptied();
+            reader.lock().map_err(|_| "a reader failed")?.rows_into(range, &mut table)?;
+            out.push(table);
+        }
+        Ok(out)
+    };
+    let mut tables = Vec::new();
+    std::thread::scope(|scope| -> Result<()> {
+        let handles: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        for handle in handles {
+            tables.extend(handle.join().map_err(|_| "a thread failed")??);
+        }
+        Ok(())
+    })?;
+    Ok(tables.iter().map(Table::len).sum())
+}
+
+/// Sizes of a group in every setting.
+pub(crate) fn sizes(group: &Group, only: &str, skip: &str) -> Result<Map<String, Value>> {
+    let mut all: Vec<Box<dyn Contender>> = Vec::new();
+    all.extend(TIERS.map(|tier| Box::new(Tape::of(tier)) as Box<dyn Contender>));
+    all.extend(Parquet::all().into_iter().map(|parquet| Box::new(parquet) as Box<dyn Contender>));
+    all.extend(Ipc::ALL.map(|ipc| Box::new(ipc) as Box<dyn Contender>));
+    if group.kind != Kind::Ticks {
+        all.push(Box::new(Pco));
+    }
+    let wanted = |name: &str| name.contains(only) && (skip.is_empty() || !name.contains(skip));
+    let mut out = Map::new();
+    for contender in all.iter().filter(|contender| wanted(&contender.name())) {
+        let encoded = contender.encode(group)?;
+        let columns: Map<String, Value> =
+            encoded.columns.into_iter().map(|(name, bytes)| (name, Value::from(bytes))).collect();
+        let entry = json!({ "bytes": encoded.bytes, "columns": columns, "note": encoded.note });
+        out.insert(contender.name(), entry);
+    }
+    Ok(out)
+}
