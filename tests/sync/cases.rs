@@ -22,14 +22,16 @@ pub(crate) struct Case {
 }
 
 /// All cases that are small enough for every schedule.
-pub(crate) const CASES: [Case; 8] = [
+pub(crate) const CASES: [Case; 10] = [
     Case { name: "commit-beside-two-readers", run: commit_beside_two_readers },
     Case { name: "group-commit", run: group_commit },
+    Case { name: "same-row-twice", run: same_row_twice },
     Case { name: "failed-sync", run: failed_sync },
     Case { name: "seal-beside-commit", run: seal_beside_commit },
     Case { name: "compact-beside-view", run: compact_beside_view },
     Case { name: "compact-beside-new-follower", run: compact_beside_new_follower },
     Case { name: "compact-beside-refresh", run: compact_beside_refresh },
+    Case { name: "commit-beside-refresh", run: commit_beside_refresh },
     Case { name: "background", run: background },
 ];
 
@@ -154,7 +156,7 @@ fn commit_beside_two_readers(explore: fn()) {
         })
     });
     world.commit(0);
-    readers.map(join);
+    readers.into_iter().for_each(join);
     Arc::into_inner(world).expect("nobody else").end(1);
 }
 
@@ -172,6 +174,18 @@ fn group_commit(explore: fn()) {
     Arc::into_inner(world).expect("nobody else").end(3);
 }
 
+/// Who finds its row there already has nothing to write, and is told so only when that row is durable.
+fn same_row_twice(explore: fn()) {
+    let world = Arc::new(World::new(quiet()));
+    explore();
+    let other = {
+        let world = world.clone();
+        spawn(move || world.commit(0))
+    };
+    assert_eq!((world.commit(0), join(other)), (2, 2), "the second of two equal commits made a version");
+    Arc::into_inner(world).expect("nobody else").end(1);
+}
+
 fn failed_sync(explore: fn()) {
     let world = Arc::new(World::new(quiet()));
     world.disk.fail_log_syncs_after(1);
@@ -179,9 +193,8 @@ fn failed_sync(explore: fn()) {
     let attempt = |world: &World, time| match commit(&world.store, time) {
         Ok(version) => {
             world.check_durable(version, "acknowledged");
-            1
         }
-        Err(Error::Poisoned { .. } | Error::Io { .. }) => 0,
+        Err(Error::Poisoned { .. } | Error::Io { .. }) => {}
         Err(other) => panic!("another failure: {other}"),
     };
     let others = [1, 2].map(|time| {
@@ -189,7 +202,9 @@ fn failed_sync(explore: fn()) {
         spawn(move || attempt(&world, time))
     });
     attempt(&world, 0);
-    others.map(join);
+    for other in others {
+        join(other);
+    }
     let refused = commit(&world.store, 3).and_then(|_| commit(&world.store, 4));
     assert!(matches!(refused, Err(Error::Poisoned { .. })), "goes on after a failed sync: {refused:?}");
     world.look();
@@ -266,6 +281,27 @@ fn compact_beside_refresh(explore: fn()) {
     });
     world.store.compact().expect("nothing fails");
     join(following);
+}
+
+fn commit_beside_refresh(explore: fn()) {
+    let world = World::new(quiet());
+    world.commit(0);
+    world.disk.share_logs();
+    let follower =
+        Store::open_read_only_on(Arc::new(world.disk.clone()), quiet()).expect("a reader opens");
+    explore();
+    let (disk, id) = (world.disk.clone(), world.id());
+    let following = spawn(move || {
+        let version = follower.refresh().expect("a reader moves on");
+        let durable = disk.durable_version(id);
+        assert!(durable >= version, "version {version} is visible to others, but only {durable} is durable");
+        check(&follower.view());
+        follower
+    });
+    world.commit(1);
+    let follower = join(following);
+    assert_eq!(follower.refresh().expect("a reader moves on"), 3);
+    check(&follower.view());
 }
 
 /// Commits that each fill the memory, with the engine's own threads: nobody is left waiting (a model has no time-outs).

@@ -37,6 +37,8 @@ struct Facts {
     removed: BTreeSet<String>,
     /// How many syncs of logs still succeed; `None`: all.
     log_syncs_left: Option<usize>,
+    /// Whether other processes look at logs while they grow.
+    shared_logs: bool,
 }
 
 impl Disk {
@@ -50,6 +52,11 @@ impl Disk {
     /// Lets this many syncs of logs succeed, and then fail all of them.
     pub(crate) fn fail_log_syncs_after(&self, count: usize) {
         self.facts(|facts| facts.log_syncs_left = Some(count));
+    }
+
+    /// From now on, reading and writing logs are points at which other threads may come in.
+    pub(crate) fn share_logs(&self) {
+        self.facts(|facts| facts.shared_logs = true);
     }
 
     /// The newest commit that a power cut now would leave, of those in logs.
@@ -196,12 +203,24 @@ struct File {
     file: Arc<dyn StorageFile>,
 }
 
+impl File {
+    /// A point only where content changes while others look.
+    fn content_point(&self) {
+        let changes = self.name.starts_with("wal-") || self.name == "visible";
+        if changes && self.disk.facts(|facts| facts.shared_logs) {
+            self.disk.point();
+        }
+    }
+}
+
 impl StorageFile for File {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        self.content_point();
         self.file.read_at(offset, buffer)
     }
 
     fn write_once_at(&self, offset: u64, bytes: &[u8]) -> io::Result<usize> {
+        self.content_point();
         self.file.write_once_at(offset, bytes)
     }
 

@@ -7,12 +7,12 @@ use tapestore::Mistake;
 
 /// Each mistake, a case that finds it, and a piece of what is then said.
 const MISTAKES: [(Mistake, &str, &str); 9] = [
-    (Mistake::AcknowledgeBeforeSync, "group-commit", "is acknowledged, but only"),
+    (Mistake::AcknowledgeBeforeSync, "same-row-twice", "is acknowledged, but only"),
     (Mistake::PublishBeforeSync, "commit-beside-two-readers", "is visible, but only"),
     (Mistake::LoseWakeUp, "group-commit", "deadlock"),
     (Mistake::GoOnAfterFailure, "failed-sync", ""),
     (Mistake::RemoveBeforeStep, "compact-beside-new-follower", ""),
-    (Mistake::RemoveUnmapped, "compact-beside-view", "a view broke"),
+    (Mistake::MapOnlyOnce, "compact-beside-view", "a view broke"),
     (Mistake::LeaseTooLate, "compact-beside-new-follower", "a view broke"),
     (Mistake::LeaseMovesTooSoon, "compact-beside-refresh", "a view broke"),
     (Mistake::SwapForgetsCommits, "seal-beside-commit", "a commit is not visible"),

@@ -15,7 +15,6 @@ use crate::io::Storage;
 use crate::lease::oldest_leased;
 use crate::manifest::{Manifest, manifest_name};
 use crate::segment::{SegmentFile, segment_name};
-use crate::sync::{Mistake, mistaken};
 use crate::wal::log_name;
 
 /// File ids reserved at a time.
@@ -108,8 +107,7 @@ impl Maintenance {
             }
             // A view of this process may still want to map it: let it, while the name exists.
             let file = garbage.segment.as_ref().and_then(Weak::upgrade);
-            let skipped = mistaken(Mistake::RemoveUnmapped);
-            if file.is_some_and(|file| !skipped && file.open().is_err()) {
+            if file.is_some_and(|file| file.open().is_err()) {
                 return true;
             }
             match storage.remove(&garbage.name) {

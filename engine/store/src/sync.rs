@@ -48,8 +48,8 @@ pub enum Mistake {
     GoOnAfterFailure,
     /// The files that a step makes obsolete are removed before the step counts.
     RemoveBeforeStep,
-    /// A removed file is not mapped first for the views that still hold it.
-    RemoveUnmapped,
+    /// A file that could not be mapped is missing, even if another thread has mapped it meanwhile.
+    MapOnlyOnce,
     /// A follower takes its lease after it has read what counts.
     LeaseTooLate,
     /// A follower that moves on lets go of files that its older views still need.
