@@ -182,7 +182,7 @@ impl Copy<'_> {
         let source = LogReader { storage: &*self.source, store: self.current.store, visible: None };
         let target = LogReader { storage: self.target, ..source };
         match (source.previous(log), target.previous(log)) {
-            (previous, there) if previous == there => Ok(None),
+            (previous, there) if previous == Some(0) || previous == there => Ok(None),
             _ => source.first_of_chain(log).map(Some),
         }
     }

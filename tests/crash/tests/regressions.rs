@@ -81,7 +81,7 @@ fn a_manifest_does_not_grow_with_snapshots_that_are_gone() {
 /// A newer log survived without the longer copy of the log before it.
 #[test]
 fn an_interrupted_backup_has_no_log_without_the_one_before_it() {
-    for call in 20..32 {
+    for call in 21..33 {
         for keep in
             ["nothing", "everything", "only:0", "only:1", "only:2", "without:0", "without:1", "without:2"]
         {
@@ -99,7 +99,7 @@ fn a_backup_of_a_failed_handle_holds_what_was_acknowledged() {
     let mut run = Run::start(1);
     run.apply(Op::Commit).unwrap();
     let acknowledged = run.store().unwrap().view().version();
-    run.storage.fail_at(1, Fault::SyncKept); // written, then not synced
+    run.storage.fail_at(2, Fault::SyncKept); // written, then not synced
     assert!(run.apply(Op::Commit).is_err() && run.storage.fault_hit());
     let target = SimStorage::new();
     let report = run.store().unwrap().backup_to(&target).unwrap();
