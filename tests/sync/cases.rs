@@ -94,8 +94,11 @@ impl World {
     }
 
     /// Nothing runs any more: everything is visible, and of the files only those that count are left.
-    fn end(self, commits: u64) {
-        assert_eq!(self.look(), 1 + commits, "not every commit is visible at the end");
+    pub(crate) fn end(self, commits: u64) {
+        let view = self.store.view();
+        assert_eq!(view.version(), 1 + commits, "not every commit is visible at the end");
+        check(&view);
+        drop(view);
         let counted = self.store.stats().expect("nothing fails").segments as usize;
         let disk = self.disk.clone();
         self.store.seal().expect("nothing fails");
