@@ -165,10 +165,12 @@ fn load_follower(
         let current = find_store(&**storage)?;
         match load_at(storage, catalog, known, current) {
             Ok(loaded) => return Ok(loaded),
-            // The writer went on while we read: begin again with what counts now. Without that, it is damage.
+            // The writer went on while we read: begin again with what counts now. Without that, it is damage. Looked at
+            // in this order: without a writer nothing moves any more.
             Err(error) => {
+                let alone = matches!(storage.lock(LOCK, LockKind::Shared), Ok(Some(_)));
                 let moved = find_store(&**storage)?.step != current.step;
-                if !moved && tries > 3 {
+                if !moved && (alone || tries > 3) {
                     return Err(error);
                 }
                 thread::sleep(std::time::Duration::from_millis(2));
