@@ -128,7 +128,8 @@ pub(crate) fn commit(store: &Store, time: i64) -> Result<u64, Error> {
 
 /// Checks that a view is one version, of both series, with every row that belongs to it.
 pub(crate) fn check(view: &View) {
-    let rows = keys().map(|key| view.read(&key).rows().unwrap_or_else(|error| panic!("a view broke: {error}")));
+    let rows =
+        keys().map(|key| view.read(&key).rows().unwrap_or_else(|error| panic!("a view broke: {error}")));
     let version = view.version();
     assert_eq!(rows[0].time(), rows[1].time(), "version {version} is two versions");
     assert_eq!(rows[0].len() as u64, version - 1, "version {version} has other rows than were committed");
@@ -273,8 +274,7 @@ fn compact_beside_new_follower(explore: fn()) {
 
 fn compact_beside_refresh(explore: fn()) {
     let world = Arc::new(World::with_segments());
-    let follower =
-        Store::open_read_only_on(Arc::new(world.disk.clone()), quiet()).expect("a reader opens");
+    let follower = Store::open_read_only_on(Arc::new(world.disk.clone()), quiet()).expect("a reader opens");
     let old = follower.view();
     explore();
     let following = spawn(move || {
@@ -290,8 +290,7 @@ fn commit_beside_refresh(explore: fn()) {
     let world = World::new(quiet());
     world.commit(0);
     world.disk.share_logs();
-    let follower =
-        Store::open_read_only_on(Arc::new(world.disk.clone()), quiet()).expect("a reader opens");
+    let follower = Store::open_read_only_on(Arc::new(world.disk.clone()), quiet()).expect("a reader opens");
     explore();
     let (disk, id) = (world.disk.clone(), world.id());
     let following = spawn(move || {

@@ -70,8 +70,7 @@ impl Disk {
                 continue;
             };
             let identity = Identity { store, file: id.parse().expect("logs are numbered") };
-            let mut frames =
-                FrameReader::new(&bytes[HEADER_BYTES..], HEADER_BYTES as u64, identity, None);
+            let mut frames = FrameReader::new(&bytes[HEADER_BYTES..], HEADER_BYTES as u64, identity, None);
             let mut assembler = RecordAssembler::default();
             while let Ok(Some(frame)) = frames.next_frame() {
                 let Ok(Some((kind, record))) = assembler.push(&frame) else { continue };

@@ -20,8 +20,10 @@ const COMMITS: i64 = 4;
 const STACK_BYTES: usize = 1 << 20;
 
 /// The larger cases.
-const LARGE: [Case; 2] =
-    [Case { name: "everything", run: |_| everything() }, Case { name: "failing-disk", run: |_| failing_disk() }];
+const LARGE: [Case; 2] = [
+    Case { name: "everything", run: |_| everything() },
+    Case { name: "failing-disk", run: |_| failing_disk() },
+];
 
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
@@ -118,10 +120,7 @@ impl Acknowledged {
     }
 }
 
-fn committers(
-    world: &Arc<World>,
-    acknowledged: &Arc<Acknowledged>,
-) -> Vec<shuttle::thread::JoinHandle<u64>> {
+fn committers(world: &Arc<World>, acknowledged: &Arc<Acknowledged>) -> Vec<shuttle::thread::JoinHandle<u64>> {
     let body = |committer: i64| {
         let (world, acknowledged) = (world.clone(), acknowledged.clone());
         move || {
@@ -161,8 +160,8 @@ fn reader(world: &World) {
 
 /// Another process that reads: a new view at each turn, and the first one all along.
 fn follower(world: &World) {
-    let store =
-        Store::open_read_only_on(Arc::new(world.disk.clone()), quiet()).expect("a reader beside a writer opens");
+    let store = Store::open_read_only_on(Arc::new(world.disk.clone()), quiet())
+        .expect("a reader beside a writer opens");
     let first = store.view();
     let mut newest = first.version();
     for _ in 0..3 {
@@ -189,8 +188,7 @@ fn keeper(store: &Store) {
 }
 
 fn everything() {
-    let options =
-        Options { background: true, memtable_bytes: 600, young_segments: 2, ..Options::default() };
+    let options = Options { background: true, memtable_bytes: 600, young_segments: 2, ..Options::default() };
     let world = Arc::new(World::new(options));
     world.disk.share_logs();
     let acknowledged = Arc::<Acknowledged>::default();

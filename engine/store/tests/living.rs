@@ -4,8 +4,8 @@ mod common;
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use common::{MINUTE, bars, key, options, write};
