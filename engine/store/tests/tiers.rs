@@ -32,8 +32,8 @@ fn batch(start: usize, count: usize) -> Batch {
         .with("volume", Values::F64(rows.map(volume).collect()))
 }
 
-fn filled(options: Options) -> Store {
-    let options = Options { background: false, memtable_bytes: 1 << 30, ..options };
+fn filled(cold_after_ns: Option<i64>) -> Store {
+    let options = Options { background: false, memtable_bytes: 1 << 30, cold_after_ns, ..Options::default() };
     let store = Store::create_on(Arc::new(MemoryStorage::new()), options).unwrap();
     let mut transaction = store.begin();
     transaction.create_series(&key(), bars()).unwrap();
@@ -57,7 +57,7 @@ fn tiers(store: &Store) -> [u64; 3] {
 
 #[test]
 fn a_store_moves_between_tiers_and_reads_the_same() {
-    let store = filled(Options::default());
+    let store = filled(None);
     let before = rows(&store);
     let all = ROWS as u64;
     assert_eq!(tiers(&store), [0, all, 0]);
@@ -76,7 +76,7 @@ fn a_store_moves_between_tiers_and_reads_the_same() {
 #[test]
 fn old_rows_become_cold_and_new_ones_do_not() {
     let age = 70_000 * MINUTE_NS;
-    let store = filled(Options { cold_after_ns: Some(age), ..Options::default() });
+    let store = filled(Some(age));
     let before = rows(&store);
     let all = ROWS as u64;
     assert_eq!(tiers(&store), [0, all, 0], "sealing does not look at ages");

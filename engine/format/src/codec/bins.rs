@@ -124,7 +124,7 @@ impl Model {
         let count = count as usize;
         let mut state = reader.u32()?;
         let bytes = reader.take(count * 2)?;
-        let words = &mut scratch.words[..out.len() + 1];
+        let words = &mut scratch.words[..=out.len()];
         words[count..].fill(0);
         for (word, bytes) in words.iter_mut().zip(bytes.chunks_exact(2)) {
             *word = u16::from_le_bytes([bytes[0], bytes[1]]);
