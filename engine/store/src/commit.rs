@@ -8,7 +8,6 @@
 
 use std::sync::Arc;
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
 use tapestore_format::wal::{KIND_TRANSACTION, TransactionRecord};
 
 use crate::apply::apply;
@@ -18,6 +17,7 @@ use crate::options::Durability;
 use crate::stage::Stage;
 use crate::state::State;
 use crate::store::Shared;
+use crate::sync::{Condvar, Mistake, Mutex, MutexGuard, mistaken};
 use crate::transaction::{CommitReport, Transaction};
 use crate::wal::{LogWriter, Visible, log_name};
 
@@ -54,6 +54,8 @@ pub(crate) struct Inner {
     /// Bytes of the layers of this and of earlier, unsealed generations.
     pub(crate) memtable_bytes: usize,
     visible: Arc<dyn StorageFile>,
+    /// What `visible` says, or would if it could be written: the end of what was acknowledged.
+    pub(crate) shown: Visible,
 }
 
 impl Pipeline {
@@ -75,6 +77,7 @@ impl Pipeline {
             generation: 1,
             memtable_bytes,
             head,
+            shown: Visible { log: log.id, end: log.frames.offset() },
             log,
             visible,
         };
@@ -211,6 +214,12 @@ impl Pipeline {
         let last_sequence = inner.log.frames.next_sequence() - 1;
         let sync = inner.sync_wanted > inner.durable;
         let (file, log) = (inner.log.file.clone(), inner.log.id);
+        if mistaken(Mistake::AcknowledgeBeforeSync) {
+            inner.durable = head.version;
+        }
+        if mistaken(Mistake::PublishBeforeSync) {
+            shared.publish(head.clone());
+        }
         drop(inner);
         let end = at + frames.len() as u64;
         let result = file
@@ -219,10 +228,14 @@ impl Pipeline {
             .and_then(|()| if sync { file.sync_data().map_err(|error| ("syncing", error)) } else { Ok(()) });
         let mut inner = self.inner.lock();
         inner.flushing = false;
-        self.changed.notify_all();
+        if !mistaken(Mistake::LoseWakeUp) {
+            self.changed.notify_all();
+        }
         if let Err((action, error)) = result {
             let error = Error::io(action, shared.storage.describe(&log_name(log)), error);
-            inner.poisoned = Some(error.to_string());
+            if !mistaken(Mistake::GoOnAfterFailure) {
+                inner.poisoned = Some(error.to_string());
+            }
             return Err(error);
         }
         inner.written = head.version;
@@ -231,7 +244,8 @@ impl Pipeline {
             inner.durable_sequence = last_sequence;
         }
         // The hint is for followers; without it they see this commit with the next one.
-        let _ = inner.visible.write_at(0, &Visible { log, end }.encode(shared.store));
+        inner.shown = Visible { log, end };
+        let _ = inner.visible.write_at(0, &inner.shown.encode(shared.store));
         shared.publish(head);
         Ok(inner)
     }
@@ -287,8 +301,8 @@ impl Inner {
     pub(crate) fn switch_log(&mut self, shared: &Shared, log: LogWriter) {
         self.pending_at = log.frames.offset();
         self.durable_sequence = log.frames.next_sequence() - 1;
-        let visible = Visible { log: log.id, end: log.frames.offset() };
-        let _ = self.visible.write_at(0, &visible.encode(shared.store));
+        self.shown = Visible { log: log.id, end: log.frames.offset() };
+        let _ = self.visible.write_at(0, &self.shown.encode(shared.store));
         self.log = log;
         self.generation += 1;
     }
