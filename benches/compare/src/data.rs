@@ -120,23 +120,29 @@ pub(crate) fn bars_of(path: &Path) -> Result<Group, String> {
     Ok(Group::single(Kind::Klines, table))
 }
 
-/// Every file of bars: the months of one symbol count as one file.
-pub(crate) fn klines() -> Result<Vec<Group>, String> {
+/// Every file of bars whose name holds `part`: the months of one symbol count as one file.
+pub(crate) fn klines(part: &str) -> Result<Vec<Group>, String> {
     let root = directory().join("klines");
-    let mut out = Vec::new();
-    for name in ["BTCUSD", "LTCUSD", "EOSUSD"] {
-        out.push(bars_of(&root.join(format!("{name}.BITFINEX-1m.csv.gz")))?);
-    }
-    for symbol in ["NEARUSDT", "FILUSDT"] {
-        out.push(months(&root.join("binance-um"), symbol)?);
-    }
-    for name in ["BTCUSDT-1h-2017-2024", "BTCUSDT-1m-2025-06"] {
-        out.push(bars_of(&root.join(format!("binance_spot_{name}.csv")))?);
-    }
+    let mut paths: Vec<PathBuf> = Vec::new();
     for symbol in ["ADAUSDT", "DOGEUSDT"] {
         for frame in ["1m", "5m", "15m", "30m", "60m", "240m"] {
-            out.push(bars_of(&root.join(format!("ladder/{symbol}_{frame}.csv.gz")))?);
+            paths.push(root.join(format!("ladder/{symbol}_{frame}.csv.gz")));
         }
+    }
+    for name in ["BTCUSDT-1h-2017-2024", "BTCUSDT-1m-2025-06"] {
+        paths.push(root.join(format!("binance_spot_{name}.csv")));
+    }
+    for name in ["EOSUSD", "LTCUSD", "BTCUSD"] {
+        paths.push(root.join(format!("{name}.BITFINEX-1m.csv.gz")));
+    }
+    let mut out = Vec::new();
+    for symbol in ["NEARUSDT", "FILUSDT"] {
+        if symbol.contains(part) {
+            out.push(months(&root.join("binance-um"), symbol)?);
+        }
+    }
+    for path in paths.iter().filter(|path| path.to_string_lossy().contains(part)) {
+        out.push(bars_of(path)?);
     }
     Ok(out)
 }
@@ -166,10 +172,11 @@ fn months(directory: &Path, symbol: &str) -> Result<Group, String> {
 }
 
 /// Trades and quotes: rows that share a time keep their order.
-pub(crate) fn ticks() -> Result<Vec<Group>, String> {
+pub(crate) fn ticks(part: &str) -> Result<Vec<Group>, String> {
     let root = directory().join("trades");
     let mut out = Vec::new();
-    for name in ["SPY_trade_201310", "AIG_trade_201310", "AIG_quote_201310_head"] {
+    let names = ["AIG_trade_201310", "SPY_trade_201310", "AIG_quote_201310_head"];
+    for name in names.into_iter().filter(|name| name.contains(part)) {
         let table = parse_ticks(name, &text(&root.join(format!("{name}.csv.gz")))?)?;
         out.push(Group::single(Kind::Ticks, table));
     }
@@ -206,8 +213,11 @@ fn parse_ticks(name: &str, text: &str) -> Result<Table, String> {
 }
 
 /// Daily prices, adjusted and not, many instruments a group.
-pub(crate) fn daily() -> Result<Vec<Group>, String> {
+pub(crate) fn daily(part: &str) -> Result<Vec<Group>, String> {
     let root = directory().join("daily");
+    if !"daily hk-daily ashare-daily-600 us-daily-21symbols hk-raw-adjclose".contains(part) {
+        return Ok(Vec::new());
+    }
     let many = |name: &str, tables: Vec<Table>| {
         let full = tables.into_iter().filter(|table| table.len() > 1).collect();
         Group { name: name.to_owned(), kind: Kind::Daily, tables: full }

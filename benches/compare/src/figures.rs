@@ -33,6 +33,8 @@ pub(crate) struct Workload {
     pub(crate) table: String,
     pub(crate) rows: u64,
     pub(crate) bytes: u64,
+    /// When, and at which commit.
+    pub(crate) taken: String,
     pub(crate) times: Vec<Times>,
 }
 
@@ -138,6 +140,11 @@ impl Figures<'_> {
             table: entry["table"].as_str().unwrap_or_default().to_owned(),
             rows: entry["rows"].as_u64().unwrap_or(0),
             bytes: entry["bytes"].as_u64().unwrap_or(0),
+            taken: format!(
+                "on {} at {}",
+                entry["machine"]["date"].as_str().and_then(|date| date.split(' ').next()).unwrap_or("?"),
+                entry["machine"]["commit"].as_str().unwrap_or("?")
+            ),
             times: entry["contenders"]
                 .as_object()
                 .map(|map| {

@@ -131,9 +131,8 @@ fn run(arguments: &Arguments) -> Result<()> {
         };
         for group in groups {
             eprintln!("{}: {} rows", group.name, group.rows());
-            for entry in workloads::time_table(&group, arguments.rounds, &arguments.workloads)? {
-                put_times(&mut results, entry, &figures)?;
-            }
+            let put = &mut |entry| put_times(&mut results, entry, &figures);
+            workloads::time_table(&group, arguments.rounds, &arguments.workloads, &arguments.only, put)?;
         }
     }
     if wanted("batch") && arguments.csv.is_empty() {
@@ -151,14 +150,16 @@ fn run(arguments: &Arguments) -> Result<()> {
 
 fn take_sizes(arguments: &Arguments, results: &mut Value, figures: &Path) -> Result<()> {
     let groups: Vec<Group> = if arguments.csv.is_empty() {
-        let mut all = data::klines()?;
-        all.extend(data::ticks()?);
-        all.extend(data::daily()?);
+        let mut all = data::klines(&arguments.files)?;
+        all.extend(data::ticks(&arguments.files)?);
+        all.extend(data::daily(&arguments.files)?);
         all
     } else {
         arguments.csv.iter().map(|path| data::bars_of(path)).collect::<std::result::Result<Vec<_>, _>>()?
     };
-    for group in groups.iter().filter(|group| group.name.contains(&arguments.files)) {
+    for group in groups.iter().filter(|group| {
+        arguments.files.is_empty() || group.name.contains(&arguments.files) || arguments.files == "daily"
+    }) {
         eprintln!("{}: {} rows", group.name, group.rows());
         let found = workloads::sizes(group, &arguments.only, &arguments.skip)?;
         let list = results["sizes"].as_array_mut().ok_or("no list of sizes")?;

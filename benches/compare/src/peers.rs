@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::contender::Result;
+use crate::figures::clock_of;
 use crate::measure::{median, quantile, seconds};
 
 /// Appends the tables, if the script was run.
@@ -46,7 +47,7 @@ fn table(entry: &Value, text: &mut String) -> Result<()> {
         .filter_map(Value::as_str)
         .collect();
     let samples = |contender: &Value, workload: &str| -> Vec<f64> {
-        let list = contender["seconds"][workload].as_array();
+        let list = contender[clock_of(workload)][workload].as_array();
         list.map(|list| list.iter().filter_map(Value::as_f64).collect()).unwrap_or_default()
     };
     let rows = entry["rows"].as_u64().unwrap_or(0);

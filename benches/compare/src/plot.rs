@@ -13,7 +13,7 @@ pub(crate) struct Bar {
 /// A plot of bars; with `log`, lengths grow with the logarithm.
 pub(crate) fn bars(title: &str, note: &str, log: bool, bars: &[Bar]) -> String {
     const ROW: usize = 22;
-    const LEFT: f64 = 330.0;
+    const LEFT: f64 = 380.0;
     const WIDE: f64 = 420.0;
     let height = 64 + bars.len() * ROW + 12;
     let (low, high) = bars
@@ -25,9 +25,9 @@ pub(crate) fn bars(title: &str, note: &str, log: bool, bars: &[Bar]) -> String {
         false => value / high * WIDE,
     };
     let mut out = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"860\" height=\"{height}\" viewBox=\"0 0 860 {height}\" \
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"920\" height=\"{height}\" viewBox=\"0 0 920 {height}\" \
          font-family=\"system-ui, sans-serif\" font-size=\"13\">\n\
-         <rect width=\"860\" height=\"{height}\" fill=\"#ffffff\"/>\n\
+         <rect width=\"920\" height=\"{height}\" fill=\"#ffffff\"/>\n\
          <text x=\"16\" y=\"26\" font-size=\"16\" font-weight=\"600\" fill=\"#1a1a1a\">{}</text>\n\
          <text x=\"16\" y=\"46\" fill=\"#5a5a5a\">{}</text>\n",
         escaped(title),

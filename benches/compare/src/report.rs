@@ -14,7 +14,7 @@ use crate::targets::{self, short};
 const TIERS: [&str; 3] = ["tapestore hot", "tapestore dense", "tapestore cold"];
 
 /// What a workload is, in words.
-const MEANING: [(&str, &str); 14] = [
+const MEANING: [(&str, &str); 13] = [
     ("encode", "From columns in memory to the bytes of a file in memory, one thread."),
     (
         "write",
@@ -58,7 +58,6 @@ const MEANING: [(&str, &str); 14] = [
         "All rows of 180 files (for Tapestore, 180 series of one store), with as many threads as the machine has cores, everything open; the results are kept until the end.",
     ),
     ("batch-week", "The same for one week of the thirty days."),
-    ("", ""),
 ];
 
 pub(crate) fn write(results: &Value, out: &Path, figures_directory: &Path) -> Result<()> {
@@ -113,10 +112,13 @@ fn head(results: &Value, text: &mut String) -> Result<()> {
     writeln!(text)?;
     writeln!(
         text,
-        "The machine is shared and noisy: other builds ran beside this. So only ratios within one run mean something; \
-         repeats are interleaved (every contender once, then every contender again), and the median, the least and the \
-         quartiles are given. Real files, `shared/data`; every reader's values were compared with what was written, bit \
-         for bit, before anything was timed."
+        "The machine is shared: many other builds and tests ran beside this, and took most of it. So times are processor \
+         time (of all threads, the kernel's work for them included), but for `write` and `day-cold`, where waiting for the \
+         device is part of the work and the clock counts. Repeats are interleaved (every contender once, then every \
+         contender again); the median, the least and the quartiles are given. Read ratios within one table, not figures \
+         across tables or runs: what neighbours do to caches and memory bandwidth stays in. Real files, `shared/data`; \
+         before anything was timed, every reader's values were compared with what was written, bit for bit. A dash: not \
+         measured, or not possible."
     )?;
     writeln!(text)?;
     Ok(())
@@ -277,7 +279,9 @@ fn matrix(workloads: &[Workload], text: &mut String) -> Result<()> {
         }
         names.sort_by_key(|name| (!name.starts_with("tapestore"), name.starts_with("memory")));
         writeln!(text, "### {table}\n")?;
-        writeln!(text, "Median, and in brackets how many times as long as Tapestore dense takes.\n")?;
+        let taken: std::collections::BTreeSet<&str> = columns.iter().map(|workload| workload.taken.as_str()).collect();
+        let taken: Vec<&str> = taken.into_iter().collect();
+        writeln!(text, "Median, and in brackets how many times as long as Tapestore dense takes. Taken {}.\n", taken.join("; "))?;
         let titles: Vec<&str> = columns.iter().map(|workload| workload.name.as_str()).collect();
         writeln!(text, "| | {} |\n|-|{}", titles.join(" | "), "-:|".repeat(columns.len()))?;
         for name in names {
@@ -309,7 +313,7 @@ fn ratio(value: f64) -> String {
 
 fn details(workloads: &[Workload], text: &mut String) -> Result<()> {
     writeln!(text, "## The workloads, with spread\n")?;
-    for (name, meaning) in MEANING.iter().filter(|meaning| !meaning.0.is_empty()) {
+    for (name, meaning) in &MEANING {
         let found: Vec<&Workload> = workloads.iter().filter(|workload| workload.name == *name).collect();
         if found.is_empty() {
             continue;

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::contender::{ALWAYS, Contender, Reader, Result};
 use crate::machine;
+use crate::measure::cpu_seconds;
 use crate::table::{Group, Table};
 use crate::tape::{TIERS, Tape, tier_name};
 
@@ -41,9 +42,9 @@ pub(crate) fn serve(group: &Group) -> Result<()> {
         let answer = if *workload == "bytes" {
             json!({ "bytes": machine::bytes_of(&directory)? })
         } else {
-            let start = Instant::now();
+            let (start, cpu) = (Instant::now(), cpu_seconds());
             work(workload, &range, tape, reader.as_mut(), table, &mut target, root.path())?;
-            json!({ "seconds": start.elapsed().as_secs_f64(), "rows": target.len() })
+            json!({ "wall": start.elapsed().as_secs_f64(), "cpu": cpu_seconds() - cpu })
         };
         println!("{answer}");
         std::io::stdout().flush()?;

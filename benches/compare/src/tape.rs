@@ -30,11 +30,12 @@ pub(crate) fn tier_name(tier: Tier) -> &'static str {
     match tier {
         Tier::Hot => "hot",
         Tier::Dense => "dense",
+        Tier::Cold => "cold",
     }
 }
 
 /// All tiers.
-pub(crate) const TIERS: [Tier; 2] = [Tier::Hot, Tier::Dense];
+pub(crate) const TIERS: [Tier; 3] = Tier::ALL;
 
 impl Tape {
     pub(crate) fn of(tier: Tier) -> Self {

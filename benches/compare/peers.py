@@ -1,0 +1,408 @@
+#!/usr/bin/env python3
+"""The comparison with stores that one uses from Python: DuckDB, polars, ArcticDB, Vortex.
+
+    python3 -m venv /tmp/peers && /tmp/peers/bin/pip install -r requirements.txt
+    /tmp/peers/bin/python peers.py [--rounds N] [--file CSV]...
+
+Each peer keeps one file of bars in its own form and answers the same questions; Tapestore runs beside in a process of
+its own (`tape-compare serve`) and is asked in the same rounds. All have one thread. Results go to `peers.json`, which
+`cargo run --release -- report` puts into `benches/RESULTS.md`.
+
+A new workload is a method of the contenders and its name in `WORKLOADS`; a contender that lacks the method, or raises
+`NotImplementedError`, gets a dash.
+"""
+
+import os
+
+THREADS = "1"
+os.environ.update(POLARS_MAX_THREADS=THREADS, OMP_NUM_THREADS=THREADS, ARROW_NUM_THREADS=THREADS)
+os.environ.setdefault("TZ", "UTC")
+
+import argparse
+import datetime
+import gzip
+import importlib.metadata
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+import pyarrow as pa
+import pyarrow.csv
+
+HERE = pathlib.Path(__file__).resolve().parent
+DATA = pathlib.Path(os.environ.get("TAPE_DATA", HERE / "../../../shared/data"))
+DAY = 86_400_000  # milliseconds
+COLUMNS = ["open", "high", "low", "close", "volume"]
+WORKLOADS = ["write", "open", "rows", "close", "day", "gaps", "year"]
+
+
+def bytes_of(path):
+    path = pathlib.Path(path)
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    # ArcticDB's map is a sparse file: what counts is what it takes on the device.
+    return sum(min(file.stat().st_size, file.stat().st_blocks * 512) for file in files)
+
+
+class Bars:
+    """The rows of a file, times in milliseconds; and the ranges that are asked for."""
+
+    def __init__(self, path):
+        with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
+            table = pyarrow.csv.read_csv(file)
+        table = table.select(range(6)).rename_columns(["time", *COLUMNS])
+        times = table["time"].cast(pa.timestamp("ms")) if table["time"].type == pa.int64() else table["time"]
+        table = table.set_column(0, "time", times.cast(pa.timestamp("ms")))
+        for number, name in enumerate(COLUMNS, 1):
+            table = table.set_column(number, name, table[name].cast(pa.float64()))
+        self.path, self.name, self.table = path, path.name.split(".")[0], table.combine_chunks()
+        self.millis = self.table["time"].cast(pa.int64()).to_numpy()
+        first, last = int(self.millis[0]), int(self.millis[-1])
+        days = (last - first) // DAY
+        starts = [first + number * 37 % 64 * days // 64 * DAY for number in range(64)]
+        self.days = [(start, start + DAY) for start in starts]
+        middle = int(self.millis[len(self.millis) // 2])
+        self.year = (middle, middle + 365 * DAY)
+        self.step = int((self.millis[1:] - self.millis[:-1]).min())
+        self.missing = (last - first) // self.step + 1 - len(self.millis)
+
+    def moment(self, millis):
+        return datetime.datetime.fromtimestamp(millis / 1000, datetime.timezone.utc).replace(tzinfo=None)
+
+
+class DuckDb:
+    """A table in a database file; answers as Arrow tables."""
+
+    name, package = "duckdb", "duckdb"
+
+    def __init__(self, bars, root):
+        self.bars, self.path = bars, root / "duckdb"
+        self.path.mkdir()
+        self.file = str(self.path / "bars.duckdb")
+
+    def write(self):
+        import duckdb
+
+        self.close_files()
+        for file in self.path.iterdir():
+            file.unlink()
+        with duckdb.connect(self.file) as connection:
+            bars = self.bars.table
+            connection.register("source", bars)
+            connection.execute("create table bars as select * from source")
+            connection.execute("checkpoint")
+
+    def open(self):
+        import duckdb
+
+        self.close_files()
+        self.connection = duckdb.connect(self.file, read_only=True, config={"threads": THREADS})
+        self.connection.execute("select close from bars limit 1").fetchall()
+
+    def close_files(self):
+        if getattr(self, "connection", None):
+            self.connection.close()
+            self.connection = None
+
+    def arrow(self, query, arguments=()):
+        result = self.connection.sql(query, params=list(arguments)).to_arrow_table()
+        return result.num_rows
+
+    def rows(self):
+        return self.arrow("select * from bars")
+
+    def close(self):
+        return self.arrow("select close from bars")
+
+    def day(self, start, end):
+        moments = [self.bars.moment(start), self.bars.moment(end)]
+        return self.arrow("select * from bars where time >= ? and time < ?", moments)
+
+    def gaps(self):
+        query = (
+            "select sum(step / ? - 1) from (select epoch_ms(time) - lag(epoch_ms(time)) over (order by time) as step"
+            " from bars) where step > ?"
+        )
+        return int(self.connection.execute(query, [self.bars.step, self.bars.step]).fetchone()[0] or 0)
+
+    def year(self, start, end):
+        moments = [self.bars.moment(start), self.bars.moment(end)]
+        query = "select min(volume), max(volume), sum(volume), count(*) from bars where time >= ? and time < ?"
+        return self.connection.execute(query, moments).fetchone()
+
+
+class Polars:
+    """A Parquet file as polars writes it by default (zstd 3), read lazily; answers as data frames."""
+
+    name, package = "polars (parquet zstd)", "polars"
+
+    def __init__(self, bars, root):
+        self.bars, self.path = bars, root / "polars.parquet"
+
+    def write(self):
+        import polars
+
+        polars.from_arrow(self.bars.table).write_parquet(self.path)
+        with open(self.path, "rb") as file:
+            os.fsync(file.fileno())
+
+    def open(self):
+        import polars
+
+        self.frame = polars.scan_parquet(self.path)
+        self.frame.collect_schema()
+
+    def rows(self):
+        return self.frame.collect().height
+
+    def close(self):
+        return self.frame.select("close").collect().height
+
+    def between(self, start, end):
+        import polars
+
+        time = polars.col("time")
+        return self.frame.filter((time >= self.bars.moment(start)) & (time < self.bars.moment(end)))
+
+    def day(self, start, end):
+        return self.between(start, end).collect().height
+
+    def gaps(self):
+        import polars
+
+        step = self.frame.select(polars.col("time").diff().dt.total_milliseconds().alias("step"))
+        return int(step.filter(polars.col("step") > self.bars.step).select(
+            (polars.col("step") // self.bars.step - 1).sum()).collect().item())
+
+    def year(self, start, end):
+        import polars
+
+        volume = polars.col("volume")
+        wanted = [volume.min().alias("min"), volume.max().alias("max"), volume.sum().alias("sum"), volume.len().alias("n")]
+        return self.between(start, end).select(wanted).collect().row(0)
+
+
+class ArcticDb:
+    """A symbol in a library on LMDB; answers as pandas frames."""
+
+    name, package = "arcticdb (lmdb)", "arcticdb"
+
+    def __init__(self, bars, root):
+        import arcticdb
+        import pandas
+
+        self.bars, self.path = bars, root / "arcticdb"
+        self.store = arcticdb.Arctic(f"lmdb://{self.path}")
+        self.library = self.store.get_library("bars", create_if_missing=True)
+        frame = bars.table.to_pandas().set_index("time")
+        frame.index = pandas.DatetimeIndex(frame.index.astype("datetime64[ns]"))
+        self.frame = frame
+
+    def write(self):
+        self.library.write("bars", self.frame, prune_previous_versions=True)
+
+    def open(self):
+        self.library = self.store.get_library("bars")
+        self.library.head("bars", 1)
+
+    def moments(self, start, end):
+        # The range is inclusive on both sides.
+        return (self.bars.moment(start), self.bars.moment(end - 1))
+
+    def rows(self):
+        return len(self.library.read("bars").data)
+
+    def close(self):
+        return len(self.library.read("bars", columns=["close"]).data)
+
+    def day(self, start, end):
+        return len(self.library.read("bars", date_range=self.moments(start, end)).data)
+
+    def gaps(self):
+        import numpy
+
+        times = self.library.read("bars", columns=[]).data.index.values.astype("int64") // 1_000_000
+        steps = numpy.diff(times)
+        return int((steps[steps != self.bars.step] // self.bars.step - 1).sum())
+
+    def year(self, start, end):
+        volume = self.library.read("bars", columns=["volume"], date_range=self.moments(start, end)).data["volume"]
+        return volume.min(), volume.max(), volume.sum(), len(volume)
+
+
+class Vortex:
+    """A Vortex file with its default compression; answers as Arrow."""
+
+    name, package = "vortex", "vortex-data"
+
+    def __init__(self, bars, root):
+        self.bars, self.path = bars, root / "bars.vortex"
+        # Filters compare with a literal of the column's own type, which integers have most simply.
+        millis = bars.table["time"].cast(pa.int64())
+        self.table = bars.table.set_column(0, "time", millis)
+
+    def write(self):
+        import vortex
+
+        vortex.io.write(vortex.array(self.table), str(self.path))
+        with open(self.path, "rb") as file:
+            os.fsync(file.fileno())
+
+    def open(self):
+        import vortex
+
+        self.file = vortex.open(str(self.path))
+
+    def scan(self, columns=None, bounds=None):
+        import vortex.expr
+
+        where = None
+        if bounds:
+            time = vortex.expr.column("time")
+            where = (time >= bounds[0]) & (time < bounds[1])
+        batches = list(self.file.to_arrow(columns, expr=where) if where is not None else self.file.to_arrow(columns))
+        return batches
+
+    def rows(self):
+        return sum(len(batch) for batch in self.scan())
+
+    def close(self):
+        return sum(len(batch) for batch in self.scan(["close"]))
+
+    def day(self, start, end):
+        return sum(len(batch) for batch in self.scan(None, (start, end)))
+
+    def gaps(self):
+        import numpy
+
+        times = numpy.concatenate([batch.column(0).to_numpy() for batch in self.scan(["time"])])
+        steps = numpy.diff(times)
+        return int((steps[steps != self.bars.step] // self.bars.step - 1).sum())
+
+    def year(self, start, end):
+        import pyarrow.compute as compute
+
+        volume = pa.chunked_array([batch.column("volume") for batch in self.scan(["volume"], (start, end))])
+        bounds = compute.min_max(volume)
+        return bounds["min"].as_py(), bounds["max"].as_py(), compute.sum(volume).as_py(), len(volume)
+
+
+class Tapestore:
+    """A tier of Tapestore, asked over a pipe; it measures itself."""
+
+    def __init__(self, service, tier):
+        self.service, self.tier, self.name = service, tier, f"tapestore {tier}"
+
+    def ask(self, *words):
+        self.service.stdin.write(" ".join(map(str, (self.tier, *words))) + "\n")
+        self.service.stdin.flush()
+        return json.loads(self.service.stdout.readline())
+
+    def bytes(self):
+        return self.ask("bytes")["bytes"]
+
+    def timed(self, workload, bars, number):
+        if workload in ("day", "year"):
+            start, end = bars.days[number % 64] if workload == "day" else bars.year
+            return self.ask("range" if workload == "day" else workload, start * 1_000_000, end * 1_000_000)
+        return self.ask(workload)
+
+
+def timed(peer, workload, bars, number):
+    """Seconds of one run, by the wall and of this process, and what it answered."""
+    method = getattr(peer, workload, None)
+    if method is None:
+        raise NotImplementedError(workload)
+    arguments = {"day": lambda: bars.days[number % 64], "year": lambda: bars.year}.get(workload, tuple)()
+    wall, cpu = time.perf_counter(), time.process_time()
+    answer = method(*arguments)
+    return {"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall}, answer
+
+
+def check(peer, workload, bars, number, answer):
+    """A wrong answer is no answer: everything that can be counted is compared."""
+    rows = len(bars.millis)
+    inside = lambda bounds: int(((bars.millis >= bounds[0]) & (bars.millis < bounds[1])).sum())
+    expected = {"rows": rows, "close": rows, "gaps": bars.missing, "day": inside(bars.days[number % 64])}
+    found = answer
+    if workload == "year":
+        expected["year"], found = inside(bars.year), answer[3]
+    if workload in expected and found != expected[workload]:
+        raise SystemExit(f"{peer.name} {workload}: {found}, not {expected[workload]}")
+
+
+def compare(path, rounds, notes):
+    bars = Bars(path)
+    program = HERE / "target/release/tape-compare"
+    if "CARGO_TARGET_DIR" in os.environ:
+        program = pathlib.Path(os.environ["CARGO_TARGET_DIR"]) / "release/tape-compare"
+    service = subprocess.Popen([program, "serve", str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert service.stdout.readline().strip() == "ready"
+    with tempfile.TemporaryDirectory() as root:
+        peers = []
+        for kind in (DuckDb, Polars, ArcticDb, Vortex):
+            try:
+                peer = kind(bars, pathlib.Path(root))
+                peer.write()
+                peer.open()
+                peers.append(peer)
+            except ImportError as error:
+                notes.append(f"{kind.name} was not installed: {error}")
+        tapes = [Tapestore(service, tier) for tier in TIERS]
+        results = {each.name: {"cpu": {}, "wall": {}} for each in [*tapes, *peers]}
+        for workload in WORKLOADS:
+            print(f"  {workload}", file=sys.stderr)
+            several = min(rounds, 3) if workload == "write" else rounds
+            for number in range(several + 1):
+                for each in [*tapes, *peers]:
+                    if isinstance(each, Tapestore):
+                        sample = each.timed(workload, bars, number)
+                    else:
+                        try:
+                            sample, answer = timed(each, workload, bars, number)
+                        except NotImplementedError:
+                            continue
+                        check(each, workload, bars, number, answer)
+                    if number > 0 or several == 1:  # the first warms up
+                        for clock in ("cpu", "wall"):
+                            results[each.name][clock].setdefault(workload, []).append(sample[clock])
+        for tape in tapes:
+            results[tape.name]["bytes"] = tape.bytes()
+        for peer in peers:
+            if hasattr(peer, "close_files"):
+                peer.close_files()
+            results[peer.name]["bytes"] = bytes_of(peer.path)
+    service.stdin.close()
+    service.wait()
+    return {"table": path.name, "rows": len(bars.millis), "workloads": WORKLOADS, "contenders": results}
+
+
+TIERS = ["hot", "dense", "cold"]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--file", type=pathlib.Path, action="append")
+    parser.add_argument("--out", type=pathlib.Path, default=HERE / "peers.json")
+    arguments = parser.parse_args()
+    files = arguments.file or [DATA / "klines/EOSUSD.BITFINEX-1m.csv.gz"]
+    notes, tables = [], []
+    for path in files:
+        print(path.name, file=sys.stderr)
+        tables.append(compare(path, arguments.rounds, notes))
+    versions = {}
+    for package in ("duckdb", "polars", "arcticdb", "vortex-data", "pyarrow"):
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            versions[package] = "not installed"
+    date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+    found = {"date": date, "python": sys.version.split()[0], "versions": versions, "tables": tables, "notes": notes}
+    arguments.out.write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
