@@ -159,9 +159,7 @@ pub(crate) fn time_table(
         put(done("close", rows, rows * 8, times))?;
     }
     days(table, &ready, count, &wanted, &mut |workload, times| put(done(workload, 0, 0, times)))?;
-    index(table, &ready, count, &wanted, &mut |workload, times| {
-        put(done(workload, rows, bytes, times))
-    })?;
+    index(table, &ready, count, &wanted, &mut |workload, times| put(done(workload, rows, bytes, times)))?;
     Ok(())
 }
 
