@@ -53,7 +53,7 @@ pub(crate) enum Piece<'a> {
     Scaled(&'a [i64], f64),
 }
 
-impl<'a> Piece<'a> {
+impl Piece<'_> {
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::I64(v) | Self::Millis(v) | Self::Scaled(v, _) => v.len(),

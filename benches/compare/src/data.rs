@@ -21,9 +21,10 @@ fn text(path: &Path) -> Result<String, String> {
     let failed = |error: std::io::Error| format!("{}: {error}", path.display());
     let mut file = File::open(path).map_err(failed)?;
     let mut text = String::new();
-    let read = match path.extension().is_some_and(|extension| extension == "gz") {
-        true => flate2::read::MultiGzDecoder::new(file).read_to_string(&mut text),
-        false => file.read_to_string(&mut text),
+    let read = if path.extension().is_some_and(|extension| extension == "gz") {
+        flate2::read::MultiGzDecoder::new(file).read_to_string(&mut text)
+    } else {
+        file.read_to_string(&mut text)
     };
     read.map_err(failed)?;
     Ok(text)

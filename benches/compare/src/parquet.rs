@@ -126,10 +126,8 @@ impl Parquet {
         let encoding = match (field.data_type(), self.form) {
             (DataType::Float64, Form::Split) => Encoding::BYTE_STREAM_SPLIT,
             (DataType::Float64, Form::Alp) => Encoding::ALP,
-            (DataType::Float64, _) => Encoding::PLAIN,
-            (DataType::Timestamp(..), _) => Encoding::DELTA_BINARY_PACKED,
-            (DataType::Int64, Form::Plain) => Encoding::PLAIN,
-            (DataType::Int64, _) => Encoding::DELTA_BINARY_PACKED,
+            (DataType::Float64, _) | (DataType::Int64, Form::Plain) => Encoding::PLAIN,
+            (DataType::Timestamp(..) | DataType::Int64, _) => Encoding::DELTA_BINARY_PACKED,
             // Text is best kept by a dictionary in all forms.
             _ => return builder.set_column_dictionary_enabled(path, true),
         };

@@ -176,10 +176,11 @@ impl Reader for PcoReader {
             let pieces: Vec<Piece<'_>> = wanted
                 .iter()
                 .zip(&self.buffers)
-                .map(|(column, (integers, floats))| match column.float {
-                    true => Piece::F64(floats),
-                    false => Piece::I64(integers),
-                })
+                .map(
+                    |(column, (integers, floats))| {
+                        if column.float { Piece::F64(floats) } else { Piece::I64(integers) }
+                    },
+                )
                 .collect();
             let inside = match names.iter().position(|name| *name == "time") {
                 Some(time) if !whole => pieces[time].rows_between(range),

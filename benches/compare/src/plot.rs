@@ -20,9 +20,12 @@ pub(crate) fn bars(title: &str, note: &str, log: bool, bars: &[Bar]) -> String {
         .iter()
         .fold((f64::INFINITY, 0.0f64), |(low, high), bar| (low.min(bar.value), high.max(bar.value)));
     // The shortest bar of a logarithmic plot stays visible: the axis begins at half of it.
-    let length = |value: f64| match log {
-        true => ((value / (low / 2.0)).ln() / (high / (low / 2.0)).ln()).max(0.0) * WIDE,
-        false => value / high * WIDE,
+    let length = |value: f64| {
+        if log {
+            ((value / (low / 2.0)).ln() / (high / (low / 2.0)).ln()).max(0.0) * WIDE
+        } else {
+            value / high * WIDE
+        }
     };
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"920\" height=\"{height}\" viewBox=\"0 0 920 {height}\" \

@@ -50,7 +50,7 @@ struct Ready {
 
 /// Results of one workload.
 fn result(workload: &str, table: &str, rows: u64, bytes: u64, times: Map<String, Value>) -> Value {
-    json!({ "workload": workload, "table": table, "rows": rows, "bytes": bytes, "contenders": times })
+    json!({ "workload": workload, "table": table, "rows": rows, "bytes": bytes, "contenders": Value::Object(times) })
 }
 
 fn runners<'a>(
@@ -163,13 +163,19 @@ pub(crate) fn time_table(
     Ok(())
 }
 
+/// Puts away what a workload took.
+type Done<'a> = &'a mut dyn FnMut(&str, Map<String, Value>) -> Result<()>;
+
+/// A reader that threads share.
+type Shared = Mutex<Box<dyn Reader>>;
+
 /// One day out of all, with and without the page cache; opening.
 fn days(
     table: &Table,
     ready: &[Ready],
     count: u32,
     wanted: &dyn Fn(&str) -> bool,
-    done: &mut dyn FnMut(&str, Map<String, Value>) -> Result<()>,
+    done: Done<'_>,
 ) -> Result<()> {
     let (first, last) = (table.time[0], table.time[table.len() - 1]);
     let all = (last - first) / DAY_NS;
@@ -244,7 +250,7 @@ fn index(
     ready: &[Ready],
     count: u32,
     wanted: &dyn Fn(&str) -> bool,
-    done: &mut dyn FnMut(&str, Map<String, Value>) -> Result<()>,
+    done: Done<'_>,
 ) -> Result<()> {
     if wanted("gaps")
         && let Some(step) = table.step_ns
@@ -344,7 +350,7 @@ pub(crate) fn time_batch(windows: &[Table], count: u32) -> Result<Vec<Value>> {
     }
     let peers: Vec<Box<dyn Contender>> =
         contenders(usize::MAX, "").into_iter().filter(|c| !c.name().starts_with("tapestore")).collect();
-    let mut readers: Vec<(String, Vec<Mutex<Box<dyn Reader>>>)> = Vec::new();
+    let mut readers: Vec<(String, Vec<Shared>)> = Vec::new();
     for (number, peer) in peers.iter().enumerate() {
         let mut opened = Vec::new();
         for (series, table) in tables.iter().enumerate() {
@@ -389,7 +395,7 @@ pub(crate) fn time_batch(windows: &[Table], count: u32) -> Result<Vec<Value>> {
 }
 
 /// Reads all files with as many threads as the store uses, keeping all rows until the end.
-fn parallel(readers: &[Mutex<Box<dyn Reader>>], range: &Range<i64>, shape: &Table) -> Result<usize> {
+fn parallel(readers: &[Shared], range: &Range<i64>, shape: &Table) -> Result<usize> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let next = AtomicUsize::new(0);
     let work = || -> Result<Vec<Table>> {
