@@ -532,12 +532,16 @@ fn one_fault(seed: u64, ops: &[Op], call: u64, fault: Fault, report: &mut Report
     }
     run.check_reads().map_err(|why| format!("reading after the fault: {why}"))?;
     // The handle may take more, or not; what it acknowledges must be there (I8).
-    let more = run.probe()?;
+    let more = run.probe(Op::Commit)?;
     if let Some((op, error)) = &failed
         && more
         && matches!(op, Op::Commit | Op::Upsert | Op::Seal | Op::Snapshot | Op::Rollback)
     {
         return Err(format!("{op} failed ({error}), yet the handle acknowledged a later commit"));
+    }
+    // So with steps of the manifest, which a failed one may have left in between.
+    for op in [Op::Snapshot, Op::Seal] {
+        run.probe(op)?;
     }
     run.check_reads().map_err(|why| format!("reading after the fault: {why}"))?;
     run.storage.give_space();
@@ -566,7 +570,23 @@ fn one_fault(seed: u64, ops: &[Op], call: u64, fault: Fault, report: &mut Report
     report.images += 1;
     run.check_image(&rest, &known, version)
         .map_err(|why| format!("power cut after reopening after the fault: {why}"))?;
+    if matches!(fault, Fault::NoSpace | Fault::Full) {
+        go_on(&mut run).map_err(|why| format!("with space again: {why}"))?;
+    }
     Ok(())
+}
+
+/// After a full disk has space again: it opens, and everything works.
+fn go_on(run: &mut Run) -> Result<(), String> {
+    let done = (|| {
+        run.reopen()?;
+        [Op::Delete, Op::Commit, Op::Seal, Op::Prune].into_iter().try_for_each(|op| run.apply(op))
+    })();
+    match done {
+        Ok(()) => run.check_reads(),
+        Err(Stop::Engine(error)) => Err(error.to_string()),
+        Err(Stop::Broken(why)) => Err(why),
+    }
 }
 
 /// Lets every write of a workload go wrong without a word, in every way: afterwards and after the machine started anew,
