@@ -31,7 +31,7 @@ under_valgrind() {
 
 case ${1:-valgrind} in
 valgrind)
-    under_valgrind storage "$(binaries tapestore --lib)" io::real
+    under_valgrind storage "$(binaries tapestore --lib)" io::
     under_valgrind opening "$(binaries tapestore --test opening)"
     ;;
 address)
