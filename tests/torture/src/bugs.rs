@@ -270,10 +270,20 @@ pub(crate) const BUGS: &[Bug] = &[
         what: "file ids are given out without having been reserved, so again after a crash",
         changes: &[(
             "engine/store/src/maintenance.rs",
-            "            self.publish(Vec::new(), state)?;\n            self.next_file = first;",
-            "            if !planted(\"ids-not-reserved\") {\n                self.publish(Vec::new(), state)?;\n            }\n            self.next_file = first;",
+            "        if reserve {\n            state.next_file",
+            "        if reserve && !planted(\"ids-not-reserved\") {\n            state.next_file",
         )],
         tests: CUTS,
+    },
+    Bug {
+        name: "manifest-with-an-id-not-reserved",
+        what: "a manifest written anew has an id that is reserved only by its own step",
+        changes: &[(
+            "engine/store/src/manifest.rs",
+            "            return self.rewrite(id);",
+            "            let id = if planted(\"manifest-with-an-id-not-reserved\") { self.state.state.next_file } else { id };\n            self.state.state.next_file += u64::from(planted(\"manifest-with-an-id-not-reserved\"));\n            return self.rewrite(id);",
+        )],
+        tests: CUTS_ANEW,
     },
     Bug {
         name: "ids-of-files-that-are-there",
