@@ -155,7 +155,7 @@ fn load_follower(
     catalog: &Catalog,
     known: &HashMap<u64, Arc<SegmentFile>>,
 ) -> Result<Loaded> {
-    let mut tries = 0;
+    let (mut tries, mut alone) = (0, false);
     loop {
         tries += 1;
         let current = find_store(&**storage)?;
@@ -164,13 +164,22 @@ fn load_follower(
             // The writer went on while we read: begin again with what counts now. Without that, it is damage.
             Err(error) => {
                 let moved = find_store(&**storage)?.step != current.step;
-                if !moved && tries > 3 {
+                // A writer that comes moves on at once; if none was there before this try and none is there after it,
+                // none had to do with it.
+                let was_alone = std::mem::replace(&mut alone, nobody_writes(&**storage));
+                if !moved && (tries > 3 || (alone && was_alone)) {
                     return Err(error);
                 }
-                std::thread::sleep(std::time::Duration::from_millis(2));
+                if !alone {
+                    std::thread::sleep(std::time::Duration::from_millis(2));
+                }
             }
         }
     }
+}
+
+fn nobody_writes(storage: &dyn Storage) -> bool {
+    matches!(storage.lock(LOCK, LockKind::Shared), Ok(Some(_)))
 }
 
 fn load_at(
