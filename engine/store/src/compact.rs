@@ -11,7 +11,6 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tapestore_format::manifest::{ManifestRecord, SegmentRecord};
@@ -25,6 +24,7 @@ use crate::seal::{SegmentOutput, kept_marks};
 use crate::segment::{Part, SegmentFile, segment_name};
 use crate::state::{Layer, SeriesState, State};
 use crate::store::{Shared, WriterRole};
+use crate::sync::{Mistake, mistaken, thread};
 
 /// About how many rows of a series are in memory at a time.
 const SLICE_ROWS: u64 = 1 << 18;
@@ -286,7 +286,7 @@ fn write_job(
 
 fn throttle(shared: &Shared, bytes: u64) {
     if let Some(rate) = shared.options.compaction_bytes_per_second {
-        std::thread::sleep(Duration::from_secs_f64(bytes as f64 / rate.max(1) as f64));
+        thread::sleep(Duration::from_secs_f64(bytes as f64 / rate.max(1) as f64));
     }
 }
 
@@ -377,6 +377,10 @@ fn publish(shared: &Shared, role: &WriterRole, jobs: &[Job], finished: Vec<Segme
     let mut records: Vec<ManifestRecord> = finished.into_iter().map(ManifestRecord::AddSegment).collect();
     records.extend(replaced.keys().map(|id| ManifestRecord::RemoveSegment(*id)));
     let state = maintenance.state();
+    if mistaken(Mistake::RemoveBeforeStep) {
+        replaced.values().for_each(|file| maintenance.retire_segment(file));
+        maintenance.collect();
+    }
     maintenance.publish(records, state)?;
     swap(shared, role, &replaced, &fresh);
     for file in replaced.values() {
@@ -411,9 +415,4 @@ fn swap(
     let mut published = shared.published.write();
     *published = if Arc::ptr_eq(&*published, &inner.head) { head.clone() } else { replace(&published) };
     inner.head = head;
-}
-
-/// Asks compaction to hold its breath.
-pub(crate) fn set_paused(role: &WriterRole, paused: bool) {
-    role.worker.paused.store(paused, Ordering::Release);
 }

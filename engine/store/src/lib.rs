@@ -80,6 +80,7 @@ mod segment;
 mod stage;
 mod state;
 mod store;
+mod sync;
 mod transaction;
 mod verify;
 mod view;
@@ -96,6 +97,8 @@ pub use key::SeriesKey;
 pub use options::{Durability, Options, Retention};
 pub use report::{AsOf, CommitInfo, PruneReport, Snapshot, Stats};
 pub use store::Store;
+#[cfg(any(loom, shuttle))]
+pub use sync::{Mistake, make};
 pub use tapestore_format::coverage::Run;
 pub use tapestore_format::rows::{ColumnValues, MarkKind, RowSet, RunVec, Strings, Values, flags};
 pub use tapestore_format::schema::{Column, ColumnType, KeyPolicy, Schema};

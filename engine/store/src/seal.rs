@@ -22,6 +22,7 @@ use crate::schema::ohlc_columns;
 use crate::segment::{Part, SegmentFile, segment_name};
 use crate::state::{Layer, SeriesState, State};
 use crate::store::{Shared, WriterRole};
+use crate::sync::{Mistake, mistaken};
 use crate::wal::LogWriter;
 
 /// Seals everything in memory. `false` if there was nothing.
@@ -191,6 +192,7 @@ fn swap(
         sealed.resize(sealed.len().max(at + 1), None);
         sealed[at] = Some(Arc::new(Part::new(file.clone(), summary.clone())));
     }
+    let stale = mistaken(Mistake::SwapForgetsCommits).then(|| shared.published.read().clone());
     let mut inner = role.pipeline.lock_idle();
     let replace = |state: &State| {
         let mut next = state.clone();
@@ -222,7 +224,11 @@ fn swap(
     let (head, left) = replace(&inner.head);
     inner.memtable_bytes = left;
     let mut published = shared.published.write();
-    *published = if Arc::ptr_eq(&*published, &inner.head) { head.clone() } else { replace(&published).0 };
+    *published = match stale {
+        Some(stale) => replace(&stale).0,
+        None if Arc::ptr_eq(&*published, &inner.head) => head.clone(),
+        None => replace(&published).0,
+    };
     inner.head = head;
 }
 

@@ -5,9 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
-use std::thread::JoinHandle;
 
-use parking_lot::{Mutex, RwLock};
 use tapestore_format::manifest::{ManifestRecord, SegmentRecord, SnapshotRecord, StateRecord};
 use tapestore_format::rows::Values;
 use tapestore_format::schema::Schema;
@@ -31,6 +29,8 @@ use crate::rollback;
 use crate::seal;
 use crate::segment::SegmentFile;
 use crate::state::{Catalog, Layer, State};
+use crate::sync::thread::JoinHandle;
+use crate::sync::{Mutex, RwLock};
 use crate::transaction::{CommitReport, Transaction, check_snapshot_name};
 use crate::view::{View, commits};
 use crate::wal::TornTail;
@@ -384,14 +384,14 @@ impl Store {
     /// Holds background compaction at its next step.
     pub fn pause_compaction(&self) {
         if let Some(role) = seal_role(&self.shared) {
-            compact::set_paused(role, true);
+            role.worker.set_paused(true);
         }
     }
 
     /// Lets background compaction go on.
     pub fn resume_compaction(&self) {
         if let Some(role) = seal_role(&self.shared) {
-            compact::set_paused(role, false);
+            role.worker.set_paused(false);
         }
     }
 
