@@ -16,7 +16,7 @@ use crate::roles::{compare, options};
 /// Kills of one store; then a new one is begun, so that creation is interrupted too.
 const ROUNDS: u64 = 40;
 /// How long a process may take to end that was told to.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What a lane did and saw.
 #[derive(Clone, Copy, Debug, Default)]
@@ -180,7 +180,7 @@ impl Lane {
         self.look(scene, &opened, round)?;
         opened.close().map_err(|error| format!("close: {error}"))?;
         self.backups(scene)?;
-        if round % 10 == 9 { self.tidy(scene) } else { Ok(()) }
+        if round % 10 == 9 { Self::tidy(scene) } else { Ok(()) }
     }
 
     /// Waits for a moment that chance decides, before or after the writer has opened, and kills it.
@@ -290,7 +290,7 @@ impl Lane {
     }
 
     /// With nobody else there, a writer collects every file that nothing counts, and every lease.
-    fn tidy(&mut self, scene: &mut Scene) -> Result<(), String> {
+    fn tidy(scene: &mut Scene) -> Result<(), String> {
         scene.dismiss()?;
         let directory = scene.directory.path().join("store");
         let failed = |error: tapestore::Error| format!("tidy: {error}");

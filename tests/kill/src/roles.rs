@@ -49,7 +49,7 @@ pub(crate) fn compare(view: &View, content: &Content) -> Result<(), String> {
     if keys.len() != expected {
         return Err(format!("version {version} has {} series", keys.len()));
     }
-    for series in 0..expected {
+    for (series, content) in content.iter().enumerate().take(expected) {
         let key = key(series);
         let failed = |error: Error| format!("version {version}, {key}: {error}");
         let rows = view.read(&key).columns(&["close"]).rows().map_err(failed)?;
@@ -58,11 +58,11 @@ pub(crate) fn compare(view: &View, content: &Content) -> Result<(), String> {
             let slot = usize::try_from(time / MINUTE_NS).ok().and_then(|minute| found.get_mut(minute));
             *slot.ok_or_else(|| format!("version {version}, {key}: a row at {time}"))? = Some(*value);
         }
-        if found != content[series] {
-            let minute = (0..MINUTES).find(|minute| found[*minute] != content[series][*minute]).unwrap_or(0);
+        if found != *content {
+            let minute = (0..MINUTES).find(|minute| found[*minute] != content[*minute]).unwrap_or(0);
             return Err(format!(
                 "version {version}, {key}, minute {minute}: {:?} found, {:?} expected",
-                found[minute], content[series][minute]
+                found[minute], content[minute]
             ));
         }
     }
