@@ -55,6 +55,8 @@ pub struct Tally {
     pub outcomes: u64,
     /// Time of all threads.
     pub time: Duration,
+    /// The longest execution, and its input.
+    pub slowest: (Duration, Vec<u8>),
     /// What was found.
     pub findings: Vec<Finding>,
 }
@@ -100,7 +102,8 @@ pub(crate) fn over_the_top(held: usize) -> ! {
     std::process::abort();
 }
 
-fn write_finding(target: &str, input: &[u8]) -> PathBuf {
+/// Writes an input where findings go; the path of it.
+pub fn write_finding(target: &str, input: &[u8]) -> PathBuf {
     let folder = findings_directory();
     let _ = fs::create_dir_all(&folder);
     let file = folder.join(format!("{target}-{:08x}", crc32fast::hash(input)));
@@ -192,6 +195,9 @@ fn merge(all: &mut Tally, other: Tally) {
     all.accepted += other.accepted;
     all.outcomes = all.outcomes.max(other.outcomes);
     all.time += other.time;
+    if other.slowest.0 > all.slowest.0 {
+        all.slowest = other.slowest;
+    }
     all.findings.extend(other.findings);
 }
 
@@ -220,16 +226,20 @@ fn run_slice(slice: &Slice, desk: &Desk, start: Instant) -> Tally {
             let other = random.below(pool.len());
             target.mutate(&mut random, &mut input, &pool[other]);
         }
-        if number.is_multiple_of(16) {
-            desk.since_ms.store(start.elapsed().as_millis() as u64 + 1, Ordering::Relaxed);
-        }
+        let before = start.elapsed();
+        desk.since_ms.store(before.as_millis() as u64 + 1, Ordering::Relaxed);
         {
             let mut at = desk.at.lock().unwrap_or_else(PoisonError::into_inner);
             at.0 = target.name;
             at.1.clone_from(&input);
         }
         tally.executions += 1;
-        match attempt(target, &input) {
+        let outcome = attempt(target, &input);
+        let took = start.elapsed().saturating_sub(before);
+        if took > tally.slowest.0 {
+            tally.slowest = (took, input.clone());
+        }
+        match outcome {
             Ok(outcome) => {
                 let accepted = matches!(outcome, Outcome::Accepted(_));
                 tally.accepted += u64::from(accepted);

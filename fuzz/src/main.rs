@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tape_fuzz::driver::{self, Tally, attempt, listen_to_panics, tell};
 use tape_fuzz::{Target, targets};
@@ -15,6 +15,9 @@ tape-fuzz list";
 
 /// Seed of the smoke run: fixed, so that what it says is the same everywhere.
 const SEED: u64 = 1;
+
+/// An execution that takes longer is worth a look: it is slow, or the machine is busy.
+const SLOW: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -98,6 +101,11 @@ fn report(target: &Target, tally: &Tally, seed: u64) {
         tally.time.as_secs_f64(),
         tally.findings.len()
     );
+    let (took, input) = &tally.slowest;
+    if *took > SLOW {
+        let file = driver::write_finding(&format!("{}-slow", target.name), input);
+        println!("{}: an execution took {took:.1?}, input in {}", target.name, file.display());
+    }
 }
 
 fn replay(target: &Target, files: &[&str]) -> Result<bool, String> {

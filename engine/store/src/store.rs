@@ -9,6 +9,7 @@ use std::sync::{Arc, Weak};
 use tapestore_format::manifest::{ManifestRecord, SegmentRecord, SnapshotRecord, StateRecord};
 use tapestore_format::rows::Values;
 use tapestore_format::schema::Schema;
+use tapestore_format::segment::Tier;
 use tapestore_format::wal::{CommitKind, TransactionRecord};
 
 use crate::apply::COMMITS;
@@ -357,8 +358,18 @@ impl Store {
 
     /// Compacts everything now; does nothing where nothing is to be done.
     pub fn compact(&self) -> Result<CompactReport> {
+        self.compact_scope(Scope::All)
+    }
+
+    /// Rewrites everything that is sealed in a tier, whatever [`Options::tier`] says of what is written later; later
+    /// compactions write in the tier of the options again, wherever they have to rewrite.
+    pub fn compact_to(&self, tier: Tier) -> Result<CompactReport> {
+        self.compact_scope(Scope::To(tier))
+    }
+
+    fn compact_scope(&self, scope: Scope) -> Result<CompactReport> {
         let role = self.shared.writer()?;
-        if let Some(report) = compact::compact(&self.shared, role, Scope::All)? {
+        if let Some(report) = compact::compact(&self.shared, role, scope)? {
             return Ok(report);
         }
         let stats = self.stats()?;
