@@ -78,7 +78,7 @@ struct Mender<'a> {
     places: Vec<Range<usize>>,
 }
 
-/// A column of a chunk: how many bytes its heap has, the lengths of its blocks, and where their checksums go.
+/// A column of a chunk: how many bytes its heap or model has, the lengths of its blocks, and where their checksums go.
 struct Entry {
     raw: bool,
     heap: usize,
@@ -277,6 +277,9 @@ fn read_entry(reader: &mut ByteReader<'_>, rows: usize) -> Option<Entry> {
             heap = reader.varint().ok()? as usize;
         }
         _ => {}
+    }
+    if flags & 32 != 0 {
+        heap = reader.varint().ok()? as usize;
     }
     if flags & 4 != 0 {
         let zones = reader.varint().ok()? as usize;

@@ -37,7 +37,7 @@ thread_local! {
 
 fn decoded(bytes: &[u8], out: &mut [i64]) -> Result<(Transform, usize), Outcome> {
     let mut reader = ByteReader::new(bytes, "K1");
-    let transform = SCRATCH.with(|scratch| decode(&mut reader, out, &mut scratch.borrow_mut()));
+    let transform = SCRATCH.with(|scratch| decode(&mut reader, out, &mut scratch.borrow_mut(), None));
     let header = u64::from(bytes.first().copied().unwrap_or(0));
     let place = header << 8 | u64::from(reader.position() == bytes.len());
     transform

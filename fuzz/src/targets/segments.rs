@@ -25,6 +25,13 @@ pub(super) const SEGMENT: Target = Target {
     bound: |length| 24 * (1 << 20) + 5000 * length,
     seeds: || {
         let mut seeds: Vec<Vec<u8>> = vectors("segment").into_iter().map(|one| one.bytes).collect();
+        // Vectors of the cold tier are few: the writer makes more.
+        let mut random = Random(11);
+        for _ in 0..40 {
+            let input: Vec<u8> = (0..400).map(|_| random.next() as u8).collect();
+            let Content { spec, live, history, marks, .. } = content(&input);
+            seeds.push(write(&spec, &live, &history, &marks, Tier::Cold));
+        }
         seeds.retain(|seed| seed.len() <= 6000);
         seeds
     },
@@ -193,9 +200,24 @@ fn rows(input: &[u8]) -> Outcome {
     if input.len() < 16 {
         return Outcome::Refused("", 0);
     }
+    let Content { spec, live, history, marks, tier } = content(input);
+    let bytes = write(&spec, &live, &history, &marks, tier);
+    Outcome::Accepted(compare(&bytes, &spec, &live, &history, &marks))
+}
+
+/// What an input decides.
+struct Content {
+    spec: PartSpec,
+    live: RowSet,
+    history: RowSet,
+    marks: Vec<Mark>,
+    tier: Tier,
+}
+
+fn content(input: &[u8]) -> Content {
     let mut giver = Giver { bytes: input, at: 0 };
     let timeframe = [None, Some(Timeframe::M1), Some(Timeframe::W1), Some(Timeframe::Mo1)][giver.below(4)];
-    let tier = [Tier::Dense, Tier::Hot][giver.below(2)];
+    let tier = [Tier::Dense, Tier::Hot, Tier::Cold][giver.below(3)];
     let mut columns: Vec<(ColumnId, ColumnType)> = Vec::new();
     for number in 0..giver.below(4) {
         columns.push((number as ColumnId * 9, ColumnType::ALL[giver.below(7)]));
@@ -216,10 +238,8 @@ fn rows(input: &[u8]) -> Outcome {
     let live = some_rows(&mut giver, &spec, live, false);
     let history = giver.below(20);
     let history = some_rows(&mut giver, &spec, history, true);
-    let marks: Vec<Mark> = (0..giver.below(3)).map(|_| mark(&mut giver)).collect();
-    let bytes = write(&spec, &live, &history, &marks, tier);
-    let shape = compare(&bytes, &spec, &live, &history, &marks);
-    Outcome::Accepted(shape)
+    let marks = (0..giver.below(3)).map(|_| mark(&mut giver)).collect();
+    Content { spec, live, history, marks, tier }
 }
 
 fn mark(giver: &mut Giver<'_>) -> Mark {
