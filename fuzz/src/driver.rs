@@ -23,7 +23,7 @@ const SLICES: u64 = 4;
 /// Inputs that a slice holds at most.
 const POOL: usize = 1500;
 /// What one execution may take at most; they take microseconds, but the machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(40);
 /// Executions that making a finding smaller may take.
 const SHRINKING: usize = 4000;
 

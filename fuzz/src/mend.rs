@@ -14,7 +14,7 @@ use tapestore_format::log::{FRAME_HEADER_BYTES, FRAME_PAYLOAD_BYTES};
 /// Content bytes of a full page of sealed bytes (S6).
 const PAGE: usize = CHECKED_BYTES - 4;
 /// Checksums mended in one file at most: damage can make structures overlap without end.
-const MOST_UNITS: usize = 20_000;
+const MOST_UNITS: usize = 3000;
 
 /// The identity that the header of a file states.
 pub fn identity(file: &[u8]) -> Identity {
@@ -167,6 +167,10 @@ impl Mender<'_> {
     }
 
     fn chunk(&mut self, offset: usize) -> Option<()> {
+        self.units += 1;
+        if self.units > MOST_UNITS {
+            return None;
+        }
         let content = self.content(offset)?;
         let mut position = offset + sealed_bytes(content.len());
         for entry in read_head(&content)? {
