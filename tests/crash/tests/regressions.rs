@@ -54,6 +54,20 @@ fn recovery_after_a_failed_sync_does_not_trust_the_page_cache() {
     holds("seed=1;ops=commit;fault=2/SyncReverted");
 }
 
+/// The id of a manifest that was written anew was reserved only by its own step: after a power cut before that, another
+/// file got it, and with it the seed of its checksums.
+#[test]
+fn a_manifest_written_anew_has_an_id_that_was_reserved_before() {
+    let ops = "snapshot,commit,snapshot,snapshot,seal,snapshot";
+    for call in 44..54 {
+        for keep in
+            ["nothing", "everything", "only:0", "only:1", "without:0", "without:1", "random:270705453822412"]
+        {
+            holds(&format!("seed=1;anew=1;ops={ops},{ops};cut={call}/{keep}"));
+        }
+    }
+}
+
 /// The copied logs of the newer backup had ids that the older manifest gave out again.
 #[test]
 fn an_interrupted_backup_opens_although_it_holds_newer_files() {

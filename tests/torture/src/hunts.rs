@@ -141,7 +141,7 @@ fn one(root: &Path, hunt: &Hunt, amount: &str, seed: u64) -> Report {
             command.env(variable, seed.to_string());
         }
     }
-    let ended = run(&mut command, Duration::from_secs(24 * 3600));
+    let ended = run(&mut command, Duration::from_hours(24));
     let lines: Vec<Line> = ended.text.lines().filter_map(parse).collect();
     for line in ended.text.lines().filter(|line| line.starts_with("torture: ")) {
         println!("{line}");
@@ -177,11 +177,11 @@ fn print_table(reports: &[Report], took: Duration) {
 }
 
 /// Every hunt once, in its short form; whether all reached their counts and found nothing.
-pub(crate) fn short(root: &Path) -> Result<bool, String> {
+pub(crate) fn short(root: &Path) -> bool {
     let since = Instant::now();
     let reports: Vec<Report> = HUNTS.iter().map(|hunt| one(root, hunt, "short", 1)).collect();
     print_table(&reports, since.elapsed());
-    Ok(reports.iter().all(|report| report.faults.is_empty()))
+    reports.iter().all(|report| report.faults.is_empty())
 }
 
 /// Every hunt in turn with new seeds, until the time is over or something is found.
