@@ -281,7 +281,7 @@ types:
       - id: last_time
         type: s8
         valid:
-          expr: rows.value == 0 or _ >= first_time
+          expr: 'rows.value == 0 ? _ == -1 and first_time == 0 : _ >= first_time'
       - id: history_rows
         type: varint
       - id: history_first_time
@@ -289,6 +289,8 @@ types:
         if: history_rows.value > 0
       - id: history_last_time
         type: s8
+        valid:
+          expr: _ >= history_first_time
         if: history_rows.value > 0
       - id: version_low
         type: varint
@@ -550,7 +552,7 @@ types:
       - id: length
         type: u4
         valid:
-          min: 8
+          expr: _ >= 8 and _ <= _root._io.size
       - id: content
         size: length - 8
         type: index_content(start)
@@ -577,6 +579,8 @@ types:
         if: (bits & 2) != 0
       - id: num_columns
         type: varint
+        valid:
+          expr: _.value <= 4096
       - id: columns
         type: index_column
         repeat: expr
@@ -643,6 +647,8 @@ types:
         type: varint
       - id: length
         type: varint
+        valid:
+          expr: _.value >= 1
       - id: version
         type: varint
   run_block:
@@ -691,7 +697,7 @@ types:
       - id: length
         type: u4
         valid:
-          min: 8
+          expr: _ >= 8 and _ <= _root._io.size
       - id: content
         size: length - 8
         type: chunk_content

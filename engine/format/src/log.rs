@@ -196,13 +196,14 @@ impl<'a> FrameReader<'a> {
         Ok(frame)
     }
 
-    /// The first valid frame after a bad one at the current position for which `wanted` holds.
+    /// The first valid frame with a later number than the missing one for which `wanted` holds: from the current position
+    /// on, as a frame that should stand further behind may have been written over the missing one.
     ///
     /// Any such frame proves that the log went on behind the bad one; one that calls the bad one durable turns a torn
     /// tail into damage of acknowledged data. All must be asked: frames of one write share what they call durable.
     pub fn find_later(&self, wanted: impl Fn(&Frame<'a>) -> bool) -> Option<Frame<'a>> {
         let first = self.next_sequence.unwrap_or(0);
-        let start = self.position.next_multiple_of(FRAME_ALIGNMENT) + FRAME_ALIGNMENT;
+        let start = self.position.next_multiple_of(FRAME_ALIGNMENT);
         (start..self.bytes.len()).step_by(FRAME_ALIGNMENT).find_map(|position| {
             // Cheap before dear: a plausible sequence number is rare in bytes that are no frame.
             let head = self.bytes.get(position..position + FRAME_HEADER_BYTES)?;

@@ -383,7 +383,7 @@ impl LogReader<'_> {
         match frames.find_later(|later| later.durable >= bad) {
             Some(later) => {
                 let detail = format!(
-                    "{error}; the frame at offset {} says that it was durable: acknowledged data is damaged",
+                    "{error}; a frame at offset {} says that the missing one was durable: acknowledged data is damaged",
                     later.offset
                 );
                 Err(Error::Inconsistent { path: self.path(id), rule: "W5", detail })

@@ -1,5 +1,6 @@
 //! `golden freeze DIRECTORY` makes every store anew, with what is expected of it, in a directory that does not exist yet.
 //! `golden expect DIRECTORY` writes anew what is expected of the stores that are there.
+//! `golden decode-vector FILE...` says what vectors decode to, as `format-spec/conformance/README.md` wants it.
 //!
 //! The stores of a released version are never made anew: a change of their bytes or of what they give is a change of
 //! the format, and needs a page in `format-spec/decisions/`.
@@ -13,6 +14,8 @@ use golden::expected::observe;
 use golden::frozen;
 use golden::storage::write_files;
 use golden::stores::STORES;
+use golden::vectors::{Vector, answer};
+use simd_json::prelude::*;
 
 type Files = Vec<(String, Vec<u8>)>;
 
@@ -61,9 +64,22 @@ fn make(directory: &Path) -> Outcome {
     Ok(())
 }
 
+/// A line of JSON for each vector.
+fn decode(files: &[String]) -> Outcome {
+    for file in files {
+        println!("{}", answer(&Vector::parse(file, fs::read(file)?)?).encode());
+    }
+    Ok(())
+}
+
 fn main() -> Outcome {
-    let usage = "golden freeze DIRECTORY, or golden expect DIRECTORY";
+    let usage = "golden freeze DIRECTORY, golden expect DIRECTORY, or golden decode-vector FILE...";
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [action, files @ ..] = &arguments[..]
+        && action == "decode-vector"
+    {
+        return decode(files);
+    }
     let [action, directory] = &arguments[..] else { return Err(usage.into()) };
     let directory = Path::new(directory);
     match action.as_str() {

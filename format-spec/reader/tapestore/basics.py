@@ -12,9 +12,11 @@ CHECKED_BYTES = 8192
 ALIGNMENT = 64
 INSTRUMENT_BYTES = 128
 NAME_BYTES = 64
+DESCRIPTION_BYTES = 512
 NOTE_BYTES = 512
 RECORD_BYTES = 1 << 31
 COLUMNS = 1024
+PART_COLUMNS = 4096
 DEDUP_COLUMNS = 8
 STRING_BYTES = 4096
 HEAP_BYTES = 69634
@@ -169,7 +171,7 @@ class File:
         pages = []
         while size > 0:
             part = min(size, 8188)
-            page = self.cut(start, start + part + 4, "S6")
+            page = self.cut(start, start + part + 4)
             if self.crc(start, page[:part]) != int.from_bytes(page[part:], "little"):
                 self.fail(start, "S5", "checksum of a page does not match")
             self.touch(start, start + part + 4)
@@ -179,12 +181,12 @@ class File:
 
     def sealed_with_magic(self, start, magic):
         """S7: content, and where it ends."""
-        begin = self.cut(start, start + 8, "S7")
+        begin = self.cut(start, start + 8)
         size = int.from_bytes(begin[4:], "little")
         if begin[:4] != magic or size < 8:
             self.fail(start, "S7", f"no {magic.decode()} here")
         if size + 4 * -(-size // 8188) > len(self.data) - start:
-            self.fail(start, "S6", "pages run past the end of the file")
+            self.fail(start, "S4", "pages run past the end of the file")
         content, end = self.sealed(start, size)
         return Cursor(content, self.name, start, "S9", 8), end
 

@@ -169,8 +169,8 @@ def to_floats(bits, kind):
 
 
 def exceptions(cur, n, bits, kind):
-    """K11: corrections that are added to the bits."""
-    rule, cur.rule = cur.rule, "K11"
+    """K11: corrections that are added to the bits. What is left over behind them is named K11 as well."""
+    cur.rule = "K11"
     count = cur.varint()
     if count > n:
         cur.fail(f"{count} exceptions in {n} rows")
@@ -181,16 +181,17 @@ def exceptions(cur, n, bits, kind):
         last = position
         total = bits[position] + cur.svarint()
         bits[position] = total & 0xFFFFFFFF if kind == 3 else wrap(total)
-    cur.rule = rule
 
 
 def split(cur, n, cut, kind):
     """K12: high << cut | low."""
-    high, low = plain(cur, n), unpack(cur, n, cut)
+    high = plain(cur, n)
+    cur.rule = "K12"
+    low = unpack(cur, n, cut)
     if kind == 3:
         limit = 1 << (32 - cut)
         if any(not 0 <= h < limit for h in high):
-            cur.fail("high bits do not fit f32", "K12")
+            cur.fail("high bits do not fit f32")
         return [h << cut | l for h, l in zip(high, low)]
     return [wrap(((h << cut) & MASK) | l) for h, l in zip(high, low)]
 
@@ -198,10 +199,11 @@ def split(cur, n, cut, kind):
 def texts(cur, n, empty):
     """K12: lengths, then the strings."""
     lengths = plain(cur, n)
+    cur.rule = "K12"
     out = []
     for row, length in enumerate(lengths):
         if not 0 <= length <= STRING_BYTES or (length and empty and empty[row]):
-            cur.fail(f"a string of {length} bytes", "K12")
+            cur.fail(f"a string of {length} bytes")
         string = bytes(cur.take(length))
         cur.text(string)
         out.append(string)

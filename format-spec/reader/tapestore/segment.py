@@ -3,7 +3,7 @@
 import struct
 
 from . import codecs
-from .basics import (BLOCK_ROWS, CHECKED_BYTES, CHUNK_ROWS, HEAP_BYTES, MASK, PART_ROWS, SEGMENT, STRING_BYTES, TIME_MAX,
+from .basics import (BLOCK_ROWS, CHECKED_BYTES, CHUNK_ROWS, HEAP_BYTES, MASK, PART_COLUMNS, PART_ROWS, SEGMENT, STRING_BYTES, TIME_MAX,
                      TIME_MIN, Cursor, wrap)
 from .grid import Grid
 
@@ -110,7 +110,10 @@ class Part:
         if self.timeframe is not None and not 1 <= self.timeframe <= 17:
             cur.fail("unknown timeframe")
         self.columns = {}
-        for _ in range(self.count(cur, 2)):
+        columns = cur.varint()
+        if columns > PART_COLUMNS:
+            cur.fail(f"{columns} columns", kind="limit")
+        for _ in range(columns):
             id, kind = cur.varint(), cur.u8()
             if id > 65535 or id in self.columns or not 1 <= kind <= 7:
                 cur.fail("column")
@@ -232,8 +235,8 @@ def read_head(chunk):
     if stated != [part.series, chunk.stream, chunk.number, chunk.first_row, chunk.rows, chunk.first, chunk.last - chunk.first]:
         cur.fail("the head does not repeat what the index says")
     count = cur.varint()
-    if count > 1029:
-        cur.fail(f"{count} entries", "S18")
+    if count > PART_COLUMNS + 5:
+        cur.fail(f"{count} entries", "S18", "limit")
     blocks = -(-chunk.rows // BLOCK_ROWS)
     entries, roles = {}, {}
     for _ in range(count):
@@ -245,7 +248,9 @@ def read_head(chunk):
         if entry.kind != known:
             cur.fail(f"type {entry.kind} of code {entry.code}")
         encoding, flags = entry.encoding, entry.flags
-        if encoding > TEXT or entry.kind not in FITS[encoding] or encoding == NULL and entry.code < FIRST_COLUMN:
+        if encoding > TEXT:
+            cur.fail(f"encoding {encoding}")
+        if entry.kind not in FITS[encoding] or encoding == NULL and entry.code < FIRST_COLUMN:
             cur.fail(f"encoding {encoding} of type {entry.kind}", "S20")
         if (flags > 31 or flags & NULLS and (encoding in (NULL, CONSTANT, RAW, GROUP) or entry.code < FIRST_COLUMN)
                 or flags & EXCEPTIONS and encoding not in (DECIMAL, GROUP) or flags & (ZONES | LONG) and encoding in (NULL, CONSTANT)
@@ -257,7 +262,9 @@ def read_head(chunk):
             entry.value = constant(cur, entry)
         elif encoding == GROUP:
             entry.role = cur.u8()
-            if entry.role > 3 or entry.role in roles:
+            if entry.role > 3:
+                cur.fail(f"role {entry.role}")
+            if entry.role in roles:
                 cur.fail(f"role {entry.role}", "K13")
             roles[entry.role] = entry
         elif encoding == SPLIT:
