@@ -4,23 +4,26 @@
 //! files that one `CURRENT` counts is a store. `CURRENT` is copied last. Files that an earlier backup copied are left alone:
 //! they are the same.
 //!
-//! Known gap: if the source sealed since the earlier backup and the next one is cut off, newer logs stand beside the older
-//! `CURRENT`, and the copy does not open until the backup is repeated. Nothing is lost: the source is untouched.
+//! An earlier backup stays whole until the next one counts. If the source sealed in between, the logs of the next one do not
+//! follow those of the earlier one; so the first of them is copied as the first of a chain of its own, which the older
+//! `CURRENT` passes over (W6).
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use tapestore_format::header::HEADER_BYTES;
 use tapestore_format::manifest::Current;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::error::{Error, Result};
+use crate::follow::live_writer;
 use crate::io::{RealStorage, Storage};
 use crate::lease::{LEASES, Lease};
 use crate::manifest::{load, manifest_name, read_current, write_current};
 use crate::segment::segment_name;
 use crate::store::Store;
-use crate::wal::{LogReader, list_logs, log_name};
+use crate::wal::{LogReader, Replayed, Visible, log_name};
 
 const PIECE_BYTES: usize = 1 << 20;
 
@@ -38,13 +41,13 @@ pub struct BackupReport {
 }
 
 impl Store {
-    /// Copies the newest version that stands in the files to a directory (of a handle that failed, that may include a
-    /// commit it never acknowledged): empty, or holding an earlier backup of this store, of which
-    /// only what is new is copied. Works beside a writer, in this process or another.
+    /// Copies the newest version that was acknowledged to a directory: empty, or holding an earlier backup of this store,
+    /// of which only what is new is copied. Works beside a writer, in this process or another, and on a handle that
+    /// failed.
     ///
     /// # Errors
-    /// [`Error::Usage`] if the directory holds something else. After any other error repeat the backup: until then an
-    /// earlier backup there may refuse to open, if the source sealed in between.
+    /// [`Error::Usage`] if the directory holds something else. After any other error an earlier backup there still holds
+    /// what it held, or more.
     pub fn backup(&self, directory: impl AsRef<Path>) -> Result<BackupReport> {
         self.backup_to(&RealStorage::new(directory.as_ref().to_path_buf()))
     }
@@ -60,7 +63,15 @@ impl Store {
         let current = read_current(&*source)?
             .ok_or_else(|| Error::NotFound(format!("{} holds no store", source.describe(""))))?;
         let copy = Copy { source, target, current, report: BackupReport::default() };
-        copy.run()
+        copy.run(|| self.acknowledged())
+    }
+
+    /// How far the newest log goes that a copy may have: what stands behind that is on its way, or failed.
+    fn acknowledged(&self) -> Result<Option<Visible>> {
+        match self.shared.writer() {
+            Ok(role) => Ok(Some(role.pipeline.lock_idle().shown)),
+            Err(_) => live_writer(&*self.shared.storage, self.shared.store),
+        }
     }
 }
 
@@ -72,7 +83,7 @@ struct Copy<'a> {
 }
 
 impl Copy<'_> {
-    fn run(mut self) -> Result<BackupReport> {
+    fn run(mut self, acknowledged: impl Fn() -> Result<Option<Visible>>) -> Result<BackupReport> {
         self.prepare_target()?;
         let (manifest, _) = load(&*self.source, &self.current)?;
         let mut counted = BTreeSet::new();
@@ -82,30 +93,23 @@ impl Copy<'_> {
             if same_length && hash_of(self.target, &name)? == segment.hash {
                 self.report.files_kept += 1;
             } else {
-                self.copy(&name, segment.length)?;
+                self.copy(&name, segment.length, None)?;
             }
             counted.insert(name);
         }
-        let logs = list_logs(&*self.source, manifest.state.first_log)?;
-        let reader = LogReader { storage: &*self.source, store: self.current.store, visible: None };
-        self.report.version = manifest.state.sealed_version;
-        let version = &mut self.report.version;
-        let replayed = reader.replay(manifest.state.first_log, &mut |record| {
-            *version = (*version).max(record.version);
-            Ok(())
-        })?;
-        let end = replayed.end;
-        let alive = |log: &u64| *log <= end.log && !replayed.stillborn.contains(log);
-        for log in logs.into_iter().filter(alive) {
+        let first = manifest.state.first_log;
+        let replayed = self.replay(first, manifest.state.sealed_version, acknowledged)?;
+        for log in replayed.chain {
             let name = log_name(log);
-            let length = if log == end.log {
-                end.offset
+            let length = if log == replayed.end.log {
+                replayed.end.offset
             } else {
                 self.source
                     .length(&name)
                     .map_err(|error| Error::io("reading", self.source.describe(&name), error))?
             };
-            self.copy(&name, length)?;
+            let start = if log == first { self.first_of_chain(log)? } else { None };
+            self.copy(&name, length, start.as_deref())?;
             // A log must not survive without the longer copy of the one before it: they would not be a chain.
             self.target
                 .sync_dir("")
@@ -113,7 +117,7 @@ impl Copy<'_> {
             counted.insert(name);
         }
         let name = manifest_name(self.current.manifest);
-        self.copy(&name, self.current.length)?;
+        self.copy(&name, self.current.length, None)?;
         counted.insert(name);
         self.target.sync_dir("").map_err(|error| Error::io("syncing", self.target.describe(""), error))?;
         write_current(self.target, &self.current)?;
@@ -149,8 +153,43 @@ impl Copy<'_> {
         }
     }
 
-    /// Copies the first `length` bytes of a file under another name, makes them durable, and gives them their name.
-    fn copy(&mut self, name: &str, length: u64) -> Result<()> {
+    /// Reads the logs, which must be whole, up to what was acknowledged.
+    fn replay(
+        &mut self,
+        first: u64,
+        sealed: u64,
+        acknowledged: impl Fn() -> Result<Option<Visible>>,
+    ) -> Result<Replayed> {
+        loop {
+            let visible = acknowledged()?;
+            let reader = LogReader { storage: &*self.source, store: self.current.store, visible };
+            let mut version = sealed;
+            let replayed = reader.replay(first, &mut |record| {
+                version = version.max(record.version);
+                Ok(())
+            })?;
+            // A log that took over meanwhile was read to its very end: what of that is acknowledged is asked again.
+            if acknowledged()?.map(|shown| shown.log) == visible.map(|shown| shown.log) {
+                self.report.version = version;
+                return Ok(replayed);
+            }
+        }
+    }
+
+    /// What the first log of the copy begins with instead, if the log that it follows is not there (W6). It is there if an
+    /// earlier backup holds both: then they stay the chain that the earlier `CURRENT` needs.
+    fn first_of_chain(&self, log: u64) -> Result<Option<Vec<u8>>> {
+        let source = LogReader { storage: &*self.source, store: self.current.store, visible: None };
+        let target = LogReader { storage: self.target, ..source };
+        match (source.previous(log), target.previous(log)) {
+            (previous, there) if previous == Some(0) || previous == there => Ok(None),
+            _ => source.first_of_chain(log).map(Some),
+        }
+    }
+
+    /// Copies the first `length` bytes of a file under another name, with `start` in place of what stands behind the
+    /// header, makes them durable, and gives them their name.
+    fn copy(&mut self, name: &str, length: u64, start: Option<&[u8]>) -> Result<()> {
         const PARTIAL: &str = "copy.new";
         let reading = |error| Error::io("reading", self.source.describe(name), error);
         let writing = |error| Error::io("writing", self.target.describe(name), error);
@@ -167,6 +206,9 @@ impl Copy<'_> {
             from.read_exact_at(done, piece).map_err(reading)?;
             to.write_at(done, piece).map_err(writing)?;
             done += piece.len() as u64;
+        }
+        if let Some(start) = start {
+            to.write_at(HEADER_BYTES as u64, start).map_err(writing)?;
         }
         to.sync_all().map_err(writing)?;
         self.target.rename(PARTIAL, name).map_err(writing)?;

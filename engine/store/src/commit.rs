@@ -54,6 +54,8 @@ pub(crate) struct Inner {
     /// Bytes of the layers of this and of earlier, unsealed generations.
     pub(crate) memtable_bytes: usize,
     visible: Arc<dyn StorageFile>,
+    /// What `visible` says, or would if it could be written: the end of what was acknowledged.
+    pub(crate) shown: Visible,
 }
 
 impl Pipeline {
@@ -75,6 +77,7 @@ impl Pipeline {
             generation: 1,
             memtable_bytes,
             head,
+            shown: Visible { log: log.id, end: log.frames.offset() },
             log,
             visible,
         };
@@ -231,7 +234,8 @@ impl Pipeline {
             inner.durable_sequence = last_sequence;
         }
         // The hint is for followers; without it they see this commit with the next one.
-        let _ = inner.visible.write_at(0, &Visible { log, end }.encode(shared.store));
+        inner.shown = Visible { log, end };
+        let _ = inner.visible.write_at(0, &inner.shown.encode(shared.store));
         shared.publish(head);
         Ok(inner)
     }
@@ -287,8 +291,8 @@ impl Inner {
     pub(crate) fn switch_log(&mut self, shared: &Shared, log: LogWriter) {
         self.pending_at = log.frames.offset();
         self.durable_sequence = log.frames.next_sequence() - 1;
-        let visible = Visible { log: log.id, end: log.frames.offset() };
-        let _ = self.visible.write_at(0, &visible.encode(shared.store));
+        self.shown = Visible { log: log.id, end: log.frames.offset() };
+        let _ = self.visible.write_at(0, &self.shown.encode(shared.store));
         self.log = log;
         self.generation += 1;
     }

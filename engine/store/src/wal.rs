@@ -6,8 +6,10 @@
 //! - W4. A log accepts frames only after its header, its first record and its directory entry are durable.
 //! - W5. Only the newest log may end torn. A valid frame behind a bad one that calls it durable means that
 //!   acknowledged data was damaged: that is reported, never cut off.
-//! - W6. Each log names the one before it and where that one ends; a log missing from the chain is reported.
+//! - W6. Each log names the one before it and where that one ends; a log missing from the chain is reported. A log that
+//!   names none, and those that follow it, are another chain: what an interrupted backup left beside an older one.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
@@ -100,6 +102,8 @@ pub(crate) struct Replayed {
     pub(crate) end: Position,
     /// Bytes behind that.
     pub(crate) torn: Option<TornTail>,
+    /// The logs of the chain, ascending.
+    pub(crate) chain: Vec<u64>,
     /// Logs whose creation never became durable: they took no transaction and may go.
     pub(crate) stillborn: Vec<u64>,
 }
@@ -163,6 +167,12 @@ pub(crate) struct LogReader<'a> {
     pub(crate) visible: Option<Visible>,
 }
 
+/// The logs that count, with what each says of the one before it.
+struct Chain {
+    logs: Vec<(u64, LogStart)>,
+    stillborn: Vec<u64>,
+}
+
 /// Where one log's records end, as far as is known before reading.
 enum End {
     /// Its successor says so.
@@ -181,37 +191,66 @@ impl LogReader<'_> {
         first: u64,
         apply: &mut dyn FnMut(TransactionRecord) -> Result<()>,
     ) -> Result<Replayed> {
-        let mut logs = list_logs(self.storage, first)?;
-        if logs.first() != Some(&first) {
-            return Err(self.inconsistent(first, "the manifest needs this log, but it is missing"));
-        }
-        let (mut starts, mut stillborn) = (Vec::with_capacity(logs.len()), Vec::new());
-        for id in &logs {
-            match self.read_start(*id) {
-                Ok(start) => starts.push(start),
-                // A log whose creation never became durable took no transaction (W4); no other log names it.
-                Err(error) if *id != first && self.is_stillborn(*id, &error)? => stillborn.push(*id),
-                Err(error) => return Err(error),
-            }
-        }
-        logs.retain(|id| !stillborn.contains(id));
+        let Chain { logs, stillborn } = self.chain(first)?;
         let mut position = Position { log: first, offset: 0, next_sequence: 0 };
         let mut torn = None;
-        for (index, id) in logs.iter().enumerate() {
+        for (index, (id, _)) in logs.iter().enumerate() {
             let expected = (index > 0).then_some(position.next_sequence);
-            let end = match starts.get(index + 1) {
-                Some(next) if next.previous_log != *id => {
-                    let detail =
-                        format!("log {} says that log {} came before it", logs[index + 1], next.previous_log);
-                    return Err(self.inconsistent(next.previous_log, &detail));
-                }
-                Some(next) => End::At(next.previous_end),
-                None => End::Open,
-            };
+            let end = logs.get(index + 1).map_or(End::Open, |(_, next)| End::At(next.previous_end));
             let from = Position { log: *id, offset: HEADER_BYTES as u64, next_sequence: 0 };
             (position, torn) = self.read_log(from, expected, &end, apply)?;
         }
-        Ok(Replayed { end: position, torn, stillborn })
+        let chain = logs.into_iter().map(|log| log.0).collect();
+        Ok(Replayed { end: position, torn, chain, stillborn })
+    }
+
+    /// The logs that count, from `first` on (W6).
+    fn chain(&self, first: u64) -> Result<Chain> {
+        let ids = list_logs(self.storage, first)?;
+        if ids.first() != Some(&first) {
+            return Err(self.inconsistent(first, "the manifest needs this log, but it is missing"));
+        }
+        let mut chain = Chain { logs: Vec::with_capacity(ids.len()), stillborn: Vec::new() };
+        let mut elsewhere = BTreeSet::new();
+        for id in ids {
+            let start = match self.read_start(id) {
+                Ok(start) => start,
+                // A log whose creation never became durable took no transaction (W4); no other log names it.
+                Err(error) if id != first && self.is_stillborn(id, &error)? => {
+                    chain.stillborn.push(id);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            let previous = start.previous_log;
+            match chain.logs.last() {
+                Some(_) if previous == 0 || elsewhere.contains(&previous) => {
+                    elsewhere.insert(id);
+                }
+                Some((last, _)) if previous != *last => {
+                    let detail = format!("log {id} says that log {previous} came before it");
+                    return Err(self.inconsistent(previous, &detail));
+                }
+                _ => chain.logs.push((id, start)),
+            }
+        }
+        Ok(chain)
+    }
+
+    /// The log that a log names as the one before it; `None` if that cannot be read.
+    pub(crate) fn previous(&self, id: u64) -> Option<u64> {
+        self.read_start(id).ok().map(|start| start.previous_log)
+    }
+
+    /// The first record of a log, framed as it would stand there if no log came before it (W6).
+    pub(crate) fn first_of_chain(&self, id: u64) -> Result<Vec<u8>> {
+        let (start, sequence, durable) = self.read_start_frame(id)?;
+        let start = LogStart { previous_log: 0, previous_end: 0, ..start };
+        let identity = Identity { store: self.store, file: id };
+        let mut bytes = Vec::new();
+        let mut frames = FrameWriter::new(identity, HEADER_BYTES as u64, sequence);
+        frames.push(KIND_START, &start.encode(), durable, &mut bytes);
+        Ok(bytes)
     }
 
     /// Goes on behind `from`: reads what was written since, in its log and in newer ones.
@@ -258,6 +297,11 @@ impl LogReader<'_> {
     }
 
     fn read_start(&self, id: u64) -> Result<LogStart> {
+        Ok(self.read_start_frame(id)?.0)
+    }
+
+    /// The first record, with the sequence number of its frame and what that calls durable.
+    fn read_start_frame(&self, id: u64) -> Result<(LogStart, u64, u64)> {
         let identity = Identity { store: self.store, file: id };
         let length = self.length(id)?.min(HEADER_BYTES as u64 + 128);
         let bytes = self.bytes(id, 0, length)?;
@@ -266,7 +310,9 @@ impl LogReader<'_> {
         let mut frames = FrameReader::new(&bytes[HEADER_BYTES..], HEADER_BYTES as u64, identity, None);
         match frames.next_frame().map_err(broken)? {
             Some(frame) if frame.kind == KIND_START && frame.first && frame.last => {
-                LogStart::decode(frame.payload).map_err(|error| broken(error.shifted(frame.offset)))
+                let start = LogStart::decode(frame.payload);
+                let start = start.map_err(|error| broken(error.shifted(frame.offset)))?;
+                Ok((start, frame.sequence, frame.durable))
             }
             _ => Err(broken(FormatError::corrupt("W1", HEADER_BYTES as u64, "the log has no first record"))),
         }
@@ -530,6 +576,36 @@ mod tests {
             })
             .unwrap();
         assert_eq!((count, replayed.stillborn), (20, vec![7, 12]));
+    }
+
+    /// What a backup leaves beside an older one, if it is cut off: a log that names none before it, and its successors.
+    #[test]
+    fn another_chain_is_passed_over_and_the_chain_goes_on_behind_it() {
+        let storage = MemoryStorage::new();
+        chain(&storage);
+        let end = storage.length(&log_name(9)).unwrap();
+        let reader = LogReader { storage: &storage, store: STORE, visible: None };
+        let cut = reader.first_of_chain(9).unwrap();
+        let append_log = |id, previous_log, previous_end, version, sequence| {
+            let start = LogStart { previous_log, previous_end, version };
+            let mut log = LogWriter::create(&storage, STORE, id, start, sequence).unwrap();
+            append(&mut log, version + 1);
+        };
+        let next_sequence = reader.replay(5, &mut |_| Ok(())).unwrap().end.next_sequence;
+        append_log(12, 0, 0, 70, 400);
+        append_log(15, 12, 200, 71, 402);
+        append_log(20, 9, end, 20, next_sequence);
+        assert_eq!(replay(&storage).unwrap(), ((1..=21).collect(), None));
+        let replayed = reader.replay(5, &mut |_| Ok(())).unwrap();
+        assert_eq!((replayed.chain, replayed.end.log), (vec![5, 9, 20], 20));
+        // The first of the other chain is missing: what its successor follows is unknown.
+        storage.remove(&log_name(12)).unwrap();
+        assert!(replay(&storage).unwrap_err().to_string().contains("rule W6"));
+        storage.remove(&log_name(15)).unwrap();
+        assert_eq!(replay(&storage).unwrap().0.len(), 21);
+        // A log of the chain that is made the first of another one takes its successors with it.
+        storage.open(&log_name(9)).unwrap().write_at(HEADER_BYTES as u64, &cut).unwrap();
+        assert_eq!(replay(&storage).unwrap().0, (1..=10).collect::<Vec<_>>());
     }
 
     #[test]

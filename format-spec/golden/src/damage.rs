@@ -1,6 +1,10 @@
 //! Stores with something left over, cut off, missing or damaged, made of whole ones.
 
+use tapestore_format::checksum::Identity;
+use tapestore_format::header::{FileHeader, FileKind, HEADER_BYTES};
+use tapestore_format::log::{FrameReader, FrameWriter};
 use tapestore_format::manifest::Current;
+use tapestore_format::wal::{KIND_START, LogStart};
 
 /// Files by name.
 pub type StoreFiles = Vec<(String, Vec<u8>)>;
@@ -9,7 +13,7 @@ pub type StoreFiles = Vec<(String, Vec<u8>)>;
 pub type Change = fn(&mut StoreFiles);
 
 /// Name, the store that it is made of, what it shows, the change.
-pub const CHANGED: [(&str, &str, &str, Change); 19] = [
+pub const CHANGED: [(&str, &str, &str, Change); 21] = [
     ("torn-cut", "logs", "the newest log ends in the middle of a record", torn_cut),
     ("torn-zeros", "logs", "the newest log ends in zeros", torn_zeros),
     (
@@ -20,6 +24,8 @@ pub const CHANGED: [(&str, &str, &str, Change); 19] = [
     ),
     ("stillborn", "logs", "a log whose header is cut short", stillborn),
     ("stillborn-empty", "compacted", "an empty log", stillborn_empty),
+    ("another-chain", "logs", "logs of another chain, and one of the store's behind them", another_chain),
+    ("another-chain-beheaded", "logs", "a log that follows one of another chain, which is missing", beheaded),
     ("leftovers", "versions", "files and bytes that do not count", leftovers),
     ("damaged-current", "compacted", "CURRENT with a flipped bit", damaged_current),
     ("newer-current", "compacted", "CURRENT of format 2", newer_current),
@@ -72,6 +78,40 @@ fn stillborn(files: &mut StoreFiles) {
 
 fn stillborn_empty(files: &mut StoreFiles) {
     files.push(("wal-000000009999.tape".into(), Vec::new()));
+}
+
+/// An empty log that follows another one.
+fn empty_log(files: &mut StoreFiles, id: u64, previous_log: u64, previous_end: u64, sequence: u64) {
+    let store = Current::decode(bytes(files, "CURRENT")).expect("a whole one").store;
+    let identity = Identity { store, file: id };
+    let mut log = FileHeader::new(FileKind::Wal, identity).encode().to_vec();
+    let start = LogStart { previous_log, previous_end, version: 0 };
+    FrameWriter::new(identity, HEADER_BYTES as u64, sequence).push(
+        KIND_START,
+        &start.encode(),
+        sequence - 1,
+        &mut log,
+    );
+    files.push((format!("wal-{id:012}.tape"), log));
+}
+
+/// What a repeated backup leaves that was cut off, and a log that a writer of the earlier backup began behind it.
+fn another_chain(files: &mut StoreFiles) {
+    let name = numbered(files, "wal-").pop().expect("a log");
+    let id = name["wal-".len()..name.len() - ".tape".len()].parse().expect("digits");
+    let log = bytes(files, &name);
+    let identity = Identity { store: log[16..32].try_into().expect("16 bytes"), file: id };
+    let mut frames = FrameReader::new(&log[HEADER_BYTES..], HEADER_BYTES as u64, identity, None);
+    while frames.next_frame().expect("a whole log").is_some() {}
+    let (end, sequence) = (log.len() as u64, frames.next_sequence().expect("a frame"));
+    empty_log(files, 9000, 0, 0, 700);
+    empty_log(files, 9001, 9000, 112, 701);
+    empty_log(files, 9002, id, end, sequence);
+}
+
+fn beheaded(files: &mut StoreFiles) {
+    another_chain(files);
+    files.retain(|file| file.0 != "wal-000000009000.tape");
 }
 
 fn leftovers(files: &mut StoreFiles) {

@@ -205,14 +205,20 @@ class Store:
         """wal.md, replay."""
         found = (re.fullmatch(r"wal-([0-9]{12,20})\.tape", name) for name in os.listdir(self.path))
         ids = sorted(int(match[1]) for match in found if match and match[0] == file_name("wal", int(match[1])))      # D1
-        chain = []
+        chain, elsewhere = [], set()
         for id in ids:
             if id >= self.manifest.first_log:
                 log = logs.Log(self.read("wal", id, "W6"))
                 if log.stillborn and id == self.manifest.first_log:
                     raise log.damage                                # the first log cannot be stillborn
-                if not log.stillborn:
-                    chain.append(log)
+                if log.stillborn:
+                    continue
+                if chain and (log.previous == 0 or log.previous in elsewhere):
+                    elsewhere.add(id)                               # of another chain
+                    continue
+                if chain and log.previous != chain[-1].id:
+                    log.file.fail(88, "W6", f"the log before this one is {log.previous}, expected {chain[-1].id}")
+                chain.append(log)
         name = file_name("wal", self.manifest.first_log)
         if not chain or chain[0].id != self.manifest.first_log:
             raise Damage(name, 0, "W6", "the first log is missing")
@@ -224,10 +230,7 @@ class Store:
             newest = log is chain[-1]
             end = len(file.data)
             if not newest:
-                after = chain[number + 1]
-                if after.previous != log.id:
-                    after.file.fail(88, "W6", f"the log before this one is {after.previous}, expected {log.id}")
-                end = after.previous_end
+                end = chain[number + 1].previous_end
             elif hint and hint[0] == log.id:
                 end = min(hint[1], end)
             if end > len(file.data):

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crash_tests::image::Keep;
 use crash_tests::run::{Op, Run, options};
 use crash_tests::search::{Case, replay};
-use crash_tests::sim::SimStorage;
+use crash_tests::sim::{Fault, SimStorage};
 use tapestore::Store;
 use tapestore::io::Storage;
 
@@ -81,7 +81,7 @@ fn a_manifest_does_not_grow_with_snapshots_that_are_gone() {
 /// A newer log survived without the longer copy of the log before it.
 #[test]
 fn an_interrupted_backup_has_no_log_without_the_one_before_it() {
-    for call in 20..32 {
+    for call in 21..33 {
         for keep in
             ["nothing", "everything", "only:0", "only:1", "only:2", "without:0", "without:1", "without:2"]
         {
@@ -91,4 +91,19 @@ fn an_interrupted_backup_has_no_log_without_the_one_before_it() {
             }
         }
     }
+}
+
+/// A backup of a handle whose sync had failed copied the commit that it never acknowledged.
+#[test]
+fn a_backup_of_a_failed_handle_holds_what_was_acknowledged() {
+    let mut run = Run::start(1);
+    run.apply(Op::Commit).unwrap();
+    let acknowledged = run.store().unwrap().view().version();
+    run.storage.fail_at(2, Fault::SyncKept); // written, then not synced
+    assert!(run.apply(Op::Commit).is_err() && run.storage.fault_hit());
+    let target = SimStorage::new();
+    let report = run.store().unwrap().backup_to(&target).unwrap();
+    assert_eq!(report.version, acknowledged);
+    let copy = Store::open_read_only_on(Arc::new(target), options()).unwrap();
+    assert_eq!(copy.view().version(), acknowledged);
 }
