@@ -426,6 +426,7 @@ def transactions():
 
 
 from segments import segments  # noqa: E402
+from texts import texts  # noqa: E402
 from stores import stores  # noqa: E402
 
 
@@ -436,6 +437,7 @@ def main():
         make()
     segments(good, bad, Noise)
     stores(good, vector)
+    texts(good, Noise)
     found = {f"{kind}/{name}" for kind in ("valid", "invalid") if os.path.isdir(f"{HERE}/{kind}") for name in os.listdir(f"{HERE}/{kind}")}
     if sys.argv[1] == "--write":
         for name in found - set(OUT):

@@ -218,11 +218,18 @@ impl<'a> FrameReader<'a> {
 }
 
 /// Puts frames together to records.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct RecordAssembler {
     kind: u8,
     record: Vec<u8>,
     open: bool,
+    most: usize,
+}
+
+impl Default for RecordAssembler {
+    fn default() -> Self {
+        Self { kind: 0, record: Vec::new(), open: false, most: RECORD_BYTES }
+    }
 }
 
 impl RecordAssembler {
@@ -242,12 +249,9 @@ impl RecordAssembler {
             self.kind = frame.kind;
             self.open = true;
         }
-        if self.record.len() + frame.payload.len() > RECORD_BYTES {
-            return Err(FormatError::limit(
-                "L5",
-                frame.offset,
-                format!("record beyond {RECORD_BYTES} bytes"),
-            ));
+        if self.record.len() + frame.payload.len() > self.most {
+            let detail = format!("record beyond {} bytes", self.most);
+            return Err(FormatError::limit("L5", frame.offset, detail));
         }
         self.record.extend_from_slice(frame.payload);
         if !frame.last {
@@ -303,6 +307,27 @@ mod tests {
         let edge = FRAME_PAYLOAD_BYTES;
         let (bytes, records) = log(&[1, 7, 8, edge - 1, edge, edge + 1, 3 * edge, 100_000]);
         assert_eq!(read(&bytes), (records, None));
+    }
+
+    /// L5, with a smaller limit: a record at the real one takes 2 GiB.
+    #[test]
+    fn a_record_beyond_the_limit_is_refused() {
+        let most = 2 * FRAME_PAYLOAD_BYTES + 5;
+        let assemble = |length: usize| {
+            let (bytes, _) = log(&[length]);
+            let mut reader = FrameReader::new(&bytes, 64, SOME, Some(11));
+            let mut assembler = RecordAssembler { most, ..RecordAssembler::default() };
+            while let Some(frame) = reader.next_frame()? {
+                if let Some((_, record)) = assembler.push(&frame)? {
+                    return Ok(record.len());
+                }
+            }
+            unreachable!("the record ends")
+        };
+        assert_eq!(assemble(most), Ok(most));
+        let error: FormatError = assemble(most + 1).unwrap_err();
+        assert_eq!((error.kind, error.rule), (ErrorKind::Limit, "L5"));
+        assert_eq!(RecordAssembler::default().most, RECORD_BYTES);
     }
 
     #[test]

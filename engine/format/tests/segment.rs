@@ -5,7 +5,6 @@ mod support;
 use support::{Content, Random, SOME, content, read, read_stream, rows_at, same, spec, write};
 use tapestore_format::coverage::Coverage;
 use tapestore_format::limits::{TIME_MAX, TIME_MIN};
-use tapestore_format::limits::{TIME_MAX, TIME_MIN};
 use tapestore_format::rows::{Mark, MarkKind, RowSet, RunVec, Values};
 use tapestore_format::schema::ColumnType;
 use tapestore_format::segment::{Scratch, Segment, Stream, System, Tier, Verified};

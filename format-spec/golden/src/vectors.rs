@@ -6,7 +6,7 @@ use std::sync::Arc;
 use simd_json::prelude::*;
 use simd_json::{OwnedValue, json};
 use tapestore::io::{MemoryStorage, Storage};
-use tapestore::{Error, ErrorClass, Options, Store, verify_storage};
+use tapestore::{ColumnType, Error, ErrorClass, Options, Store, verify_storage};
 use tapestore_format::bytes::ByteReader;
 use tapestore_format::checksum::Identity;
 use tapestore_format::codec::int::{IntScratch, decode};
@@ -18,6 +18,8 @@ use tapestore_format::schema::{KeyPolicy, Schema};
 use tapestore_format::segment::{Scratch, Segment, Stream, System, Verified};
 use tapestore_format::wal::{Effect, LogStart, TransactionRecord};
 use tapestore_format::{ErrorKind, FormatError};
+
+use crate::expected::{float32, float64};
 
 /// A vector, and access to its fields.
 pub struct Vector {
@@ -168,6 +170,7 @@ pub fn decoded(vector: &Vector) -> Result<OwnedValue> {
         "manifest" => Ok(manifest(&ManifestRecord::decode(vector.number("kind") as u8, &bytes)?)),
         "transaction" => Ok(transaction(&TransactionRecord::decode(&bytes)?)),
         "segment" => segment(vector, &bytes),
+        "text" => Ok(texts(vector, &bytes)),
         other => panic!("{}: unknown structure {other}", vector.name),
     }
 }
@@ -341,6 +344,22 @@ fn segment(vector: &Vector, bytes: &[u8]) -> Result<OwnedValue> {
         first.get_or_insert(error);
     });
     first.map_or(Ok(json!({"parts": parts})), |error| Err(error.into()))
+}
+
+/// Floats as text.
+fn texts(vector: &Vector, bytes: &[u8]) -> OwnedValue {
+    let text: Vec<String> = if vector.number("type") == ColumnType::F64 as u64 {
+        bytes
+            .chunks(8)
+            .map(|bits| float64(f64::from_le_bytes(bits.try_into().expect("eight bytes"))))
+            .collect()
+    } else {
+        bytes
+            .chunks(4)
+            .map(|bits| float32(f32::from_le_bytes(bits.try_into().expect("four bytes"))))
+            .collect()
+    };
+    json!(text)
 }
 
 /// A directory: opened, every series read at the newest version, then verified.

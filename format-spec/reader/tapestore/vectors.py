@@ -1,9 +1,10 @@
 """Test vectors, fed to the decoders one by one: vectors/README.md, conformance/README.md. Gives what a vector states, or raises Damage."""
 
 import os
+import struct
 import tempfile
 
-from . import codecs, logs
+from . import codecs, logs, text
 from .basics import Cursor, File
 from .segment import FIRST_COLUMN, F32, F64, FLAGS, SOURCE, STRING, UNTIL, VERSION, Segment
 from .store import Store
@@ -18,6 +19,8 @@ def decode(vector):
         return {"expected": whole_store(vector)}
     store = bytes.fromhex(vector["store"]) if "store" in vector else bytes(16)
     file = File("vector", data, store, vector.get("file", 0))
+    if structure == "text":
+        return {"expected": floats(data, vector["type"])}
     if structure == "integers":
         cur = Cursor(data, "vector", 0, "K1")
         values = codecs.plain(cur, vector["count"])
@@ -39,6 +42,11 @@ def decode(vector):
     found = manifest(cur, vector["kind"]) if structure == "manifest" else expected(cur)
     cur.done()
     return {"expected": found}
+
+
+def floats(data, kind):
+    size, form, write = (8, "<q", text.f64) if kind == F64 else (4, "<I", text.f32)
+    return [write(struct.unpack_from(form, data, at)[0]) for at in range(0, len(data), size)]
 
 
 def frames(vector, data, store):
@@ -154,9 +162,9 @@ def segment(file):
 def whole_store(vector):
     """A directory: opened, every series read at the newest version, then verified."""
     with tempfile.TemporaryDirectory() as directory:
-        for name, text in vector["files"].items():
+        for name, content in vector["files"].items():
             with open(os.path.join(directory, name), "wb") as file:
-                file.write(bytes.fromhex(text))
+                file.write(bytes.fromhex(content))
         store = Store(directory)
         try:
             series = []
