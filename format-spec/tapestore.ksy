@@ -78,7 +78,9 @@ types:
       - id: zero
         contents: [0]
       - id: required_features
-        contents: [0, 0, 0, 0]
+        type: u4
+        valid:
+          expr: '_ == 0 or (_ == 1 and kind == kind::segment)'
       - id: store
         size: 16
       - id: file_id
@@ -757,12 +759,13 @@ types:
         type: u1
         valid:
           expr: >-
-            _ <= 31 and fits
+            _ <= 63 and fits
             and ((_ & 1) == 0 or (code.value >= 8 and encoding.to_i > 2 and encoding != encoding::group))
             and ((_ & 2) == 0 or encoding == encoding::decimal or encoding == encoding::group)
             and ((_ & 4) == 0 or (encoding.to_i > 1 and encoding.to_i < 7))
             and ((_ & 8) == 0 or encoding.to_i > 2)
             and ((_ & 16) == 0 or is_float)
+            and ((_ & 32) == 0 or (encoding.to_i > 2 and encoding.to_i < 7))
       - id: parameters
         type:
           switch-on: encoding
@@ -772,6 +775,11 @@ types:
             encoding::group: group
             encoding::split: split(type)
             encoding::dictionary: dictionary
+      - id: len_model
+        type: varint
+        valid:
+          expr: _.value >= 1 and _.value <= 15363
+        if: (flags & 32) != 0
       - id: len_zones
         type: varint
         if: (flags & 4) != 0

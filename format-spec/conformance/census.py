@@ -1,6 +1,7 @@
 """Which ids of the format occur in a store, against the tables of the chapters: every encoding, packing, transform, type, effect and so on."""
 
 import os
+import re
 import sys
 
 SPEC = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -12,7 +13,7 @@ from tapestore.segment import Segment  # noqa: E402
 from tapestore.store import Store  # noqa: E402
 
 # Ids that an encoder is free not to choose, with why no store made here has to have them.
-FREE = {"packings": {}, "entry flags": {8: "only blocks above 65535 bytes, which a fresh store need not have"}}
+FREE = {"entry flags": {8: "only blocks above 65535 bytes have long lengths"}}
 
 
 def table(chapter, *header):
@@ -29,6 +30,13 @@ def table(chapter, *header):
                 ids.append(int(cells[0]))
     assert ids, f"{chapter} has no table {header}"
     return set(ids)
+
+
+def numbers(chapter, field):
+    """The numbers that the row of a field lists: `1 nulls, 2 exceptions`."""
+    with open(f"{SPEC}/{chapter}", encoding="utf-8") as file:
+        row = next(line for line in file if line.startswith(f"| {field} |"))
+    return {int(found[0]) for found in (re.match(r"\s*[0-9]+", item) for item in re.split("[,;]", row.strip("|\n").split("|")[2])) if found}
 
 
 def wanted():
@@ -50,8 +58,9 @@ def wanted():
         "streams": {0, 1},
         "nulls of blocks": {0, 1, 2},
         "roles of the group": {0, 1, 2, 3},
-        "entry flags": {1, 2, 4, 8, 16},
-        "bits of an index": {1, 2, 4},
+        "entry flags": numbers("segment.md", "flags"),
+        "bits of an index": numbers("segment.md", "bits"),
+        "coded blocks": {0, 1},
         "levels of segments": {0, 1},
     }
 
@@ -67,11 +76,13 @@ class Census:
         """Decodes everything that counts."""
         plain, nulls = codecs.integers, codecs.nulls
 
-        def integers(cur, n, inner=False):
+        def integers(cur, n, inner=False, model=None):
             head = cur.data[cur.pos]
-            self.note("packings", head & 7)
+            self.note("coded blocks", head >> 7)
             self.note("transforms", head >> 3 & 3)
-            return plain(cur, n, inner)
+            if not head >> 7:
+                self.note("packings", head & 7)
+            return plain(cur, n, inner, model)
 
         def noted_nulls(cur, n):
             self.note("nulls of blocks", cur.data[cur.pos])

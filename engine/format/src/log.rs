@@ -270,6 +270,7 @@ impl RecordAssembler {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
 
     const SOME: Identity = Identity { store: [9; 16], file: 5 };
 

@@ -47,7 +47,7 @@
 //!
 //! What is written: [`Batch`] and [`Transaction`], staged (`stage`), applied to the state (`apply`), logged and synced in
 //! groups (`commit`, `wal`). What is read: [`View`] and [`Read`], through `scan` over layers (`layer`, `overlay`), and the
-//! gap index (`gaps`). What runs behind: `seal` (memory to segments), `compact` (segments to segments), `maintenance` (the
+//! gap index (`gaps`) and statistics (`statistics`). What runs behind: `seal` (memory to segments), `compact` (segments to segments), `maintenance` (the
 //! manifest, file ids, garbage). How it begins: `open`, `follow` (other processes), `lease`. All input and output goes
 //! through [`io::Storage`]. The format of the files is the crate `tapestore-format`, specified in `format-spec/`.
 
@@ -79,7 +79,9 @@ mod seal;
 mod segment;
 mod stage;
 mod state;
+mod statistics;
 mod store;
+mod sync;
 mod transaction;
 mod verify;
 mod view;
@@ -96,6 +98,8 @@ pub use key::SeriesKey;
 pub use options::{Durability, Options, Retention};
 pub use report::{AsOf, CommitInfo, PruneReport, Snapshot, Stats};
 pub use store::Store;
+#[cfg(any(loom, shuttle))]
+pub use sync::{Mistake, make};
 pub use tapestore_format::coverage::Run;
 pub use tapestore_format::rows::{ColumnValues, MarkKind, RowSet, RunVec, Strings, Values, flags};
 pub use tapestore_format::schema::{Column, ColumnType, KeyPolicy, Schema};

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Weak};
 
-use parking_lot::{Mutex, RwLock};
 use tapestore_format::manifest::{Current, StateRecord};
 use tapestore_format::wal::LogStart;
 
@@ -21,6 +20,7 @@ use crate::options::Options;
 use crate::segment::{Part, SegmentFile};
 use crate::state::{Catalog, Definitions, Layer, SeriesState, State};
 use crate::store::{LOCK, LOCK_TRIES, Role, Shared, Store, WriterRole, retained_of, seal_role};
+use crate::sync::{Mutex, RwLock, thread};
 use crate::wal::{EMPTY_LOG_BYTES, LogReader, LogWriter, TornTail, Visible, log_name, parse_log_name};
 use crate::worker::Worker;
 
@@ -281,7 +281,7 @@ fn lock_for_writing(storage: &dyn Storage) -> Result<Box<dyn LockGuard>> {
         let lock = storage.lock(LOCK, LockKind::Exclusive);
         match lock.map_err(|error| Error::io("locking", storage.describe(LOCK), error))? {
             Some(guard) => return Ok(guard),
-            None if attempt + 1 < LOCK_TRIES => std::thread::sleep(std::time::Duration::from_millis(5)),
+            None if attempt + 1 < LOCK_TRIES => thread::sleep(std::time::Duration::from_millis(5)),
             None => {}
         }
     }

@@ -13,7 +13,8 @@ use crate::error::{Error, Result};
 use crate::follow::live_writer;
 use crate::io::{RealStorage, Storage};
 use crate::lease::Lease;
-use crate::manifest::{ManifestState, load, read_current};
+use crate::manifest::{ManifestState, load};
+use crate::open::find_store;
 use crate::segment::segment_name;
 use crate::state::{Catalog, State};
 use crate::store::Store;
@@ -66,16 +67,16 @@ pub fn verify_directory(directory: impl AsRef<Path>, deep: bool) -> Result<Vec<F
 /// # Errors
 /// As [`verify_directory`].
 pub fn verify_storage(storage: &Arc<dyn Storage>, deep: bool) -> Result<Vec<Finding>> {
-    let current = match read_current(&**storage) {
-        Ok(Some(current)) => current,
-        Ok(None) => return Err(Error::NotFound(format!("{} holds no store", storage.describe("")))),
+    let current = match find_store(&**storage) {
+        Ok(current) => current,
+        Err(error @ Error::NotFound(_)) => return Err(error),
         Err(error) => return Ok(vec![finding(error)]),
     };
     let _lease = Lease::take(storage, current.store).ok();
     // Behind the lease nothing that counts now can go.
-    let current = match read_current(&**storage) {
-        Ok(Some(current)) => current,
-        Ok(None) => return Err(Error::NotFound(format!("{} holds no store", storage.describe("")))),
+    let current = match find_store(&**storage) {
+        Ok(current) => current,
+        Err(error @ Error::NotFound(_)) => return Err(error),
         Err(error) => return Ok(vec![finding(error)]),
     };
     let manifest = match load(&**storage, &current) {

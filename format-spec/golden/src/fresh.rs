@@ -39,6 +39,11 @@ pub fn make(seed: u64) -> Result<StoreFiles> {
     let rows = 30 + making.random.below(100) as usize;
     types(&mut making, "HOT", rows)?;
     making.store.seal()?;
+    making.options.tier = Tier::Cold;
+    making = making.reopen()?;
+    let rows = 600 + making.random.below(900) as usize;
+    types(&mut making, "COLD", rows)?;
+    making.store.seal()?;
     making.options.tier = Tier::Dense;
     making = making.reopen()?;
     turmoil(&mut making, "LATE", 8)?;

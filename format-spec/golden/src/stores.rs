@@ -21,7 +21,7 @@ pub(crate) const T0: i64 = 1_709_251_200_000_000_000;
 pub type Maker = fn() -> Result<Vec<(String, Vec<u8>)>>;
 
 /// Every store that is whole, with what it shows.
-pub const STORES: [(&str, &str, Maker); 10] = [
+pub const STORES: [(&str, &str, Maker); 11] = [
     ("empty", "no commit at all", empty),
     (
         "bars",
@@ -31,6 +31,7 @@ pub const STORES: [(&str, &str, Maker); 10] = [
     ("types-dense", "every type with nulls, every kind of values, columns added later; sealed", types_dense),
     ("types-hot", "the same in the hot tier", types_hot),
     ("types-log", "the same in a log", types_log),
+    ("types-cold", "the same in the cold tier, and bars: models and coded blocks", types_cold),
     ("sequences", "plain and dedup sequences, sources, flags; layers over layers", sequences),
     ("versions", "upserts, deletes, drops, another key, rollback, snapshots; nothing compacted", versions),
     ("compacted", "the same, compacted: history", compacted),
@@ -247,6 +248,19 @@ fn types_hot() -> Result<Vec<(String, Vec<u8>)>> {
     making.commit("maker", "bars", |transaction, random| {
         transaction.create_series(&key, bars())?;
         transaction.append(&key, prices(random, minutes(0..200)))
+    })?;
+    making.store.seal()?;
+    Ok(making.finish())
+}
+
+fn types_cold() -> Result<Vec<(String, Vec<u8>)>> {
+    let mut making = Making::new(9, Tier::Cold)?;
+    types(&mut making, "TYPES", 60)?;
+    making.store.seal()?;
+    let key = key("COLD", "1m");
+    making.commit("maker", "bars", |transaction, random| {
+        transaction.create_series(&key, bars())?;
+        transaction.append(&key, prices(random, minutes(0..1100)))
     })?;
     making.store.seal()?;
     Ok(making.finish())

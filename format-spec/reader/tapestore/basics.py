@@ -30,6 +30,8 @@ MASK = (1 << 64) - 1
 TOP = 1 << 63
 
 SEGMENT, LOG, MANIFEST = 1, 2, 3
+CODED = 1                       # the required feature bits that are known
+MODEL_BYTES = 15363
 MAGIC = bytes.fromhex("93544150450d0a1a")
 
 
@@ -199,7 +201,8 @@ class File:
             self.fail(0, "H2", "magic", "foreign")
         if zlib.crc32(data[:60]) != int.from_bytes(data[60:], "little"):
             self.fail(60, "H3", "checksum of the header does not match")
-        if data[9] > 1 or data[12:16] != bytes(4):
+        self.features = int.from_bytes(data[12:16], "little")
+        if data[9] > 1 or self.features & ~CODED:
             self.fail(9, "H4", "major version or required features", "newer")
         if data[9] == 0 or data[11]:
             self.fail(9, "H5", "major version 0 or reserved byte")

@@ -4,7 +4,10 @@ use std::fs;
 
 use format_spec_tests::{chapter, root, section, tables};
 use tapestore_format::checksum::Identity;
-use tapestore_format::header::{FileHeader, FileKind, HEADER_BYTES, KNOWN_REQUIRED, MAGIC, MAJOR, MINOR};
+use tapestore_format::codec::bins::{BINS, LOG_MAX, LOG_MIN, MODEL_BYTES, PLACES_MAX};
+use tapestore_format::header::{
+    FileHeader, FileKind, HEADER_BYTES, KNOWN_REQUIRED, MAGIC, MAJOR, MINOR, features,
+};
 use tapestore_format::log::{FRAME_ALIGNMENT, FRAME_HEADER_BYTES, FRAME_PAYLOAD_BYTES};
 use tapestore_format::manifest::CURRENT_BYTES;
 use tapestore_format::rows::{MarkKind, ORDINAL, flags};
@@ -138,6 +141,17 @@ fn the_header_is_that_of_the_code() {
     assert!(segment.contains(&format!("| 8 | 1 | u8 | file kind: {} |", kinds.join(", "))));
     let readme = chapter("README.md");
     assert!(readme.contains(&format!("The minor version is {MINOR}.")));
+    assert_eq!(KNOWN_REQUIRED, features::CODED, "README.md says which are defined");
+    let codecs = chapter("codecs.md");
+    for sentence in [
+        format!("| log | u8 | {LOG_MIN} to {LOG_MAX}: "),
+        format!("| bins | varint | 1 to {BINS} |"),
+        format!("places | u8 | 0 to {PLACES_MAX} |"),
+        "A model has 1 to 15,363 bytes.".to_owned(),
+    ] {
+        assert!(codecs.contains(&sentence), "{sentence}");
+    }
+    assert_eq!(MODEL_BYTES, 15_363);
     let header = FileHeader::new(FileKind::Wal, Identity { store: [7; 16], file: 9 }).encode();
     assert_eq!((header[8], header[16], header[32]), (2, 7, 9));
 }
@@ -202,10 +216,13 @@ fn feature_bits_are_those_of_the_code() {
 /// The promise, and what it is shown by: each major version has golden stores.
 #[test]
 fn every_version_is_read_for_ever() {
-    assert!(chapter("README.md").contains("- **Read for ever**: each release of Tapestore reads every store"));
+    assert!(
+        chapter("README.md").contains("- **Read for ever**: each release of Tapestore reads every store")
+    );
     for major in 1..=MAJOR {
         let stores = root().join(format!("format-spec/golden/v{major}"));
-        let count = fs::read_dir(&stores).unwrap_or_else(|error| panic!("{}: {error}", stores.display())).count();
+        let count =
+            fs::read_dir(&stores).unwrap_or_else(|error| panic!("{}: {error}", stores.display())).count();
         assert!(count > 20, "version {major} has {count} golden stores");
     }
 }

@@ -97,9 +97,11 @@ fn every_rule_has_an_invalid_case_or_a_reason_why_not() {
     assert!(rows.iter().all(|row| row[1].len() > 10), "each with its reason");
     let mut listed = first_cells("## Rules that errors name");
     listed.extend(first_cells("## Rules that errors do not name"));
-    let missing: Vec<_> = listed.iter().filter(|rule| !shown.contains(*rule) && !excused.contains(*rule)).collect();
+    let missing: Vec<_> =
+        listed.iter().filter(|rule| !shown.contains(*rule) && !excused.contains(*rule)).collect();
     assert!(missing.is_empty(), "no invalid vector, and no reason why not: {missing:?}");
-    let needless: Vec<_> = excused.iter().filter(|rule| shown.contains(*rule) || !listed.contains(*rule)).collect();
+    let needless: Vec<_> =
+        excused.iter().filter(|rule| shown.contains(*rule) || !listed.contains(*rule)).collect();
     assert!(needless.is_empty(), "excused, but shown or unknown: {needless:?}");
 }
 

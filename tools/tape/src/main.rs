@@ -62,7 +62,7 @@ fn run(context: &Context, command: Command) -> Result<()> {
         Command::Snapshot(arguments) => versions::snapshot(context, &arguments),
         Command::Rollback(arguments) => versions::rollback(context, &arguments),
         Command::Prune(arguments) => versions::prune(context, &arguments),
-        Command::Compact => upkeep::compact(context),
+        Command::Compact(arguments) => upkeep::compact(context, &arguments),
         Command::Verify(arguments) => upkeep::verify(context, &arguments),
         Command::Inspect(arguments) => inspect::run(context, &arguments),
         Command::Stats => list::stats(context),
