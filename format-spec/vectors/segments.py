@@ -440,6 +440,13 @@ def segments(good, bad, Noise):
     broken("mark-limit", "a mark beyond the limits of times", "S9", segment([Part(1, [], [], (6, 6), [(1, 0, 9 * 10**18 + 2, 6)])]))
     broken("mark-empty", "an empty mark", "S9", segment([Part(1, [], [], (6, 6), [(1, 5, 5, 6)])]))
     broken("ohlc", "a close that is no column", "S9", segment([Part(1, [(0, F64), (1, F64), (2, F64)], [one], ohlc=(0, 1, 2, 3))]))
+    slots = [0, 3, 6]
+    blocks_of = [(0, raw([0, 5]) + raw([1, 1]), 2, 2), (3, raw([0]) + raw([1]), 1, 1)]
+    apart = Chunk([slot * MINUTE + 5 for slot in slots], [times([slot * MINUTE + 5 for slot in slots]), system(1, 1), system(3, 0), system(4, 0)])
+    broken("runs-overlap", "a block of runs that begins before the end of the one before", "S14", segment([Part(1, [], [apart], bits=1, timeframe=2, run_blocks=blocks_of)]))
+    good_blocks = [(0, raw([0, 2]) + raw([1, 1]), 2, 2), (6, raw([0]) + raw([1]), 1, 1)]
+    fine("runs-blocks", "two blocks of runs", "S14", segment([Part(1, [], [apart], bits=1, timeframe=2, run_blocks=good_blocks)]),
+         {"parts": [{"series": 1, "live": rows_of([slot * MINUTE + 5 for slot in slots], []), "history": [], "marks": []}]})
     broken("until-live", "an until of a live row", "S19", segment([Part(1, [], [Chunk([T0], [times([T0]), system(1, 1), system(2, 3), system(3, 0), system(4, 0)])])]),
            also=["S16"])
     broken("no-until", "history without until", "S19",

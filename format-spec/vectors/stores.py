@@ -146,6 +146,10 @@ def stores(good, vector):
 
     fine("whole", "a segment and a log", "D2", store())
     fine("strangers", "files that do not count", "D2", store() | {"segment-000000000009.tape": b"x", "wal-000000000000.tape": b"x", "notes": b"x"})
+    one = log([SECOND])
+    two = store(logs={LOG: one, 5: log([], 5, u64(LOG) + u64(len(one)) + u64(2), 3)})
+    fine("names", "names with fewer or more digits than ids have", "D1", two | {
+        "wal-1.tape": b"x", "wal-0000000000005.tape": b"x", "wal-5.tape": b"x", "segment-3.tape": b"x", "manifest-2.tape": b"x"})
     manifests(fine, broken)
     parts_of_segments(broken)
     chains(fine, broken)
