@@ -23,7 +23,9 @@ models() {
 }
 
 models loom
+models shuttle &
+building=$!
 "$target/loom/debug/sync-models" mistakes
 "$target/loom/debug/sync-models"
-models shuttle
+wait $building
 "$target/shuttle/debug/sync-models"

@@ -205,7 +205,9 @@ mod tests {
         assert_eq!(kind(&[b'x'; 64], &SOME), ErrorKind::Foreign);
         assert_eq!(kind(&bytes, &Identity { file: 78, ..SOME }), ErrorKind::Foreign);
         assert_eq!(kind(&bytes, &Identity { store: [0; 16], ..SOME }), ErrorKind::Foreign);
-        assert_eq!(FileHeader::decode(&bytes, FileKind::Wal).unwrap_err().kind, ErrorKind::Foreign);
+        let other = FileHeader::decode(&bytes, FileKind::Wal).unwrap_err();
+        assert_eq!(other.kind, ErrorKind::Foreign);
+        assert_eq!(other.detail, "a segment file where a log was expected");
         for (offset, value, expected) in [
             (9, 2, ErrorKind::Newer),
             (15, 0x80, ErrorKind::Newer),
