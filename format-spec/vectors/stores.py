@@ -187,6 +187,8 @@ def manifests(fine, broken):
     m5("source-name", "two sources of one name", [source(), source(1), *base[1:]])
     m5("series-hole", "a series with a number too high", [*base, series(3, "C", "t", (1, TABLE))])
     m5("series-first", "a series before series 0", [source(), SERIES[1], SERIES[0], base[-1]])
+    m5("commits", "a log of commits with other columns", [source(), series(0, "tape", "commits", (0, TABLE)), *base[2:]])
+    m5("commits-twice", "a log of commits with two definitions", [source(), series(0, "tape", "commits", (0, COMMITS), (1, COMMITS)), *base[2:]])
     m5("series-name", "two series of one name", [*base, series(2, "A", "t", (1, TABLE))])
     m5("segment-twice", "a segment that is added twice", [*base, base[-1]])
     m5("segment-removed", "a segment that is removed and was not there", [*base, (5, u64(77))])

@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 use tapestore_format::manifest::{Current, StateRecord};
 use tapestore_format::wal::LogStart;
 
-use crate::apply::{apply, first_state};
+use crate::apply::{COMMITS, apply, first_state, is_commits};
 use crate::cache::BlockCache;
 use crate::commit::Pipeline;
 use crate::error::{Error, Result};
@@ -367,6 +367,13 @@ pub(crate) fn build_state(
             .collect();
         let mut own = layers.remove(&record.id).unwrap_or_default();
         own.sort_by_key(Layer::low);
+        if record.id == COMMITS && !is_commits(&definitions) {
+            return Err(Error::Inconsistent {
+                path: manifest_path(),
+                rule: "M5",
+                detail: "series 0 is not defined as the log of commits".into(),
+            });
+        }
         if !catalog.add_series(key.clone(), record.id) {
             let detail = format!("two series have the name {key}");
             return Err(Error::Inconsistent { path: manifest_path(), rule: "M5", detail });

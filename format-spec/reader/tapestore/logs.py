@@ -143,6 +143,11 @@ def commits():
     return series
 
 
+def told(series):
+    """What the definitions of a series say, but for what is meant for people."""
+    return [(version, schema and (schema.unique, schema.dedup, [column[:4] for column in schema.columns])) for version, schema in series.definitions]
+
+
 # Manifest -----------------------------------------------------------------------------------------------------------------------------
 
 class Current:
@@ -200,6 +205,8 @@ class Manifest:
                 fail(f"series {found.id}, {len(self.series)} known")
             if any((other.instrument, other.name) == (found.instrument, found.name) for id, other in self.series.items() if id != found.id):
                 fail(f"two series {found.instrument} {found.name}")
+            if found.id == 0 and told(found) != told(commits()):
+                fail("series 0 is not defined as the log of commits")
             self.series[found.id] = found
         elif kind == 4:
             if found.id in self.segments:
