@@ -332,13 +332,15 @@ mod tests {
     }
 
     #[test]
-    fn every_flipped_byte_and_every_truncation_is_noticed() {
+    fn every_flipped_bit_and_every_truncation_is_noticed() {
         let (bytes, records) = log(&[5, 40, 300]);
         for position in 0..bytes.len() {
-            let mut bad = bytes.clone();
-            bad[position] ^= 0x10;
-            let (found, error) = read(&bad);
-            assert!(error.is_some() && records.starts_with(&found), "byte {position}");
+            for bit in 0..8 {
+                let mut bad = bytes.clone();
+                bad[position] ^= 1 << bit;
+                let (found, error) = read(&bad);
+                assert!(error.is_some() && records.starts_with(&found), "bit {bit} of byte {position}");
+            }
             let (found, error) = read(&bytes[..position]);
             assert!(records.starts_with(&found) && found.len() < records.len());
             assert!(error.is_some() || position == 0 || found.len() < 3);
