@@ -16,6 +16,9 @@ const COUNT: usize = 1024;
 const REPEATS: usize = 400;
 const BLOCKS: usize = 16;
 
+/// A loop with a table, numbers and doubles to work on.
+type Loop<'a> = dyn FnMut(&Kernels, &mut [i64], &mut [f64]) + 'a;
+
 /// Least seconds of one call.
 fn least(mut call: impl FnMut()) -> f64 {
     let mut best = f64::MAX;
@@ -40,7 +43,7 @@ fn cycle() -> f64 {
 }
 
 /// A chain of three dependent operations of one cycle each.
-#[inline(always)]
+#[inline]
 fn three_steps(value: u64) -> u64 {
     value.wrapping_add(0x9e37_79b9_7f4a_7c15).rotate_left(7) ^ 0x55
 }
@@ -71,7 +74,7 @@ fn main() {
     let close: Vec<i64> = (0..COUNT as i64).map(|i| 100_000 + i * 7919 % 501).collect();
     let open: Vec<i64> = (0..COUNT as i64).map(|i| 100_000 + i * 6007 % 503).collect();
     let mut doubles = vec![0.0; COUNT];
-    let mut line = |name: &str, call: &mut dyn FnMut(&Kernels, &mut [i64], &mut [f64])| {
+    let mut line = |name: &str, call: &mut Loop<'_>| {
         print!("{name:24}");
         for table in &tables {
             print!(" {:8.2}", per_value(least(|| call(table, &mut out, &mut doubles))));
