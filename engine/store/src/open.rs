@@ -367,12 +367,17 @@ pub(crate) fn build_state(
             .collect();
         let mut own = layers.remove(&record.id).unwrap_or_default();
         own.sort_by_key(Layer::low);
-        if record.id == COMMITS && !is_commits(&definitions) {
-            return Err(Error::Inconsistent {
-                path: manifest_path(),
-                rule: "M5",
-                detail: "series 0 is not defined as the log of commits".into(),
-            });
+        let wrong = if record.id == COMMITS && !is_commits(&definitions) {
+            Some("is not defined as the log of commits")
+        } else if definitions.last().is_some_and(|definition| definition.0 > state.version) {
+            // A later commit that defines it would come before: no manifest that follows could be read.
+            Some("has a definition from a commit that is not in segments")
+        } else {
+            None
+        };
+        if let Some(wrong) = wrong {
+            let detail = format!("series {} {wrong}", record.id);
+            return Err(Error::Inconsistent { path: manifest_path(), rule: "M5", detail });
         }
         if !catalog.add_series(key.clone(), record.id) {
             let detail = format!("two series have the name {key}");
