@@ -27,7 +27,7 @@ pub(crate) fn one(name: &str) -> ExitCode {
 }
 
 fn explore(case: &Case) {
-    let bound = preemption_bound();
+    let bound = preemption_bound().saturating_sub(case.fewer);
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(bound);
     model.max_branches = 100_000;

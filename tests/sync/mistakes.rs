@@ -9,7 +9,7 @@ use tapestore::Mistake;
 const MISTAKES: [(Mistake, &str, &str); 9] = [
     (Mistake::AcknowledgeBeforeSync, "same-row-twice", "is acknowledged, but only"),
     (Mistake::PublishBeforeSync, "commit-beside-two-readers", "is visible, but only"),
-    (Mistake::LoseWakeUp, "group-commit", "deadlock"),
+    (Mistake::LoseWakeUp, "two-committers", "deadlock"),
     (Mistake::GoOnAfterFailure, "failed-sync", ""),
     (Mistake::RemoveBeforeStep, "compact-beside-new-follower", ""),
     (Mistake::MapOnlyOnce, "compact-beside-view", "a view broke"),
@@ -34,7 +34,7 @@ pub(crate) fn all() -> ExitCode {
         let text = String::from_utf8_lossy(&run.stderr);
         let found = !run.status.success() && text.contains("panicked at") && text.contains(said);
         let how = text.lines().skip_while(|line| !line.contains("panicked at")).nth(1).unwrap_or("");
-        println!("{} {name} by {case}: {how}", if found { "found " } else { "MISSED" });
+        eprintln!("{} {name} by {case}: {how}", if found { "found " } else { "MISSED" });
         missed += u32::from(!found);
     }
     println!("torture: sync mistakes | {} mistakes | seed - | failures {missed}", MISTAKES.len());
