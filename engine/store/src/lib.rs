@@ -47,14 +47,16 @@
 //!
 //! What is written: [`Batch`] and [`Transaction`], staged (`stage`), applied to the state (`apply`), logged and synced in
 //! groups (`commit`, `wal`). What is read: [`View`] and [`Read`], through `scan` over layers (`layer`, `overlay`), and the
-//! gap index (`gaps`) and statistics (`statistics`). What runs behind: `seal` (memory to segments), `compact` (segments to segments), `maintenance` (the
-//! manifest, file ids, garbage). How it begins: `open`, `follow` (other processes), `lease`. All input and output goes
-//! through [`io::Storage`]. The format of the files is the crate `tapestore-format`, specified in `format-spec/`.
+//! gap index (`gaps`), statistics (`statistics`), and what changed between versions (`changes`). What runs behind: `seal`
+//! (memory to segments), `compact` (segments to segments), `maintenance` (the manifest, file ids, garbage). How it begins:
+//! `open`, `follow` (other processes), `lease`. All input and output goes through [`io::Storage`]. The format of the files
+//! is the crate `tapestore-format`, specified in `format-spec/`.
 
 mod apply;
 mod backup;
 mod batch;
 mod cache;
+mod changes;
 mod column;
 mod commit;
 mod compact;
