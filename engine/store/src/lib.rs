@@ -47,12 +47,13 @@
 //!
 //! What is written: [`Batch`] and [`Transaction`], staged (`stage`), applied to the state (`apply`), logged and synced in
 //! groups (`commit`, `wal`). What is read: [`View`] and [`Read`], through `scan` over layers (`layer`, `overlay`), and the
-//! gap index (`gaps`), statistics (`statistics`), and what changed since a version (`changes`). What runs behind: `seal`
-//! (memory to segments), `compact` (segments to segments), `maintenance` (the manifest, file ids, garbage). How it begins:
-//! `open`, `follow` (other processes), `lease`. All input and output goes through [`io::Storage`], all locks and threads
-//! through `sync`, where model checkers take their place. The format of the files is the crate `tapestore-format`,
-//! specified in `format-spec/`.
+//! gap index (`gaps`), statistics (`aggregate`, `statistics`), and what changed since a version (`changes`). What runs
+//! behind: `seal` (memory to segments), `compact` (segments to segments), `maintenance` (the manifest, file ids, garbage).
+//! How it begins: `open`, `follow` (other processes), `lease`. All input and output goes through [`io::Storage`], all locks
+//! and threads through `sync`, where model checkers take their place. The format of the files is the crate
+//! `tapestore-format`, specified in `format-spec/`.
 
+mod aggregate;
 mod apply;
 mod backup;
 mod batch;
@@ -91,6 +92,7 @@ mod view;
 mod wal;
 mod worker;
 
+pub use aggregate::Aggregate;
 pub use backup::BackupReport;
 pub use batch::{Batch, Rows};
 pub use column::{Slice, VisitReport};
