@@ -68,8 +68,8 @@ fn panels_agree_with_looking_each_cell_up() {
                     let oldest = time - fill.unwrap_or(0) as i64;
                     let lead = range.start - fill.unwrap_or(0) as i64;
                     let (first, last) = (oldest.max(lead), (*time).min(range.end - 1));
-                    let near = rows.iter().filter(|row| first <= *row.0 && *row.0 <= last);
-                    let cell = near.last().map(|row| *row.1);
+                    let mut near = rows.iter().filter(|row| first <= *row.0 && *row.0 <= last);
+                    let cell = near.next_back().map(|row| *row.1);
                     assert_eq!(found.set.columns[column].1.is_null(row), cell.is_none(), "case {case}");
                     let number = numbers[row * keys.len() + column];
                     assert!(cell.map_or(number.is_nan(), |cell| cell == number), "case {case}");
