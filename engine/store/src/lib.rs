@@ -48,7 +48,8 @@
 //! What is written: [`Batch`] and [`Transaction`], staged (`stage`), applied to the state (`apply`), logged and synced in
 //! groups (`commit`, `wal`). What is read: [`View`] and [`Read`], through `scan` over layers (`layer`, `overlay`), and the
 //! gap index (`gaps`). What runs behind: `seal` (memory to segments), `compact` (segments to segments), `maintenance` (the
-//! manifest, file ids, garbage). How it begins: `open`, `follow` (other processes), `lease`. All input and output goes
+//! manifest, file ids, garbage). How it begins: `open`, `follow` (other processes), `lease`. What is left
+//! of a damaged store: `verify` names it, `salvage` saves it. All input and output goes
 //! through [`io::Storage`]. The format of the files is the crate `tapestore-format`, specified in `format-spec/`.
 
 mod apply;
@@ -61,6 +62,7 @@ mod compact;
 mod compare;
 mod error;
 mod follow;
+mod frames;
 mod gaps;
 pub mod io;
 mod key;
@@ -73,6 +75,7 @@ mod options;
 mod overlay;
 mod report;
 mod rollback;
+mod salvage;
 mod scan;
 pub mod schema;
 mod seal;
@@ -95,6 +98,7 @@ pub use gaps::Gap;
 pub use key::SeriesKey;
 pub use options::{Durability, Options, Retention};
 pub use report::{AsOf, CommitInfo, PruneReport, Snapshot, Stats};
+pub use salvage::{Loss, LossKind, SalvageReport, salvage_directory, salvage_storage};
 pub use store::Store;
 pub use tapestore_format::coverage::Run;
 pub use tapestore_format::rows::{ColumnValues, MarkKind, RowSet, RunVec, Strings, Values, flags};
