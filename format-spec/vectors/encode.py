@@ -178,6 +178,40 @@ def classes(offsets, widths, selectors, base=0, **form):
     return out
 
 
+# codecs.md, Coded blocks
+
+def model(log, bins, count=None):
+    """Bins are (places, width, lower, frequency)."""
+    out, last = u8(log) + varint(len(bins) if count is None else count), 0
+    for places, width, lower, frequency in bins:
+        out += u8(places) + u8(width) + svarint(wrap(lower - last)) + varint(frequency - 1)
+        last = lower
+    return out
+
+
+def coded(log, bins, chosen, begin=1 << 16, state=None, words=None, **form):
+    """Numbers given as (bin, offset), coded from the last to the first."""
+    starts = [sum(b[3] for b in bins[:at]) for at in range(len(bins))]
+    at, pushed = begin, []
+    for number, _ in reversed(chosen):
+        frequency = bins[number][3]
+        if at >= frequency << 32 - log:
+            pushed.append(at & 0xFFFF)
+            at >>= 16
+        at = (at // frequency << log) + starts[number] + at % frequency
+    total, held = 0, 0
+    for number, offset in chosen:
+        assert offset >> bins[number][1] == 0
+        total |= offset << held
+        held += bins[number][1]
+    out = varint(len(pushed) if words is None else words) + u32(at if state is None else state)
+    return head(0, reserved=1, **form) + out + b"".join(u16(word) for word in reversed(pushed)) + total.to_bytes((held + 7) // 8, "little")
+
+
+def binned(bins, chosen):
+    return [wrap((bins[number][2] + offset) * 10 ** bins[number][0]) for number, offset in chosen]
+
+
 def place(offsets, base=0, zigzagged=False, multiplier=1):
     def one(offset):
         if zigzagged:

@@ -53,11 +53,11 @@ def rows_of(time, columns, version=1, source=0, flags=0, until=None):
     return [[at, *middle, *(cell(kind, values[row]) for kind, values in columns)] for row, at in enumerate(time)]
 
 
-def one_column(kind, values, encoding, parameters=b"", data=(), flags=0, count=None, **other):
+def one_column(kind, values, encoding, parameters=b"", data=(), flags=0, count=None, required=0, **other):
     """A segment with one part, one chunk and one column, and what it holds."""
     count = len(values)
     column = Column(8, kind, encoding, parameters, data, flags, **other)
-    return segment([Part(1, [(0, kind)], [chunk_of([column], count)])]), {"parts": [
+    return segment([Part(1, [(0, kind)], [chunk_of([column], count)])], head=header(1, required=required)), {"parts": [
         {"series": 1, "live": rows_of([T0 + row for row in range(count)], [(kind, values)]), "history": [], "marks": []}]}
 
 
@@ -400,3 +400,79 @@ def segments(good, bad, Noise):
     broken_column("nulls-3", "a nulls byte of 3", "K1", I64, [0, 0], 3, b"", [b"\3" + constant(0)], 1)
     broken_column("nulls-bits", "a null behind the rows", "K1", I64, [0, 0], 3, b"", [b"\1\6" + constant(0)], 1)
     broken_column("block-left-over", "a byte behind a block", "K1", I64, [0, 0], 3, b"", [constant(0) + b"\0"])
+
+    coded_columns(fine, broken, fine_column, broken_column, broken_head, bars, Noise)
+
+
+def coded_columns(fine, broken, fine_column, broken_column, broken_head, bars, Noise):
+    """codecs.md, Coded blocks: required feature bit 0, flag 32."""
+    simple = [(0, 0, 0, 16), (0, 3, 1, 8), (1, 2, -2, 4), (0, 64, -(1 << 63), 3), (18, 4, -9, 1)]
+    noise = Noise(77)
+
+    def some(bins, count, weights=(9, 6, 3, 1, 1)):
+        weighted = [number for number, weight in enumerate(weights[:len(bins)]) for _ in range(weight)]
+        return [(number, noise.word() & (1 << bins[number][1]) - 1) for number in (weighted[noise.word() % len(weighted)] for _ in range(count))]
+
+    def of(log, bins, chosen, kind=I64, encoding=3, parameters=b"", values=None, data=None, flags=32, required=1, heap=None, **form):
+        heap = model(log, bins) if heap is None else heap
+        data = [coded(log, bins, chosen[at:at + 1024], **form) for at in range(0, len(chosen), 1024)] if data is None else data
+        return {"kind": kind, "values": binned(bins, chosen) if values is None else values, "encoding": encoding, "required": required,
+                "parameters": parameters + varint(len(heap)), "data": data, "flags": flags, "heap": heap}
+
+    for count in (1, 2, 7, 1000, 1024, 2500):
+        fine_column(f"coded-{count}", f"{count} coded integers, bins with places and of 64 bits", "K16", **of(5, simple, some(simple, count)))
+    one = [(2, 0, -7, 1 << 14)]
+    fine_column("coded-one-bin", "one bin of one value: no words, no offsets", "K15", **of(14, one, [(0, 0)] * 9))
+    for log in range(5, 15):
+        bins = [(0, 5, 0, (1 << log) - 3), (0, 63, 1, 1), (3, 33, -1 << 32, 2)]
+        fine_column(f"coded-log-{log}", f"frequencies that add up to 2^{log}", "K15", **of(log, bins, some(bins, 300, (5, 1, 1))))
+    widths = [(0, width, width - 32, 200) for width in range(65)] + [(0, 0, 0, (1 << 14) - 65 * 200)]
+    fine_column("coded-widths", "offsets of every width", "K16", **of(14, widths, [(n % 66, (noise.word() << 32 ^ noise.word()) & (1 << widths[n % 66][1]) - 1) for n in range(660)]))
+    most = [(0, 0, number * 3, 16) for number in range(1024)]
+    fine_column("coded-1024-bins", "as many bins as there may be", "K15", **of(14, most, [(n * 7 % 1024, 0) for n in range(1024)]))
+    steps = some(simple[:3], 40)
+    fine_column("coded-delta", "coded differences", "K16", **of(5, simple, steps, values=summed(100, binned(simple, steps)), data=[coded(5, simple, steps, transform=1, first=100)]))
+    fine_column("coded-and-packed", "a block that is not coded, in a column with a model", "K16", **of(5, simple, some(simple, 5), values=[4, 5, 6, 4, 5], data=[packed([0, 1, 2, 0, 1], 2, base=4)]))
+    ones = [(0, 4, 9300, 30), (1, 3, 950, 2)]
+    chosen = [(0, 1), (1, 3), (0, 15), (0, 0), (1, 7)]
+    mantissas = binned(ones, chosen)
+    fine_column("coded-decimal", "coded mantissas", "K16", **of(5, ones, chosen, F64, 4, scale(2, 1), [decimal_bits(m, 2, 1, F64) for m in mantissas]))
+    fine_column("coded-decimal-nulls", "nulls and exceptions around a coded block", "K16",
+                **of(5, ones, chosen, F64, 4, scale(2, 1), [decimal_bits(mantissas[0], 2, 1, F64) + 3, None] + [decimal_bits(m, 2, 1, F64) for m in mantissas[2:]],
+                     [nulls([0, 1, 0, 0, 0]) + coded(5, ones, chosen) + exceptions(5, [0], [3])], 32 | 3))
+    fine_column("coded-split", "coded high bits", "K16", **of(5, ones, chosen, F64, 6, u8(50), [m << 50 | 5 for m in mantissas], [coded(5, ones, chosen) + pack([5] * 5, 50)]))
+
+    def wrong(name, title, rule="K16", **other):
+        broken_column(f"coded-{name}", title, rule, **{**of(5, simple, some(simple, 20)), **other})
+
+    def wrong_model(name, title, heap, **other):
+        block = of(5, simple, some(simple, 20), heap=heap)
+        broken_column(f"model-{name}", title, "K15", **{**block, **other})
+
+    twenty = some(simple, 20)
+    good_block = coded(5, simple, twenty)
+    wrong("state", "a final state that is not 2^16", data=[coded(5, simple, twenty, begin=(1 << 16) + 1)])
+    wrong("small-state", "a stored state below 2^16", data=[head(0, reserved=1) + varint(0) + u32(0xFFFF)])
+    wrong("words", "more words than numbers", data=[head(0, reserved=1) + varint(21) + u32(1 << 16) + bytes(42)])
+    wrong("words-left", "a word that is not taken", data=[good_block[:1] + varint(good_block[1] + 1) + good_block[2:6] + good_block[6:6 + 2 * good_block[1]] + u16(1) + good_block[6 + 2 * good_block[1]:]])
+    wrong("short", "offsets cut short", data=[good_block[:-1]])
+    wrong("long", "a byte behind the offsets", data=[good_block + b"\0"])
+    wrong("bits", "left-over bits that are not zero", **of(5, [(0, 3, 0, 32)], [(0, 1)], data=[coded(5, [(0, 3, 0, 32)], [(0, 1)])[:-1] + b"\xf1"]))
+    wrong("packing", "a coded block with a packing", "K1", data=[u8(good_block[0] | 1) + good_block[1:]])
+    wrong("zigzag", "a coded block with zigzag", "K1", data=[u8(good_block[0] | 32) + good_block[1:]])
+    wrong("no-model", "a coded block in a column without a model", "K1", parameters=b"", flags=0, heap=None, data=[good_block])
+    broken_head("coded-no-feature", "a model in a file without the feature bit", "S20", **of(5, simple, twenty, required=0))
+    broken_head("coded-empty-model", "a model of no bytes", "S20", **of(5, simple, twenty, heap=b""))
+    broken_head("coded-long-model", "a model of 15,364 bytes", "S20", **of(5, simple, twenty, heap=bytes(15364)))
+    broken_head("coded-dictionary", "a model of a dictionary", "S20", STRING, ["a", "a"], 7, varint(1) + varint(2), [constant(0)], 32, heap=b"\1a", required=1)
+    broken_head("coded-raw", "a model of raw values", "S20", I64, [0, 0], 2, b"", [bytes(16)], 32, required=1)
+    wrong_model("log-4", "frequencies that add up to 2^4", model(4, [(0, 3, 0, 16)]))
+    wrong_model("log-15", "frequencies that add up to 2^15", model(15, [(0, 3, 0, 1 << 15)]))
+    wrong_model("none", "no bins", model(5, []))
+    wrong_model("many", "1025 bins", model(14, most, 1025) + u8(0) * 2 + svarint(3) + varint(0))
+    wrong_model("places", "a bin of 19 places", model(5, [(19, 3, 0, 32)]))
+    wrong_model("width", "a bin of 65 bits", model(5, [(0, 65, 0, 32)]))
+    wrong_model("sum-low", "frequencies below their sum", model(5, [(0, 3, 0, 31)]))
+    wrong_model("sum-high", "frequencies beyond their sum", model(5, [(0, 3, 0, 31), (0, 3, 9, 2)]))
+    wrong_model("left-over", "a byte behind the bins", model(5, simple) + b"\0")
+    wrong_model("short", "a bin is missing", model(5, simple, 6))

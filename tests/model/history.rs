@@ -116,7 +116,7 @@ impl Setting {
             cache_bytes: *random.pick(&[0, 4_096, 1 << 20]),
             own_segment_bytes: *random.pick(&[1, 2_000, 20_000, 1 << 20]),
             young_segments: *random.pick(&[1, 2, 4, 8]),
-            tier: *random.pick(&[Tier::Dense, Tier::Hot]),
+            tier: *random.pick(&[Tier::Dense, Tier::Hot, Tier::Cold]),
             retention: Retention::All,
             background: false,
             ..Options::default()

@@ -20,10 +20,16 @@ fn main() {
     let mut text = String::new();
     std::io::stdin().read_to_string(&mut text).expect("standard input is text");
     let rows = parse(&text);
+    for (tier, label) in [(Tier::Hot, "hot"), (Tier::Dense, "dense"), (Tier::Cold, "cold")] {
+        measure(&format!("{name} {label}"), &rows, tier);
+    }
+}
+
+fn measure(name: &str, rows: &RowSet, tier: Tier) {
     let columns: Vec<_> = (0..5).map(|id| (id, ColumnType::F64)).collect();
     let identity = Identity { store: [1; 16], file: 1 };
     let start = Instant::now();
-    let mut writer = SegmentWriter::new(identity, Tier::Dense);
+    let mut writer = SegmentWriter::new(identity, tier);
     writer.begin_part(PartSpec {
         series: 1,
         columns: columns.clone(),
@@ -31,7 +37,7 @@ fn main() {
         unique: true,
         ohlc: Some([0, 1, 2, 3]),
     });
-    writer.push_live(&rows, 0..rows.len());
+    writer.push_live(rows, 0..rows.len());
     let summary = writer.end_part();
     writer.finish();
     let encode = start.elapsed().as_secs_f64();
@@ -56,7 +62,7 @@ fn main() {
     }
     let columns_bytes: u64 = sizes.values().sum();
     let rest = summary.bytes - heads - columns_bytes;
-    print!("{name:28} {count:9} rows {:7.3} B/row:", bytes.len() as f64 / count);
+    print!("{name:34} {count:9} rows {:7.3} B/row:", bytes.len() as f64 / count);
     print!(" heads {:.3} index+runs {:.3}", heads as f64 / count, rest as f64 / count);
     for (label, size) in &sizes {
         print!(" {label} {:.3}", *size as f64 / count);
@@ -68,7 +74,7 @@ fn main() {
     println!();
 
     segment.verify(true, &mut |error| panic!("{error}"));
-    check(&rows, &segment);
+    check(rows, &segment);
     let mut out = RowSet::with_columns(&columns);
     let mut scratch = Scratch::default();
     let mut best = f64::MAX;

@@ -71,6 +71,7 @@ mod tests {
     fn never_change_this_checksum() {
         let plain = crc32fast::hash(&[&SOME.prefix()[..], &5u64.to_le_bytes(), b"abc"].concat());
         assert_eq!(SOME.crc(5, b"abc"), plain);
+        assert_eq!(SOME.prefix(), [7, 7, 7, 7, 7, 7, 7, 7, 7 ^ 3, 7, 7, 7, 7, 7, 7, 7]);
         assert_eq!(crc32fast::hash(b"123456789"), 0xcbf4_3926);
     }
 }

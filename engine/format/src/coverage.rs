@@ -142,4 +142,15 @@ mod tests {
             assert_eq!(clipped, cover(&a.range(-10..20).copied().collect()));
         }
     }
+
+    #[test]
+    fn slots_pushed_one_by_one_melt_into_runs() {
+        let mut coverage = Coverage::default();
+        for slot in [3, 4, 4, 5, 9] {
+            coverage.push(slot);
+        }
+        assert_eq!(coverage.runs(), [Run { start: 3, end: 6 }, Run { start: 9, end: 10 }]);
+        assert_eq!(coverage.within(4, 4).next(), None, "an empty range holds nothing");
+        assert_eq!(coverage.within(5, 4).next(), None, "nor one that ends before it begins");
+    }
 }

@@ -14,8 +14,13 @@ pub const MAGIC: [u8; 8] = [0x93, b'T', b'A', b'P', b'E', b'\r', b'\n', 0x1a];
 pub const MAJOR: u8 = 1;
 /// Minor version of the format that this crate writes.
 pub const MINOR: u8 = 0;
+/// Required feature bits: what a file may hold that readers of version 1.0 do not know.
+pub mod features {
+    /// Segments: columns with a model, coded integer blocks (K15, K16).
+    pub const CODED: u32 = 1 << 0;
+}
 /// Required feature bits that this crate knows.
-pub const KNOWN_REQUIRED: u32 = 0;
+pub const KNOWN_REQUIRED: u32 = features::CODED;
 
 /// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -200,10 +205,12 @@ mod tests {
         assert_eq!(kind(&[b'x'; 64], &SOME), ErrorKind::Foreign);
         assert_eq!(kind(&bytes, &Identity { file: 78, ..SOME }), ErrorKind::Foreign);
         assert_eq!(kind(&bytes, &Identity { store: [0; 16], ..SOME }), ErrorKind::Foreign);
-        assert_eq!(FileHeader::decode(&bytes, FileKind::Wal).unwrap_err().kind, ErrorKind::Foreign);
+        let other = FileHeader::decode(&bytes, FileKind::Wal).unwrap_err();
+        assert_eq!(other.kind, ErrorKind::Foreign);
+        assert_eq!(other.detail, "a segment file where a log was expected");
         for (offset, value, expected) in [
             (9, 2, ErrorKind::Newer),
-            (12, 1, ErrorKind::Newer),
+            (15, 0x80, ErrorKind::Newer),
             (8, 9, ErrorKind::Corrupt),
             (11, 1, ErrorKind::Corrupt),
         ] {

@@ -135,10 +135,10 @@ impl Timeframe {
         if self == Self::W1 { -3 * DAY_NS } else { 0 }
     }
 
-    /// The slot that `time` lies in.
+    /// The slot that `time` lies in. Any time has one; those beyond the limits only so that no file can overflow it.
     pub fn slot(self, time: i64) -> i64 {
         match self.step_ns() {
-            Some(step) => (time - self.phase_ns()).div_euclid(step),
+            Some(step) => time.saturating_sub(self.phase_ns()).div_euclid(step),
             None => month_of(time.div_euclid(DAY_NS)),
         }
     }

@@ -15,13 +15,13 @@ fn round_trip(values: &[i64], residuals: Option<&[i64]>) -> (Packing, usize) {
     encode(values, residuals, &mut bytes);
     let mut out = vec![0x5555; values.len()];
     let mut reader = ByteReader::new(&bytes, "K1");
-    let transform = decode(&mut reader, &mut out, &mut IntScratch::default()).unwrap();
+    let transform = decode(&mut reader, &mut out, &mut IntScratch::default(), None).unwrap();
     reader.finish().unwrap();
     let expected = if transform == Transform::Group { residuals.unwrap() } else { values };
     assert_eq!(out, expected);
     for length in 0..bytes.len() {
         assert!(
-            decode(&mut ByteReader::new(&bytes[..length], "K1"), &mut out, &mut IntScratch::default())
+            decode(&mut ByteReader::new(&bytes[..length], "K1"), &mut out, &mut IntScratch::default(), None)
                 .is_err()
         );
     }
@@ -45,7 +45,8 @@ fn every_width_and_edge_round_trips() {
                 let mut bytes = Vec::new();
                 encode(&values, None, &mut bytes);
                 let mut out = vec![0; count];
-                decode(&mut ByteReader::new(&bytes, "K1"), &mut out, &mut IntScratch::default()).unwrap();
+                decode(&mut ByteReader::new(&bytes, "K1"), &mut out, &mut IntScratch::default(), None)
+                    .unwrap();
                 assert_eq!(out, values, "width {width} count {count} base {base}");
             }
         }

@@ -150,7 +150,8 @@ fn zone_maps_are_those_of_the_values() {
             .map(|(id, kind)| (id, kind, support::values(&mut random, kind, count)))
             .collect();
         let content = part(columns, None);
-        let (bytes, _) = write(std::slice::from_ref(&content), random.pick(&[Tier::Hot, Tier::Dense]));
+        let (bytes, _) =
+            write(std::slice::from_ref(&content), random.pick(&[Tier::Hot, Tier::Dense, Tier::Cold]));
         let verified = Verified::new(bytes.len() as u64);
         let segment = Segment::open(&bytes, SOME, &verified).unwrap();
         let part = segment.part(0).unwrap();

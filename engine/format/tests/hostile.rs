@@ -72,7 +72,7 @@ fn findings(bytes: &[u8]) -> usize {
 
 #[test]
 fn every_flip_is_named_or_harmless_and_deep_verify_finds_all() {
-    for (seed, tier) in [(1, Tier::Dense), (2, Tier::Hot)] {
+    for (seed, tier) in [(1, Tier::Dense), (2, Tier::Hot), (3, Tier::Cold)] {
         let mut random = Random(seed);
         let contents = small(&mut random);
         let (bytes, _) = write(&contents, tier);
@@ -117,7 +117,7 @@ fn crafted_parts_never_panic() {
     for seed in 0..400 {
         let mut random = Random(seed);
         let contents = if seed % 2 == 0 { small(&mut random) } else { vec![content(&mut random, 4)] };
-        let (bytes, _) = write(&contents, random.pick(&[Tier::Dense, Tier::Hot]));
+        let (bytes, _) = write(&contents, random.pick(&[Tier::Dense, Tier::Hot, Tier::Cold]));
         let table = bytes.len() - 64 - contents.len() * 32;
         let rounds = 2_000_000 / bytes.len().clamp(10_000, 200_000);
         for _ in 0..rounds {
@@ -162,6 +162,6 @@ fn crafted_integer_blocks_never_panic() {
             bytes.extend((0..random.below(300)).map(|_| random.next() as u8));
         }
         let mut out = vec![0; count];
-        let _ = decode(&mut ByteReader::new(&bytes, "K1"), &mut out, &mut scratch);
+        let _ = decode(&mut ByteReader::new(&bytes, "K1"), &mut out, &mut scratch, None);
     }
 }

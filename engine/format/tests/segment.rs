@@ -16,7 +16,7 @@ fn random_parts_come_back_bit_for_bit() {
         let mut random = Random(seed);
         let count = random.below(5) as u32;
         let contents: Vec<Content> = (0..count).map(|index| content(&mut random, index * 3 + 1)).collect();
-        let tier = random.pick(&[Tier::Hot, Tier::Dense]);
+        let tier = random.pick(&[Tier::Hot, Tier::Dense, Tier::Cold]);
         let (bytes, summary) = write(&contents, tier);
         let found = read(&bytes).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
         assert_eq!(found.len(), contents.len());
@@ -81,7 +81,8 @@ fn ranges_and_projections_read_what_is_asked() {
         if content.live.is_empty() {
             continue;
         }
-        let (bytes, _) = write(std::slice::from_ref(&content), random.pick(&[Tier::Hot, Tier::Dense]));
+        let (bytes, _) =
+            write(std::slice::from_ref(&content), random.pick(&[Tier::Hot, Tier::Dense, Tier::Cold]));
         let verified = Verified::new(bytes.len() as u64);
         let segment = Segment::open(&bytes, SOME, &verified).unwrap();
         let part = segment.part(0).unwrap();
@@ -111,7 +112,7 @@ fn parts_of_many_chunks_keep_their_order() {
     rows.columns = vec![(3, Values::I64((0..count).collect()).into())];
     let spec = spec(9, &[(3, ColumnType::I64)], Some(Timeframe::M1));
     let content = Content { spec, live: rows, history: RowSet::default(), marks: Vec::new() };
-    for tier in [Tier::Hot, Tier::Dense] {
+    for tier in [Tier::Hot, Tier::Dense, Tier::Cold] {
         let (bytes, _) = write(std::slice::from_ref(&content), tier);
         let verified = Verified::new(bytes.len() as u64);
         let segment = Segment::open(&bytes, SOME, &verified).unwrap();
@@ -124,7 +125,7 @@ fn parts_of_many_chunks_keep_their_order() {
         let raw = chunk.raw_i64(3, 10..5000).unwrap();
         match tier {
             Tier::Hot => assert_eq!(raw.unwrap()[0], 65_546),
-            Tier::Dense => assert!(raw.is_none()),
+            Tier::Dense | Tier::Cold => assert!(raw.is_none()),
         }
     }
 }

@@ -43,6 +43,15 @@ pub(crate) fn first_state(catalog: &Catalog) -> State {
     state
 }
 
+/// Whether these are the definitions of the log of commits: one, from version 0 on, with the columns that it has.
+pub(crate) fn is_commits(definitions: &[(u64, Option<Arc<Schema>>)]) -> bool {
+    let [(0, Some(schema))] = definitions else { return false };
+    let columns = |schema: &Schema| -> Vec<_> {
+        schema.columns.iter().map(|c| (c.id, c.name.clone(), c.kind, c.nullable)).collect()
+    };
+    schema.key == COMMITS_SCHEMA.key && columns(schema) == columns(&COMMITS_SCHEMA)
+}
+
 fn commit_row(record: &TransactionRecord, series: usize) -> RowSet {
     let one = |value: u64| Values::I64(vec![value as i64]).into();
     RowSet {

@@ -200,7 +200,7 @@ impl Copy<'_> {
         }
         let from = self.source.open_read(name).map_err(reading)?;
         let to = self.target.create_new(PARTIAL).map_err(writing)?;
-        let mut buffer = vec![0; PIECE_BYTES];
+        let mut buffer = vec![0; length.min(PIECE_BYTES as u64) as usize];
         let mut done = 0;
         while done < length {
             let piece = &mut buffer[..(length - done).min(PIECE_BYTES as u64) as usize];
@@ -243,7 +243,7 @@ pub(crate) fn hash_of(storage: &dyn Storage, name: &str) -> Result<u128> {
     let file = storage.open_read(name).map_err(failed)?;
     let length = file.length().map_err(failed)?;
     let mut hasher = Xxh3::new();
-    let mut buffer = vec![0; PIECE_BYTES];
+    let mut buffer = vec![0; length.min(PIECE_BYTES as u64) as usize];
     let mut done = 0;
     while done < length {
         let piece = &mut buffer[..(length - done).min(PIECE_BYTES as u64) as usize];

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::Mutex;
 use tapestore_format::rows::ColumnValues;
+
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// Which block of which column. Segments never change and their ids are never reused, so an entry cannot go stale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

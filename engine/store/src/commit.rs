@@ -8,7 +8,6 @@
 
 use std::sync::Arc;
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
 use tapestore_format::wal::{KIND_TRANSACTION, TransactionRecord};
 
 use crate::apply::apply;
@@ -18,6 +17,7 @@ use crate::options::Durability;
 use crate::stage::Stage;
 use crate::state::State;
 use crate::store::Shared;
+use crate::sync::{Condvar, Mistake, Mutex, MutexGuard, mistaken};
 use crate::transaction::{CommitReport, Transaction};
 use crate::wal::{LogWriter, Visible, log_name};
 
@@ -214,6 +214,12 @@ impl Pipeline {
         let last_sequence = inner.log.frames.next_sequence() - 1;
         let sync = inner.sync_wanted > inner.durable;
         let (file, log) = (inner.log.file.clone(), inner.log.id);
+        if mistaken(Mistake::AcknowledgeBeforeSync) {
+            inner.durable = head.version;
+        }
+        if mistaken(Mistake::PublishBeforeSync) {
+            shared.publish(head.clone());
+        }
         drop(inner);
         let end = at + frames.len() as u64;
         let result = file
@@ -222,10 +228,14 @@ impl Pipeline {
             .and_then(|()| if sync { file.sync_data().map_err(|error| ("syncing", error)) } else { Ok(()) });
         let mut inner = self.inner.lock();
         inner.flushing = false;
-        self.changed.notify_all();
+        if !mistaken(Mistake::LoseWakeUp) {
+            self.changed.notify_all();
+        }
         if let Err((action, error)) = result {
             let error = Error::io(action, shared.storage.describe(&log_name(log)), error);
-            inner.poisoned = Some(error.to_string());
+            if !mistaken(Mistake::GoOnAfterFailure) {
+                inner.poisoned = Some(error.to_string());
+            }
             return Err(error);
         }
         inner.written = head.version;

@@ -11,12 +11,12 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tapestore_format::limits::BLOCK_ROWS;
 use tapestore_format::manifest::{ManifestRecord, SegmentRecord};
 use tapestore_format::rows::RowSet;
-use tapestore_format::segment::Scratch;
+use tapestore_format::segment::{Scratch, Stream, Tier};
 
 use crate::error::Result;
 use crate::layer::{Retained, Side, merge_rows};
@@ -25,6 +25,7 @@ use crate::seal::{SegmentOutput, kept_marks};
 use crate::segment::{Part, SegmentFile, segment_name};
 use crate::state::{Layer, SeriesState, State};
 use crate::store::{Shared, WriterRole};
+use crate::sync::{Mistake, mistaken, thread};
 
 /// About how many rows of a series are in memory at a time.
 const SLICE_ROWS: u64 = 1 << 18;
@@ -53,6 +54,8 @@ pub(crate) enum Scope {
     Due,
     /// Everything that is not compact yet, and everything that retention gave up.
     All,
+    /// Everything, as segments of this tier.
+    To(Tier),
 }
 
 /// Which parts of a series become one.
@@ -85,7 +88,8 @@ pub(crate) fn compact(shared: &Shared, role: &WriterRole, scope: Scope) -> Resul
             break jobs;
         }
     };
-    rewrite(shared, role, &jobs, &retained).map(Some)
+    let tier = if let Scope::To(tier) = scope { Some(tier) } else { None };
+    rewrite(shared, role, &jobs, &retained, tier).map(Some)
 }
 
 fn job_parts(job: &Job) -> impl Iterator<Item = &Arc<Part>> {
@@ -130,6 +134,9 @@ fn select(shared: &Shared, state: &State, retained: &Retained, scope: Scope) -> 
         }
         return Ok(selected);
     }
+    if let Scope::To(_) = scope {
+        return Ok(segments.keys().copied().collect());
+    }
     let mut selected = HashSet::new();
     if young.len() > 1 {
         selected.extend(young.iter().map(|(file, _)| file.id()));
@@ -138,12 +145,37 @@ fn select(shared: &Shared, state: &State, retained: &Retained, scope: Scope) -> 
         let loose = parts(series).count() > 1;
         for part in parts(series) {
             let large = part.summary.bytes >= shared.options.own_segment_bytes && !is_own(&part.file);
-            if loose || large || gives_up(part, retained)? {
+            if loose || large || gives_up(part, retained)? || ages(part, cold_before(shared, series))? {
                 selected.insert(part.file.id());
             }
         }
     }
     Ok(selected)
+}
+
+/// Rows before this time are to be cold: those much older than the newest of the series.
+fn cold_before(shared: &Shared, series: &SeriesState) -> i64 {
+    let newest = parts(series).filter_map(|part| part.live_span()).map(|span| span.1).max();
+    let age = shared.options.cold_after_ns;
+    age.zip(newest).map_or(i64::MIN, |(age, newest)| newest.saturating_sub(age))
+}
+
+/// Whether a part has a piece of rows that became old enough to be cold, and is not.
+fn ages(part: &Part, cold_before: i64) -> Result<bool> {
+    if part.live_span().is_none_or(|span| span.0 >= cold_before) {
+        return Ok(false);
+    }
+    let (index, segment) = (part.index()?, part.file.segment()?);
+    for (number, place) in index.live.iter().enumerate() {
+        // What is smaller than a block may well be no smaller when cold.
+        if place.last_time < cold_before && place.rows as usize >= BLOCK_ROWS {
+            let chunk = segment.chunk(index, Stream::Live, number).map_err(|error| part.blame(error))?;
+            if chunk.tier() != Tier::Cold {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// Whether a part keeps something that nobody may read any more.
@@ -182,14 +214,20 @@ fn jobs(state: &State, selected: &HashSet<u64>, own_bytes: u64) -> Vec<Job> {
     out
 }
 
-fn rewrite(shared: &Shared, role: &WriterRole, jobs: &[Job], retained: &Retained) -> Result<CompactReport> {
+fn rewrite(
+    shared: &Shared,
+    role: &WriterRole,
+    jobs: &[Job],
+    retained: &Retained,
+    tier: Option<Tier>,
+) -> Result<CompactReport> {
     let mut report = CompactReport::default();
     let before = segments(&shared.published.read());
     report.segments_before = before.len() as u64;
     report.bytes_before = before.values().map(|(file, _)| file.length).sum();
     let mut created = Vec::new();
-    let finished =
-        write_segments(shared, role, jobs, retained, &mut created, &mut report).inspect_err(|_| {
+    let finished = write_segments(shared, role, jobs, retained, tier, &mut created, &mut report)
+        .inspect_err(|_| {
             // Nothing refers to them; what cannot be removed now is an orphan for the next open.
             for id in &created {
                 let _ = shared.storage.remove(&segment_name(*id));
@@ -208,6 +246,7 @@ fn write_segments(
     role: &WriterRole,
     jobs: &[Job],
     retained: &Retained,
+    tier: Option<Tier>,
     created: &mut Vec<u64>,
     report: &mut CompactReport,
 ) -> Result<Vec<SegmentRecord>> {
@@ -216,7 +255,9 @@ fn write_segments(
     let mut create = || {
         let id = role.maintenance.lock().allocate()?;
         created.push(id);
-        SegmentOutput::create(shared, id)
+        // A tier that was asked for holds for all rows.
+        let aging = tier.is_none() && shared.options.cold_after_ns.is_some();
+        SegmentOutput::create(shared, id, tier.unwrap_or(shared.options.tier), aging)
     };
     for job in jobs {
         let own = job.bytes >= shared.options.own_segment_bytes;
@@ -264,6 +305,7 @@ fn write_job(
         }
         if !begun {
             output.begin(&job.series, newest, &used);
+            output.cold_before(cold_before(shared, &job.series));
             begun = true;
         }
         rows += live.len() as u64;
@@ -288,7 +330,7 @@ fn write_job(
 
 fn throttle(shared: &Shared, bytes: u64) {
     if let Some(rate) = shared.options.compaction_bytes_per_second {
-        std::thread::sleep(Duration::from_secs_f64(bytes as f64 / rate.max(1) as f64));
+        thread::sleep(Duration::from_secs_f64(bytes as f64 / rate.max(1) as f64));
     }
 }
 
@@ -379,6 +421,10 @@ fn publish(shared: &Shared, role: &WriterRole, jobs: &[Job], finished: Vec<Segme
     let mut records: Vec<ManifestRecord> = finished.into_iter().map(ManifestRecord::AddSegment).collect();
     records.extend(replaced.keys().map(|id| ManifestRecord::RemoveSegment(*id)));
     let state = maintenance.state();
+    if mistaken(Mistake::RemoveBeforeStep) {
+        replaced.values().for_each(|file| maintenance.retire_segment(file));
+        maintenance.collect();
+    }
     maintenance.publish(records, state)?;
     swap(shared, role, &replaced, &fresh);
     for file in replaced.values() {
@@ -413,9 +459,4 @@ fn swap(
     let mut published = shared.published.write();
     *published = if Arc::ptr_eq(&*published, &inner.head) { head.clone() } else { replace(&published) };
     inner.head = head;
-}
-
-/// Asks compaction to hold its breath.
-pub(crate) fn set_paused(role: &WriterRole, paused: bool) {
-    role.worker.paused.store(paused, Ordering::Release);
 }

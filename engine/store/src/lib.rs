@@ -47,9 +47,9 @@
 //!
 //! What is written: [`Batch`] and [`Transaction`], staged (`stage`), applied to the state (`apply`), logged and synced in
 //! groups (`commit`, `wal`). What is read: [`View`] and [`Read`], through `scan` over layers (`layer`, `overlay`), and the
-//! gap index (`gaps`). What runs behind: `seal` (memory to segments), `compact` (segments to segments), `maintenance` (the
-//! manifest, file ids, garbage). How it begins: `open`, `follow` (other processes), `lease`. What is left
-//! of a damaged store: `verify` names it, `salvage` saves it. All input and output goes
+//! gap index (`gaps`) and statistics (`statistics`). What runs behind: `seal` (memory to segments), `compact` (segments to segments), `maintenance` (the
+//! manifest, file ids, garbage). How it begins: `open`, `follow` (other processes), `lease`. What is left of a damaged
+//! store: `verify` names it, `salvage` saves it. All input and output goes
 //! through [`io::Storage`]. The format of the files is the crate `tapestore-format`, specified in `format-spec/`.
 
 mod apply;
@@ -82,7 +82,9 @@ mod seal;
 mod segment;
 mod stage;
 mod state;
+mod statistics;
 mod store;
+mod sync;
 mod transaction;
 mod verify;
 mod view;
@@ -100,6 +102,8 @@ pub use options::{Durability, Options, Retention};
 pub use report::{AsOf, CommitInfo, PruneReport, Snapshot, Stats};
 pub use salvage::{Loss, LossKind, SalvageReport, salvage_directory, salvage_storage};
 pub use store::Store;
+#[cfg(any(loom, shuttle))]
+pub use sync::{Mistake, make};
 pub use tapestore_format::coverage::Run;
 pub use tapestore_format::rows::{ColumnValues, MarkKind, RowSet, RunVec, Strings, Values, flags};
 pub use tapestore_format::schema::{Column, ColumnType, KeyPolicy, Schema};

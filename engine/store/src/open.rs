@@ -4,11 +4,10 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Weak};
 
-use parking_lot::{Mutex, RwLock};
 use tapestore_format::manifest::{Current, StateRecord};
 use tapestore_format::wal::LogStart;
 
-use crate::apply::{apply, first_state};
+use crate::apply::{COMMITS, apply, first_state, is_commits};
 use crate::cache::BlockCache;
 use crate::commit::Pipeline;
 use crate::error::{Error, Result};
@@ -21,6 +20,7 @@ use crate::options::Options;
 use crate::segment::{Part, SegmentFile};
 use crate::state::{Catalog, Definitions, Layer, SeriesState, State};
 use crate::store::{LOCK, LOCK_TRIES, Role, Shared, Store, WriterRole, retained_of, seal_role};
+use crate::sync::{Mutex, RwLock, thread};
 use crate::wal::{EMPTY_LOG_BYTES, LogReader, LogWriter, TornTail, Visible, log_name, parse_log_name};
 use crate::worker::Worker;
 
@@ -281,7 +281,7 @@ fn lock_for_writing(storage: &dyn Storage) -> Result<Box<dyn LockGuard>> {
         let lock = storage.lock(LOCK, LockKind::Exclusive);
         match lock.map_err(|error| Error::io("locking", storage.describe(LOCK), error))? {
             Some(guard) => return Ok(guard),
-            None if attempt + 1 < LOCK_TRIES => std::thread::sleep(std::time::Duration::from_millis(5)),
+            None if attempt + 1 < LOCK_TRIES => thread::sleep(std::time::Duration::from_millis(5)),
             None => {}
         }
     }
@@ -361,6 +361,13 @@ pub(crate) fn build_state(
             .collect();
         let mut own = layers.remove(&record.id).unwrap_or_default();
         own.sort_by_key(Layer::low);
+        if record.id == COMMITS && !is_commits(&definitions) {
+            return Err(Error::Inconsistent {
+                path: storage.describe("CURRENT"),
+                rule: "M5",
+                detail: "series 0 is not defined as the log of commits".into(),
+            });
+        }
         catalog.add_series(key.clone(), record.id);
         let series = SeriesState::new(record.id, Arc::new(key), Arc::new(definitions), own);
         state.series.set(record.id as usize, Arc::new(series));

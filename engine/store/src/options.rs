@@ -44,8 +44,12 @@ pub struct Options {
     pub young_segments: usize,
     /// Which old versions stay readable. Default: [`Retention::All`].
     pub retention: Retention,
-    /// How segments are encoded. Default: [`Tier::Dense`].
+    /// How segments are encoded. Default: [`Tier::Dense`]. Any tier is read the same way; a store may hold all of them.
     pub tier: Tier,
+    /// Rows that are this many nanoseconds older than the newest row of their series become [`Tier::Cold`] when they
+    /// are compacted, whatever `tier` says, in pieces of 65,536. Default: `None`, never. See also
+    /// [`crate::Store::compact_to`].
+    pub cold_after_ns: Option<i64>,
 }
 
 impl Default for Options {
@@ -60,6 +64,7 @@ impl Default for Options {
             young_segments: 6,
             retention: Retention::All,
             tier: Tier::Dense,
+            cold_after_ns: None,
         }
     }
 }
@@ -76,6 +81,7 @@ mod tests {
         assert!(options.background);
         assert_eq!((options.own_segment_bytes, options.young_segments), (1 << 20, 6));
         assert_eq!((options.retention, options.tier), (Retention::All, Tier::Dense));
+        assert_eq!(options.cold_after_ns, None);
         assert!(Durability::Durable > Durability::Appended && Durability::Appended > Durability::Volatile);
     }
 }

@@ -22,6 +22,7 @@ use crate::schema::ohlc_columns;
 use crate::segment::{Part, SegmentFile, segment_name};
 use crate::state::{Layer, SeriesState, State};
 use crate::store::{Shared, WriterRole};
+use crate::sync::{Mistake, mistaken};
 use crate::wal::LogWriter;
 
 /// Seals everything in memory. `false` if there was nothing.
@@ -42,7 +43,7 @@ fn seal_locked(shared: &Shared, role: &WriterRole) -> Result<bool> {
     let Some((frozen, generation, log_id)) = rotate(shared, role)? else { return Ok(false) };
     let retained = shared.retained.read().clone();
     let id = role.maintenance.lock().allocate()?;
-    let mut output = SegmentOutput::create(shared, id)?;
+    let mut output = SegmentOutput::create(shared, id, shared.options.tier, false)?;
     for series in frozen.series.iter() {
         let mut layers = series.layers.iter().filter_map(|layer| match layer {
             Layer::Mem(mem) if mem.generation <= generation => Some(mem),
@@ -193,6 +194,7 @@ fn swap(
         sealed.resize(sealed.len().max(at + 1), None);
         sealed[at] = Some(Arc::new(Part::new(file.clone(), summary.clone())));
     }
+    let stale = mistaken(Mistake::SwapForgetsCommits).then(|| shared.published.read().clone());
     let mut inner = role.pipeline.lock_idle();
     let replace = |state: &State| {
         let mut next = state.clone();
@@ -224,7 +226,11 @@ fn swap(
     let (head, left) = replace(&inner.head);
     inner.memtable_bytes = left;
     let mut published = shared.published.write();
-    *published = if Arc::ptr_eq(&*published, &inner.head) { head.clone() } else { replace(&published).0 };
+    *published = match stale {
+        Some(stale) => replace(&stale).0,
+        None if Arc::ptr_eq(&*published, &inner.head) => head.clone(),
+        None => replace(&published).0,
+    };
     inner.head = head;
 }
 
@@ -239,18 +245,21 @@ pub(crate) struct SegmentOutput {
     pub(crate) id: u64,
     pub(crate) written: u64,
     parts: usize,
+    aging: bool,
 }
 
 impl SegmentOutput {
-    pub(crate) fn create(shared: &Shared, id: u64) -> Result<Self> {
-        let tier: Tier = shared.options.tier;
+    /// A new segment of a tier; an aging one may hold cold chunks as well.
+    pub(crate) fn create(shared: &Shared, id: u64, tier: Tier, aging: bool) -> Result<Self> {
         let path = shared.storage.describe(&segment_name(id));
         let file = shared
             .storage
             .create_new(&segment_name(id))
             .map_err(|error| Error::io("creating", path.as_str(), error))?;
-        let writer = SegmentWriter::new(Identity { store: shared.store, file: id }, tier);
-        Ok(Self { writer, file, path, id, written: 0, parts: 0 })
+        let identity = Identity { store: shared.store, file: id };
+        let writer =
+            if aging { SegmentWriter::aging(identity, tier) } else { SegmentWriter::new(identity, tier) };
+        Ok(Self { writer, file, path, id, written: 0, parts: 0, aging })
     }
 
     /// Begins the part of a series up to a version; `used` are the columns that its rows have.
@@ -278,6 +287,13 @@ impl SegmentOutput {
             ohlc,
         });
         self.parts += 1;
+    }
+
+    /// Rows before this time become cold, if the segment may hold such.
+    pub(crate) fn cold_before(&mut self, time: i64) {
+        if self.aging {
+            self.writer.cold_before(time);
+        }
     }
 
     pub(crate) fn end(&mut self) -> Result<()> {

@@ -10,6 +10,7 @@ use tapestore_format::segment::{PartIndex, PartSummary, Segment, Stream, System,
 
 use crate::error::{Error, Result};
 use crate::io::{MappedBytes, Storage};
+use crate::sync::{Mistake, mistaken};
 
 /// Name of a segment file.
 pub(crate) fn segment_name(id: u64) -> String {
@@ -64,10 +65,11 @@ impl SegmentFile {
         if self.opened.get().is_some() {
             return Ok(());
         }
-        let map = self
-            .storage
-            .map(&segment_name(self.id()), self.length)
-            .map_err(|error| Error::referred("mapping", self.path(), error))?;
+        let map = match self.storage.map(&segment_name(self.id()), self.length) {
+            // Whoever removed it meanwhile mapped it first, for us (I7).
+            Err(_) if self.opened.get().is_some() && !mistaken(Mistake::MapOnlyOnce) => return Ok(()),
+            other => other.map_err(|error| Error::referred("mapping", self.path(), error))?,
+        };
         // A race maps twice and keeps one.
         let _ = self.opened.set(Opened { map, verified: Verified::new(self.length) });
         Ok(())

@@ -7,7 +7,6 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use parking_lot::RwLock;
 use tapestore_format::rows::{Mark, RowSet};
 use tapestore_format::schema::{ColumnId, Schema};
 
@@ -16,6 +15,7 @@ use crate::key::SeriesKey;
 use crate::layer::MemLayer;
 use crate::overlay::RowKey;
 use crate::segment::Part;
+use crate::sync::RwLock;
 
 /// From which commit on which schema holds; `None`: the series was dropped.
 pub(crate) type Definitions = Vec<(u64, Option<Arc<Schema>>)>;

@@ -5,12 +5,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
-use std::thread::JoinHandle;
 
-use parking_lot::{Mutex, RwLock};
 use tapestore_format::manifest::{ManifestRecord, SegmentRecord, SnapshotRecord, StateRecord};
 use tapestore_format::rows::Values;
 use tapestore_format::schema::Schema;
+use tapestore_format::segment::Tier;
 use tapestore_format::wal::{CommitKind, TransactionRecord};
 
 use crate::apply::COMMITS;
@@ -31,6 +30,8 @@ use crate::rollback;
 use crate::seal;
 use crate::segment::SegmentFile;
 use crate::state::{Catalog, Layer, State};
+use crate::sync::thread::JoinHandle;
+use crate::sync::{Mutex, RwLock};
 use crate::transaction::{CommitReport, Transaction, check_snapshot_name};
 use crate::view::{View, commits};
 use crate::wal::TornTail;
@@ -358,8 +359,18 @@ impl Store {
 
     /// Compacts everything now; does nothing where nothing is to be done.
     pub fn compact(&self) -> Result<CompactReport> {
+        self.compact_scope(Scope::All)
+    }
+
+    /// Rewrites everything that is sealed in a tier, whatever [`Options::tier`] says of what is written later; later
+    /// compactions write in the tier of the options again, wherever they have to rewrite.
+    pub fn compact_to(&self, tier: Tier) -> Result<CompactReport> {
+        self.compact_scope(Scope::To(tier))
+    }
+
+    fn compact_scope(&self, scope: Scope) -> Result<CompactReport> {
         let role = self.shared.writer()?;
-        if let Some(report) = compact::compact(&self.shared, role, Scope::All)? {
+        if let Some(report) = compact::compact(&self.shared, role, scope)? {
             return Ok(report);
         }
         let stats = self.stats()?;
@@ -385,14 +396,14 @@ impl Store {
     /// Holds background compaction at its next step.
     pub fn pause_compaction(&self) {
         if let Some(role) = seal_role(&self.shared) {
-            compact::set_paused(role, true);
+            role.worker.set_paused(true);
         }
     }
 
     /// Lets background compaction go on.
     pub fn resume_compaction(&self) {
         if let Some(role) = seal_role(&self.shared) {
-            compact::set_paused(role, false);
+            role.worker.set_paused(false);
         }
     }
 

@@ -1,5 +1,6 @@
 //! Verification: reads a store without changing it and names everything that is wrong with it.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -7,15 +8,16 @@ use tapestore_format::checksum::Identity;
 use tapestore_format::manifest::SegmentRecord;
 use tapestore_format::segment::{Segment, Verified};
 
-use crate::apply::{apply, first_state};
+use crate::apply::apply;
 use crate::backup::hash_of;
 use crate::error::{Error, Result};
 use crate::follow::live_writer;
 use crate::io::{RealStorage, Storage};
 use crate::lease::Lease;
-use crate::manifest::{ManifestState, load, read_current};
+use crate::manifest::{ManifestState, load};
+use crate::open::{build_state, find_store};
 use crate::segment::segment_name;
-use crate::state::{Catalog, State};
+use crate::state::Catalog;
 use crate::store::Store;
 use crate::wal::{LogReader, Replayed};
 
@@ -66,16 +68,16 @@ pub fn verify_directory(directory: impl AsRef<Path>, deep: bool) -> Result<Vec<F
 /// # Errors
 /// As [`verify_directory`].
 pub fn verify_storage(storage: &Arc<dyn Storage>, deep: bool) -> Result<Vec<Finding>> {
-    let current = match read_current(&**storage) {
-        Ok(Some(current)) => current,
-        Ok(None) => return Err(Error::NotFound(format!("{} holds no store", storage.describe("")))),
+    let current = match find_store(&**storage) {
+        Ok(current) => current,
+        Err(error @ Error::NotFound(_)) => return Err(error),
         Err(error) => return Ok(vec![finding(error)]),
     };
     let _lease = Lease::take(storage, current.store).ok();
     // Behind the lease nothing that counts now can go.
-    let current = match read_current(&**storage) {
-        Ok(Some(current)) => current,
-        Ok(None) => return Err(Error::NotFound(format!("{} holds no store", storage.describe("")))),
+    let current = match find_store(&**storage) {
+        Ok(current) => current,
+        Err(error @ Error::NotFound(_)) => return Err(error),
         Err(error) => return Ok(vec![finding(error)]),
     };
     let manifest = match load(&**storage, &current) {
@@ -105,11 +107,13 @@ impl Check<'_> {
     /// The logs replay, and their transactions fit one another.
     fn logs(&mut self) {
         let catalog = Catalog::default();
-        let sealed = self.manifest.state.sealed_version;
-        let state: State = first_state(&catalog);
+        let mut state = match build_state(self.storage, self.store, self.manifest, &catalog, &HashMap::new())
+        {
+            Ok(state) => state,
+            Err(error) => return self.findings.push(finding(error)),
+        };
+        let sealed = state.version;
         let mut expected: Option<u64> = None;
-        let mut state = State { version: sealed, ..state };
-        let fresh = self.manifest.series.is_empty();
         // What a living writer has not shown yet may be half written; that is no finding.
         let live = live_writer(&**self.storage, self.store).ok().flatten();
         let reader = LogReader { storage: &**self.storage, store: self.store, visible: None };
@@ -121,8 +125,7 @@ impl Check<'_> {
                 let detail = format!("commit {} does not follow the one before it", record.version);
                 return Err(Error::Inconsistent { path: "log".into(), rule: "W7", detail });
             }
-            // Only a store without segments can be replayed from nothing; others are replayed when they are opened.
-            if fresh && record.version > sealed {
+            if record.version > sealed {
                 state = apply(&state, &catalog, record, 0)?.0;
             }
             Ok(())

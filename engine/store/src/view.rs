@@ -80,7 +80,7 @@ impl View {
         keys
     }
 
-    fn find(&self, key: &SeriesKey) -> Result<(&Arc<SeriesState>, &Arc<Schema>)> {
+    pub(crate) fn find(&self, key: &SeriesKey) -> Result<(&Arc<SeriesState>, &Arc<Schema>)> {
         let found = self.shared.catalog.series_id(key).and_then(|id| self.state.series(id));
         found
             .filter(|series| series.id != COMMITS)

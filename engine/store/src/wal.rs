@@ -337,6 +337,10 @@ impl LogReader<'_> {
             Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(true),
             Err(error) => return Err(error),
         };
+        // Creation writes header and first record, and is durable before a byte follows (W4): what is longer was born.
+        if length > EMPTY_LOG_BYTES {
+            return Ok(false);
+        }
         let from = (HEADER_BYTES as u64).min(length);
         let file = self.open(id)?;
         // Any frame at all, whatever its number: try every aligned place.
@@ -575,6 +579,33 @@ mod tests {
             })
             .unwrap();
         assert_eq!((count, replayed.stillborn), (20, vec![7, 12]));
+    }
+
+    /// The beginning of the newest log and all that followed it were destroyed; it passed for one never born, and the
+    /// commits in it were gone without a word.
+    #[test]
+    fn a_log_longer_than_its_beginning_is_damaged_and_not_stillborn() {
+        let length = |log: &Arc<dyn StorageFile>| log.length().unwrap() as usize;
+        let destroyed: [fn(usize) -> Vec<u8>; 3] = [
+            |length| vec![0; length],
+            |length| vec![0xFF; length],
+            |_| vec![0; EMPTY_LOG_BYTES as usize + 1],
+        ];
+        for destroy in destroyed {
+            let storage = MemoryStorage::new();
+            chain(&storage);
+            let log = storage.open(&log_name(9)).unwrap();
+            let content = destroy(length(&log));
+            log.set_length(content.len() as u64).unwrap();
+            log.write_at(0, &content).unwrap();
+            assert!(replay(&storage).unwrap_err().to_string().contains("wal-000000000009.tape"));
+        }
+        // Whole, but another log: exchanged by hand.
+        let storage = MemoryStorage::new();
+        chain(&storage);
+        let other = storage.open(&log_name(5)).unwrap().read_all(1 << 20).unwrap();
+        storage.open(&log_name(9)).unwrap().write_at(0, &other).unwrap();
+        assert!(replay(&storage).unwrap_err().to_string().contains("this is file 5"));
     }
 
     /// What a backup leaves beside an older one, if it is cut off: a log that names none before it, and its successors.

@@ -1,97 +1,122 @@
 //! The background threads of a writer: one seals, one compacts.
+//!
+//! # Invariants
+//! - B1. A request made while its thread works is answered by another round: nothing asked for is forgotten. Requests
+//!   that nobody has begun melt together.
+//! - B2. A thread ends only with no request open.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread::JoinHandle;
-use std::time::Duration;
-
-use crossbeam::channel::{Receiver, Sender, bounded};
-use parking_lot::Mutex;
 
 use crate::compact::{self, Scope};
 use crate::store::{Shared, seal_role};
+use crate::sync::thread::{self, JoinHandle};
+use crate::sync::{Condvar, Mutex};
 
-/// Requests to the threads. Requests melt together: a channel holds at most one.
+/// Requests to the threads.
 #[derive(Debug)]
 pub(crate) struct Worker {
-    seal: Option<Sender<()>>,
-    compact: Option<Sender<()>>,
-    receivers: Mutex<Option<(Receiver<()>, Receiver<()>)>>,
-    /// Requests not finished yet.
-    busy: AtomicUsize,
-    pub(crate) paused: AtomicBool,
-    stopping: AtomicBool,
+    /// Whether there are threads.
+    background: bool,
+    requests: Mutex<Requests>,
+    /// Signalled whenever `requests` changes.
+    changed: Condvar,
 }
+
+#[derive(Debug, Default)]
+struct Requests {
+    seal: Request,
+    compact: Request,
+    paused: bool,
+    stopping: bool,
+}
+
+#[derive(Debug, Default)]
+struct Request {
+    asked: bool,
+    working: bool,
+}
+
+impl Request {
+    fn is_open(&self) -> bool {
+        self.asked || self.working
+    }
+}
+
+/// Which of the two threads.
+type Which = fn(&mut Requests) -> &mut Request;
+
+const SEAL: Which = |requests| &mut requests.seal;
+const COMPACT: Which = |requests| &mut requests.compact;
 
 impl Worker {
     pub(crate) fn new(background: bool) -> Self {
-        let off = Self {
-            seal: None,
-            compact: None,
-            receivers: Mutex::new(None),
-            busy: AtomicUsize::new(0),
-            paused: AtomicBool::new(false),
-            stopping: AtomicBool::new(false),
-        };
-        if !background {
-            return off;
-        }
-        let ((seal, seals), (compact, compacts)) = (bounded(1), bounded(1));
-        Self {
-            seal: Some(seal),
-            compact: Some(compact),
-            receivers: Mutex::new(Some((seals, compacts))),
-            ..off
-        }
+        Self { background, requests: Mutex::new(Requests::default()), changed: Condvar::new() }
     }
 
     /// Asks for sealing; `false` if there is no thread for it.
     pub(crate) fn wake_sealer(&self) -> bool {
-        self.wake(self.seal.as_ref())
+        self.wake(SEAL)
     }
 
     /// Asks for compaction, if there is a thread for it.
     pub(crate) fn wake_compactor(&self) -> bool {
-        self.wake(self.compact.as_ref())
+        self.wake(COMPACT)
     }
 
-    fn wake(&self, channel: Option<&Sender<()>>) -> bool {
-        let Some(channel) = channel.filter(|_| !self.stopping.load(Ordering::Acquire)) else { return false };
-        self.busy.fetch_add(1, Ordering::AcqRel);
-        if channel.try_send(()).is_err() {
-            self.busy.fetch_sub(1, Ordering::AcqRel);
+    fn wake(&self, which: Which) -> bool {
+        if !self.background {
+            return false;
         }
+        let mut requests = self.requests.lock();
+        if requests.stopping {
+            return false;
+        }
+        which(&mut requests).asked = true;
+        self.changed.notify_all();
         true
     }
 
     /// Called by compaction between pieces of work: waits while it is paused.
     pub(crate) fn breathe(&self) {
-        while self.paused.load(Ordering::Acquire) && !self.stopping.load(Ordering::Acquire) {
-            std::thread::sleep(Duration::from_millis(5));
+        let mut requests = self.requests.lock();
+        while requests.paused && !requests.stopping {
+            self.changed.wait(&mut requests);
         }
+    }
+
+    /// Holds compaction at its next step, or lets it go on.
+    pub(crate) fn set_paused(&self, paused: bool) {
+        self.requests.lock().paused = paused;
+        self.changed.notify_all();
     }
 
     /// Waits until no request is open.
     pub(crate) fn wait_idle(&self) {
-        while self.busy.load(Ordering::Acquire) > 0 && !self.paused.load(Ordering::Acquire) {
-            std::thread::sleep(Duration::from_millis(1));
+        let mut requests = self.requests.lock();
+        while (requests.seal.is_open() || requests.compact.is_open()) && !requests.paused {
+            self.changed.wait(&mut requests);
         }
     }
 
     /// Starts the threads, if there are to be any.
     pub(crate) fn start(shared: &Arc<Shared>, worker: &Self) -> Vec<JoinHandle<()>> {
-        let Some((seals, compacts)) = worker.receivers.lock().take() else { return Vec::new() };
-        let spawn = |name: &str, requests: Receiver<()>, work: fn(&Shared)| {
+        if !worker.background {
+            return Vec::new();
+        }
+        let spawn = |name: &str, which: Which, work: fn(&Shared)| {
             let shared = shared.clone();
-            let body = move || run(&shared, &requests, work);
-            std::thread::Builder::new().name(name.to_owned()).spawn(body).expect("the system gives threads")
+            thread::spawn(name, move || {
+                if let Some(role) = seal_role(&shared) {
+                    role.worker.serve(which, || work(&shared));
+                }
+            })
         };
         // Failures poison the pipeline and are told by the next commit.
         vec![
-            spawn("tape-seal", seals, |shared| {
+            spawn("tape-seal", SEAL, |shared| {
                 let _ = shared.seal();
             }),
-            spawn("tape-compact", compacts, |shared| {
+            spawn("tape-compact", COMPACT, |shared| {
                 if let Some(role) = seal_role(shared) {
                     let _ = compact::compact(shared, role, Scope::Due);
                 }
@@ -99,22 +124,29 @@ impl Worker {
         ]
     }
 
+    /// The life of a thread: does what is asked for until it is told to stop (B1, B2).
+    fn serve(&self, which: Which, work: impl Fn()) {
+        let mut requests = self.requests.lock();
+        loop {
+            let request = which(&mut requests);
+            if request.asked {
+                *request = Request { asked: false, working: true };
+                drop(requests);
+                work();
+                requests = self.requests.lock();
+                which(&mut requests).working = false;
+                self.changed.notify_all();
+            } else if requests.stopping {
+                return;
+            } else {
+                self.changed.wait(&mut requests);
+            }
+        }
+    }
+
     /// Lets the threads end after what they are doing.
     pub(crate) fn stop(&self) {
-        self.stopping.store(true, Ordering::Release);
-    }
-}
-
-fn run(shared: &Shared, requests: &Receiver<()>, work: fn(&Shared)) {
-    let Some(role) = seal_role(shared) else { return };
-    loop {
-        match requests.recv_timeout(Duration::from_millis(20)) {
-            Ok(()) => {
-                work(shared);
-                role.worker.busy.fetch_sub(1, Ordering::AcqRel);
-            }
-            Err(_) if role.worker.stopping.load(Ordering::Acquire) => return,
-            Err(_) => {}
-        }
+        self.requests.lock().stopping = true;
+        self.changed.notify_all();
     }
 }

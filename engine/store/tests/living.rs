@@ -4,8 +4,8 @@ mod common;
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use common::{MINUTE, bars, key, options, write};
@@ -17,6 +17,8 @@ use tapestore::{AsOf, Durability, Options, Retention, Store, schema};
 struct Slow {
     inner: MemoryStorage,
     clock: AtomicI64,
+    /// Compacted when the next file is about to be mapped.
+    compacts_before_map: Mutex<Option<Store>>,
 }
 
 #[derive(Debug)]
@@ -55,6 +57,10 @@ impl Storage for Slow {
         self.inner.open_read(name)
     }
     fn map(&self, name: &str, length: u64) -> io::Result<Arc<dyn MappedBytes>> {
+        let meanwhile = self.compacts_before_map.lock().unwrap().take();
+        if let Some(store) = meanwhile {
+            store.compact().unwrap();
+        }
         self.inner.map(name, length)
     }
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -93,7 +99,8 @@ impl Storage for Slow {
 }
 
 fn slow() -> Arc<Slow> {
-    Arc::new(Slow { inner: MemoryStorage::new(), clock: AtomicI64::new(0) })
+    let compacts_before_map = Mutex::default();
+    Arc::new(Slow { inner: MemoryStorage::new(), clock: AtomicI64::new(0), compacts_before_map })
 }
 
 #[test]
@@ -284,4 +291,20 @@ fn a_store_opened_and_closed_often_is_compacted_all_the_same() {
     store.wait_idle().unwrap();
     let stats = store.stats().unwrap();
     assert!(stats.segments <= 6 && stats.rows == 40, "{stats:?}");
+}
+
+/// Found by the model `compact-beside-view` of tests/sync: a view was about to map a segment when compaction mapped it
+/// for the view, and removed it. The view then said that the file was missing, though it had been mapped.
+#[test]
+fn a_view_that_maps_a_segment_while_compaction_removes_it_reads_on() {
+    let storage = slow();
+    let store = Store::create_on(storage.clone(), options()).unwrap();
+    for minute in 0..2 {
+        write(&store, "A", &[minute], 10.0);
+        store.seal().unwrap();
+    }
+    let view = store.view();
+    *storage.compacts_before_map.lock().unwrap() = Some(store.clone());
+    assert_eq!(view.read(&key("A")).rows().unwrap().time(), [0, MINUTE]);
+    assert_eq!(store.stats().unwrap().segments, 1, "compaction ran in between");
 }

@@ -350,4 +350,12 @@ fn a_target_that_exists_a_living_writer_and_no_store_are_refused() {
     assert!(salvage_storage(&storage, &empty()).unwrap_err().to_string().contains("another process"));
     drop(writer);
     assert!(salvage_storage(&empty(), &empty()).is_err());
+    // A newer version's file is not damaged.
+    let current = storage.open("CURRENT").unwrap();
+    let mut bytes = current.read_all(64).unwrap();
+    bytes[8] = 2;
+    let crc = crc32fast::hash(&bytes[..60]);
+    bytes[60..].copy_from_slice(&crc.to_le_bytes());
+    current.write_at(0, &bytes).unwrap();
+    assert_eq!(salvage_storage(&storage, &empty()).unwrap_err().kind(), tapestore::ErrorClass::Newer);
 }

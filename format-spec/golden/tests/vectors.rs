@@ -126,7 +126,7 @@ fn decoded(vector: &Vector) -> Result<OwnedValue> {
 fn integers(bytes: &[u8], count: usize) -> Result<OwnedValue> {
     let mut reader = ByteReader::new(bytes, "K1");
     let mut out = vec![0; count];
-    decode(&mut reader, &mut out, &mut IntScratch::default())?;
+    decode(&mut reader, &mut out, &mut IntScratch::default(), None)?;
     reader.finish()?;
     Ok(json!(out))
 }

@@ -264,7 +264,7 @@ class Log:
             self.previous, self.previous_end, self.version = struct.unpack("<QQQ", payload)
         except Damage as damage:
             self.damage = damage
-            if damage.rule == "H4" or any(found[2] != 1 for found in whole_frames(file, 64)):
+            if damage.rule == "H4" or len(file.data) > 112 or any(found[2] != 1 for found in whole_frames(file, 64)):
                 raise
             self.stillborn = True
 

@@ -4,7 +4,10 @@ use std::fs;
 
 use format_spec_tests::{chapter, root, section, tables};
 use tapestore_format::checksum::Identity;
-use tapestore_format::header::{FileHeader, FileKind, HEADER_BYTES, KNOWN_REQUIRED, MAGIC, MAJOR, MINOR};
+use tapestore_format::codec::bins::{BINS, LOG_MAX, LOG_MIN, MODEL_BYTES, PLACES_MAX};
+use tapestore_format::header::{
+    FileHeader, FileKind, HEADER_BYTES, KNOWN_REQUIRED, MAGIC, MAJOR, MINOR, features,
+};
 use tapestore_format::log::{FRAME_ALIGNMENT, FRAME_HEADER_BYTES, FRAME_PAYLOAD_BYTES};
 use tapestore_format::manifest::CURRENT_BYTES;
 use tapestore_format::rows::{MarkKind, ORDINAL, flags};
@@ -138,7 +141,18 @@ fn the_header_is_that_of_the_code() {
     assert!(segment.contains(&format!("| 8 | 1 | u8 | file kind: {} |", kinds.join(", "))));
     let readme = chapter("README.md");
     assert!(readme.contains(&format!("The minor version is {MINOR}.")));
-    assert_eq!(KNOWN_REQUIRED, 0, "README.md says that none is defined");
+    assert_eq!(KNOWN_REQUIRED, features::CODED, "README.md says which are defined");
+    assert!(readme.contains("Bit 0\n  (value 1) is defined: models") && features::CODED == 1);
+    let codecs = chapter("codecs.md");
+    for sentence in [
+        format!("| log | u8 | {LOG_MIN} to {LOG_MAX}: "),
+        format!("| bins | varint | 1 to {BINS} |"),
+        format!("places | u8 | 0 to {PLACES_MAX} |"),
+        "A model has 1 to 15,363 bytes.".to_owned(),
+    ] {
+        assert!(codecs.contains(&sentence), "{sentence}");
+    }
+    assert_eq!(MODEL_BYTES, 15_363);
     let header = FileHeader::new(FileKind::Wal, Identity { store: [7; 16], file: 9 }).encode();
     assert_eq!((header[8], header[16], header[32]), (2, 7, 9));
 }

@@ -1,4 +1,4 @@
-//! Operations on a store, the model that says what must be read afterwards, and the check of an image against it.
+//! Operations on a store, and the model that says what must be read afterwards.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -6,15 +6,14 @@ use std::ops::Range;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use tapestore::io::Storage;
 use tapestore::{AsOf, Batch, Durability, Error, Options, SeriesKey, Store, Values, schema};
 
 use crate::random::Random;
-use crate::sim::{Disk, SimStorage};
+use crate::sim::SimStorage;
 
-const MINUTE_NS: i64 = 60_000_000_000;
+pub(crate) const MINUTE_NS: i64 = 60_000_000_000;
 const HOUR_NS: i64 = 60 * MINUTE_NS;
-const SERIES: [&str; 3] = ["A", "B", "C"];
+pub(crate) const SERIES: [&str; 3] = ["A", "B", "C"];
 
 /// One operation on a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -105,21 +104,30 @@ pub fn options() -> Options {
     Options { background: false, cache_bytes: 1 << 16, ..Options::default() }
 }
 
-fn key(series: usize) -> SeriesKey {
+pub(crate) fn key(series: usize) -> SeriesKey {
     SeriesKey::new(SERIES[series], "1m").expect("a valid name")
 }
 
 /// What a version holds of one series.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct SeriesContent {
+pub(crate) struct SeriesContent {
     /// Close by minute; the other columns follow from it.
-    rows: BTreeMap<i64, f64>,
+    pub(crate) rows: BTreeMap<i64, f64>,
     /// Minutes confirmed absent.
-    absent: BTreeSet<i64>,
+    pub(crate) absent: BTreeSet<i64>,
+}
+
+impl SeriesContent {
+    /// Minutes between the first row and the last that hold no row and are not confirmed absent.
+    pub(crate) fn missing(&self) -> impl Iterator<Item = i64> + '_ {
+        let span = self.rows.keys().next().zip(self.rows.keys().next_back());
+        let minutes = span.map_or(0..0, |(first, last)| *first..*last);
+        minutes.filter(|minute| !self.rows.contains_key(minute) && !self.absent.contains(minute))
+    }
 }
 
 /// What a version holds.
-type Content = BTreeMap<usize, SeriesContent>;
+pub(crate) type Content = BTreeMap<usize, SeriesContent>;
 
 /// What is known to hold of a store at some moment.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -154,10 +162,10 @@ pub struct Run {
     pub storage: SimStorage,
     /// The disk of its backups.
     pub target: SimStorage,
-    store: Option<Store>,
+    pub(crate) store: Option<Store>,
     random: Random,
-    versions: Vec<Arc<Content>>,
-    now: Moment,
+    pub(crate) versions: Vec<Arc<Content>>,
+    pub(crate) now: Moment,
     next_minute: i64,
     next_value: f64,
     next_name: u32,
@@ -554,114 +562,6 @@ impl Run {
         }
         let report = self.store()?.rollback(&AsOf::Version(target as u64))?;
         self.acknowledged(report.version, report.changed, changes, Durability::Durable)
-    }
-
-    /// Whether this handle still reads what its version holds: after a fault.
-    ///
-    /// # Errors
-    /// What is wrong.
-    pub fn check_reads(&self) -> Result<(), String> {
-        let Some(store) = &self.store else { return Ok(()) };
-        let version = store.view().version();
-        if version > self.now.issued.version as u64 {
-            return Err(format!("shows version {version}, which was never issued"));
-        }
-        self.check_version(store, version)
-    }
-
-    /// Opens an image for writing and checks it.
-    ///
-    /// # Errors
-    /// What is wrong.
-    pub fn check_image(&self, storage: &SimStorage, moment: &Moment, least: usize) -> Result<usize, String> {
-        let shared: Arc<dyn Storage> = Arc::new(storage.clone());
-        let store = Store::open_on(shared.clone(), options()).map_err(|error| format!("open: {error}"))?;
-        let version = self.check_store(&store, moment, least)?;
-        let findings = store.verify(true).map_err(|error| format!("verify: {error}"))?;
-        if let Some(finding) = findings.first() {
-            return Err(format!("verify after recovery: {finding:?}"));
-        }
-        Ok(version)
-    }
-
-    /// Opens an image for reading only and checks it.
-    ///
-    /// # Errors
-    /// What is wrong.
-    pub fn check_reader(&self, disk: &Disk, moment: &Moment, least: usize) -> Result<usize, String> {
-        let storage: Arc<dyn Storage> = Arc::new(SimStorage::from_disk(disk.clone()));
-        let store =
-            Store::open_read_only_on(storage, options()).map_err(|error| format!("open to read: {error}"))?;
-        self.check_store(&store, moment, least).map_err(|error| format!("reader: {error}"))
-    }
-
-    /// I1, I2, I6 and the snapshots.
-    fn check_store(&self, store: &Store, moment: &Moment, least: usize) -> Result<usize, String> {
-        let version = store.view().version();
-        let bounds = least as u64..=moment.issued.version as u64;
-        if !bounds.contains(&version) {
-            return Err(format!("version {version} is outside {bounds:?}"));
-        }
-        let floor = store.stats().map_err(|error| format!("stats: {error}"))?.floor;
-        let floors = [moment.acknowledged.floor, moment.before.floor, moment.issued.floor];
-        if !floors.contains(&floor) {
-            return Err(format!("floor {floor} is none of {floors:?}"));
-        }
-        if floor > version {
-            return Err(format!("the floor {floor} is above the newest version {version}"));
-        }
-        let found: BTreeMap<String, u64> =
-            store.snapshots().into_iter().map(|snapshot| (snapshot.name, snapshot.version)).collect();
-        let certain = |(name, version): &(&String, &u64)| {
-            moment.before.snapshots.get(*name) == Some(*version)
-                && moment.issued.snapshots.get(*name) == Some(*version)
-        };
-        for (name, version) in moment.acknowledged.snapshots.iter().filter(certain) {
-            if found.get(name) != Some(version) {
-                return Err(format!("snapshot {name} of version {version} is lost: {found:?}"));
-            }
-        }
-        for (name, at) in &found {
-            let known = [&moment.acknowledged, &moment.issued, &moment.before];
-            if !known.iter().any(|facts| facts.snapshots.get(name) == Some(at)) || *at > version {
-                return Err(format!("snapshot {name} of version {at} was never made"));
-            }
-        }
-        for version in (floor..=version).chain(found.into_values()) {
-            self.check_version(store, version)?;
-        }
-        Ok(version as usize)
-    }
-
-    fn check_version(&self, store: &Store, version: u64) -> Result<(), String> {
-        let failed = |error: Error| format!("reading version {version}: {error}");
-        let expected = &*self.versions[version as usize];
-        let view = store.as_of(&AsOf::Version(version)).map_err(failed)?;
-        let keys: Vec<SeriesKey> = expected.keys().map(|series| key(*series)).collect();
-        if view.keys() != keys {
-            return Err(format!("version {version} has series {:?}, not {keys:?}", view.keys()));
-        }
-        for (series, content) in expected {
-            let rows = view.read(&key(*series)).rows().map_err(failed)?;
-            let times = rows.time().iter().copied();
-            if !times.eq(content.rows.keys().map(|minute| minute * MINUTE_NS)) {
-                return Err(format!("version {version} of {}: other times", SERIES[*series]));
-            }
-            for (name, shift) in
-                [("open", 0.0), ("high", 1.0), ("low", -1.0), ("close", 0.0), ("volume", 7.0)]
-            {
-                let values = rows.f64(name).ok_or("a column is gone")?;
-                if !values.iter().copied().eq(content.rows.values().map(|close| close + shift)) {
-                    return Err(format!("version {version} of {}: other {name}", SERIES[*series]));
-                }
-            }
-            let absent = view.absences(&key(*series)).map_err(failed)?;
-            let minutes = absent.iter().flat_map(|range| range.start / MINUTE_NS..range.end / MINUTE_NS);
-            if !minutes.eq(content.absent.iter().copied()) {
-                return Err(format!("version {version} of {}: other absences", SERIES[*series]));
-            }
-        }
-        Ok(())
     }
 
     /// A durable commit of this handle, if it still takes one; whether it was acknowledged.

@@ -4,7 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
+
+use parking_lot::Mutex;
+
+use tapestore::ErrorClass;
 
 use crate::image::Keep;
 use crate::random::Random;
@@ -61,7 +66,8 @@ impl FromStr for Case {
             field(kind)?.split('/').nth(index).ok_or_else(|| format!("{kind} lacks a part"))
         };
         let blow = if let Ok(fault) = part("fault", 1) {
-            let found = Fault::ALL.into_iter().find(|known| format!("{known:?}") == fault);
+            let mut all = Fault::ALL.into_iter().chain(Fault::LIES);
+            let found = all.find(|known| format!("{known:?}") == fault);
             Blow::Fault(number(part("fault", 0)?)?, found.ok_or("no such fault")?)
         } else if let Ok(keep) = part("backup", 1) {
             Blow::BackupCut(number(part("backup", 0)?)?, keep.parse()?)
@@ -122,6 +128,27 @@ impl Report {
         let sites: Vec<String> =
             self.sites.iter().map(|((kind, class), count)| format!("{kind:?} {class} {count}")).collect();
         println!("  call sites: {} ({})", sites.len(), sites.join(", "));
+        println!(
+            "torture: {name} | {} images, {} faults, {} call sites | seed {seed} | failures {}",
+            self.images,
+            self.faults,
+            sites.len(),
+            self.failures.len()
+        );
+    }
+
+    /// Takes in what another sweep did and found.
+    pub fn add(&mut self, other: Self) {
+        self.workloads += other.workloads;
+        self.calls += other.calls;
+        self.images += other.images;
+        self.second_cuts += other.second_cuts;
+        self.backup_images += other.backup_images;
+        self.faults += other.faults;
+        for (site, count) in other.sites {
+            *self.sites.entry(site).or_default() += count;
+        }
+        self.failures.extend(other.failures);
     }
 
     fn fail(&mut self, seed: u64, ops: &[Op], blow: Blow, why: String) {
@@ -146,6 +173,24 @@ impl Default for Effort {
     fn default() -> Self {
         Self { random: 3, again_once_in: 60, atoms: 24, failures: 1 }
     }
+}
+
+/// Sweeps over workloads with two threads; no more are begun after a failure. The same is done whatever the threads do.
+pub fn over(workloads: &[Vec<Op>], sweep: impl Fn(u64, &[Op], &mut Report) + Sync) -> Report {
+    let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let total = Mutex::new(Report::default());
+    let work = || {
+        let mut report = Report::default();
+        while !stop.load(Ordering::Relaxed) {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let Some(ops) = workloads.get(number) else { break };
+            sweep(number as u64, ops, &mut report);
+            stop.fetch_or(!report.failures.is_empty(), Ordering::Relaxed);
+        }
+        total.lock().add(report);
+    };
+    std::thread::scope(|scope| (0..2).for_each(|_| drop(scope.spawn(work))));
+    total.into_inner()
 }
 
 /// All sequences of up to `length` of the nine operations, shortest first.
@@ -193,6 +238,16 @@ fn knowledge(moments: &[Moment], call: u64) -> Moment {
         known.issued = next.issued.clone();
     }
     known
+}
+
+/// What a reader beside the writer sees at this moment must not be undone (I12), unless the writer acknowledged less than
+/// durable commits.
+fn raise_to_shown(run: &Run, ops: &[Op], disk: &Disk, known: &mut Moment) -> Result<(), String> {
+    if !ops.iter().any(|op| matches!(op, Op::Appended | Op::Volatile)) {
+        let shown = run.shown_beside_writer(disk)?;
+        known.acknowledged.version = known.acknowledged.version.max(shown);
+    }
+    Ok(())
 }
 
 /// The subsets tried at a cut.
@@ -255,9 +310,13 @@ fn cuts(seed: u64, ops: &[Op], run: &Run, first: u64, effort: &Effort, report: &
             *report.sites.entry(sites[call as usize - 1]).or_default() += 1;
         }
         report.calls += 1;
-        let known = knowledge(&run.moments, call);
-        let least = known.acknowledged.version;
+        let mut known = knowledge(&run.moments, call);
         let disk = &disks[call as usize];
+        if let Err(why) = guarded(|| raise_to_shown(run, ops, disk, &mut known)) {
+            report.fail(seed, ops, Blow::Cut(call, Keep::Everything, None), why);
+            return false;
+        }
+        let least = known.acknowledged.version;
         for keep in keeps(disk.atoms(), effort, &mut random) {
             let image = disk.image(keep);
             if !seen.insert((image.digest(), least, known.issued.version)) {
@@ -510,6 +569,50 @@ fn one_fault(seed: u64, ops: &[Op], call: u64, fault: Fault, report: &mut Report
     Ok(())
 }
 
+/// Lets every write of a workload go wrong without a word, in every way: afterwards and after the machine started anew,
+/// nothing wrong is read (I13).
+pub fn lies(seed: u64, ops: &[Op], report: &mut Report) {
+    report.workloads += 1;
+    let Some(run) = record(seed, ops, report) else { return };
+    let sites = run.storage.sites();
+    let first = run.moments[run.moments.len() - 2].calls;
+    drop(run);
+    for call in first + 1..=sites.len() as u64 {
+        let site = sites[call as usize - 1];
+        report.calls += 1;
+        for fault in Fault::LIES.into_iter().filter(|fault| fault.fits(site.0)) {
+            *report.sites.entry(site).or_default() += 1;
+            if let Err(why) = guarded(|| one_lie(seed, ops, call, fault, report)) {
+                report.fail(seed, ops, Blow::Fault(call, fault), why);
+                return;
+            }
+        }
+    }
+}
+
+fn one_lie(seed: u64, ops: &[Op], call: u64, fault: Fault, report: &mut Report) -> Result<(), String> {
+    let mut run = Run::start(seed);
+    run.storage.fail_at(call, fault);
+    for op in ops {
+        match run.apply(*op) {
+            Ok(()) => {}
+            // It may read what it has just written, and find it wrong.
+            Err(Stop::Engine(error)) if matches!(error.kind(), ErrorClass::Corrupt | ErrorClass::Foreign) => {
+                break;
+            }
+            Err(Stop::Engine(error)) => return Err(format!("{op}: {error}")),
+            Err(Stop::Broken(why)) => return Err(format!("{op}: {why}")),
+        }
+    }
+    report.faults += u64::from(run.storage.fault_hit());
+    let (known, disk) = (run.moment().clone(), run.storage.disk());
+    for image in [disk.image(Keep::Nothing), disk.image(Keep::Random(call)), disk.after_crash()] {
+        report.images += 1;
+        run.check_damaged(&image, &known)?;
+    }
+    Ok(())
+}
+
 /// Does a case again.
 ///
 /// # Errors
@@ -522,7 +625,8 @@ pub fn replay(case: &Case) -> Result<(), String> {
         Blow::Cut(call, keep, second) => {
             let disks = run.storage.take_record();
             let disk = disks.get(call as usize).ok_or("there is no such call")?;
-            let known = knowledge(&run.moments, call);
+            let mut known = knowledge(&run.moments, call);
+            raise_to_shown(&run, &case.ops, disk, &mut known)?;
             let image = disk.image(keep);
             let Some((again, keep)) = second else {
                 return check_cut(&run, &image, &known, None, &mut report).map_err(|(_, why)| why);
@@ -535,6 +639,9 @@ pub fn replay(case: &Case) -> Result<(), String> {
             let last = again as usize + 1 == disks.len();
             let least = if last { version } else { known.acknowledged.version };
             run.check_image(&SimStorage::from_disk(disk.image(keep)), &known, least).map(drop)
+        }
+        Blow::Fault(call, fault) if Fault::LIES.contains(&fault) => {
+            one_lie(case.seed, &case.ops, call, fault, &mut report)
         }
         Blow::Fault(call, fault) => one_fault(case.seed, &case.ops, call, fault, &mut report),
         Blow::BackupCut(call, keep) => {
@@ -551,6 +658,9 @@ pub fn shrink(case: &Case) -> (Case, String) {
     let search = |ops: &[Op]| {
         let mut report = Report::default();
         match case.blow {
+            Blow::Fault(_, fault) if Fault::LIES.contains(&fault) => {
+                (1..=ops.len()).for_each(|length| lies(case.seed, &ops[..length], &mut report));
+            }
             Blow::Fault(..) => {
                 // Every operation may be the one that fails.
                 for length in 1..=ops.len() {

@@ -17,6 +17,8 @@ use tapestore::io::{
     Counts, LockGuard, LockKind, MappedBytes, Storage, StorageFile, check_directory, check_name,
 };
 
+use crate::spoil::{Owed, Spoiler};
+
 /// Longest file: a stray offset must not become an allocation.
 const FILE_BYTES_MAX: u64 = 1 << 28;
 /// Where the simulated clock stands at first, nanoseconds since the Unix epoch: it moves by a millisecond per look.
@@ -70,6 +72,12 @@ pub enum Fault {
     /// A sync tells of success and does nothing: what a planted bug that leaves it out comes to. Not among
     /// [`Fault::ALL`]: nothing survives a device that lies.
     Ignored,
+    /// A write tells of success and is not done: the sectors stay stale. Among [`Fault::LIES`].
+    Stale,
+    /// A write tells of success and lands a sector further on: a misdirected write. Among [`Fault::LIES`].
+    Misdirected,
+    /// One bit of what is written rots, at once. Among [`Fault::LIES`].
+    Rot,
 }
 
 impl Fault {
@@ -86,11 +94,16 @@ impl Fault {
         Self::SyncReverted,
     ];
 
+    /// What no engine survives unharmed, but each must notice: nothing wrong is ever read (I13).
+    pub const LIES: [Self; 3] = [Self::Stale, Self::Misdirected, Self::Rot];
+
     /// Whether this can happen at such a call.
     pub fn fits(self, kind: CallKind) -> bool {
         match self {
             Self::Eio | Self::EioDone => true,
-            Self::EioHalf | Self::Short => kind == CallKind::Write,
+            Self::EioHalf | Self::Short | Self::Stale | Self::Misdirected | Self::Rot => {
+                kind == CallKind::Write
+            }
             Self::NoSpace | Self::Full => {
                 matches!(kind, CallKind::Create | CallKind::Write | CallKind::CreateDir | CallKind::Rename)
             }
@@ -328,6 +341,9 @@ struct Holders {
 #[derive(Debug, Default)]
 struct World {
     disk: Disk,
+    /// Files synced since they were created here, and files opened that were there before.
+    settled: BTreeSet<u64>,
+    owed: Vec<Owed>,
     holders: BTreeMap<u64, Holders>,
     calls: u64,
     sites: Vec<Site>,
@@ -347,6 +363,10 @@ enum Verdict {
     Half(Option<io::ErrorKind>),
     /// Do nothing, and tell of success.
     Skip,
+    /// Write it a sector further on, and tell of success.
+    Astray,
+    /// Write it with a bit flipped, and tell of success.
+    Rotten,
     /// A sync that fails and marks pages clean.
     Clean {
         revert: bool,
@@ -374,7 +394,9 @@ impl World {
                 Fault::Short => Ok(Verdict::Half(None)),
                 Fault::SyncKept => Ok(Verdict::Clean { revert: false }),
                 Fault::SyncReverted => Ok(Verdict::Clean { revert: true }),
-                Fault::Ignored => Ok(Verdict::Skip),
+                Fault::Ignored | Fault::Stale => Ok(Verdict::Skip),
+                Fault::Misdirected => Ok(Verdict::Astray),
+                Fault::Rot => Ok(Verdict::Rotten),
             };
         }
         if self.full && grows {
@@ -383,11 +405,53 @@ impl World {
         Ok(Verdict::Go)
     }
 
+    /// Whether a spoiler leaves out the sync that has just begun.
+    fn spoils(&mut self, inode: Option<u64>, directory: &str) -> bool {
+        let Some(spoiler) = Spoiler::chosen() else { return false };
+        let label = self.label(inode);
+        if spoiler.sync != label {
+            return false;
+        }
+        if spoiler.after.is_some() {
+            self.owed.push(inode.map_or_else(|| Owed::Directory(directory.into()), Owed::File));
+        }
+        true
+    }
+
+    /// What the last call was: for files, whether it was their first sync; for directories, what came before.
+    fn label(&mut self, inode: Option<u64>) -> String {
+        let (kind, class) = self.sites[self.sites.len() - 1];
+        match (kind, inode) {
+            (CallKind::Sync, Some(inode)) if self.settled.insert(inode) => format!("Sync {class} first"),
+            (CallKind::SyncDir, _) => {
+                let before = self.sites.len().checked_sub(2).map(|at| self.sites[at]);
+                before.map_or_else(String::new, |(kind, class)| format!("SyncDir after {kind:?} {class}"))
+            }
+            _ => format!("{kind:?} {class}"),
+        }
+    }
+
+    /// Makes up for syncs that a spoiler left out.
+    fn pay(&mut self) {
+        let Some(Spoiler { after: Some(after), .. }) = Spoiler::chosen() else { return };
+        let Some((kind, class)) = self.sites.last() else { return };
+        if self.owed.is_empty() || *after != format!("{kind:?} {class}") {
+            return;
+        }
+        for owed in std::mem::take(&mut self.owed) {
+            match owed {
+                Owed::File(inode) => self.disk.sync(inode),
+                Owed::Directory(directory) => self.disk.sync_dir(&directory),
+            }
+        }
+    }
+
     /// Keeps the disk as it is after a call.
     fn end(&mut self) {
         if let Some(record) = &mut self.record {
             record.push(self.disk.clone());
         }
+        self.pay();
     }
 
     /// A call on names: counted, perhaps failed, done, recorded.
@@ -444,7 +508,8 @@ impl SimStorage {
 
     /// A machine that starts with this disk: no lock is held, no call was made.
     pub fn from_disk(disk: Disk) -> Self {
-        let world = World { disk, clock_ns: CLOCK_START_NS, ..World::default() };
+        let settled = disk.inodes.keys().copied().collect();
+        let world = World { disk, settled, clock_ns: CLOCK_START_NS, ..World::default() };
         Self { world: Arc::new(Mutex::new(world)) }
     }
 
@@ -574,6 +639,7 @@ impl Storage for SimStorage {
         let result = match world.begin(CallKind::SyncDir, directory, false) {
             Err(error) => Err(error),
             Ok(Verdict::Skip) => Ok(()),
+            Ok(_) if world.spoils(None, directory) => Ok(()),
             Ok(verdict) => {
                 world.disk.sync_dir(directory);
                 if let Verdict::GoThen(error) = verdict { Err(error.into()) } else { Ok(()) }
@@ -697,6 +763,22 @@ impl StorageFile for SimFile {
                 world.disk.write(self.inode, offset, &bytes[..half]);
                 error.map_or(Ok(half), |error| Err(error.into()))
             }
+            Ok(Verdict::Skip) => {
+                // The length is metadata and went its own way.
+                let length = world.disk.inodes[&self.inode].content.len().max(end);
+                world.disk.set_length(self.inode, length);
+                Ok(bytes.len())
+            }
+            Ok(Verdict::Astray) => {
+                world.disk.write(self.inode, offset + 512, bytes);
+                Ok(bytes.len())
+            }
+            Ok(Verdict::Rotten) => {
+                let mut rotten = bytes.to_vec();
+                rotten[bytes.len() / 2] ^= 0x10;
+                world.disk.write(self.inode, offset, &rotten);
+                Ok(bytes.len())
+            }
             Ok(verdict) => {
                 world.disk.write(self.inode, offset, bytes);
                 if let Verdict::GoThen(error) = verdict { Err(error.into()) } else { Ok(bytes.len()) }
@@ -720,6 +802,7 @@ impl StorageFile for SimFile {
                 world.disk.fail_sync(inode, revert);
                 Err(io::Error::other("simulated EIO of a sync"))
             }
+            Ok(_) if world.spoils(Some(inode), "") => Ok(()),
             Ok(verdict) => {
                 world.disk.sync(inode);
                 if let Verdict::GoThen(error) = verdict { Err(error.into()) } else { Ok(()) }

@@ -1,23 +1,17 @@
 //! The power fails at every mutating call of every short workload, and of seeded long ones.
 //!
-//! `CRASH_LONG=1` tries more; `CRASH_SEED` sets the seed; `CRASH_REPLAY='seed=…;ops=…;cut=…'` does one case again.
+//! `TORTURE` says how much: unset, a sample; `short`, as the torture run has it; `long`, more. `TORTURE_SEED` sets the seed;
+//! `CRASH_REPLAY='seed=…;ops=…;cut=…'` does one case again.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use crash_tests::amount::{Amount, seed};
 use crash_tests::run::Op;
 use crash_tests::search::{
-    Case, Effort, Report, creation_cuts, left_out_syncs, long_workload, manifest_cuts, power_cuts, replay,
-    sequences, shrink,
+    Case, Effort, Report, creation_cuts, left_out_syncs, long_workload, manifest_cuts, over, power_cuts,
+    replay, sequences, shrink,
 };
-
-fn seed() -> u64 {
-    std::env::var("CRASH_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
-}
-
-fn is_long() -> bool {
-    std::env::var_os("CRASH_LONG").is_some()
-}
 
 /// Every call site that short workloads have: a kind of call on a kind of file. One that is missing is no longer tested;
 /// one that is new must be added.
@@ -29,26 +23,28 @@ fn finish(name: &str, report: &mut Report, since: Instant) {
     report.print(name, seed(), since);
     if let Some((case, why)) = report.failures.first_mut() {
         println!("found: {case}: {why}");
-        (*case, *why) = shrink(case);
+        if std::env::var_os("TAPE_PLANTED").is_none() {
+            (*case, *why) = shrink(case);
+        }
     }
     report.assert_clean();
 }
 
 fn sweep(name: &str, workloads: &[Vec<Op>], all_ops: bool, effort: &Effort) -> Report {
     let since = Instant::now();
-    let mut report = Report::default();
-    for (number, ops) in workloads.iter().enumerate() {
-        power_cuts(seed() + number as u64, ops, all_ops, effort, &mut report);
-        if !report.failures.is_empty() {
-            break;
-        }
-    }
+    let mut report = over(workloads, |number, ops, report| {
+        power_cuts(seed() + number, ops, all_ops, effort, report);
+    });
     finish(name, &mut report, since);
     report
 }
 
 fn effort() -> Effort {
-    if is_long() { Effort { random: 24, again_once_in: 12, ..Effort::default() } } else { Effort::default() }
+    match Amount::asked() {
+        Amount::Sample => Effort::default(),
+        Amount::Short => Effort { random: 8, again_once_in: 50, ..Effort::default() },
+        Amount::Long => Effort { random: 24, again_once_in: 12, ..Effort::default() },
+    }
 }
 
 #[test]
@@ -62,12 +58,13 @@ fn a_cut_in_any_single_operation_loses_nothing_acknowledged() {
 #[test]
 fn a_cut_in_any_sequence_of_three_operations_loses_nothing_acknowledged() {
     let longer: Vec<Vec<Op>> = sequences(3).into_iter().filter(|ops| ops.len() > 1).collect();
+    let longer = Amount::asked().sampled(longer, 12);
     sweep("power cuts, 2 and 3 operations", &longer, false, &effort());
 }
 
 #[test]
 fn a_cut_in_long_workloads_loses_nothing_acknowledged() {
-    let count = if is_long() { 400 } else { 12 };
+    let count = Amount::asked().of(4, 16, 400);
     let workloads: Vec<Vec<Op>> = (0..count).map(|number| long_workload(seed() + number, 12)).collect();
     sweep("power cuts, long workloads", &workloads, true, &effort());
 }
@@ -76,8 +73,8 @@ fn a_cut_in_long_workloads_loses_nothing_acknowledged() {
 #[test]
 fn a_cut_in_a_repeated_backup_leaves_the_one_before_it_or_the_new_one() {
     let between = sequences(2).into_iter().filter(|ops| ops.len() == 2);
-    let workloads: Vec<Vec<Op>> =
-        between.map(|ops| [&[Op::Backup], ops.as_slice(), &[Op::Backup]].concat()).collect();
+    let workloads = between.map(|ops| [&[Op::Backup], ops.as_slice(), &[Op::Backup]].concat()).collect();
+    let workloads = Amount::asked().sampled(workloads, 9);
     sweep("power cuts, repeated backups", &workloads, false, &Effort { random: 12, ..effort() });
 }
 
@@ -94,7 +91,8 @@ fn a_cut_in_creation_leaves_a_store_or_a_place_for_one() {
 fn a_cut_while_the_manifest_is_written_anew_loses_nothing_acknowledged() {
     let since = Instant::now();
     let mut report = Report::default();
-    manifest_cuts(seed(), &Effort { atoms: 6, again_once_in: 200, ..effort() }, &mut report);
+    let effort = Effort { atoms: Amount::asked().of(2, 6, 24) as usize, again_once_in: 200, ..effort() };
+    manifest_cuts(seed(), &effort, &mut report);
     report.print("power cuts, manifest written anew", seed(), since);
     report.assert_clean();
 }

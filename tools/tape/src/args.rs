@@ -64,7 +64,7 @@ pub(crate) enum Command {
     /// Forget history before a version, to free space.
     Prune(Prune),
     /// Merge segments into few large ones.
-    Compact,
+    Compact(Compact),
     /// Check the store; findings are listed, nothing is changed.
     Verify(Verify),
     /// Save what can be read of a damaged store into a new one, and tell what is lost.
@@ -400,6 +400,25 @@ pub(crate) struct Prune {
     /// The oldest state to keep: version number, snapshot name, or time.
     #[arg(long, value_name = "VERSION|SNAPSHOT|TIME")]
     pub(crate) keep_from: String,
+}
+
+/// Arguments of `compact`.
+#[derive(Args, Debug)]
+pub(crate) struct Compact {
+    /// Rewrite everything in this tier; without it, only what is due is merged, in the usual tier.
+    #[arg(long)]
+    pub(crate) tier: Option<TierArgument>,
+}
+
+/// How rows are encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TierArgument {
+    /// As in memory.
+    Hot,
+    /// Small, decoded at memory speed.
+    Dense,
+    /// Smallest, decoded more slowly.
+    Cold,
 }
 
 /// Arguments of `verify`.

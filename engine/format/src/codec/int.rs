@@ -3,6 +3,7 @@
 //! A block is a header byte (packing, transform, form), the parameters that the header announces, and the packed
 //! numbers. It tells its own length, but not its count: the caller knows how many numbers there are.
 
+use super::bins::{BinScratch, Model};
 use super::bitpack::{bits, packed_bytes, unpack};
 use crate::bytes::ByteReader;
 use crate::error::Result;
@@ -66,6 +67,8 @@ pub enum Transform {
 pub(super) const ZIGZAG: u8 = 1 << 5;
 /// Header bit: offsets are in units of a multiplier.
 pub(super) const MULTIPLIER: u8 = 1 << 6;
+/// Header bit: the block is coded with the column's model; packing and form bits are zero.
+pub(super) const CODED: u8 = 1 << 7;
 
 /// Buffers for decoding integer blocks.
 #[derive(Clone, Debug)]
@@ -74,12 +77,19 @@ pub struct IntScratch {
     second: Vec<i64>,
     positions: Vec<i64>,
     highs: Vec<i64>,
+    bins: BinScratch,
 }
 
 impl Default for IntScratch {
     fn default() -> Self {
         let buffer = || vec![0; BLOCK_ROWS];
-        Self { first: buffer(), second: buffer(), positions: buffer(), highs: buffer() }
+        Self {
+            first: buffer(),
+            second: buffer(),
+            positions: buffer(),
+            highs: buffer(),
+            bins: BinScratch::default(),
+        }
     }
 }
 
@@ -99,15 +109,26 @@ pub fn packing_of(header: u8) -> Packing {
 }
 
 /// Decodes one block of `out.len()` numbers. Differences are already summed; the caller adds predictions
-/// if the transform returned is [`Transform::Group`].
+/// if the transform returned is [`Transform::Group`]. `model` is the column's, if it has one.
 ///
 /// # Errors
-/// A broken rule K1 or K2. `out` then holds anything.
-pub fn decode(reader: &mut ByteReader<'_>, out: &mut [i64], scratch: &mut IntScratch) -> Result<Transform> {
+/// A broken rule K1 or K2, K16 in a coded block. `out` then holds anything.
+pub fn decode(
+    reader: &mut ByteReader<'_>,
+    out: &mut [i64],
+    scratch: &mut IntScratch,
+    model: Option<&Model>,
+) -> Result<Transform> {
     debug_assert!(out.len() <= BLOCK_ROWS);
-    let head = Head::read(reader)?;
+    let head = Head::read(reader, model.is_some())?;
     let count = out.len();
-    let IntScratch { first, second, positions, highs } = scratch;
+    let IntScratch { first, second, positions, highs, bins } = scratch;
+    if let Some(model) = model.filter(|_| head.coded) {
+        reader.cite("K16");
+        model.decode(reader, out, bins)?;
+        head.finish(out);
+        return Ok(head.transform);
+    }
     let (first, second) = (&mut first[..BLOCK_ROWS], &mut second[..BLOCK_ROWS]);
     match head.packing {
         Packing::Runs => {
@@ -168,12 +189,25 @@ pub fn decode(reader: &mut ByteReader<'_>, out: &mut [i64], scratch: &mut IntScr
     Ok(head.transform)
 }
 
-/// Decodes one block that may not be predicted.
+/// Decodes one block that is neither predicted nor coded.
 ///
 /// # Errors
 /// Those of [`decode`], and a block of residuals.
 pub fn decode_plain(reader: &mut ByteReader<'_>, out: &mut [i64], scratch: &mut IntScratch) -> Result<()> {
-    match decode(reader, out, scratch)? {
+    decode_alone(reader, out, scratch, None)
+}
+
+/// Decodes one block that may not be predicted.
+///
+/// # Errors
+/// Those of [`decode`], and a block of residuals.
+pub fn decode_alone(
+    reader: &mut ByteReader<'_>,
+    out: &mut [i64],
+    scratch: &mut IntScratch,
+    model: Option<&Model>,
+) -> Result<()> {
+    match decode(reader, out, scratch, model)? {
         Transform::Group => Err(reader.error("prediction in a column that has none")),
         _ => Ok(()),
     }
@@ -183,13 +217,14 @@ pub fn decode_plain(reader: &mut ByteReader<'_>, out: &mut [i64], scratch: &mut 
 struct Head {
     packing: Packing,
     transform: Transform,
+    coded: bool,
     zigzag: bool,
     multiplier: i64,
     first: i64,
 }
 
 impl Head {
-    fn read(reader: &mut ByteReader<'_>) -> Result<Self> {
+    fn read(reader: &mut ByteReader<'_>, model: bool) -> Result<Self> {
         let byte = reader.u8()?;
         let transform = match byte >> 3 & 3 {
             0 => Transform::Plain,
@@ -197,8 +232,9 @@ impl Head {
             2 => Transform::Group,
             _ => return Err(reader.error("unknown transform")),
         };
-        if byte & 0x80 != 0 {
-            return Err(reader.error("reserved bit of a block header is set"));
+        let coded = byte & CODED != 0;
+        if coded && (!model || byte & 0x67 != 0) {
+            return Err(reader.error("a coded block in a column without a model, or with a packing"));
         }
         let first = if transform == Transform::Delta { reader.signed_varint()? } else { 0 };
         let multiplier = if byte & MULTIPLIER != 0 { reader.varint()? as i64 } else { 1 };
@@ -207,7 +243,7 @@ impl Head {
         if !offsets && byte & (ZIGZAG | MULTIPLIER) != 0 {
             return Err(reader.error("a form bit is set where there are no offsets"));
         }
-        Ok(Self { packing, transform, zigzag: byte & ZIGZAG != 0, multiplier, first })
+        Ok(Self { packing, transform, coded, zigzag: byte & ZIGZAG != 0, multiplier, first })
     }
 
     /// Sums differences.
@@ -270,7 +306,7 @@ fn decode_simple(
     positions: &mut [i64],
     highs: &mut [i64],
 ) -> Result<()> {
-    let head = Head::read(reader)?;
+    let head = Head::read(reader, false)?;
     if head.transform == Transform::Group {
         return Err(reader.error("prediction inside a block"));
     }

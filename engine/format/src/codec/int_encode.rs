@@ -429,7 +429,7 @@ fn best_classes(histogram: &Histogram) -> Option<([u32; 4], usize)> {
 }
 
 /// Differences, and the number that the first is added to: chosen so that the first difference repeats the second.
-fn differences(numbers: &[i64]) -> (i64, Vec<i64>) {
+pub(super) fn differences(numbers: &[i64]) -> (i64, Vec<i64>) {
     let step = numbers.get(1).map_or(0, |second| second.wrapping_sub(numbers[0]));
     let steps = numbers.windows(2).map(|pair| pair[1].wrapping_sub(pair[0]));
     (numbers[0].wrapping_sub(step), std::iter::once(step).chain(steps).collect())

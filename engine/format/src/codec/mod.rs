@@ -5,9 +5,12 @@
 //!
 //! - [`bitpack`]: numbers of one width, end to end.
 //! - [`int`]: blocks of integers: transform and packing; [`int_encode`] chooses.
+//! - [`bins`]: blocks coded by how often a column uses which numbers; [`bins_encode`] chooses.
 //! - [`decimal`]: floats as decimal mantissas with exact exceptions.
 //! - [`group`]: what open, high, low and close tell about one another.
 
+pub mod bins;
+pub mod bins_encode;
 pub mod bitpack;
 pub mod decimal;
 pub mod group;

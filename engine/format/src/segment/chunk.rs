@@ -2,13 +2,15 @@
 
 use std::borrow::Cow;
 
-use super::Stream;
 use super::index::{ChunkRef, PartIndex, read_kind};
 use super::sealed::{Checked, sealed_bytes};
+use super::{Stream, Tier};
 use crate::bytes::ByteReader;
+use crate::codec::bins::MODEL_BYTES;
 use crate::codec::decimal::Scale;
 use crate::codec::group::Role;
 use crate::error::{FormatError, Result};
+use crate::header::features;
 use crate::limits::{ALIGNMENT, BLOCK_ROWS, CHECKED_BYTES, CHUNK_ROWS, PART_COLUMNS, STRING_BYTES};
 use crate::schema::{ColumnId, ColumnType};
 use std::ops::Range;
@@ -25,6 +27,9 @@ pub(super) const ZONES: u8 = 4;
 pub(super) const LONG: u8 = 8;
 /// Entry flag: zone maps count NaNs.
 pub(super) const NANS: u8 = 16;
+
+/// Entry flag: integer blocks may be coded with a model, which stands before the blocks.
+pub(super) const MODEL: u8 = 32;
 
 /// Longest dictionary of strings, in bytes: the encoder's bound and one string more.
 const HEAP_LIMIT: u64 = (super::text_encode::HEAP_BYTES + STRING_BYTES + 2) as u64;
@@ -135,7 +140,7 @@ pub(super) struct Entry {
     /// Lengths and checksums of blocks, in the head.
     lengths: usize,
     crcs: usize,
-    /// Content of the heap, in bytes.
+    /// Content of the heap or of the model, in bytes.
     pub(super) heap: usize,
     /// Place of the column's bytes in the file.
     pub(super) offset: u64,
@@ -275,7 +280,16 @@ impl<'a> Chunk<'a> {
         let flags = reader.u8()?;
         check_encoding(reader, key, kind, encoding, flags)?;
         let start = reader.position();
-        let heap = self.skip_parameters(reader, kind, encoding)?;
+        let mut heap = self.skip_parameters(reader, kind, encoding)?;
+        if flags & MODEL != 0 {
+            let length = reader.varint()?;
+            if self.file.required & features::CODED == 0 || length == 0 || length > MODEL_BYTES as u64 {
+                return Err(
+                    reader.error(format!("a model of {length} bytes, or one without its feature bit"))
+                );
+            }
+            heap = length as usize;
+        }
         let parameters = start..reader.position();
         let zones = if flags & ZONES != 0 { reader.varint()? as usize } else { 0 };
         let zones_start = reader.position();
@@ -445,6 +459,22 @@ impl<'a> Chunk<'a> {
         })
     }
 
+    /// The tier that the chunk was written for, as far as its encodings tell: cold if a column has a model, hot if all
+    /// columns of numbers that differ from row to row are raw.
+    pub fn tier(&self) -> Tier {
+        if self.entries.iter().any(|entry| entry.flags & MODEL != 0) {
+            return Tier::Cold;
+        }
+        let numbers = |entry: &&Entry| {
+            !entry.key.is_system() && entry.kind != ColumnType::String && entry.encoding.has_blocks()
+        };
+        let mut raw = self.entries.iter().filter(numbers).map(|entry| entry.encoding == Encoding::Raw);
+        match raw.next() {
+            Some(true) if raw.all(|raw| raw) => Tier::Hot,
+            _ => Tier::Dense,
+        }
+    }
+
     /// Bytes of the file from the head to the last block.
     pub fn bytes(&self) -> Range<u64> {
         self.offset..self.end
@@ -525,8 +555,10 @@ fn check_encoding(
         Encoding::Group => kind == ColumnType::F64 && flags & NULLS == 0,
         Encoding::Dictionary | Encoding::Text => kind == ColumnType::String,
     };
-    let known = NULLS | STRAYS | ZONES | LONG | NANS;
-    let plain = encoding.has_blocks() || flags == 0;
+    let known = NULLS | STRAYS | ZONES | LONG | NANS | MODEL;
+    let coded =
+        matches!(encoding, Encoding::Integers | Encoding::Decimal | Encoding::Group | Encoding::Split);
+    let plain = (encoding.has_blocks() || flags == 0) && (coded || flags & MODEL == 0);
     if !fits || !plain || flags & !known != 0 || (key.is_system() && flags & NULLS != 0) {
         return Err(
             reader.error(format!("encoding {} with flags {flags} does not fit the column", encoding.name()))

@@ -1,10 +1,13 @@
 //! One column of a chunk to bytes: which encoding, its entry in the chunk's head, its blocks.
 
-use super::chunk::{Encoding, Key, LONG, NULLS, STRAYS};
+use std::ops::Range;
+
+use super::chunk::{Encoding, Key, LONG, MODEL, NULLS, STRAYS};
 use super::sealed::sealed_bytes;
 use super::zones::{self, Bounds};
 use super::{Tier, text_encode};
 use crate::bytes::ByteWriter;
+use crate::codec::bins_encode::Coding;
 use crate::codec::bitpack::pack;
 use crate::codec::decimal::{Float, Mantissas, Scale, choose, gcd, sample};
 use crate::codec::group::{self, Role};
@@ -89,6 +92,15 @@ impl Encoded {
         }
     }
 
+    /// Appends the length of the model, if there is one, after the parameters; the model itself is the heap.
+    fn put_model(&mut self, coding: Option<&Coding>) {
+        if let Some(coding) = coding {
+            self.entry[self.flags_at] |= MODEL;
+            self.heap = coding.model();
+            self.entry.put_varint(self.heap.len() as u64);
+        }
+    }
+
     /// Appends zone maps to the entry, after the parameters.
     fn put_zones(&mut self, column: &ColumnValues, bounds: Bounds, nullable: bool) {
         let (flags, bytes) = zones::encode(column, bounds, nullable);
@@ -130,12 +142,39 @@ pub(super) fn encode(key: Key, kind: ColumnType, column: &ColumnValues, tier: Ti
     match &column.values {
         Values::Str(texts) => text_encode::encode(key, kind, texts, nulls),
         Values::I64(_) | Values::F64(_) | Values::F32(_) if hot => raw(key, kind, column),
-        Values::F64(values) => floats(key, kind, column, values, nulls),
-        Values::F32(values) => floats(key, kind, column, values, nulls),
-        Values::I64(values) => integers(key, kind, column, values, nulls, Bounds::Integers),
+        Values::F64(values) => floats(key, kind, column, values, nulls, tier),
+        Values::F32(values) => floats(key, kind, column, values, nulls, tier),
+        Values::I64(values) => integers(key, kind, column, values, nulls, Bounds::Integers, tier),
         Values::U8(values) => {
             let numbers: Vec<i64> = values.iter().map(|value| i64::from(*value)).collect();
-            integers(key, kind, column, &numbers, nulls, Bounds::Integers)
+            integers(key, kind, column, &numbers, nulls, Bounds::Integers, tier)
+        }
+    }
+}
+
+/// What `build` makes: with a model if the tier is cold and the model, its own bytes counted, saves some.
+fn coded_if_smaller(
+    tier: Tier,
+    values: &[i64],
+    residuals: Option<&[i64]>,
+    build: impl Fn(Option<&Coding>) -> Encoded,
+) -> Encoded {
+    let plain = build(None);
+    let coding = if tier == Tier::Cold { Coding::new(values, residuals) } else { None };
+    let Some(coding) = coding else { return plain };
+    let coded = build(Some(&coding));
+    if coded.payload_bytes() < plain.payload_bytes() { coded } else { plain }
+}
+
+/// Appends an integer block: coded if there is a model and that is smaller.
+fn put_integers(coding: Option<&Coding>, block: &[i64], residuals: Option<&[i64]>, out: &mut Vec<u8>) {
+    let start = out.len();
+    int_encode::encode(block, residuals, out);
+    if let Some(coding) = coding {
+        let mut coded = Vec::new();
+        if coding.encode(block, residuals, out.len() - start, &mut coded) {
+            out.truncate(start);
+            out.append(&mut coded);
         }
     }
 }
@@ -149,7 +188,7 @@ fn is_constant(column: &ColumnValues) -> bool {
 }
 
 /// Encodes open, high, low and close together, if all four are decimals of one scale.
-pub(super) fn encode_group(columns: [(Key, &ColumnValues); 4]) -> Option<[Encoded; 4]> {
+pub(super) fn encode_group(columns: [(Key, &ColumnValues); 4], tier: Tier) -> Option<[Encoded; 4]> {
     let mut prices: Vec<&[f64]> = Vec::with_capacity(4);
     for (_, column) in columns {
         match &column.values {
@@ -173,24 +212,32 @@ pub(super) fn encode_group(columns: [(Key, &ColumnValues); 4]) -> Option<[Encode
     let encode = |index: usize, role: Role, numbers: &Mantissas| {
         let (key, column) = columns[index];
         let strays = if numbers.strays.is_empty() { 0 } else { STRAYS };
-        let mut out = Encoded::new(key, ColumnType::F64, Encoding::Group, strays);
-        out.entry.put_u8(role as u8);
-        scale.encode(&mut out.entry);
-        out.put_zones(column, Bounds::Floats(Some(scale)), false);
-        for start in (0..column.len()).step_by(BLOCK_ROWS) {
-            let rows = start..column.len().min(start + BLOCK_ROWS);
-            let block = &numbers.numbers[rows.clone()];
-            let residuals = (role != Role::Close).then(|| {
-                group::residuals(role, &close.numbers[rows.clone()], &open.numbers[rows.clone()], block)
-            });
-            out.block(|payload| {
-                int_encode::encode(block, residuals.as_deref(), payload);
-                if strays != 0 {
-                    numbers.put_strays::<f64>(scale, start, rows.len(), payload);
-                }
-            });
-        }
-        out.finish()
+        let blocks = || (0..column.len()).step_by(BLOCK_ROWS).map(|s| s..column.len().min(s + BLOCK_ROWS));
+        let residuals: Option<Vec<i64>> = (role != Role::Close).then(|| {
+            let of = |rows: Range<usize>| {
+                let (close, open) = (&close.numbers[rows.clone()], &open.numbers[rows.clone()]);
+                group::residuals(role, close, open, &numbers.numbers[rows])
+            };
+            blocks().flat_map(of).collect()
+        });
+        let residuals = residuals.as_deref();
+        coded_if_smaller(tier, &numbers.numbers, residuals, |coding| {
+            let mut out = Encoded::new(key, ColumnType::F64, Encoding::Group, strays);
+            out.entry.put_u8(role as u8);
+            scale.encode(&mut out.entry);
+            out.put_model(coding);
+            out.put_zones(column, Bounds::Floats(Some(scale)), false);
+            for rows in blocks() {
+                let residuals = residuals.map(|residuals| &residuals[rows.clone()]);
+                out.block(|payload| {
+                    put_integers(coding, &numbers.numbers[rows.clone()], residuals, payload);
+                    if strays != 0 {
+                        numbers.put_strays::<f64>(scale, rows.start, rows.len(), payload);
+                    }
+                });
+            }
+            out.finish()
+        })
     };
     Some([
         encode(0, Role::Open, open),
@@ -256,22 +303,26 @@ fn integers(
     numbers: &[i64],
     nulls: Option<&[bool]>,
     bounds: Bounds,
+    tier: Tier,
 ) -> Encoded {
-    let mut out = Encoded::new(key, kind, Encoding::Integers, null_flag(nulls));
-    if !key.is_system() {
-        out.put_zones(column, bounds, nulls.is_some());
-    }
     let filled = nulls.map(|nulls| fill(numbers, nulls));
     let numbers = filled.as_deref().unwrap_or(numbers);
-    for (index, block) in numbers.chunks(BLOCK_ROWS).enumerate() {
-        let nulls = nulls.map(|nulls| &nulls[index * BLOCK_ROWS..index * BLOCK_ROWS + block.len()]);
-        out.block(|payload| {
-            if put_nulls(nulls, payload) {
-                int_encode::encode(block, None, payload);
-            }
-        });
-    }
-    out.finish()
+    coded_if_smaller(tier, numbers, None, |coding| {
+        let mut out = Encoded::new(key, kind, Encoding::Integers, null_flag(nulls));
+        out.put_model(coding);
+        if !key.is_system() {
+            out.put_zones(column, bounds, nulls.is_some());
+        }
+        for (index, block) in numbers.chunks(BLOCK_ROWS).enumerate() {
+            let nulls = nulls.map(|nulls| &nulls[index * BLOCK_ROWS..index * BLOCK_ROWS + block.len()]);
+            out.block(|payload| {
+                if put_nulls(nulls, payload) {
+                    put_integers(coding, block, None, payload);
+                }
+            });
+        }
+        out.finish()
+    })
 }
 
 /// Numbers with the one before in place of nulls: the cheapest to pack.
@@ -291,17 +342,18 @@ fn floats<F: Float>(
     column: &ColumnValues,
     values: &[F],
     nulls: Option<&[bool]>,
+    tier: Tier,
 ) -> Encoded {
     let raw_bytes = size_of_val(values);
-    let decimal = decimals(key, kind, column, values, nulls);
+    let decimal = decimals(key, kind, column, values, nulls, tier);
     let good = raw_bytes / 4 * 3;
     if let Some(decimal) = decimal.as_ref().filter(|decimal| decimal.payload_bytes() < good) {
         return decimal.clone();
     }
     let bounds = if size_of::<F>() == 8 { Bounds::Floats(None) } else { Bounds::Singles(None) };
     let bits: Vec<i64> = values.iter().map(|value| value.to_int()).collect();
-    let whole = integers(key, kind, column, &bits, nulls, bounds);
-    let halves = split(key, kind, column, &bits, nulls, bounds);
+    let whole = integers(key, kind, column, &bits, nulls, bounds, tier);
+    let halves = split(key, kind, column, &bits, nulls, bounds, tier);
     let best = decimal.into_iter().chain([whole, halves]).min_by_key(Encoded::payload_bytes);
     match best {
         Some(best) if nulls.is_some() || best.payload_bytes() < raw_bytes - raw_bytes / 50 => best,
@@ -315,6 +367,7 @@ fn decimals<F: Float>(
     column: &ColumnValues,
     values: &[F],
     nulls: Option<&[bool]>,
+    tier: Tier,
 ) -> Option<Encoded> {
     let is_null = |index: usize| nulls.is_some_and(|nulls| nulls[index]);
     let exponent = choose(&sample(values, |index| !is_null(index), SAMPLE))?;
@@ -326,22 +379,25 @@ fn decimals<F: Float>(
     numbers.divide(divisor);
     let scale = Scale { exponent, divisor };
     let strays = if numbers.strays.is_empty() { 0 } else { STRAYS };
-    let mut out = Encoded::new(key, kind, Encoding::Decimal, null_flag(nulls) | strays);
-    scale.encode(&mut out.entry);
     let bounds = if size_of::<F>() == 8 { Bounds::Floats(Some(scale)) } else { Bounds::Singles(Some(scale)) };
-    out.put_zones(column, bounds, nulls.is_some());
-    for (index, block) in numbers.numbers.chunks(BLOCK_ROWS).enumerate() {
-        let start = index * BLOCK_ROWS;
-        out.block(|payload| {
-            if put_nulls(nulls.map(|nulls| &nulls[start..start + block.len()]), payload) {
-                int_encode::encode(block, None, payload);
-                if strays != 0 {
-                    numbers.put_strays::<F>(scale, start, block.len(), payload);
+    Some(coded_if_smaller(tier, &numbers.numbers, None, |coding| {
+        let mut out = Encoded::new(key, kind, Encoding::Decimal, null_flag(nulls) | strays);
+        scale.encode(&mut out.entry);
+        out.put_model(coding);
+        out.put_zones(column, bounds, nulls.is_some());
+        for (index, block) in numbers.numbers.chunks(BLOCK_ROWS).enumerate() {
+            let start = index * BLOCK_ROWS;
+            out.block(|payload| {
+                if put_nulls(nulls.map(|nulls| &nulls[start..start + block.len()]), payload) {
+                    put_integers(coding, block, None, payload);
+                    if strays != 0 {
+                        numbers.put_strays::<F>(scale, start, block.len(), payload);
+                    }
                 }
-            }
-        });
-    }
-    Some(out.finish())
+            });
+        }
+        out.finish()
+    }))
 }
 
 /// High bits as integers, low bits packed: for floats whose last bits are noise.
@@ -352,6 +408,7 @@ fn split(
     bits: &[i64],
     nulls: Option<&[bool]>,
     bounds: Bounds,
+    tier: Tier,
 ) -> Encoded {
     let filled = nulls.map(|nulls| fill(bits, nulls));
     let bits = filled.as_deref().unwrap_or(bits);
@@ -365,17 +422,21 @@ fn split(
         trial.len() + first.len() * *cut as usize / 8
     };
     let cut = (total - 28..=total - 10).step_by(2).min_by_key(size).unwrap_or(total - 12);
-    let mut out = Encoded::new(key, kind, Encoding::Split, null_flag(nulls));
-    out.entry.put_u8(cut as u8);
-    out.put_zones(column, bounds, nulls.is_some());
-    for (index, block) in bits.chunks(BLOCK_ROWS).enumerate() {
-        let start = index * BLOCK_ROWS;
-        out.block(|payload| {
-            if put_nulls(nulls.map(|nulls| &nulls[start..start + block.len()]), payload) {
-                int_encode::encode(&high(cut, block), None, payload);
-                pack(block.iter().map(|number| *number as u64 & ((1 << cut) - 1)), cut, payload);
-            }
-        });
-    }
-    out.finish()
+    let highs = high(cut, bits);
+    coded_if_smaller(tier, &highs, None, |coding| {
+        let mut out = Encoded::new(key, kind, Encoding::Split, null_flag(nulls));
+        out.entry.put_u8(cut as u8);
+        out.put_model(coding);
+        out.put_zones(column, bounds, nulls.is_some());
+        for (index, block) in bits.chunks(BLOCK_ROWS).enumerate() {
+            let rows = index * BLOCK_ROWS..index * BLOCK_ROWS + block.len();
+            out.block(|payload| {
+                if put_nulls(nulls.map(|nulls| &nulls[rows.clone()]), payload) {
+                    put_integers(coding, &highs[rows], None, payload);
+                    pack(block.iter().map(|number| *number as u64 & ((1 << cut) - 1)), cut, payload);
+                }
+            });
+        }
+        out.finish()
+    })
 }

@@ -57,6 +57,19 @@ pub enum Tier {
     Hot,
     /// The smallest encoding that decodes at memory speed.
     Dense,
+    /// Smaller still, for what is seldom read: integer blocks coded by frequency. Decodes several times slower than
+    /// `Dense`; any block of 1024 rows can still be read alone.
+    Cold,
+}
+
+impl Tier {
+    /// All tiers, the largest first.
+    pub const ALL: [Self; 3] = [Self::Hot, Self::Dense, Self::Cold];
+
+    /// Name on the command line.
+    pub fn name(self) -> &'static str {
+        ["hot", "dense", "cold"][self as usize]
+    }
 }
 
 /// Which rows of a part.
@@ -181,7 +194,7 @@ impl<'a> Segment<'a> {
                 "the extra numbers of a segment's header are not zero",
             ));
         }
-        let file = Checked { bytes, identity, verified };
+        let file = Checked { bytes, identity, verified, required: header.required };
         Ok(Self { file, footer: Footer::read(&file)? })
     }
 

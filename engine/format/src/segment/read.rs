@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
-use super::chunk::{Chunk, Encoding, Entry, Key, NULLS, STRAYS};
+use super::chunk::{Chunk, Encoding, Entry, Key, MODEL, NULLS, STRAYS};
 use super::index::PartIndex;
 use super::{Stream, System};
 use crate::bytes::ByteReader;
+use crate::codec::bins::Model;
 use crate::codec::bitpack::{packed_bytes, unpack};
 use crate::codec::decimal::{self, Float};
 use crate::codec::int::{self, IntScratch};
@@ -29,6 +30,9 @@ pub struct Scratch {
     pub(super) group_have: [bool; 4],
     /// Where the exceptions of these begin in their blocks.
     pub(super) group_rest: [usize; 4],
+    /// Models of the group, and which were read; of any other column, while it is read.
+    pub(super) group_models: [(Model, bool); 4],
+    model: Model,
 }
 
 impl Default for Scratch {
@@ -43,6 +47,8 @@ impl Default for Scratch {
             group: std::array::from_fn(|_| vec![0; BLOCK_ROWS]),
             group_have: [false; 4],
             group_rest: [0; 4],
+            group_models: Default::default(),
+            model: Model::default(),
         }
     }
 }
@@ -139,6 +145,15 @@ impl<'a> Chunk<'a> {
         read
     }
 
+    /// The model of a column, if it has one, made ready in `model`.
+    pub(super) fn read_model(&self, entry: &Entry, model: &mut Model) -> Result<()> {
+        if entry.flags & MODEL == 0 {
+            return Ok(());
+        }
+        let bytes = self.file.sealed(entry.offset, entry.heap)?;
+        model.read(&bytes).map_err(|error| error.shifted(entry.offset))
+    }
+
     fn constant(&self, entry: &Entry) -> ByteReader<'_> {
         ByteReader::new(&self.head[entry.parameters.clone()], "S20")
     }
@@ -157,11 +172,14 @@ impl<'a> Chunk<'a> {
                 out.resize(out.len() + range.len(), number);
                 Ok(())
             }
-            Encoding::Integers => each_block(range, |block, rows| {
-                self.decode_integers(entry, block, scratch)?;
-                out.extend_from_slice(&scratch.numbers[rows]);
-                Ok(())
-            }),
+            Encoding::Integers => {
+                self.read_model(entry, &mut scratch.model)?;
+                each_block(range, |block, rows| {
+                    self.decode_integers(entry, block, scratch)?;
+                    out.extend_from_slice(&scratch.numbers[rows]);
+                    Ok(())
+                })
+            }
             Encoding::Raw => each_block(range, |block, rows| {
                 let (bytes, _) = self.block(entry, block)?;
                 out.extend(bytes.chunks_exact(8).map(le_i64).skip(rows.start).take(rows.len()));
@@ -194,13 +212,16 @@ impl<'a> Chunk<'a> {
             }
             Encoding::Constant => self.read_constant(entry, range.len(), &mut out.values)?,
             Encoding::Dictionary => self.read_dictionary(entry, range, out, scratch)?,
-            _ => each_block(range, |block, rows| {
-                let at = out.len();
-                if self.read_block(entry, block, rows.clone(), &mut out.values, scratch)? {
-                    append_nulls(out, at, &scratch.nulls[rows]);
-                }
-                Ok(())
-            })?,
+            _ => {
+                self.read_model(entry, &mut scratch.model)?;
+                each_block(range, |block, rows| {
+                    let at = out.len();
+                    if self.read_block(entry, block, rows.clone(), &mut out.values, scratch)? {
+                        append_nulls(out, at, &scratch.nulls[rows]);
+                    }
+                    Ok(())
+                })?;
+            }
         }
         if let Some(nulls) = &mut out.nulls {
             nulls.resize(before + range.len(), false);
@@ -319,14 +340,15 @@ impl<'a> Chunk<'a> {
         let mut reader = ByteReader::new(bytes, "K1");
         let decoded = (|| {
             let (some, all) = Self::read_nulls(entry, &mut reader, count, scratch)?;
-            let numbers = &mut scratch.numbers[..count];
+            let Scratch { int, numbers, nulls, model, .. } = scratch;
+            let numbers = &mut numbers[..count];
             if all {
                 numbers.fill(0);
             } else {
-                int::decode_plain(&mut reader, numbers, &mut scratch.int)?;
+                int::decode_alone(&mut reader, numbers, int, model_of(entry, model))?;
             }
             if some {
-                for (number, null) in numbers.iter_mut().zip(&scratch.nulls) {
+                for (number, null) in numbers.iter_mut().zip(nulls.iter()) {
                     *number = if *null { 0 } else { *number };
                 }
             }
@@ -354,8 +376,9 @@ impl<'a> Chunk<'a> {
                 out.resize(at + rows.len(), F::narrow(0.0));
                 return reader.finish().map(|()| true);
             }
-            let numbers = &mut scratch.numbers[..count];
-            int::decode_plain(&mut reader, numbers, &mut scratch.int)?;
+            let Scratch { int, numbers, model, .. } = scratch;
+            let numbers = &mut numbers[..count];
+            int::decode_alone(&mut reader, numbers, int, model_of(entry, model))?;
             scale.extend(&numbers[rows.clone()], out);
             if entry.flags & STRAYS != 0 {
                 reader.cite("K11");
@@ -379,13 +402,14 @@ impl<'a> Chunk<'a> {
         let mut reader = ByteReader::new(bytes, "K12");
         let decoded = (|| {
             let (some, all) = Self::read_nulls(entry, &mut reader, count, scratch)?;
-            let Scratch { int, numbers, bits, nulls, .. } = scratch;
+            let Scratch { int, numbers, bits, nulls, model, .. } = scratch;
             let (numbers, bits) = (&mut numbers[..count], &mut bits[..count]);
             if all {
                 numbers.fill(0);
                 return reader.finish().map(|()| true);
             }
-            int::decode_plain(&mut reader, numbers, int)?;
+            int::decode_alone(&mut reader, numbers, int, model_of(entry, model))?;
+            reader.cite("K12");
             if !unpack(reader.take(packed_bytes(count, cut))?, cut, bits) {
                 return Err(reader.error("left-over bits are not zero"));
             }
@@ -437,6 +461,11 @@ impl<'a> Chunk<'a> {
         let start = entry.offset + range.start as u64 * 8;
         self.file.slice(start, range.len() as u64 * 8).map(Some)
     }
+}
+
+/// The model to decode a column's blocks with, if it has one.
+pub(super) fn model_of<'m>(entry: &Entry, model: &'m Model) -> Option<&'m Model> {
+    (entry.flags & MODEL != 0).then_some(model)
 }
 
 /// Appends the nulls of a block to a column that had `at` rows before it.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::chunk::{Chunk, Entry, Key, STRAYS};
-use super::read::{Scratch, each_block, wrong_type};
+use super::read::{Scratch, each_block, model_of, wrong_type};
 use crate::bytes::ByteReader;
 use crate::codec::decimal;
 use crate::codec::group::{self, Role};
@@ -19,6 +19,7 @@ impl Chunk<'_> {
         out: &mut RowSet,
         scratch: &mut Scratch,
     ) -> Result<()> {
+        scratch.group_models.iter_mut().for_each(|model| model.1 = false);
         each_block(range, |block, rows| {
             scratch.group_have = [false; 4];
             for (id, values) in &mut out.columns {
@@ -70,8 +71,14 @@ impl Chunk<'_> {
         let (bytes, offset) = self.block(entry, block)?;
         let count = self.block_rows(block).len();
         let mut reader = ByteReader::new(bytes, "K13");
+        let (model, known) = &mut scratch.group_models[at];
+        if !*known {
+            self.read_model(entry, model)?;
+            *known = true;
+        }
         let mut numbers = std::mem::take(&mut scratch.group[at]);
-        let decoded = int::decode(&mut reader, &mut numbers[..count], &mut scratch.int);
+        let decoded =
+            int::decode(&mut reader, &mut numbers[..count], &mut scratch.int, model_of(entry, model));
         scratch.group_rest[at] = reader.position();
         let finished = if entry.flags & STRAYS == 0 { reader.finish() } else { Ok(()) };
         scratch.group[at] = numbers;

@@ -11,7 +11,7 @@ use super::{PartSpec, PartSummary, Scratch, Stream, System};
 use crate::bytes::ByteReader;
 use crate::checksum::Identity;
 use crate::error::Result;
-use crate::header::HEADER_BYTES;
+use crate::header::{FileHeader, FileKind, HEADER_BYTES, KNOWN_REQUIRED};
 use crate::limits::{ALIGNMENT, CHUNK_ROWS};
 use crate::rows::RowSet;
 
@@ -62,7 +62,10 @@ impl RemainingPart {
 impl<'a> Remains<'a> {
     /// Looks at the bytes of a file as those of a segment. Nothing of them need be right.
     pub fn new(bytes: &'a [u8], identity: Identity, verified: &'a Verified) -> Self {
-        Self { file: Checked { bytes, identity, verified } }
+        // Without the header, anything that this crate knows may occur.
+        let header = FileHeader::check(bytes, FileKind::Segment, &identity);
+        let required = header.map_or(KNOWN_REQUIRED, |header| header.required);
+        Self { file: Checked { bytes, identity, verified, required } }
     }
 
     /// Every part of which an index or a chunk is left, by series. `describe` tells the columns of a series whose index is

@@ -64,6 +64,8 @@ pub(super) struct Checked<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) identity: Identity,
     pub(super) verified: &'a Verified,
+    /// Required feature bits of the file.
+    pub(super) required: u32,
 }
 
 impl<'a> Checked<'a> {
@@ -163,14 +165,18 @@ mod tests {
             seal(&identity, 100, &content, &mut bytes);
             assert_eq!(bytes.len(), 100 + sealed_bytes(length));
             let verified = Verified::new(bytes.len() as u64);
-            let checked = Checked { bytes: &bytes, identity, verified: &verified };
+            let checked = Checked { bytes: &bytes, identity, verified: &verified, required: 0 };
             assert_eq!(*checked.sealed(100, length).unwrap(), content);
             assert_eq!(*checked.sealed(100, length).unwrap(), content, "the second time from memory");
             for position in (100..bytes.len()).step_by(997) {
                 let mut bad = bytes.clone();
                 bad[position] ^= 4;
                 let verified = Verified::new(bytes.len() as u64);
-                assert!(Checked { bytes: &bad, identity, verified: &verified }.sealed(100, length).is_err());
+                assert!(
+                    Checked { bytes: &bad, identity, verified: &verified, required: 0 }
+                        .sealed(100, length)
+                        .is_err()
+                );
             }
         }
     }

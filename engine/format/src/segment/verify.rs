@@ -9,6 +9,7 @@ use crate::error::{FormatError, Result};
 use crate::header::HEADER_BYTES;
 use crate::limits::{ALIGNMENT, TIME_MAX, TIME_MIN};
 use crate::rows::RowSet;
+use crate::schema::ColumnType;
 
 struct Verifier<'s, 'a> {
     segment: &'s Segment<'a>,
@@ -137,46 +138,70 @@ impl Verifier<'_, '_> {
     }
 
     /// Decodes all of a chunk and compares what was derived from its rows.
+    ///
+    /// Block by block, and text column by column: a chunk of a few bytes may stand for 65,536 rows of 4,096 columns, and
+    /// a dictionary for as many strings of 4,096 bytes.
     fn chunk(&mut self, part: &PartIndex, stream: Stream, chunk: &Chunk<'_>, seen: &mut Seen) -> Result<()> {
-        let mut rows = RowSet::with_columns(&part.columns);
-        chunk.read(part, 0..chunk.rows(), System::ALL, &mut rows, &mut self.scratch)?;
         chunk.check_padding()?;
-        let broken = |rule, detail: &str| Err(FormatError::corrupt(rule, chunk.offset, detail));
-        let strict = part.unique && stream == Stream::Live;
-        for time in &rows.time {
-            if !(TIME_MIN..=TIME_MAX).contains(time) {
-                return broken("S11", "time beyond the limits");
+        let (texts, numbers): (Vec<_>, Vec<_>) =
+            part.columns.iter().copied().partition(|column| column.1 == ColumnType::String);
+        let zones = numbers.iter().map(|(id, _)| chunk.zones(*id)).collect::<Result<Vec<_>>>()?;
+        let mut rows = RowSet::with_columns(&numbers);
+        let (mut first, mut last) = (None, None);
+        for block in 0..chunk.blocks() {
+            let range = chunk.block_rows(block);
+            rows.clear();
+            chunk.read(part, range.clone(), System::ALL, &mut rows, &mut self.scratch)?;
+            check_times(part, stream, chunk, &rows, seen)?;
+            first = first.or(rows.time.first().copied());
+            last = rows.time.last().copied();
+            for ((id, column), zones) in rows.columns.iter().zip(&zones) {
+                let Some(zone) = zones.as_ref().and_then(|zones| zones.get(block)) else { continue };
+                if !zones::same(zone, &zones::measure(column, 0..range.len())) {
+                    let detail = format!("zone map of column {id}, block {block} differs from its rows");
+                    return Err(FormatError::corrupt("S25", chunk.offset, detail));
+                }
             }
-            if seen.last_time.is_some_and(|last| *time < last || (strict && *time == last)) {
-                return broken("S11", "times are out of order");
-            }
-            seen.last_time = Some(*time);
-            if let Some(timeframe) = part.timeframe.filter(|_| stream == Stream::Live) {
-                seen.coverage.push(timeframe.slot(*time));
+            for text in &texts {
+                let mut rows = RowSet::with_columns(&[*text]);
+                chunk.read(part, range.clone(), System::NONE, &mut rows, &mut self.scratch)?;
             }
         }
         let place = part.chunks(stream).iter().find(|place| place.offset == chunk.offset);
-        if place.is_none_or(|at| {
-            rows.time.first() != Some(&at.first_time) || rows.time.last() != Some(&at.last_time)
-        }) {
-            return broken("S11", "first or last time of the chunk differs from its rows");
-        }
-        for (_, version) in
-            rows.version.pieces(0..rows.version.len()).chain(rows.until.pieces(0..rows.until.len()))
-        {
-            seen.version(version);
-        }
-        for (id, column) in &rows.columns {
-            let Some(zones) = chunk.zones(*id)? else { continue };
-            for (block, zone) in zones.iter().enumerate() {
-                if !zones::same(zone, &zones::measure(column, chunk.block_rows(block))) {
-                    return broken(
-                        "S25",
-                        &format!("zone map of column {id}, block {block} differs from its rows"),
-                    );
-                }
-            }
+        if place.is_none_or(|at| first != Some(at.first_time) || last != Some(at.last_time)) {
+            let detail = "first or last time of the chunk differs from its rows";
+            return Err(FormatError::corrupt("S11", chunk.offset, detail));
         }
         Ok(())
     }
+}
+
+/// Times ascend and lie within the limits; takes note of slots and versions.
+fn check_times(
+    part: &PartIndex,
+    stream: Stream,
+    chunk: &Chunk<'_>,
+    rows: &RowSet,
+    seen: &mut Seen,
+) -> Result<()> {
+    let broken = |detail: &str| Err(FormatError::corrupt("S11", chunk.offset, detail));
+    let strict = part.unique && stream == Stream::Live;
+    for time in &rows.time {
+        if !(TIME_MIN..=TIME_MAX).contains(time) {
+            return broken("time beyond the limits");
+        }
+        if seen.last_time.is_some_and(|last| *time < last || (strict && *time == last)) {
+            return broken("times are out of order");
+        }
+        seen.last_time = Some(*time);
+        if let Some(timeframe) = part.timeframe.filter(|_| stream == Stream::Live) {
+            seen.coverage.push(timeframe.slot(*time));
+        }
+    }
+    for (_, version) in
+        rows.version.pieces(0..rows.version.len()).chain(rows.until.pieces(0..rows.until.len()))
+    {
+        seen.version(version);
+    }
+    Ok(())
 }

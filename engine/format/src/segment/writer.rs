@@ -13,7 +13,7 @@ use super::{PartSpec, PartSummary, SegmentSummary, Stream, Tier};
 use crate::bytes::ByteWriter;
 use crate::checksum::Identity;
 use crate::coverage::Coverage;
-use crate::header::{FileHeader, FileKind};
+use crate::header::{FileHeader, FileKind, features};
 use crate::limits::{ALIGNMENT, BLOCK_ROWS, CHECKED_BYTES, CHUNK_ROWS, TIME_MAX, TIME_MIN};
 use crate::rows::{ColumnValues, Mark, RowSet, RunVec, Values};
 use crate::schema::{ColumnId, ColumnType};
@@ -24,6 +24,8 @@ use crate::schema::{ColumnId, ColumnType};
 pub struct SegmentWriter {
     identity: Identity,
     tier: Tier,
+    /// Chunks whose rows all lie before this time are cold, whatever the tier.
+    cold_before: i64,
     out: Vec<u8>,
     /// Bytes of the file so far, drained ones included.
     position: u64,
@@ -61,9 +63,19 @@ impl Part {
 impl SegmentWriter {
     /// A writer whose output begins with the file's header.
     pub fn new(identity: Identity, tier: Tier) -> Self {
+        Self::with_features(identity, tier, if tier == Tier::Cold { features::CODED } else { 0 })
+    }
+
+    /// A writer of a segment in which chunks may be cold by their age: see [`SegmentWriter::cold_before`].
+    pub fn aging(identity: Identity, tier: Tier) -> Self {
+        Self::with_features(identity, tier, features::CODED)
+    }
+
+    fn with_features(identity: Identity, tier: Tier, required: u32) -> Self {
         let mut writer = Self {
             identity,
             tier,
+            cold_before: i64::MIN,
             out: Vec::new(),
             position: 0,
             hasher: Box::default(),
@@ -71,8 +83,14 @@ impl SegmentWriter {
             parts: Vec::new(),
             part: None,
         };
-        writer.emit(&FileHeader::new(FileKind::Segment, identity).encode());
+        writer.emit(&FileHeader { required, ..FileHeader::new(FileKind::Segment, identity) }.encode());
         writer
+    }
+
+    /// From here on, chunks whose rows all lie before `time` are written as [`Tier::Cold`]. Only for a writer made by
+    /// [`SegmentWriter::aging`]: the header has to say it.
+    pub fn cold_before(&mut self, time: i64) {
+        self.cold_before = time;
     }
 
     /// Bytes produced since the caller last cleared it. To be drained after every call, or at the end.
@@ -245,14 +263,10 @@ impl SegmentWriter {
         index: &PartIndex,
     ) -> Vec<u8> {
         let count = rows.len();
+        let tier = if chunk.last_time < self.cold_before { Tier::Cold } else { self.tier };
         let mut columns: Vec<Encoded> = Vec::new();
         let mut system = |key, numbers: Vec<i64>| {
-            columns.push(column_encode::encode(
-                key,
-                ColumnType::I64,
-                &Values::I64(numbers).into(),
-                self.tier,
-            ));
+            columns.push(column_encode::encode(key, ColumnType::I64, &Values::I64(numbers).into(), tier));
         };
         if with_time {
             system(Key::Time, std::mem::take(&mut rows.time));
@@ -263,12 +277,12 @@ impl SegmentWriter {
         }
         system(Key::Source, expand(&rows.source, i64::from));
         system(Key::Flags, expand(&rows.flags, i64::from));
-        let mut group = self.group(rows, index);
+        let mut group = Self::group(rows, index, tier);
         for ((id, values), (_, kind)) in rows.columns.iter().zip(&index.columns) {
             let member = group.as_mut().and_then(|(ids, members)| {
                 ids.iter().position(|member| member == id).map(|at| std::mem::take(&mut members[at]))
             });
-            let alone = || column_encode::encode(Key::Column(*id), *kind, values, self.tier);
+            let alone = || column_encode::encode(Key::Column(*id), *kind, values, tier);
             columns.push(member.unwrap_or_else(alone));
         }
         debug_assert!(rows.columns.iter().all(|(_, values): &(_, ColumnValues)| values.len() == count));
@@ -301,11 +315,11 @@ impl SegmentWriter {
     }
 
     /// The four columns of bars, encoded together if that is possible.
-    fn group(&self, rows: &RowSet, index: &PartIndex) -> Option<([ColumnId; 4], [Encoded; 4])> {
-        let ids = index.ohlc.filter(|_| self.tier == Tier::Dense)?;
+    fn group(rows: &RowSet, index: &PartIndex, tier: Tier) -> Option<([ColumnId; 4], [Encoded; 4])> {
+        let ids = index.ohlc.filter(|_| tier != Tier::Hot)?;
         let column = |id: ColumnId| rows.column(id).map(|values| (Key::Column(id), values));
         let four = [column(ids[0])?, column(ids[1])?, column(ids[2])?, column(ids[3])?];
-        Some((ids, column_encode::encode_group(four)?))
+        Some((ids, column_encode::encode_group(four, tier)?))
     }
 
     /// Ends the part: writes the rows that are left, and the index.

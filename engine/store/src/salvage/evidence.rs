@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use tapestore_format::ErrorKind;
 use tapestore_format::checksum::Identity;
 use tapestore_format::header::{FileHeader, FileKind, HEADER_BYTES};
 use tapestore_format::log::{FRAME_ALIGNMENT, FrameReader, RecordAssembler};
 use tapestore_format::manifest::{Current, ManifestRecord, SegmentRecord, SeriesRecord, StateRecord};
 
 use super::report::{Loss, LossKind, SalvageReport};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorClass, Result};
 use crate::io::Storage;
 use crate::manifest::{ManifestState, load, manifest_name, read_current};
 use crate::wal::parse_log_name;
@@ -43,12 +44,14 @@ pub(super) fn ids(storage: &dyn Storage, prefix: &str) -> Result<Vec<u64>> {
 /// # Errors
 /// There is no file of a store at all, or the directory cannot be read.
 pub(super) fn collect(storage: &dyn Storage, report: &mut SalvageReport) -> Result<Evidence> {
+    refuse_newer(storage)?;
     let current = match read_current(storage) {
         Ok(Some(current)) => Some(current),
         Ok(None) => {
             report.rebuilt.push("CURRENT is missing".into());
             None
         }
+        Err(error) if error.kind() == ErrorClass::Newer => return Err(error),
         Err(error) => {
             report.rebuilt.push(error.to_string());
             None
@@ -75,6 +78,21 @@ pub(super) fn collect(storage: &dyn Storage, report: &mut SalvageReport) -> Resu
     }
     let manifest = pieces(storage, store, report)?;
     Ok(Evidence { store, created, manifest, sound: false })
+}
+
+/// What a newer version wrote is not damaged, and is not read by halves.
+fn refuse_newer(storage: &dyn Storage) -> Result<()> {
+    for (name, _) in list(storage)?.into_iter().filter(|(name, _)| name.ends_with(".tape")) {
+        let mut bytes = [0; HEADER_BYTES];
+        let read = storage.open_read(&name).and_then(|file| file.read_exact_at(0, &mut bytes));
+        if read.is_ok()
+            && let Err(error) = FileHeader::decode(&bytes, FileKind::Segment)
+            && error.kind == ErrorKind::Newer
+        {
+            return Err(Error::format(storage.describe(&name), error));
+        }
+    }
+    Ok(())
 }
 
 /// The identity that most files have in their headers.

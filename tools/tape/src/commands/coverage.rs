@@ -91,10 +91,14 @@ pub(crate) fn gaps(context: &Context, arguments: &Gaps) -> Result<()> {
 /// Sessions from a file: half-open ranges, sorted here.
 fn read_sessions(path: &Path) -> Result<Vec<Range<i64>>> {
     let text = std::fs::read_to_string(path).map_err(|error| Fail::file(path, "read", &error))?;
-    let now = now_ns();
+    parse_sessions(&text, &path.display().to_string(), now_ns())
+}
+
+/// Sessions as text: a line each, `start,end` in any form of [`parse_time`].
+pub(crate) fn parse_sessions(text: &str, name: &str, now: i64) -> Result<Vec<Range<i64>>> {
     let mut sessions = Vec::new();
     for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let bad = |what: &str| Fail::Usage(format!("{}, line {}: {what}", path.display(), index + 1));
+        let bad = |what: &str| Fail::Usage(format!("{name}, line {}: {what}", index + 1));
         let (start, end) = line.split_once(',').ok_or_else(|| bad("write start,end"))?;
         let time = |text: &str| parse_time(text, now).map_err(|fail| bad(&fail.to_string()));
         let range = time(start)?..time(end)?;

@@ -133,6 +133,9 @@ fn series_info(context: &Context, arguments: &Info, wanted: &Series) -> Result<(
             .text("key", if unique { "unique" } else { "sequence" })
             .raw("dedup", &list(&dedup))
             .count("version", view.version());
+        for (tier, rows) in view.tiers(&key)? {
+            object = object.count(&format!("{}_rows", tier.name()), rows);
+        }
         if bars {
             object = object.count("gaps", gaps.len() as u64).count("absences", absences.len() as u64);
         }
@@ -158,6 +161,12 @@ fn series_info(context: &Context, arguments: &Info, wanted: &Series) -> Result<(
         ),
         ("key", policy),
     ];
+    let tiers = view.tiers(&key)?;
+    let tiers = tiers.iter().filter(|(_, rows)| *rows > 0);
+    let tiers: Vec<_> = tiers.map(|(tier, rows)| format!("{} {}", tier.name(), grouped(*rows))).collect();
+    if !tiers.is_empty() {
+        lines.push(("rows by tier", tiers.join(", ")));
+    }
     if bars {
         let runs = view.coverage(&key, None)?;
         let (present, expected) = covered(&runs);

@@ -3,10 +3,10 @@
 use std::io::Write;
 
 use clap::CommandFactory;
-use tapestore::Store;
+use tapestore::{Store, Tier};
 
 use super::{Context, write_options};
-use crate::args::{Backup, Cli, Completions, Verify};
+use crate::args::{Backup, Cli, Compact, Completions, TierArgument, Verify};
 use crate::fail::{Fail, Result};
 use crate::number::{bytes, grouped};
 use crate::output::json::Object;
@@ -28,10 +28,15 @@ pub(crate) fn init(context: &Context) -> Result<()> {
 }
 
 /// Runs `tape compact`.
-pub(crate) fn compact(context: &Context) -> Result<()> {
+pub(crate) fn compact(context: &Context, arguments: &Compact) -> Result<()> {
     let store = context.open_to_write()?;
     store.seal()?;
-    let report = store.compact()?;
+    let report = match arguments.tier {
+        None => store.compact()?,
+        Some(TierArgument::Hot) => store.compact_to(Tier::Hot)?,
+        Some(TierArgument::Dense) => store.compact_to(Tier::Dense)?,
+        Some(TierArgument::Cold) => store.compact_to(Tier::Cold)?,
+    };
     store.close()?;
     let mut out = Out::stdout();
     if context.json {

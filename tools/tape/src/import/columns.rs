@@ -105,6 +105,14 @@ const SYMBOLS: [&str; 7] = ["symbol", "ticker", "instrument", "pair", "product_i
 /// Names that rows use themselves.
 const RESERVED: [&str; 4] = ["time", "source", "flags", "version"];
 
+/// Columns of a file at most: each is compared with all others.
+pub(crate) const FILE_COLUMNS: usize = 4096;
+
+/// A file that has more.
+pub(crate) fn too_many_columns(file: &str) -> Fail {
+    Fail::Usage(format!("{file} has more than {FILE_COLUMNS} columns; is the delimiter right?"))
+}
+
 /// What the caller says about columns.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wishes {

@@ -11,13 +11,15 @@ use simd_json::borrowed::Value;
 use simd_json::prelude::Writable;
 use simd_json::{StaticNode, to_borrowed_value};
 
-use super::columns::is_time_name;
+use super::columns::{FILE_COLUMNS, is_time_name, too_many_columns};
 use super::records::{Header, Item};
 use crate::fail::{Fail, Result};
 use crate::number::{push_f64, push_i64};
 
 /// Longest text that is read.
 const TEXT_BYTES: u64 = 4 << 30;
+/// How deep values may be nested: the parser goes down as many calls, and the stack has an end.
+const NESTING: usize = 128;
 /// How deep rows are looked for.
 const DEPTH: usize = 6;
 /// Members of an object that rows are looked for in first.
@@ -91,7 +93,7 @@ impl JsonRecords {
         let mut names: Vec<String> = Vec::new();
         let mut count = 0;
         while let Some(mut document) = self.document() {
-            let value = match to_borrowed_value(&mut document) {
+            let value = match parse(&mut document) {
                 Ok(value) => value,
                 Err(_) if self.lines => continue,
                 Err(error) => {
@@ -104,6 +106,9 @@ impl JsonRecords {
                         for name in object.keys() {
                             if !names.iter().any(|known| known == name) {
                                 names.push(name.to_string());
+                            }
+                            if names.len() > FILE_COLUMNS {
+                                return Err(too_many_columns(&self.name));
                             }
                         }
                     }
@@ -136,7 +141,7 @@ impl JsonRecords {
             }
             let Some(mut document) = self.document() else { return Item::End };
             let text = if self.lines { document.trim_ascii().to_vec() } else { Vec::new() };
-            match to_borrowed_value(&mut document) {
+            match parse(&mut document) {
                 Ok(value) => {
                     for row in rows_of(&value) {
                         self.pending.push_back(cells_of(row, &self.header));
@@ -150,12 +155,42 @@ impl JsonRecords {
     }
 }
 
+/// The value of a document, which parsing scribbles on.
+fn parse(document: &mut [u8]) -> std::result::Result<Value<'_>, String> {
+    if is_deeper(document, NESTING) {
+        return Err(format!("values are nested deeper than {NESTING}"));
+    }
+    to_borrowed_value(document).map_err(|error| error.to_string())
+}
+
+/// Whether brackets are nested deeper than `limit`. A backslash hides the byte behind it, also outside of strings: so
+/// the parser finds strings, and what it takes for a bracket must be counted here.
+fn is_deeper(text: &[u8], limit: usize) -> bool {
+    let (mut depth, mut string, mut hidden) = (0usize, false, false);
+    for byte in text {
+        match byte {
+            _ if hidden => hidden = false,
+            b'\\' => hidden = true,
+            b'"' => string = !string,
+            b'[' | b'{' if !string => {
+                depth += 1;
+                if depth > limit {
+                    return true;
+                }
+            }
+            b']' | b'}' if !string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
+}
+
 /// Whether the text is one value a line: its first filled line is a whole value, and more follows.
 fn is_lines(text: &[u8]) -> bool {
     let text = text.trim_ascii();
     let Some(end) = text.iter().position(|byte| *byte == b'\n') else { return false };
     let mut first = text[..end].to_vec();
-    to_borrowed_value(&mut first).is_ok_and(|value| matches!(value, Value::Array(_) | Value::Object(_)))
+    parse(&mut first).is_ok_and(|value| matches!(value, Value::Array(_) | Value::Object(_)))
 }
 
 /// The rows inside a value; none when there is nothing that looks like rows.
@@ -319,6 +354,25 @@ mod tests {
         assert_eq!(header, Header::Names(vec!["ts".into(), "a".into(), "b".into()]));
         assert_eq!(rows[..2], [vec!["1", "x", ""], vec!["2", "", "0.1"]]);
         assert!(rows[2][0].contains("JSON"));
+    }
+
+    /// Found by reading: a document of brackets ended the process, because the parser calls itself for each of them.
+    #[test]
+    fn values_that_are_nested_without_end_are_refused() {
+        let open = |text: String| {
+            JsonRecords::open("x.json".into(), text.into_bytes(), Box::new(std::io::empty())).err()
+        };
+        let deep = |count: usize| format!("{}{}", "[".repeat(count), "]".repeat(count));
+        let error = open(deep(1_000_000)).expect("refused").to_string();
+        assert!(error.contains("nested"), "{error}");
+        assert!(open(deep(NESTING + 1)).is_some() && open(deep(NESTING)).is_none());
+        let objects = format!("{}1{}", "{\"a\":".repeat(NESTING + 1), "}".repeat(NESTING + 1));
+        assert!(open(objects).is_some());
+        // Brackets in strings are text, and what a backslash hides is not the end of a string.
+        let text = format!("[[1,\"{}\\\"{}\"]]", "[".repeat(500), "[".repeat(500));
+        assert!(open(text).is_none());
+        let outside = format!("[\\\"{}", "[".repeat(1_000_000));
+        assert!(open(outside).is_some());
     }
 
     #[test]

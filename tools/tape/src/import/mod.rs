@@ -25,7 +25,7 @@ use crate::fail::{Fail, Result};
 use crate::progress::Progress;
 use batch::{Builder, Piece, Target, parse_bool};
 use clock::{Clock, Unit, show};
-use columns::{BAR_COLUMNS, Mapping, Wishes, map_bars, map_table};
+use columns::{BAR_COLUMNS, FILE_COLUMNS, Mapping, Wishes, map_bars, map_table, too_many_columns};
 use infer::Guess;
 use records::{Dialect, Header, Item, Records};
 use source::Input;
@@ -110,6 +110,9 @@ pub(crate) fn import_file(
     if header.width() == 0 {
         tally.notes.push("there are no rows".to_owned());
         return Ok(tally);
+    }
+    if header.width() > FILE_COLUMNS {
+        return Err(too_many_columns(&name));
     }
     let mapping = if bars {
         map_bars(&name, &header, &settings.wishes)?

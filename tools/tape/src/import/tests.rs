@@ -188,3 +188,13 @@ fn empty_files_are_no_rows() {
         assert_eq!((tally.read, rows.pieces.len()), (0, 0), "{text:?}");
     }
 }
+
+#[test]
+fn a_header_without_end_is_refused_before_its_names_are_compared() {
+    let wide = |count: usize| (0..count).map(|n| format!("c{n}")).collect::<Vec<_>>().join(",");
+    let error = run(&format!("ts,{}\n", wide(1_000_000)), false, &settings()).unwrap_err().to_string();
+    assert!(error.contains("more than 4096 columns"), "{error}");
+    let lines: String = (0..5000).map(|n| format!("{{\"ts\":{n},\"c{n}\":1}}\n")).collect();
+    let error = run(&lines, false, &settings()).unwrap_err().to_string();
+    assert!(error.contains("more than 4096 columns"), "{error}");
+}

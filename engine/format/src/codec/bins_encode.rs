@@ -1,0 +1,375 @@
+//! Coded integer blocks: choosing the bins of a column and writing blocks. The layout is [`super::bins`]'s.
+//!
+//! Numbers are sorted and cut into cells, some hundreds; neighbouring cells are then joined so that the total of coded
+//! bins, offsets and the model is least, by dynamic programming, as `pco` joins its bins.
+
+use super::bins::{BINS, Bin, LOG_MAX, LOG_MIN, STATE_LOW, span_bits, split_places};
+use super::bitpack::bits;
+use super::int::{CODED, Transform};
+use super::int_encode::differences;
+use crate::bytes::ByteWriter;
+use crate::limits::BLOCK_ROWS;
+
+/// A cell with more than this share of the numbers is cut again.
+const CELLS: usize = 320;
+/// Cells at most: the joining is quadratic.
+const MOST_CELLS: usize = 900;
+/// Bits that a bin takes in the model, about.
+const BIN_BITS: f64 = 48.0;
+
+/// A model, made for the numbers of one column of a chunk.
+#[derive(Clone, Debug)]
+pub struct Coder {
+    log: u32,
+    /// By places, then by lower end.
+    bins: Vec<Bin>,
+    /// First slot of every bin.
+    starts: Vec<u32>,
+    /// The bins of each number of places.
+    by_places: Vec<std::ops::Range<usize>>,
+}
+
+/// Sorted numbers that stay together.
+#[derive(Clone, Copy, Debug)]
+struct Cell {
+    lower: i64,
+    upper: i64,
+    count: usize,
+}
+
+impl Coder {
+    /// The best bins for these numbers; `None` if there are none, or too many would be needed.
+    pub fn new(numbers: &[i64]) -> Option<Self> {
+        let most = most_places(numbers);
+        let mut split: Vec<(u8, i64)> = numbers.iter().map(|number| split_places(*number, most)).collect();
+        if most > 0 {
+            join_rare_places(&mut split);
+        }
+        split.sort_unstable();
+        let least = (split.len() / CELLS).max(1);
+        let mut bins = Vec::new();
+        for class in split.chunk_by(|a, b| a.0 == b.0) {
+            let mut cells = Vec::new();
+            cells_of(class, least, &mut cells);
+            while cells.len() > MOST_CELLS {
+                cells = cells.chunks(2).map(joined).collect();
+            }
+            for cell in join(&cells, split.len()) {
+                let (lower, width) = (cell.lower, span_bits(cell.lower, cell.upper) as u8);
+                bins.push((Bin { places: class[0].0, width, lower, frequency: 0 }, cell.count));
+            }
+        }
+        if bins.is_empty() || bins.len() > BINS {
+            return None;
+        }
+        let log = (bits(bins.len() as u64) + 7).clamp(LOG_MIN.max(11), LOG_MAX);
+        let counts: Vec<usize> = bins.iter().map(|bin| bin.1).collect();
+        let frequencies = normalized(&counts, 1 << log);
+        let mut coder = Self { log, bins: Vec::new(), starts: Vec::new(), by_places: Vec::new() };
+        let mut start = 0;
+        for ((bin, _), frequency) in bins.into_iter().zip(frequencies) {
+            let index = coder.bins.len();
+            while coder.by_places.len() <= usize::from(bin.places) {
+                coder.by_places.push(index..index);
+            }
+            coder.by_places[usize::from(bin.places)].end = index + 1;
+            coder.bins.push(Bin { frequency, ..bin });
+            coder.starts.push(start);
+            start += frequency;
+        }
+        Some(coder)
+    }
+
+    /// The model as it stands in the file.
+    pub fn model(&self) -> Vec<u8> {
+        let mut out = vec![self.log as u8];
+        out.put_varint(self.bins.len() as u64);
+        let mut last = 0i64;
+        for bin in &self.bins {
+            out.put_u8(bin.places);
+            out.put_u8(bin.width);
+            out.put_signed_varint(bin.lower.wrapping_sub(last));
+            out.put_varint(u64::from(bin.frequency) - 1);
+            last = bin.lower;
+        }
+        out
+    }
+
+    /// The bin of a number, and its offset there. With fewer places than it has, if those are too rare.
+    fn place(&self, number: i64) -> (usize, u64) {
+        let (mut places, mut rest) = split_places(number, (self.by_places.len() - 1) as u8);
+        loop {
+            let range = self.by_places[usize::from(places)].clone();
+            let found = self.bins[range.clone()].partition_point(|bin| bin.lower <= rest);
+            if found > 0 {
+                let index = range.start + found - 1;
+                let offset = rest.wrapping_sub(self.bins[index].lower) as u64;
+                if bits(offset) <= u32::from(self.bins[index].width) {
+                    return (index, offset);
+                }
+            }
+            // The model was made for these numbers: some number of places holds it.
+            places -= 1;
+            rest *= 10;
+        }
+    }
+
+    /// Appends a block of numbers that the model was made for.
+    pub fn encode(&self, numbers: &[i64], transform: Transform, first: i64, out: &mut Vec<u8>) {
+        out.put_u8(CODED | (transform as u8) << 3);
+        if transform == Transform::Delta {
+            out.put_signed_varint(first);
+        }
+        let placed: Vec<(usize, u64)> = numbers.iter().map(|number| self.place(*number)).collect();
+        let mut words = Vec::new();
+        let mut state = STATE_LOW;
+        for (bin, _) in placed.iter().rev() {
+            let frequency = self.bins[*bin].frequency;
+            if u64::from(state) >= u64::from(frequency) << (32 - self.log) {
+                words.push(state as u16);
+                state >>= 16;
+            }
+            state = ((state / frequency) << self.log) + self.starts[*bin] + state % frequency;
+        }
+        out.put_varint(words.len() as u64);
+        out.put_u32(state);
+        words.iter().rev().for_each(|word| out.put_u16(*word));
+        let (mut pending, mut held) = (0u128, 0);
+        for (bin, offset) in placed {
+            pending |= u128::from(offset) << held;
+            held += u32::from(self.bins[bin].width);
+            if held >= 64 {
+                out.put_u64(pending as u64);
+                pending >>= 64;
+                held -= 64;
+            }
+        }
+        out.extend_from_slice(&(pending as u64).to_le_bytes()[..held.div_ceil(8) as usize]);
+    }
+}
+
+/// How the integer blocks of one column of a chunk are written: coded wherever that is smaller.
+#[derive(Clone, Debug)]
+pub struct Coding {
+    coder: Coder,
+    transform: Transform,
+}
+
+impl Coding {
+    /// The model for the blocks of a column; with `residuals`, its values minus their prediction.
+    pub fn new(values: &[i64], residuals: Option<&[i64]>) -> Option<Self> {
+        let blocks = || values.chunks(BLOCK_ROWS);
+        let deltas = || blocks().flat_map(|block| differences(block).1);
+        let sizes = [
+            estimate(values.iter().copied()),
+            estimate(deltas()),
+            residuals.map_or(f64::INFINITY, |residuals| estimate(residuals.iter().copied())),
+        ];
+        let least = sizes.iter().copied().fold(f64::INFINITY, f64::min);
+        Some(if least == sizes[0] {
+            Self { coder: Coder::new(values)?, transform: Transform::Plain }
+        } else if least == sizes[1] {
+            Self { coder: Coder::new(&deltas().collect::<Vec<_>>())?, transform: Transform::Delta }
+        } else {
+            Self { coder: Coder::new(residuals?)?, transform: Transform::Group }
+        })
+    }
+
+    /// The model as it stands in the file.
+    pub fn model(&self) -> Vec<u8> {
+        self.coder.model()
+    }
+
+    /// Appends a block of the column if that takes fewer than `most` bytes; whether it does.
+    pub fn encode(&self, values: &[i64], residuals: Option<&[i64]>, most: usize, out: &mut Vec<u8>) -> bool {
+        let start = out.len();
+        match self.transform {
+            Transform::Plain => self.coder.encode(values, Transform::Plain, 0, out),
+            Transform::Delta => {
+                let (first, deltas) = differences(values);
+                self.coder.encode(&deltas, Transform::Delta, first, out);
+            }
+            Transform::Group => self.coder.encode(residuals.unwrap_or(values), Transform::Group, 0, out),
+        }
+        let smaller = out.len() - start < most;
+        if !smaller {
+            out.truncate(start);
+        }
+        smaller
+    }
+}
+
+/// Bits that a column of numbers takes, roughly: its entropy by sign, length and the two bits behind the highest.
+fn estimate(numbers: impl Iterator<Item = i64>) -> f64 {
+    let mut counts = [0u32; 2 * 65 * 4];
+    let (mut total, mut rest) = (0u32, 0u32);
+    for number in numbers {
+        let size = number.unsigned_abs();
+        let low = bits(size).saturating_sub(3);
+        let class = u32::from(number < 0) * 65 + bits(size);
+        counts[(class * 4 + (size >> low & 3) as u32) as usize] += 1;
+        rest += low;
+        total += 1;
+    }
+    let each = counts.iter().filter(|count| **count > 0).map(|count| f64::from(*count));
+    f64::from(rest) + each.map(|count| count * (f64::from(total) / count).log2()).sum::<f64>()
+}
+
+/// How many decimal places are worth taking out: none unless round numbers are more frequent than by chance.
+fn most_places(numbers: &[i64]) -> u8 {
+    let step = numbers.len().div_ceil(4096);
+    let sample = || numbers.iter().step_by(step.max(1));
+    let round = sample().filter(|number| **number != 0 && **number % 10 == 0).count();
+    if round * 100 > sample().count() * 14 { 15 } else { 0 }
+}
+
+/// Places that few numbers have are not worth bins of their own: those numbers keep a zero more.
+fn join_rare_places(split: &mut [(u8, i64)]) {
+    let least = split.len() / 512 + 16;
+    for places in (1..=15).rev() {
+        let members = split.iter().filter(|number| number.0 == places).count();
+        if members > 0 && members < least {
+            for number in split.iter_mut().filter(|number| number.0 == places) {
+                *number = (places - 1, number.1 * 10);
+            }
+        }
+    }
+}
+
+/// Cuts sorted numbers into cells: halves of halves of all numbers, until a half holds few or is a single number. So
+/// cells that are joined again tend to span powers of two, and waste no part of a bit.
+fn cells_of(sorted: &[(u8, i64)], least: usize, out: &mut Vec<Cell>) {
+    let (Some(first), Some(last)) = (sorted.first(), sorted.last()) else { return };
+    let (lower, upper) = (first.1, last.1);
+    if sorted.len() <= least || lower == upper {
+        out.push(Cell { lower, upper, count: sorted.len() });
+        return;
+    }
+    // The highest bit in which they differ, in an order where negative numbers come first, tells the half.
+    let half = 63 - (lower ^ upper).leading_zeros();
+    let middle = if half == 63 { 0 } else { upper >> half << half };
+    let at = sorted.partition_point(|number| number.1 < middle);
+    cells_of(&sorted[..at], least, out);
+    cells_of(&sorted[at..], least, out);
+}
+
+fn joined(cells: &[Cell]) -> Cell {
+    Cell {
+        lower: cells[0].lower,
+        upper: cells[cells.len() - 1].upper,
+        count: cells.iter().map(|cell| cell.count).sum(),
+    }
+}
+
+/// Joins neighbouring cells so that all bits together are fewest.
+fn join(cells: &[Cell], total: usize) -> Vec<Cell> {
+    let all = (total as f64).log2();
+    let mut best = vec![(0.0, 0usize)];
+    for end in 1..=cells.len() {
+        let (mut count, mut least) = (0, (f64::INFINITY, 0));
+        for start in (0..end).rev() {
+            count += cells[start].count;
+            let width = f64::from(span_bits(cells[start].lower, cells[end - 1].upper));
+            let members = count as f64;
+            let cost = best[start].0 + BIN_BITS + members * (width + all - members.log2());
+            if cost < least.0 {
+                least = (cost, start);
+            }
+        }
+        best.push(least);
+    }
+    let mut out = Vec::new();
+    let mut end = cells.len();
+    while end > 0 {
+        let start = best[end].1;
+        out.push(joined(&cells[start..end]));
+        end = start;
+    }
+    out.reverse();
+    out
+}
+
+/// Frequencies of at least one that add up to `total`, in proportion to counts.
+fn normalized(counts: &[usize], total: u32) -> Vec<u32> {
+    let sum: usize = counts.iter().sum();
+    let share = |count: &usize| ((*count as f64 * f64::from(total) / sum as f64).round() as u32).max(1);
+    let mut out: Vec<u32> = counts.iter().map(share).collect();
+    loop {
+        let now: u32 = out.iter().sum();
+        if now == total {
+            return out;
+        }
+        // The largest share notices least.
+        let largest = (0..out.len()).max_by_key(|index| out[*index]).expect("there are bins");
+        if now < total {
+            out[largest] += total - now;
+        } else {
+            let less = (now - total).min(out[largest].div_ceil(4)).min(out[largest] - 1);
+            out[largest] -= less;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bytes::ByteReader;
+    use crate::codec::bins::{BinScratch, Model};
+
+    fn round_trip(numbers: &[i64]) -> usize {
+        let coder = Coder::new(numbers).expect("few enough bins");
+        let mut model = Model::default();
+        model.read(&coder.model()).expect("own model");
+        let mut scratch = BinScratch::default();
+        let mut total = coder.model().len();
+        for block in numbers.chunks(1024) {
+            let mut bytes = Vec::new();
+            coder.encode(block, Transform::Plain, 0, &mut bytes);
+            let mut reader = ByteReader::new(&bytes[1..], "K16");
+            let mut out = vec![0; block.len()];
+            model.decode(&mut reader, &mut out, &mut scratch).expect("own bytes");
+            reader.finish().expect("nothing is left");
+            assert_eq!(out, block);
+            total += bytes.len();
+        }
+        total
+    }
+
+    #[test]
+    fn numbers_of_every_length_come_back() {
+        let edges = (0..64).flat_map(|bit| {
+            [1i64 << bit, (-1i64) << bit, (1u64 << bit) as i64 - i64::from(bit < 63), !(1i64 << bit)]
+        });
+        let edges: Vec<i64> = edges.chain([0, i64::MIN, i64::MAX]).collect();
+        round_trip(&edges);
+        for count in [1, 2, 3, 1023, 1024, 1025, 5000] {
+            round_trip(&edges.iter().copied().cycle().take(count).collect::<Vec<_>>());
+            round_trip(&vec![i64::MIN; count]);
+            let noise = |i: u64| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ i << 40) as i64;
+            round_trip(&(0..count as u64).map(noise).collect::<Vec<_>>());
+            for shift in [1, 17, 40, 57, 63] {
+                round_trip(&(0..count as u64).map(|i| noise(i) >> shift).collect::<Vec<_>>());
+            }
+        }
+    }
+
+    #[test]
+    fn round_numbers_cost_what_their_digits_do() {
+        let digit = |i: i64| i.wrapping_mul(7919) % 997;
+        let round: Vec<i64> = (0..20_000).map(|i| (1000 + digit(i)) * 10i64.pow((i % 9) as u32)).collect();
+        // Three digits and one of nine places are 13.2 bits.
+        let bytes = round_trip(&round);
+        assert!(bytes * 8 < 20_000 * 14, "{bytes} bytes");
+    }
+
+    #[test]
+    fn frequencies_add_up_however_many_are_rare() {
+        for total in [2048, 16_384] {
+            let mut counts = vec![1; 1000];
+            counts.push(1 << 20);
+            let out = normalized(&counts, total);
+            assert_eq!(out.iter().sum::<u32>(), total);
+            assert!(out.iter().all(|share| *share > 0));
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Tiers: what is stored in which, and that reading does not show it.
+
+use std::sync::Arc;
+
+use tapestore::io::MemoryStorage;
+use tapestore::schema::bars;
+use tapestore::{Batch, Options, SeriesKey, Store, Tier, Values};
+
+const MINUTE_NS: i64 = 60_000_000_000;
+const ROWS: usize = 3 * 65_536 + 5_000;
+
+fn key() -> SeriesKey {
+    SeriesKey::new("A.X", "1m").unwrap()
+}
+
+/// Bars that wander in hundredths, with volumes of all sizes, many of them round.
+fn batch(start: usize, count: usize) -> Batch {
+    let noise = |row: usize, salt: u64| {
+        let mixed = (row as u64 + salt).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (mixed ^ mixed >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 40
+    };
+    let rows = start..start + count;
+    let close: Vec<f64> =
+        rows.clone().map(|row| (50_000 + row / 9 + noise(row, 1) as usize % 40) as f64).collect();
+    let shift = |by: f64| Values::F64(close.iter().map(|close| (close + by) / 100.0).collect());
+    let volume = |row| (noise(row, 2) % 997) as f64 * 10f64.powi((noise(row, 3) % 5) as i32);
+    Batch::new(rows.clone().map(|row| row as i64 * MINUTE_NS).collect())
+        .with("open", shift(-1.0))
+        .with("high", shift(3.0))
+        .with("low", shift(-4.0))
+        .with("close", shift(0.0))
+        .with("volume", Values::F64(rows.map(volume).collect()))
+}
+
+fn filled(cold_after_ns: Option<i64>) -> Store {
+    let options = Options { background: false, memtable_bytes: 1 << 30, cold_after_ns, ..Options::default() };
+    let store = Store::create_on(Arc::new(MemoryStorage::new()), options).unwrap();
+    let mut transaction = store.begin();
+    transaction.create_series(&key(), bars()).unwrap();
+    transaction.merge(&key(), batch(0, ROWS)).unwrap();
+    transaction.commit().unwrap();
+    store.seal().unwrap();
+    store
+}
+
+fn rows(store: &Store) -> Vec<Vec<u64>> {
+    let rows = store.view().read(&key()).rows().unwrap();
+    let bits = |name| rows.f64(name).unwrap().iter().map(|value| value.to_bits()).collect();
+    let mut out: Vec<Vec<u64>> = ["open", "high", "low", "close", "volume"].map(bits).to_vec();
+    out.push(rows.time().iter().map(|time| *time as u64).collect());
+    out
+}
+
+fn tiers(store: &Store) -> [u64; 3] {
+    store.view().tiers(&key()).unwrap().map(|(_, rows)| rows)
+}
+
+#[test]
+fn a_store_moves_between_tiers_and_reads_the_same() {
+    let store = filled(None);
+    let before = rows(&store);
+    let all = ROWS as u64;
+    assert_eq!(tiers(&store), [0, all, 0]);
+    let mut sizes = Vec::new();
+    for (tier, expected) in [(Tier::Hot, [all, 0, 0]), (Tier::Dense, [0, all, 0]), (Tier::Cold, [0, 0, all])]
+    {
+        let report = store.compact_to(tier).unwrap();
+        // The log of commits is a series as well.
+        assert_eq!((report.rows, tiers(&store)), (all + 1, expected));
+        assert_eq!(rows(&store), before);
+        sizes.push(report.bytes_after);
+    }
+    assert!(sizes[0] > 2 * sizes[1] && sizes[1] * 10 > sizes[2] * 11, "hot, dense, cold: {sizes:?}");
+}
+
+#[test]
+fn old_rows_become_cold_and_new_ones_do_not() {
+    let age = 70_000 * MINUTE_NS;
+    let store = filled(Some(age));
+    let before = rows(&store);
+    let all = ROWS as u64;
+    assert_eq!(tiers(&store), [0, all, 0], "sealing does not look at ages");
+    store.compact().unwrap();
+    // The chunks that end 70,000 minutes before the last row: two of three whole ones.
+    assert_eq!(tiers(&store), [0, all - 2 * 65_536, 2 * 65_536]);
+    assert_eq!(rows(&store), before);
+    let again = store.compact().unwrap();
+    assert_eq!(again.rows, 0, "what is cold already is left alone");
+    // As time goes on, another chunk becomes old.
+    let mut transaction = store.begin();
+    transaction.merge(&key(), batch(ROWS, 70_000)).unwrap();
+    transaction.commit().unwrap();
+    store.seal().unwrap();
+    store.compact().unwrap();
+    assert_eq!(tiers(&store)[2], 3 * 65_536);
+}

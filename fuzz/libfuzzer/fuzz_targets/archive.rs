@@ -1,0 +1,4 @@
+//! The target `archive` of tape-fuzz.
+#![no_main]
+
+tape_libfuzzer::fuzz!("archive");

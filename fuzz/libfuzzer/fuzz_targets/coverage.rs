@@ -1,0 +1,4 @@
+//! The target `coverage` of tape-fuzz.
+#![no_main]
+
+tape_libfuzzer::fuzz!("coverage");

@@ -1,0 +1,4 @@
+//! The target `heads` of tape-fuzz.
+#![no_main]
+
+tape_libfuzzer::fuzz!("heads");

@@ -1,0 +1,4 @@
+//! The target `integers` of tape-fuzz.
+#![no_main]
+
+tape_libfuzzer::fuzz!("integers");

@@ -1,0 +1,4 @@
+//! The target `manifest` of tape-fuzz.
+#![no_main]
+
+tape_libfuzzer::fuzz!("manifest");

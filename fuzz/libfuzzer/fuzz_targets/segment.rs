@@ -1,0 +1,4 @@
+//! The target `segment` of tape-fuzz.
+#![no_main]
+
+tape_libfuzzer::fuzz!("segment");

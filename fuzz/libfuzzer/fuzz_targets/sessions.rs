@@ -1,0 +1,4 @@
+//! The target `sessions` of tape-fuzz.
+#![no_main]
+
+tape_libfuzzer::fuzz!("sessions");

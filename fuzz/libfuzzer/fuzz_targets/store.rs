@@ -1,0 +1,4 @@
+//! The target `store` of tape-fuzz.
+#![no_main]
+
+tape_libfuzzer::fuzz!("store");

@@ -1,0 +1,4 @@
+//! The target `words` of tape-fuzz.
+#![no_main]
+
+tape_libfuzzer::fuzz!("words");

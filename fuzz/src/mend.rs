@@ -1,0 +1,311 @@
+//! Mends checksums, so that changed bytes reach the decoders behind them. Written from `format-spec/`, beside the
+//! reader and not with it: what the reader finds, this must find by itself.
+//!
+//! Each function also tells the *places* of a file: where its structure stands, as against its data.
+
+use std::ops::Range;
+
+use tapestore_format::bytes::ByteReader;
+use tapestore_format::checksum::Identity;
+use tapestore_format::header::HEADER_BYTES;
+use tapestore_format::limits::CHECKED_BYTES;
+use tapestore_format::log::{FRAME_HEADER_BYTES, FRAME_PAYLOAD_BYTES};
+
+/// Content bytes of a full page of sealed bytes (S6).
+const PAGE: usize = CHECKED_BYTES - 4;
+/// Checksums mended in one file at most: damage can make structures overlap without end.
+const MOST_UNITS: usize = 3000;
+
+/// The identity that the header of a file states.
+pub fn identity(file: &[u8]) -> Identity {
+    let mut out = Identity { store: [0; 16], file: 0 };
+    if let Some(bytes) = file.get(16..40) {
+        out.store.copy_from_slice(&bytes[..16]);
+        out.file = ByteReader::new(&bytes[16..], "H7").u64().unwrap_or(0);
+    }
+    out
+}
+
+/// Mends the header of a file, or `CURRENT`: both end in a plain CRC-32 of their first 60 bytes.
+pub fn head(file: &mut [u8]) {
+    if file.len() >= 64 {
+        let crc = crc32fast::hash(&file[..60]);
+        file[60..64].copy_from_slice(&crc.to_le_bytes());
+    }
+}
+
+/// Mends a log or a manifest, header included; gives the places of its frames.
+pub fn log(file: &mut [u8]) -> Vec<Range<usize>> {
+    head(file);
+    let identity = identity(file);
+    if file.len() < HEADER_BYTES {
+        return Vec::new();
+    }
+    frames(&mut file[HEADER_BYTES..], HEADER_BYTES as u64, &identity)
+}
+
+/// Mends frames that stand at `base` of the file `identity`.
+pub fn frames(bytes: &mut [u8], base: u64, identity: &Identity) -> Vec<Range<usize>> {
+    let mut places = Vec::new();
+    let mut at = 0;
+    while bytes.len() - at >= FRAME_HEADER_BYTES {
+        let length = usize::from(u16::from_le_bytes([bytes[at + 4], bytes[at + 5]]));
+        let framed = (FRAME_HEADER_BYTES + length).next_multiple_of(8);
+        if length == 0 || length > FRAME_PAYLOAD_BYTES || framed > bytes.len() - at {
+            break;
+        }
+        let crc = identity.crc(base + at as u64, &bytes[at + 4..at + framed]);
+        bytes[at..at + 4].copy_from_slice(&crc.to_le_bytes());
+        places.push(at..at + FRAME_HEADER_BYTES + length);
+        at += framed;
+    }
+    places
+}
+
+/// Mends a whole segment; gives the places of its structures.
+pub fn segment(file: &mut [u8]) -> Vec<Range<usize>> {
+    head(file);
+    let mut mender = Mender { identity: identity(file), file, units: 0, places: Vec::new() };
+    mender.places.push(8..HEADER_BYTES.min(mender.file.len()));
+    let _ = mender.segment();
+    mender.places
+}
+
+struct Mender<'a> {
+    identity: Identity,
+    file: &'a mut [u8],
+    units: usize,
+    places: Vec<Range<usize>>,
+}
+
+/// A column of a chunk: how many bytes its heap or model has, the lengths of its blocks, and where their checksums go.
+struct Entry {
+    raw: bool,
+    heap: usize,
+    blocks: Vec<usize>,
+    crcs: usize,
+}
+
+fn sealed_bytes(content: usize) -> usize {
+    content + content.div_ceil(PAGE) * 4
+}
+
+impl Mender<'_> {
+    fn segment(&mut self) -> Option<()> {
+        let footer = self.file.len().checked_sub(64)?;
+        let length = self.file.len() as u64;
+        self.file[footer + 16..footer + 24].copy_from_slice(&length.to_le_bytes());
+        self.put_crc(footer, 60, footer + 60)?;
+        self.places.push(footer..footer + 28);
+        let mut reader = ByteReader::new(&self.file[footer + 8..], "S3");
+        let (table, _, parts) = (reader.u64().ok()? as usize, reader.u64().ok()?, reader.u32().ok()?);
+        for number in 0..parts as usize {
+            let entry = table.checked_add(number * 32)?;
+            let mut reader = ByteReader::new(self.file.get(entry..entry + 32)?, "S8");
+            let _ = reader.u64().ok()?;
+            let (start, index) = (reader.u64().ok()? as usize, reader.u64().ok()? as usize);
+            self.put_crc(entry, 28, entry + 28)?;
+            self.places.push(entry..entry + 28);
+            let _ = self.part(start, index);
+        }
+        Some(())
+    }
+
+    /// The checksum of `length` bytes at `from`, put at `to`.
+    fn put_crc(&mut self, from: usize, length: usize, to: usize) -> Option<()> {
+        self.units += 1;
+        if self.units > MOST_UNITS {
+            return None;
+        }
+        let crc = self.identity.crc(from as u64, self.file.get(from..from.checked_add(length)?)?);
+        self.file.get_mut(to..to.checked_add(4)?)?.copy_from_slice(&crc.to_le_bytes());
+        Some(())
+    }
+
+    /// The content of sealed bytes with a magic, without its checksums.
+    fn content(&self, offset: usize) -> Option<Vec<u8>> {
+        let length = ByteReader::new(self.file.get(offset.checked_add(4)?..)?, "S7").u32().ok()? as usize;
+        if length > self.file.len() {
+            return None;
+        }
+        let pages = self.file.get(offset..offset.checked_add(sealed_bytes(length))?)?;
+        let mut out = Vec::with_capacity(length);
+        for page in pages.chunks(CHECKED_BYTES) {
+            out.extend_from_slice(&page[..page.len().checked_sub(4)?]);
+        }
+        Some(out)
+    }
+
+    /// Mends the pages of sealed bytes.
+    fn seal(&mut self, offset: usize, content: usize) -> Option<()> {
+        if content > self.file.len() {
+            return None;
+        }
+        let end = offset.checked_add(sealed_bytes(content))?;
+        for page in (offset..end).step_by(CHECKED_BYTES) {
+            let last = (page + CHECKED_BYTES).min(end).checked_sub(4)?;
+            self.put_crc(page, last - page, last)?;
+        }
+        self.places.push(offset..end);
+        Some(())
+    }
+
+    fn part(&mut self, start: usize, index: usize) -> Option<()> {
+        let content = self.content(index)?;
+        let (chunks, anchors) = read_index(&content)?;
+        let mut run = index.checked_add(sealed_bytes(content.len()))?;
+        for (bytes, crc) in anchors {
+            self.put_crc(run, bytes, paged(index, crc))?;
+            self.places.push(run..run + bytes);
+            run += bytes;
+        }
+        self.seal(index, content.len())?;
+        for place in chunks {
+            let _ = self.chunk(start.checked_add(place.checked_mul(64)?)?);
+        }
+        Some(())
+    }
+
+    fn chunk(&mut self, offset: usize) -> Option<()> {
+        self.units += 1;
+        if self.units > MOST_UNITS {
+            return None;
+        }
+        let content = self.content(offset)?;
+        let mut position = offset + sealed_bytes(content.len());
+        for entry in read_head(&content)? {
+            if entry.raw {
+                position = position.next_multiple_of(64);
+            }
+            if entry.heap > 0 {
+                self.seal(position, entry.heap)?;
+                position += sealed_bytes(entry.heap);
+            }
+            let mut crc = entry.crcs;
+            for length in entry.blocks {
+                for done in (0..length).step_by(CHECKED_BYTES) {
+                    let unit = (length - done).min(CHECKED_BYTES);
+                    self.put_crc(position + done, unit, paged(offset, crc))?;
+                    crc += 4;
+                }
+                // The parameters of a block stand at its beginning.
+                self.places.push(position..position + length.min(24));
+                position = position.checked_add(length)?;
+            }
+        }
+        self.seal(offset, content.len())
+    }
+}
+
+/// Where a byte of sealed content stands in the file; a checksum never lies across two pages in files that are mended.
+fn paged(base: usize, content: usize) -> usize {
+    base + content + content / PAGE * 4
+}
+
+/// Places of the chunks, and length and checksum of the blocks of runs.
+type Index = (Vec<usize>, Vec<(usize, usize)>);
+
+fn read_index(content: &[u8]) -> Option<Index> {
+    let mut reader = ByteReader::new(content, "S9");
+    reader.take(8).ok()?;
+    reader.varint().ok()?;
+    let bits = reader.u8().ok()?;
+    if bits & 2 != 0 {
+        reader.u8().ok()?;
+    }
+    for _ in 0..reader.varint().ok()? {
+        reader.varint().ok()?;
+        reader.u8().ok()?;
+    }
+    let skipped = if bits & 4 != 0 { 4 + 3 } else { 3 };
+    for _ in 0..skipped {
+        reader.varint().ok()?;
+    }
+    let mut chunks = Vec::new();
+    for _stream in 0..2 {
+        for _ in 0..reader.varint().ok()? {
+            chunks.push(reader.varint().ok()? as usize);
+            for _ in 0..3 {
+                reader.varint().ok()?;
+            }
+        }
+    }
+    for _ in 0..reader.varint().ok()? {
+        reader.u8().ok()?;
+        for _ in 0..3 {
+            reader.varint().ok()?;
+        }
+    }
+    let mut anchors = Vec::new();
+    for _ in 0..reader.varint().ok()? {
+        for _ in 0..3 {
+            reader.varint().ok()?;
+        }
+        let bytes = reader.varint().ok()? as usize;
+        anchors.push((bytes.min(CHECKED_BYTES), reader.position()));
+        reader.u32().ok()?;
+    }
+    Some((chunks, anchors))
+}
+
+fn read_head(content: &[u8]) -> Option<Vec<Entry>> {
+    let mut reader = ByteReader::new(content, "S16");
+    reader.take(8).ok()?;
+    reader.varint().ok()?;
+    reader.u8().ok()?;
+    reader.varint().ok()?;
+    reader.varint().ok()?;
+    let rows = reader.varint().ok()? as usize;
+    if rows > 1 << 16 {
+        return None;
+    }
+    reader.varint().ok()?;
+    reader.varint().ok()?;
+    (0..reader.varint().ok()?).map(|_| read_entry(&mut reader, rows)).collect()
+}
+
+fn read_entry(reader: &mut ByteReader<'_>, rows: usize) -> Option<Entry> {
+    reader.varint().ok()?;
+    let (kind, encoding, flags) = (reader.u8().ok()?, reader.u8().ok()?, reader.u8().ok()?);
+    let mut heap = 0;
+    match (encoding, kind) {
+        (1, 2) => drop(reader.take(8).ok()?),
+        (1, 3) => drop(reader.take(4).ok()?),
+        (1, 4 | 5) | (6, _) => drop(reader.u8().ok()?),
+        (1, 6) => drop(reader.string(usize::from(u16::MAX)).ok()?),
+        (1, _) => drop(reader.varint().ok()?),
+        (4, _) => drop((reader.u8().ok()?, reader.varint().ok()?)),
+        (5, _) => drop((reader.u16().ok()?, reader.varint().ok()?)),
+        (7, _) => {
+            reader.varint().ok()?;
+            heap = reader.varint().ok()? as usize;
+        }
+        _ => {}
+    }
+    if flags & 32 != 0 {
+        heap = reader.varint().ok()? as usize;
+    }
+    if flags & 4 != 0 {
+        let zones = reader.varint().ok()? as usize;
+        reader.take(zones).ok()?;
+    }
+    let mut blocks = Vec::new();
+    if encoding > 1 {
+        for start in (0..rows).step_by(1024) {
+            let width = match kind {
+                1 | 2 | 7 => 8,
+                3 => 4,
+                _ => 1,
+            };
+            blocks.push(match encoding {
+                2 => (rows - start).min(1024) * width,
+                _ if flags & 8 != 0 => reader.u32().ok()? as usize,
+                _ => usize::from(reader.u16().ok()?),
+            });
+        }
+    }
+    let crcs = reader.position();
+    let units: usize = blocks.iter().map(|length| length.div_ceil(CHECKED_BYTES)).sum();
+    reader.take(units.checked_mul(4)?).ok()?;
+    Some(Entry { raw: encoding == 2, heap, blocks, crcs })
+}

@@ -1,0 +1,175 @@
+//! Blocks of integers and of decimals, and bars that predict one another.
+
+use std::cell::RefCell;
+
+use tapestore_format::bytes::ByteReader;
+use tapestore_format::codec::decimal::{Float, Mantissas, Scale, choose, patch, sample};
+use tapestore_format::codec::group::{Role, residuals, restore};
+use tapestore_format::codec::int::{IntScratch, Transform, decode};
+use tapestore_format::codec::int_encode::encode;
+use tapestore_format::limits::BLOCK_ROWS;
+
+use crate::corpus::vectors;
+use crate::{Outcome, Target};
+
+/// Integer blocks: two bytes with the count, then the block.
+pub(super) const INTEGERS: Target = Target {
+    name: "integers",
+    smoke: 2_000_000,
+    longest: 3000,
+    fixed: false,
+    // Buffers of one block each: four of the decoder, the numbers, those encoded again, and what the encoder tries.
+    bound: |_| 40 * BLOCK_ROWS * 8,
+    seeds: || {
+        let seed = |count: u64, bytes: &[u8]| [&(count as u16).to_le_bytes()[..], bytes].concat();
+        let mut seeds: Vec<_> = vectors("integers").iter().map(|one| seed(one.context, &one.bytes)).collect();
+        seeds.retain(|seed| seed.len() <= 3000);
+        seeds
+    },
+    mend: |_| Vec::new(),
+    check: integers,
+};
+
+thread_local! {
+    /// Kept from one input to the next, so that a decoder that relies on clean buffers is found.
+    static SCRATCH: RefCell<IntScratch> = RefCell::default();
+}
+
+fn decoded(bytes: &[u8], out: &mut [i64]) -> Result<(Transform, usize), Outcome> {
+    let mut reader = ByteReader::new(bytes, "K1");
+    let transform = SCRATCH.with(|scratch| decode(&mut reader, out, &mut scratch.borrow_mut(), None));
+    let header = u64::from(bytes.first().copied().unwrap_or(0));
+    let place = header << 8 | u64::from(reader.position() == bytes.len());
+    transform
+        .map(|transform| (transform, reader.position()))
+        .map_err(|error| Outcome::Refused(error.rule, place))
+}
+
+fn integers(input: &[u8]) -> Outcome {
+    let Some((count, block)) = input.split_at_checked(2) else { return Outcome::Refused("", 0) };
+    let count = usize::from(u16::from_le_bytes([count[0], count[1]])).clamp(1, BLOCK_ROWS);
+    let (mut first, mut second) = (vec![0; count], vec![-1; count]);
+    let (transform, used) = match decoded(block, &mut first) {
+        Ok(found) => found,
+        Err(refused) => return refused,
+    };
+    assert_eq!(
+        decoded(&block[..used], &mut second),
+        Ok((transform, used)),
+        "nothing behind a block is looked at"
+    );
+    assert_eq!(first, second, "a block gives the same numbers whatever was decoded before");
+    let mut again = Vec::new();
+    encode(&first, None, &mut again);
+    // A header, and at most what a number takes as a varint beyond its eight bytes.
+    assert!(again.len() <= 8 * count + 3, "no block is longer than its numbers: {}", again.len());
+    second.fill(7);
+    let found = decoded(&again, &mut second).map(|found| found.1);
+    assert_eq!(found, Ok(again.len()), "what is encoded decodes");
+    assert_eq!(first, second, "what is encoded decodes to the same");
+    Outcome::Accepted(u64::from(block[0]) << 16 | u64::from(again[0]) << 8 | count.ilog2() as u64)
+}
+
+/// Decimals and bars: a byte with the number of values, a byte with the manner, then numbers of eight bytes.
+pub(super) const FLOATS: Target = Target {
+    name: "floats",
+    smoke: 800_000,
+    longest: 1200,
+    fixed: false,
+    bound: |length| 32 * length + (64 << 10),
+    seeds: || {
+        let mut seeds = Vec::new();
+        for manner in 0..8u8 {
+            for count in [1u8, 4, 50] {
+                let numbers = (0..i64::from(count)).map(|n| (n * n * 25 + 90_000) * i64::from(manner + 1));
+                let bytes = numbers.flat_map(i64::to_le_bytes).collect::<Vec<u8>>();
+                seeds.push([&[count, manner][..], &bytes].concat());
+                let prices = (0..i64::from(count)).map(|n| (n as f64 * 0.01 + 93.25).to_bits());
+                let bytes = prices.flat_map(u64::to_le_bytes).collect::<Vec<u8>>();
+                seeds.push([&[count, manner][..], &bytes].concat());
+            }
+        }
+        seeds
+    },
+    mend: |_| Vec::new(),
+    check: floats,
+};
+
+fn floats(input: &[u8]) -> Outcome {
+    let Some((head, rest)) = input.split_at_checked(2) else { return Outcome::Refused("", 0) };
+    let manner = head[1];
+    let numbers: Vec<i64> = rest.as_chunks::<8>().0.iter().map(|bytes| i64::from_le_bytes(*bytes)).collect();
+    let numbers = &numbers[..numbers.len().min(usize::from(head[0]).max(1))];
+    let power = 10f64.powi(i32::from(manner >> 4));
+    let double = |number: &i64| match manner & 3 {
+        0 => f64::from_bits(*number as u64),
+        1 => (*number >> 20) as f64 / power,
+        2 => (*number >> 40) as f64 * 0.1 * power,
+        _ => (*number as i16) as f64 / power,
+    };
+    let doubles: Vec<f64> = numbers.iter().map(double).collect();
+    let singles: Vec<f32> = match manner & 3 {
+        0 => numbers.iter().map(|number| f32::from_bits(*number as u32)).collect(),
+        _ => doubles.iter().map(|value| *value as f32).collect(),
+    };
+    let wide = decimals(&doubles);
+    let narrow = decimals(&singles);
+    bars(numbers);
+    hostile(rest, usize::from(head[0]).max(1));
+    Outcome::Accepted(u64::from(manner & 3) << 32 | wide << 16 | narrow)
+}
+
+/// What the encoder makes of values gives them back to the bit.
+fn decimals<F: Float>(values: &[F]) -> u64 {
+    if values.is_empty() {
+        return 0;
+    }
+    let chosen = choose(&sample(values, |_| true, 256));
+    let exponent = chosen.unwrap_or(3);
+    let mut mantissas = Mantissas::of(values, exponent, |_| false);
+    let divisor = i64::try_from(mantissas.divisor).unwrap_or(1).max(1);
+    mantissas.divide(divisor);
+    let scale = Scale { exponent, divisor };
+    let mut bytes = Vec::new();
+    scale.encode(&mut bytes);
+    mantissas.put_strays::<F>(scale, 0, values.len(), &mut bytes);
+    let mut reader = ByteReader::new(&bytes, "K10");
+    assert_eq!(Scale::decode(&mut reader).as_ref(), Ok(&scale), "a scale comes back");
+    let mut out = Vec::new();
+    scale.extend::<F>(&mantissas.numbers, &mut out);
+    patch(&mut reader, values.len(), 0, &mut out, &mut [0; BLOCK_ROWS]).expect("exceptions are read back");
+    reader.finish().expect("and nothing is left over");
+    for (found, expected) in out.iter().zip(values) {
+        assert_eq!(found.to_int(), expected.to_int(), "a value comes back to the bit");
+    }
+    u64::from(exponent) << 1 | u64::from(mantissas.strays.is_empty())
+}
+
+/// Residuals of any numbers give them back.
+fn bars(numbers: &[i64]) {
+    let quarter = numbers.len() / 4;
+    let (close, rest) = numbers.split_at(quarter);
+    let (open, rest) = rest.split_at(quarter);
+    for role in Role::ALL {
+        let values = &rest[..quarter];
+        let mut found = residuals(role, close, open, values);
+        restore(role, close, open, &mut found);
+        assert_eq!(found, values, "{role:?} comes back");
+    }
+}
+
+/// Bytes that no encoder made: an error or values, nothing else.
+fn hostile(bytes: &[u8], count: usize) {
+    let mut reader = ByteReader::new(bytes, "K10");
+    let Ok(scale) = Scale::decode(&mut reader) else { return };
+    let start = count / 3;
+    let mut out: Vec<f64> = (start..count).map(|row| scale.value(row as i64 - 5)).collect();
+    let mut whole: Vec<f64> = (0..count).map(|row| scale.value(row as i64 - 5)).collect();
+    let part = patch(&mut reader.clone(), count, start, &mut out, &mut [0; BLOCK_ROWS]);
+    let all = patch(&mut reader, count, 0, &mut whole, &mut [0; BLOCK_ROWS]);
+    assert_eq!(part, all, "a part of a block is as good as the whole");
+    if all.is_ok() {
+        let bits = |values: &[f64]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(&out), bits(&whole[start..]), "a part of a block is a part of the whole");
+    }
+}

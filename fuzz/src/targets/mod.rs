@@ -1,0 +1,29 @@
+//! The oracles, one [`Target`] for each decoder.
+
+mod codecs;
+mod grids;
+mod logs;
+mod segments;
+mod store;
+mod texts;
+
+use crate::Target;
+
+/// Every target, the slow ones first: threads take them in turn.
+pub const ALL: [Target; 15] = [
+    store::STORE,
+    segments::SEGMENT,
+    segments::ROWS,
+    texts::CSV,
+    texts::JSON,
+    texts::ARCHIVE,
+    texts::WORDS,
+    texts::SESSIONS,
+    grids::COVERAGE,
+    codecs::INTEGERS,
+    codecs::FLOATS,
+    logs::FRAMES,
+    logs::TRANSACTION,
+    logs::MANIFEST,
+    logs::HEADS,
+];

@@ -1,0 +1,72 @@
+//! What fuzzing found, each with its story; and every input of `fuzz/regressions` once more.
+
+use tape_fuzz::corpus::{files, repository};
+use tape_fuzz::driver::attempt;
+use tape_fuzz::{Target, meter, targets};
+use tapestore_format::checksum::Identity;
+use tapestore_format::rows::{RowSet, RunVec, Strings, Values};
+use tapestore_format::schema::ColumnType;
+use tapestore_format::segment::{PartSpec, Segment, SegmentWriter, Tier, Verified};
+
+#[test]
+fn inputs_that_once_broke_an_oracle_no_longer_do() {
+    let mut count = 0;
+    for target in &targets::ALL {
+        for file in files(&repository("fuzz/regressions").join(target.name)) {
+            let input = std::fs::read(&file).expect("an input can be read");
+            if let Err(message) = attempt(target, &input) {
+                panic!("{}: {message}", file.display());
+            }
+            count += 1;
+        }
+    }
+    println!("{count} inputs");
+}
+
+#[test]
+fn every_target_runs_its_seeds_and_some_changes_of_them() {
+    let plan: Vec<(&'static Target, u64)> =
+        targets::ALL.iter().map(|target| (target, if target.fixed { 200 } else { 1000 })).collect();
+    for ((target, _), tally) in plan.iter().zip(tape_fuzz::driver::run(&plan, 3, 2, &|_, _| ())) {
+        let messages: Vec<_> = tally.findings.iter().map(|finding| &finding.message).collect();
+        assert!(messages.is_empty(), "{}: {messages:?}", target.name);
+        assert!(tally.accepted > 0 && tally.outcomes > 2, "{}: {tally:?}", target.name);
+    }
+}
+
+/// Verification used to hold all columns of a chunk at once: a constant column of a chunk takes a few bytes of file and
+/// stood for 65,536 values, so a crafted file of a megabyte could ask for hundreds of gigabytes.
+#[test]
+fn verifying_a_chunk_holds_a_block_of_it() {
+    const ROWS: usize = 1 << 16;
+    const COLUMNS: u16 = 16;
+    let identity = Identity { store: [1; 16], file: 1 };
+    let kinds: Vec<_> = (0..COLUMNS).map(|id| (id, ColumnType::String)).collect();
+    let mut rows = RowSet {
+        time: (0..ROWS as i64).collect(),
+        version: RunVec::constant(1, ROWS),
+        source: RunVec::constant(1, ROWS),
+        flags: RunVec::constant(0, ROWS),
+        ..RowSet::default()
+    };
+    let text = "x".repeat(40);
+    for id in 0..COLUMNS {
+        let strings: Strings = std::iter::repeat_n(&text, ROWS).collect();
+        rows.columns.push((id, Values::Str(strings).into()));
+    }
+    let held = rows.bytes();
+    let mut writer = SegmentWriter::new(identity, Tier::Dense);
+    writer.begin_part(PartSpec { series: 1, columns: kinds, timeframe: None, unique: true, ohlc: None });
+    writer.push_live(&rows, 0..ROWS);
+    writer.end_part();
+    writer.finish();
+    let bytes = std::mem::take(writer.output());
+    let verified = Verified::new(bytes.len() as u64);
+    let segment = Segment::open(&bytes, identity, &verified).expect("it was just written");
+    let ((), peak) = meter::measured(|| segment.verify(true, &mut |error| panic!("{error}")));
+    assert!(
+        held > 40 << 20 && peak < 1 << 20,
+        "{} bytes of file stand for {held}, {peak} were held",
+        bytes.len()
+    );
+}

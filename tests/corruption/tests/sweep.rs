@@ -1,0 +1,93 @@
+//! Every byte of every structure, damaged.
+//!
+//! `TORTURE` says how much: unset, a sample; `short`, as the torture run has it; `long`, everything. `TORTURE_SEED` sets
+//! the seed; `CORRUPTION_REPLAY='store/damage'` does one case again.
+
+use std::time::Instant;
+
+use tape_corruption::damage::Damage;
+use tape_corruption::harmless::{Kind, REASONS};
+use tape_corruption::subject::{Files, Subject, all};
+use tape_corruption::sweep::{Case, Effort, Outcome, Report, replay, sweep};
+
+/// Stores of at most this many bytes have every byte damaged already in the short form.
+const SMALL_BYTES: usize = 15_000;
+
+fn seed() -> u64 {
+    std::env::var("TORTURE_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
+}
+
+/// One in so many of the damages of small and of large stores.
+fn effort(small: bool) -> Effort {
+    match (std::env::var("TORTURE").as_deref(), small) {
+        (Ok("long"), _) => Effort { flips: 1, truncations: 1, sectors: 1, noise: 20_000, thorough: 10 },
+        (Ok("short"), true) => Effort { flips: 1, truncations: 1, sectors: 1, noise: 1000, thorough: 20 },
+        (Ok("short"), false) => Effort { flips: 40, truncations: 40, sectors: 40, noise: 500, thorough: 20 },
+        (_, true) => Effort { flips: 150, truncations: 150, sectors: 10, noise: 50, thorough: 10 },
+        (_, false) => Effort { flips: 1500, truncations: 1500, sectors: 500, noise: 50, thorough: 10 },
+    }
+}
+
+#[test]
+fn damage_is_named_and_never_returned_as_data() {
+    let since = Instant::now();
+    let is_small =
+        |subject: &Subject| subject.files.values().map(|bytes| bytes.len()).sum::<usize>() <= SMALL_BYTES;
+    let (small, large): (Vec<_>, Vec<_>) = all().unwrap().into_iter().partition(is_small);
+    let mut report = Report::default();
+    for (subjects, small) in [(small, true), (large, false)] {
+        let names: Vec<&str> = subjects.iter().map(|subject| subject.name).collect();
+        let since = Instant::now();
+        let found = sweep(&subjects, &effort(small), seed());
+        println!(
+            "{}: {} corruptions, {:.1} s",
+            names.join(", "),
+            found.count(),
+            since.elapsed().as_secs_f64()
+        );
+        report.add(found);
+    }
+    report.print("corruption sweep", seed(), since);
+    report.assert_clean();
+}
+
+/// A kind of harmless damage that never occurs is no kind: the list is as short as it can be.
+#[test]
+fn every_entry_of_the_list_of_harmless_damage_is_needed() {
+    let subjects = all().unwrap();
+    let cases = [
+        (Kind::Hint, "grown", "visible", "flip"),
+        (Kind::Lock, "grown", "LOCK", "extend"),
+        (Kind::Uncounted, "torn", "segment-000000008888", "flip"),
+        (Kind::BehindManifest, "torn", "manifest-000000000002", "flip"),
+        (Kind::BehindLog, "torn", "wal-000000000001", "flip"),
+        (Kind::EmptyLog, "torn", "newest", "flip"),
+        (Kind::NewestEnd, "logs", "newest", "flip"),
+        (Kind::EarlierCurrent, "grown", "CURRENT", "stale"),
+    ];
+    assert_eq!(cases.map(|case| case.0), REASONS.map(|reason| reason.0));
+    for (kind, name, file, damage) in cases {
+        let subject = subjects.iter().find(|subject| subject.name == name).unwrap();
+        let file = if file == "newest" { subject.layout.logs.last().unwrap().name.as_str() } else { file };
+        let number = subject.files.keys().position(|name| name.starts_with(file)).unwrap();
+        let length = subject.files[subject.file(number)].len();
+        let damage = match damage {
+            "flip" => Damage::Flip { file: number, offset: length - 1, mask: 1 },
+            "extend" => Damage::Extend { file: number, bytes: 1, value: 7 },
+            _ => {
+                let differs = |files: &Files| files[file] != subject.files[file];
+                Damage::StaleFile { file: number, moment: subject.earlier.iter().rposition(differs).unwrap() }
+            }
+        };
+        let case = Case { subject: name.to_owned(), damage };
+        assert_eq!(replay(&subjects, &case), Ok(Some(Outcome::Harmless(kind))), "{case}");
+    }
+}
+
+#[test]
+fn replay_of_one_case() {
+    let Ok(text) = std::env::var("CORRUPTION_REPLAY") else { return };
+    let case: Case = text.parse().unwrap();
+    assert_eq!(case.to_string(), text);
+    println!("{:?}", replay(&all().unwrap(), &case).unwrap());
+}

@@ -1,0 +1,78 @@
+//! The Tapestore command line. The only place in the project that prints or exits.
+//!
+//! Data goes to standard output, everything else to standard error. `args` is the grammar, `commands` what it does,
+//! `import` reads files, `output` writes rows and tables, `demo` tells a story. [`main`] is all of it; [`probe`] is
+//! for fuzzing only.
+
+mod args;
+mod calendar;
+mod commands;
+mod demo;
+mod fail;
+mod import;
+mod number;
+mod output;
+#[doc(hidden)]
+pub mod probe;
+mod progress;
+mod when;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+use commands::read::End;
+use commands::{Context, coverage, inspect, list, read, repair, upkeep, versions};
+use fail::{CLEAN, Fail, Result};
+use output::note;
+
+/// Does what the arguments of the process ask for; the exit code says how it went.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(answer) => {
+            // Help and version are answers, not errors.
+            let code = if answer.use_stderr() { fail::USAGE } else { CLEAN };
+            let _ = answer.print();
+            return ExitCode::from(code);
+        }
+    };
+    let context = Context { store: cli.store, json: cli.json, quiet: cli.quiet };
+    match run(&context, cli.command) {
+        Ok(()) => ExitCode::from(CLEAN),
+        Err(Fail::Quiet) => ExitCode::from(Fail::Quiet.code()),
+        Err(fail) => {
+            note(false, &format!("tape: {}", fail.to_string().replace('\n', " ")));
+            ExitCode::from(fail.code())
+        }
+    }
+}
+
+fn run(context: &Context, command: Command) -> Result<()> {
+    match command {
+        Command::Init => upkeep::init(context),
+        Command::Import(arguments) => commands::import::run(context, &arguments),
+        Command::Ls(arguments) => list::ls(context, &arguments),
+        Command::Info(arguments) => list::info(context, &arguments),
+        Command::Head(arguments) => read::ends(context, &arguments, End::First),
+        Command::Tail(arguments) => read::ends(context, &arguments, End::Last),
+        Command::Show(arguments) => read::show(context, &arguments),
+        Command::Export(arguments) => read::export(context, &arguments),
+        Command::Latest(arguments) => read::latest(context, &arguments),
+        Command::Gaps(arguments) => coverage::gaps(context, &arguments),
+        Command::Coverage(arguments) => coverage::coverage(context, &arguments),
+        Command::Log(arguments) => versions::log(context, &arguments),
+        Command::Snapshot(arguments) => versions::snapshot(context, &arguments),
+        Command::Rollback(arguments) => versions::rollback(context, &arguments),
+        Command::Prune(arguments) => versions::prune(context, &arguments),
+        Command::Compact(arguments) => upkeep::compact(context, &arguments),
+        Command::Verify(arguments) => upkeep::verify(context, &arguments),
+        Command::Repair(arguments) => repair::repair(context, &arguments),
+        Command::Inspect(arguments) => inspect::run(context, &arguments),
+        Command::Stats => list::stats(context),
+        Command::Backup(arguments) => upkeep::backup(context, &arguments),
+        Command::Completions(arguments) => upkeep::completions(&arguments),
+        Command::Demo(arguments) => demo::run(context, &arguments),
+    }
+}
