@@ -5,9 +5,10 @@ meta:
   endian: le
   encoding: UTF-8
 doc: |
-  The structures of the chapters beside this file, for any file of a store: CURRENT, manifests, logs, segments. Records of several frames
-  and sealed bytes of several pages are shown in their pieces; checksums, and what spans files, are for readers to check. A log with a
-  torn end, or a manifest with bytes behind the length in CURRENT, is to be cut there first.
+  The structures of the chapters beside this file, for any file of a store: CURRENT, manifests, logs, segments. What can be said here of
+  what is valid is said here: magics, ids, limits, reserved bytes, lengths, and that nothing is left over. Records of several frames and
+  sealed bytes of several pages are shown in their pieces; checksums, the numbers inside blocks, and what spans structures are for readers
+  to check. A log with a torn end, or a manifest with bytes behind the length in CURRENT, is to be cut there first.
 seq:
   - id: body
     type:
@@ -19,6 +20,8 @@ instances:
   magic:
     pos: 0
     type: u4
+    valid:
+      any-of: [0x45504154, 0x50415493]
 types:
   current:
     seq:
@@ -41,6 +44,8 @@ types:
         type: s8
       - id: crc
         type: u4
+      - id: nothing_behind
+        type: nothing
   file:
     seq:
       - id: header
@@ -73,13 +78,19 @@ types:
       - id: zero
         contents: [0]
       - id: required_features
-        contents: [0, 0, 0, 0]
+        type: u4
+        valid:
+          expr: '_ == 0 or (_ == 1 and kind == kind::segment)'
       - id: store
         size: 16
       - id: file_id
         type: u8
+      - id: no_numbers
+        contents: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+        if: kind == kind::segment
       - id: numbers
         size: 16
+        if: kind != kind::segment
       - id: optional_features
         type: u4
       - id: crc
@@ -101,7 +112,7 @@ types:
       - id: kind
         type: u1
         valid:
-          min: 1
+          expr: _ >= 1 and (file_kind != kind::manifest or _ <= 7) and (file_kind != kind::log or _ <= 2)
       - id: flags
         type: u1
         valid:
@@ -113,12 +124,12 @@ types:
       - id: payload
         size: len_payload
         type:
-          switch-on: 'flags != 3 ? 0 : (file_kind == kind::manifest ? 256 + kind : kind)'
+          switch-on: 'flags != 3 ? 0 : (file_kind == kind::manifest ? 256 + kind : (file_kind == kind::log ? 512 + kind : 0))'
           cases:
-            1: log_start
-            2: transaction
+            513: log_start
+            514: transaction
             257: state
-            258: source
+            258: source_record
             259: series
             260: add_segment
             261: remove_segment
@@ -126,6 +137,12 @@ types:
             263: drop_snapshot
       - id: padding
         size: (8 - len_payload % 8) % 8
+  frames:
+    doc: Frames of any log, their records not looked at.
+    seq:
+      - id: frames
+        type: frame(kind::segment)
+        repeat: eos
   state:
     seq:
       - id: sealed_version
@@ -138,26 +155,36 @@ types:
         type: u8
       - id: step
         type: u8
+      - id: nothing_behind
+        type: nothing
   source:
     seq:
       - id: id
         type: u2
       - id: name
-        type: string
+        type: string(0, 512)
+  source_record:
+    seq:
+      - id: source
+        type: source
+      - id: nothing_behind
+        type: nothing
   series:
     seq:
       - id: id
         type: u4
       - id: instrument
-        type: string
+        type: string(1, 128)
       - id: frame
-        type: string
+        type: string(1, 64)
       - id: num_definitions
         type: varint
       - id: definitions
         type: definition
         repeat: expr
         repeat-expr: num_definitions.value
+      - id: nothing_behind
+        type: nothing
   definition:
     seq:
       - id: version
@@ -192,10 +219,18 @@ types:
         type: column
         repeat: expr
         repeat-expr: num_columns
+  whole_schema:
+    seq:
+      - id: schema
+        type: schema
+      - id: nothing_behind
+        type: nothing
   column:
     seq:
       - id: id
         type: u2
+        valid:
+          max: 65534
       - id: type
         type: u1
         enum: type
@@ -206,9 +241,11 @@ types:
         valid:
           max: 1
       - id: name
-        type: string
+        type: string(1, 64)
+        valid:
+          expr: _.value != "time" and _.value != "source" and _.value != "flags" and _.value != "version"
       - id: description
-        type: string
+        type: string(0, 512)
   add_segment:
     seq:
       - id: id
@@ -227,18 +264,26 @@ types:
         type: listed_part
         repeat: expr
         repeat-expr: num_parts.value
+      - id: nothing_behind
+        type: nothing
   listed_part:
     seq:
       - id: series
         type: varint
+        valid:
+          expr: _.value < 4294967296
       - id: part
         type: varint
+        valid:
+          expr: _.value < 4294967296
       - id: rows
         type: varint
       - id: first_time
         type: s8
       - id: last_time
         type: s8
+        valid:
+          expr: 'rows.value == 0 ? _ == -1 and first_time == 0 : _ >= first_time'
       - id: history_rows
         type: varint
       - id: history_first_time
@@ -246,31 +291,43 @@ types:
         if: history_rows.value > 0
       - id: history_last_time
         type: s8
+        valid:
+          expr: _ >= history_first_time
         if: history_rows.value > 0
       - id: version_low
         type: varint
       - id: version_high
         type: varint
+        valid:
+          expr: _.value >= version_low.value
       - id: marks
         type: varint
+        valid:
+          expr: _.value < 4294967296
       - id: bytes
         type: varint
   remove_segment:
     seq:
       - id: id
         type: u8
+      - id: nothing_behind
+        type: nothing
   snapshot:
     seq:
       - id: name
-        type: string
+        type: string(0, 512)
       - id: version
         type: u8
       - id: created
         type: s8
+      - id: nothing_behind
+        type: nothing
   drop_snapshot:
     seq:
       - id: name
-        type: string
+        type: string(0, 512)
+      - id: nothing_behind
+        type: nothing
   log_start:
     seq:
       - id: previous_log
@@ -279,6 +336,8 @@ types:
         type: u8
       - id: version
         type: u8
+      - id: nothing_behind
+        type: nothing
   transaction:
     doc: wal.md
     seq:
@@ -291,7 +350,7 @@ types:
         valid:
           any-of: [1, 2]
       - id: message
-        type: string
+        type: string(0, 512)
       - id: added
         type: varint
       - id: updated
@@ -304,6 +363,8 @@ types:
         type: effect
         repeat: expr
         repeat-expr: num_effects.value
+      - id: nothing_behind
+        type: nothing
   effect:
     seq:
       - id: id
@@ -325,9 +386,9 @@ types:
       - id: series
         type: u4
       - id: instrument
-        type: string
+        type: string(1, 128)
       - id: frame
-        type: string
+        type: string(1, 64)
       - id: schema
         type: schema
   drop:
@@ -347,6 +408,8 @@ types:
         type: s8
       - id: end
         type: s8
+        valid:
+          expr: _ >= start
   rows:
     seq:
       - id: series
@@ -363,6 +426,8 @@ types:
         type: runs
       - id: num_columns
         type: u2
+        valid:
+          max: 1025
       - id: columns
         type: values(count)
         repeat: expr
@@ -379,6 +444,8 @@ types:
     seq:
       - id: length
         type: varint
+        valid:
+          expr: _.value >= 1
       - id: value
         type: u2
   values:
@@ -415,6 +482,8 @@ types:
     seq:
       - id: length
         type: varint
+        valid:
+          expr: _.value <= 4096
       - id: value
         type: str
         size: length.value
@@ -437,14 +506,18 @@ types:
         contents: TAPE-END
       - id: table
         type: u8
+        valid:
+          expr: _ >= 64 and _ % 64 == 0
       - id: length
         type: u8
+        valid:
+          expr: _ == _root._io.size
       - id: num_parts
         type: u4
+        valid:
+          expr: length - 64 - table >= 32 * _ and length - 64 - table - 32 * _ < 64
       - id: zero
-        size: 28
-      - id: more_zero
-        contents: [0, 0, 0, 0]
+        contents: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
       - id: crc
         type: u4
   part:
@@ -455,8 +528,12 @@ types:
         contents: [0, 0, 0, 0]
       - id: start
         type: u8
+        valid:
+          expr: _ >= 64 and _ % 64 == 0
       - id: position_of_index
         type: u8
+        valid:
+          expr: _ >= start and _ < _root._io.size
       - id: zeros
         contents: [0, 0, 0, 0]
       - id: crc
@@ -477,7 +554,7 @@ types:
       - id: length
         type: u4
         valid:
-          min: 8
+          expr: _ >= 8 and _ <= _root._io.size
       - id: content
         size: length - 8
         type: index_content(start)
@@ -504,6 +581,8 @@ types:
         if: (bits & 2) != 0
       - id: num_columns
         type: varint
+        valid:
+          expr: _.value <= 4096
       - id: columns
         type: index_column
         repeat: expr
@@ -518,6 +597,8 @@ types:
         type: varint
       - id: grid_rows
         type: varint
+        valid:
+          expr: _.value == 0 or (bits & 1) != 0
       - id: num_live
         type: varint
       - id: live
@@ -538,14 +619,20 @@ types:
         repeat-expr: num_marks.value
       - id: num_runs
         type: varint
+        valid:
+          expr: _.value == 0 or (bits & 2) != 0
       - id: runs
         type: run_block
         repeat: expr
         repeat-expr: num_runs.value
+      - id: nothing_behind
+        type: nothing
   index_column:
     seq:
       - id: id
         type: varint
+        valid:
+          expr: _.value <= 65535
       - id: type
         type: u1
         enum: type
@@ -562,6 +649,8 @@ types:
         type: varint
       - id: length
         type: varint
+        valid:
+          expr: _.value >= 1
       - id: version
         type: varint
   run_block:
@@ -570,10 +659,16 @@ types:
         type: varint
       - id: runs
         type: varint
+        valid:
+          expr: _.value >= 1 and _.value <= 1024
       - id: covered
         type: varint
+        valid:
+          expr: _.value >= runs.value
       - id: bytes
         type: varint
+        valid:
+          expr: _.value <= 8192
       - id: crc
         type: u4
   chunk:
@@ -585,6 +680,8 @@ types:
         type: varint
       - id: rows
         type: varint
+        valid:
+          expr: _.value >= 1 and _.value <= 65536
       - id: first_time
         type: varint
       - id: time_span
@@ -595,14 +692,14 @@ types:
         pos: start + 64 * position.value
         type: chunk_head
   chunk_head:
-    doc: The fields before the entries of columns, if the head is one page.
+    doc: The content of a head of one page; of longer ones only magic and length.
     seq:
       - id: magic
         contents: TCHK
       - id: length
         type: u4
         valid:
-          min: 8
+          expr: _ >= 8 and _ <= _root._io.size
       - id: content
         size: length - 8
         type: chunk_content
@@ -630,12 +727,182 @@ types:
         type: varint
       - id: num_entries
         type: varint
+        valid:
+          expr: _.value <= 4101
       - id: entries
+        type: entry(rows.value)
+        repeat: expr
+        repeat-expr: num_entries.value
+      - id: nothing_behind
+        type: nothing
+  entry:
+    doc: A column of a chunk. Its bytes follow the head.
+    params:
+      - id: rows
+        type: u4
+    seq:
+      - id: code
+        type: varint
+        valid:
+          expr: _.value <= 4 or (_.value >= 8 and _.value <= 65543)
+      - id: type
+        type: u1
+        enum: type
+        valid:
+          in-enum: true
+      - id: encoding
+        type: u1
+        enum: encoding
+        valid:
+          in-enum: true
+      - id: flags
+        type: u1
+        valid:
+          expr: >-
+            _ <= 63 and fits
+            and ((_ & 1) == 0 or (code.value >= 8 and encoding.to_i > 2 and encoding != encoding::group))
+            and ((_ & 2) == 0 or encoding == encoding::decimal or encoding == encoding::group)
+            and ((_ & 4) == 0 or (encoding.to_i > 1 and encoding.to_i < 7))
+            and ((_ & 8) == 0 or encoding.to_i > 2)
+            and ((_ & 16) == 0 or is_float)
+            and ((_ & 32) == 0 or (encoding.to_i > 2 and encoding.to_i < 7))
+      - id: parameters
+        type:
+          switch-on: encoding
+          cases:
+            encoding::constant: constant(type)
+            encoding::decimal: scale
+            encoding::group: group
+            encoding::split: split(type)
+            encoding::dictionary: dictionary
+      - id: len_model
+        type: varint
+        valid:
+          expr: _.value >= 1 and _.value <= 15363
+        if: (flags & 32) != 0
+      - id: len_zones
+        type: varint
+        if: (flags & 4) != 0
+      - id: zones
+        size: len_zones.value
+        if: (flags & 4) != 0
+      - id: lengths
+        type:
+          switch-on: flags & 8
+          cases:
+            0: u2
+            8: u4
+        repeat: expr
+        repeat-expr: 'encoding.to_i > 2 ? num_blocks : 0'
+      - id: units
+        doc: A checksum for each 8192 bytes of each block.
+        type: 'units(encoding.to_i > 2 ? lengths[_index] : bytes_per_row * (_index < num_blocks - 1 ? 1024 : rows - 1024 * _index))'
+        repeat: expr
+        repeat-expr: 'encoding.to_i > 1 ? num_blocks : 0'
+    instances:
+      is_float:
+        value: type == type::f64 or type == type::f32
+      fits:
+        value: >-
+          encoding == encoding::null_everywhere ? code.value >= 8
+          : encoding == encoding::constant ? true
+          : encoding.to_i > 6 ? type == type::string
+          : encoding.to_i < 4 ? type != type::string
+          : encoding == encoding::group ? type == type::f64 : is_float
+      num_blocks:
+        value: (rows + 1023) / 1024
+      bytes_per_row:
+        value: 'type == type::u8 or type == type::bool ? 1 : type == type::f32 ? 4 : 8'
+  units:
+    params:
+      - id: num_bytes
+        type: u4
+    seq:
+      - id: crcs
+        type: u4
+        repeat: expr
+        repeat-expr: (num_bytes + 8191) / 8192
+  constant:
+    params:
+      - id: type
+        type: u1
+        enum: type
+    seq:
+      - id: value
+        type:
+          switch-on: type
+          cases:
+            type::i64: varint
+            type::f64: u8
+            type::f32: u4
+            type::u8: u1
+            type::bool: bool
+            type::string: string(0, 4096)
+            type::timestamp: varint
+  bool:
+    seq:
+      - id: value
+        type: u1
+        valid:
+          max: 1
+  scale:
+    seq:
+      - id: exponent
+        type: u1
+        valid:
+          max: 22
+      - id: divisor
+        type: varint
+        valid:
+          expr: _.value >= 1 and (_.num_bytes < 10 or (_.bytes[9] & 1) == 0)
+  group:
+    seq:
+      - id: role
+        type: u1
+        enum: role
+        valid:
+          in-enum: true
+      - id: scale
+        type: scale
+  split:
+    params:
+      - id: type
+        type: u1
+        enum: type
+    seq:
+      - id: cut
+        type: u1
+        valid:
+          expr: '_ >= 1 and _ <= (type == type::f32 ? 31 : 63)'
+  dictionary:
+    seq:
+      - id: distinct
+        type: varint
+        valid:
+          expr: _.value >= 1
+      - id: len_heap
+        type: varint
+        valid:
+          expr: _.value >= distinct.value and _.value <= 69634
+  nothing:
+    doc: Where a structure ends, the bytes that hold it end.
+    seq:
+      - id: bytes
         size-eos: true
+        valid:
+          expr: _.length == 0
   string:
+    params:
+      - id: least
+        type: u2
+      - id: most
+        type: u2
     seq:
       - id: length
         type: u2
+        valid:
+          min: least
+          max: most
       - id: value
         type: str
         size: length
@@ -644,6 +911,8 @@ types:
     seq:
       - id: bytes
         type: u1
+        valid:
+          expr: _index < 9 or _ <= 1
         repeat: until
         repeat-until: (_ & 128) == 0
     instances:
@@ -660,7 +929,23 @@ types:
           + (num_bytes > 6 ? (bytes[6] & 127) * 4398046511104 : 0)
           + (num_bytes > 7 ? (bytes[7] & 127) * 562949953421312 : 0)
           + (num_bytes > 8 ? (bytes[8] & 127) * 72057594037927936 : 0)
+          + (num_bytes > 9 ? (bytes[9] & 127) * 4611686018427387904 * 2 : 0)
 enums:
+  encoding:
+    0: null_everywhere
+    1: constant
+    2: raw
+    3: integers
+    4: decimal
+    5: group
+    6: split
+    7: dictionary
+    8: text
+  role:
+    0: close
+    1: open
+    2: high
+    3: low
   kind:
     1: segment
     2: log

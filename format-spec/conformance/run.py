@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Feeds golden stores and vectors to an implementation of the format, compares, and prints a score. See README.md.
 
-    run.py [--tape] [--only TEXT] [--jobs N] [--vectors] COMMAND...
+    run.py [--tape] [--only TEXT] [--jobs N] [--stores | --vectors] COMMAND...
 """
 
 import argparse
@@ -9,15 +9,19 @@ import concurrent.futures
 import glob
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 
+import living
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 SPEC = os.path.dirname(HERE)
 MISSING, NEWER, DAMAGE = 2, 3, 4
 TIMEOUT = 120
+BATCH = 40                      # vectors for one run of the program
 
 
 class Runner:
@@ -65,22 +69,42 @@ class Runner:
             return None
         return f"found {sorted(found)}, expected {sorted(wanted)}"
 
-    def vector(self, path):
-        with open(path, encoding="utf-8") as file:
-            vector = json.load(file)
-        code, out, text = self.run(["decode-vector", path])
-        if code != 0:
-            return f"exit {code}: {text}"
-        found = json.loads(out)
-        if "error" not in vector:
-            fields = [field for field in ("values", "records", "expected") if field in vector]
-            differing = [field for field in fields if found.get(field) != vector[field]]
-            return f"{differing or 'an error'}: {str(found)[:200]}" if differing or "error" in found else None
-        error, wanted = found.get("error"), vector["error"]
-        if not error:
-            return "no error"
-        rules = [wanted["rule"], *wanted.get("also", [])]
-        return None if error["class"] == wanted["class"] and error["rule"] in rules else f"{error}, expected {wanted}"
+    def vectors(self, paths):
+        """What is wrong with each of some vectors. Those behind one that ends the program are given to it again, one by one."""
+        code, out, text = self.run(["decode-vector", *paths])
+        lines = out.decode(errors="replace").splitlines()
+        if len(paths) > 1 and (code != 0 or len(lines) != len(paths)):
+            return [self.vectors([path])[0] for path in paths]
+        if code != 0 or len(lines) != len(paths):
+            return [f"exit {code}, {len(lines)} lines: {text[:200]}"]
+        return [compared(path, line) for path, line in zip(paths, lines)]
+
+
+def compared(path, line):
+    """What is wrong with the answer to a vector."""
+    vector = json.loads(read(path))
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return f"no JSON: {line[:200]}"
+    error, wanted = found.get("error"), vector.get("error")
+    if wanted is None:
+        fields = [field for field in ("values", "records", "expected") if field in vector]
+        differing = [field for field in fields if found.get(field) != vector[field]]
+        return f"{differing or 'an error'}: {str(found)[:200]}" if differing or error else None
+    if not error:
+        return "no error"
+    rules = [wanted["rule"], *wanted.get("also", [])]
+    return None if error["class"] == wanted["class"] and error["rule"] in rules else f"{error}, expected {wanted}"
+
+
+def chapters():
+    """Which chapter states each rule."""
+    found = {}
+    for path in sorted(glob.glob(f"{SPEC}/*.md")):
+        for rule in re.findall(r"\*\*([A-Z][0-9]{1,2})\*\*", read(path).decode()):
+            found.setdefault(rule, os.path.basename(path))
+    return found
 
 
 def read(path):
@@ -89,7 +113,7 @@ def read(path):
 
 
 def cases(runner, only, copies):
-    """Every case: its name, and what runs it."""
+    """Every case of a store: its name, and what runs it."""
     for directory in sorted(glob.glob(f"{SPEC}/golden/v*/*/")):
         name = os.path.relpath(directory, f"{SPEC}/golden")
         if only not in name:
@@ -114,31 +138,61 @@ def cases(runner, only, copies):
                        runner.rows(action, store, case, text, damaged))
 
 
+class Score:
+    def __init__(self):
+        self.of = {}
+
+    def add(self, subject, name, problem):
+        counts = self.of.setdefault(subject, [0, 0])
+        counts[bool(problem)] += 1
+        if problem:
+            print(f"FAILED {name}: {problem}")
+
+    def print(self):
+        """Gives the exit code."""
+        for subject, (passed, failed) in sorted(self.of.items()):
+            print(f"{subject:16} {passed:5} passed, {failed} failed")
+        passed, failed = (sum(counts[index] for counts in self.of.values()) for index in (0, 1))
+        print(f"{passed} passed, {failed} failed")
+        return 1 if failed or not passed else 0
+
+
+def run_stores(runner, options, pool, score):
+    with tempfile.TemporaryDirectory() as copies:
+        work = list(cases(runner, options.only, copies))
+        work += [case for case in living.cases(runner, copies) if options.only in case[0]]
+        for (name, _), problem in zip(work, pool.map(lambda case: case[1](), work)):
+            score.add("stores", name, problem)
+
+
+def run_vectors(runner, options, pool, score):
+    stated = chapters()
+    paths = [path for path in sorted(glob.glob(f"{SPEC}/vectors/*valid/*.json")) if options.only in path]
+    batches = [paths[at:at + BATCH] for at in range(0, len(paths), BATCH)]
+    for batch, problems in zip(batches, pool.map(runner.vectors, batches)):
+        for path, problem in zip(batch, problems):
+            rule = json.loads(read(path))["rule"]
+            score.add(stated.get(rule, rule), os.path.relpath(path, SPEC), problem)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tape", action="store_true", help="the command has the options of tape")
     parser.add_argument("--only", default="", metavar="TEXT", help="only stores and vectors with this in their names")
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--vectors", action="store_true", help="also vectors, by decode-vector")
+    parser.add_argument("--stores", action="store_true", help="only stores")
+    parser.add_argument("--vectors", action="store_true", help="only vectors, by decode-vector")
     parser.add_argument("command", nargs=argparse.REMAINDER)
     options = parser.parse_args()
     if not options.command:
         parser.error("which implementation?")
-    runner = Runner(options.command, options.tape)
-    passed = failed = 0
-    with tempfile.TemporaryDirectory() as copies, concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        work = list(cases(runner, options.only, copies))
-        if options.vectors:
-            paths = sorted(glob.glob(f"{SPEC}/vectors/*valid/*.json"))
-            work += [(os.path.relpath(path, SPEC), lambda path=path: runner.vector(path)) for path in paths if options.only in path]
-        for (name, _), problem in zip(work, pool.map(lambda case: case[1](), work)):
-            if problem:
-                failed += 1
-                print(f"FAILED {name}: {problem}")
-            else:
-                passed += 1
-    print(f"{passed} passed, {failed} failed")
-    sys.exit(1 if failed or not passed else 0)
+    runner, score = Runner(options.command, options.tape), Score()
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        if not options.vectors:
+            run_stores(runner, options, pool, score)
+        if not options.stores and not options.tape:
+            run_vectors(runner, options, pool, score)
+    sys.exit(score.print())
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
     tapestore_reader.py gaps STORE INSTRUMENT FRAME [--as-of VERSION|NAME|TIME]
     tapestore_reader.py ls STORE
     tapestore_reader.py verify STORE
+    tapestore_reader.py decode-vector FILE...
 
 Exit codes: 0 clean, 2 usage or nothing of that name, 3 input/output, 4 damage.
 """
@@ -19,6 +20,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from tapestore import text  # noqa: E402
 from tapestore.basics import Damage, Missing  # noqa: E402
 from tapestore.store import Store  # noqa: E402
+from tapestore.vectors import decode  # noqa: E402
 from tapestore.verify import verify  # noqa: E402
 
 
@@ -35,7 +37,21 @@ def write(lines):
     sys.stdout.buffer.flush()
 
 
+def decode_vector(path):
+    """What a vector decodes to, or the class and rule of the error."""
+    with open(path, encoding="utf-8") as file:
+        vector = json.load(file)
+    try:
+        return decode(vector)
+    except Damage as damage:
+        return {"error": {"class": damage.kind, "rule": damage.rule}}
+
+
 def run(arguments):
+    if arguments.command == "decode-vector":
+        for path in arguments.file:
+            write([json.dumps(decode_vector(path), ensure_ascii=False)])
+        return 0
     if arguments.command == "verify":
         findings = 0
         for finding in verify(arguments.store):
@@ -66,6 +82,8 @@ def run(arguments):
 def main():
     parser = argparse.ArgumentParser(description="Reads a Tapestore store without its library.")
     commands = parser.add_subparsers(dest="command", required=True)
+    vectors = commands.add_parser("decode-vector")
+    vectors.add_argument("file", nargs="+")
     for name in ("export", "gaps", "ls", "verify"):
         command = commands.add_parser(name)
         command.add_argument("store")

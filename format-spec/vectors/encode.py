@@ -88,20 +88,20 @@ def header(kind, file=FILE, store=STORE, major=1, minor=0, reserved=0, required=
 
 # log.md
 
-def frame(position, kind, flags, sequence, durable, payload, flip=0, length=None):
+def frame(position, kind, flags, sequence, durable, payload, flip=0, length=None, file=FILE):
     body = u16(len(payload) if length is None else length) + bytes([kind, flags]) + u64(sequence) + u64(durable) + payload
     body += bytes(-(len(body) + 4) % 8)
-    return u32(crc(position, body) ^ flip) + body
+    return u32(crc(position, body, file=file) ^ flip) + body
 
 
-def frames(position, sequence, records, size=8168):
+def frames(position, sequence, records, size=8168, file=FILE):
     """Records (kind, bytes, durable) as frames with at most `size` bytes of payload."""
     out = b""
     for kind, record, durable in records:
         pieces = [record[at:at + size] for at in range(0, len(record), size)]
         for index, piece in enumerate(pieces):
             flags = (1 if index == 0 else 0) | (2 if index == len(pieces) - 1 else 0)
-            out += frame(position + len(out), kind, flags, sequence, durable, piece)
+            out += frame(position + len(out), kind, flags, sequence, durable, piece, file=file)
             sequence += 1
     return out
 
@@ -246,10 +246,10 @@ def exceptions(count, positions, corrections, stated=None):
 
 # segment.md
 
-def sealed(position, content):
+def sealed(position, content, size=8188):
     out = b""
-    for at in range(0, len(content), 8188):
-        page = content[at:at + 8188]
+    for at in range(0, len(content), size):
+        page = content[at:at + size]
         out += page + u32(crc(position + len(out), page))
     return out
 
@@ -261,17 +261,17 @@ def with_magic(magic, fields, lie=0):
 class Column:
     """An entry of a chunk's head and the bytes behind it."""
 
-    def __init__(self, code, kind, encoding, parameters=b"", blocks=(), flags=0, zones=None, heap=None, long=False):
+    def __init__(self, code, kind, encoding, parameters=b"", blocks=(), flags=0, zones=None, heap=None, long=False, lie=0, page=8188):
         self.code, self.kind, self.encoding, self.parameters = code, kind, encoding, parameters
         self.blocks, self.zones, self.heap = list(blocks), zones, heap
         self.flags = flags | (4 if zones is not None else 0) | (8 if long else 0)
-        self.long = long
+        self.long, self.lie, self.page = long, lie, page
 
     def begins(self, end):
         return end + (-end % 64 if self.encoding == 2 else 0)
 
     def size(self):
-        heap = len(sealed(0, self.heap)) if self.heap is not None else 0
+        heap = len(sealed(0, self.heap, self.page)) if self.heap is not None else 0
         return heap + sum(len(block) for block in self.blocks)
 
     def entry(self, position):
@@ -279,9 +279,9 @@ class Column:
         out = varint(self.code) + u8(self.kind) + u8(self.encoding) + u8(self.flags) + self.parameters
         if self.zones is not None:
             out += varint(len(self.zones)) + self.zones
-        data = sealed(position, self.heap) if self.heap is not None else b""
+        data = sealed(position, self.heap, self.page) if self.heap is not None else b""
         if self.encoding > 2:
-            out += b"".join((u32 if self.long else u16)(len(block)) for block in self.blocks)
+            out += b"".join((u32 if self.long else u16)(len(block) + self.lie) for block in self.blocks)
         for block in self.blocks:
             for at in range(0, len(block), 8192):
                 unit = block[at:at + 8192]
@@ -308,7 +308,8 @@ class Chunk:
 
     def encode(self, series, position):
         fields = varint(series) + u8(self.stream) + varint(self.number) + varint(self.first_row)
-        fields += varint(self.lies.get("rows", len(self.time))) + svarint(self.time[0]) + varint(self.time[-1] - self.time[0])
+        first = self.time[0] + self.lies.get("first", 0)
+        fields += varint(self.lies.get("rows", len(self.time))) + svarint(first) + varint(self.time[-1] - first)
         fields += varint(self.lies.get("entries", len(self.columns)))
         extra = self.lies.get("extra", b"")
         size = len(fields) + sum(len(column.entry(0)[0]) for column in self.columns) + len(extra) + 8
@@ -356,16 +357,15 @@ class Part:
             out += varint(len(chosen))
             last = 0
             for place, chunk in chosen:
-                out += varint(place) + varint(len(chunk.time)) + svarint(chunk.time[0] - last)
-                out += varint(chunk.time[-1] - chunk.time[0] + self.lies.get("span", 0))
+                first = chunk.time[0] + chunk.lies.get("first", 0)
+                out += varint(chunk.lies.get("place", place)) + varint(len(chunk.time)) + svarint(first - last)
+                out += varint(chunk.time[-1] - first + self.lies.get("span", 0))
                 last = chunk.time[-1]
         out += varint(len(self.marks))
         for kind, start, end, version in self.marks:
             out += u8(kind) + svarint(start) + varint(end - start) + varint(version)
         blocks = [block[1] for block in self.run_blocks]
         out += varint(len(blocks))
-        tail = sum(len(b) for b in blocks)
-        del tail
         # The checksums of the runs stand in the index, whose length does not depend on them.
         size = len(out) + 8 + len(self.lies.get("extra", b""))
         last, entries = 0, []
@@ -390,8 +390,9 @@ def segment(parts, footer_flip=0, entry_flip=0, head=None, **lies):
         position = len(out)
         data, index = part.encode(position)
         out += data
-        entries.append((part.series, position, index))
+        entries.append((part.series, position + part.lies.get("start", 0), index + part.lies.get("index", 0)))
     out += bytes([lies.get("padding", 0)] * (-len(out) % 64))
+    out += bytes(lies.get("hole", 0))
     table = len(out)
     for series, position, index in entries:
         entry = u32(series) + u32(lies.get("zero", 0)) + u64(position) + u64(index) + u32(0)

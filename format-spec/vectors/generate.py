@@ -43,7 +43,7 @@ def vector(valid, name, structure, title, rule, data, **fields):
     assert path not in OUT, path
     out = {"structure": structure, "title": title, "rule": rule}
     out.update(fields)
-    out["hex"] = data.hex()
+    out["files" if isinstance(data, dict) else "hex"] = {name: part.hex() for name, part in data.items()} if isinstance(data, dict) else data.hex()
     OUT[path] = json.dumps(out, ensure_ascii=False, indent=1).replace("\n  ", " ").replace("\n ]", "]") + "\n"
 
 
@@ -206,6 +206,8 @@ def currents():
         ("empty", "no bytes", b"", "corrupt"),
         ("checksum", "a checksum that does not match", current(flip=1 << 31), "corrupt"),
         ("format-2", "a newer format", current(form=2), "newer"),
+        ("format-0", "a format that never was", current(form=0), "corrupt"),
+        ("length-63", "fewer bytes than a header", current(length=63), "corrupt"),
         ("format-2-checksum", "a newer format, damaged", current(form=2, flip=1), "corrupt"),
     ]:
         bad(f"current-{name}", "current", title, "M4", data, kind)
@@ -339,12 +341,18 @@ def manifest_records():
     broken("series-order", "versions of definitions do not ascend", 3, head + varint(2) + u64(4) + u8(0) + u64(4) + u8(0))
     broken("series-present", "present is 2", 3, head + varint(1) + u64(4) + u8(2))
     broken("series-schema", "a schema that breaks its table", 3, head + varint(1) + u64(4) + u8(1) + schema(9, []))
+    broken("series-nameless", "an instrument without a name", 3, u32(5) + string("") + string("1m") + varint(0))
+    broken("series-frame", "a frame of 65 bytes", 3, u32(5) + string("i") + string("f" * 65) + varint(0))
     broken("series-instrument", "an instrument of 129 bytes", 3, u32(5) + string("i" * 129) + string("1m") + varint(0))
     broken("segment-order", "series do not ascend", 4, segment_head + varint(2) + old + part)
     broken("segment-count", "parts that are not there", 4, segment_head + varint(1 << 60) + part)
     reversed_part = varint(1) + varint(0) + varint(100) + u64(T0 + 5) + u64(T0) + varint(0) + varint(3) + varint(9) + varint(0) + varint(700)
     broken("segment-times", "a last time below the first", 4, segment_head + varint(1) + reversed_part)
     versions = varint(1) + varint(0) + varint(1) + u64(T0) + u64(T0) + varint(0) + varint(9) + varint(3) + varint(0) + varint(700)
+    no_rows = varint(1) + varint(0) + varint(0) + u64(T0) + u64(T0) + varint(0) + varint(3) + varint(9) + varint(0) + varint(700)
+    broken("segment-no-rows", "times of no rows", 4, segment_head + varint(1) + no_rows)
+    old_times = varint(7) + varint(1) + varint(0) + u64(0) + u64(-1) + varint(2) + u64(6) + u64(5) + varint(1) + varint(1) + varint(4) + varint(80)
+    broken("segment-old-times", "a last time of history below the first", 4, segment_head + varint(1) + old_times)
     broken("segment-versions", "a highest version below the lowest", 4, segment_head + varint(1) + versions)
     large = varint(1 << 32) + part[1:]
     broken("segment-series", "a series beyond 32 bits", 4, segment_head + varint(1) + large)
@@ -410,11 +418,16 @@ def transactions():
     one("type-6", "an unknown physical type", row + u16(1) + u16(0) + u8(0) + u8(6) + b"\1")
     one("string-4097", "a string of 4097 bytes", row + u16(1) + u16(0) + u8(0) + u8(5) + varint(4097) + b"x" * 4097)
     one("string-utf8", "a string that is not UTF-8", row + u16(1) + u16(0) + u8(0) + u8(5) + varint(1) + b"\xff")
+    one("column-twice", "a column twice", row + u16(2) + (u16(0) + u8(0) + u8(4) + b"\1") * 2)
+    one("instrument-129", "an instrument of 129 bytes", u8(2) + u32(4) + string("i" * 129) + string("1m") + schema(1, []))
+    one("frame-65", "a frame of 65 bytes", u8(2) + u32(4) + string("i") + string("f" * 65) + schema(1, []))
     one("columns", "1026 columns", row + u16(1026) + b"".join(u16(n) + u8(0) + u8(4) + b"\1" for n in range(1026)), rule="W3", kind="limit")
     one("rows-count", "a count beyond the bytes", u8(4) + u32(4) + u32(0xFFFFFFFF) + u64(1))
 
 
 from segments import segments  # noqa: E402
+from texts import texts  # noqa: E402
+from stores import stores  # noqa: E402
 
 
 def main():
@@ -423,6 +436,8 @@ def main():
     for make in (integer_blocks, headers, currents, log_frames, schemas, starts, manifest_records, transactions):
         make()
     segments(good, bad, Noise)
+    stores(good, vector)
+    texts(good, Noise)
     found = {f"{kind}/{name}" for kind in ("valid", "invalid") if os.path.isdir(f"{HERE}/{kind}") for name in os.listdir(f"{HERE}/{kind}")}
     if sys.argv[1] == "--write":
         for name in found - set(OUT):

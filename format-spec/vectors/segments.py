@@ -401,6 +401,57 @@ def segments(good, bad, Noise):
     broken_column("nulls-bits", "a null behind the rows", "K1", I64, [0, 0], 3, b"", [b"\1\6" + constant(0)], 1)
     broken_column("block-left-over", "a byte behind a block", "K1", I64, [0, 0], 3, b"", [constant(0) + b"\0"])
 
+    # Bits of the entry and encodings that do not go with them
+    broken_head("flag-exceptions", "exceptions of integers", "S20", I64, [0, 0], 3, b"", [constant(0)], 2)
+    broken_head("flag-zones", "zone maps of a column that is null", "S20", I64, [None] * 2, 0, zones=b"")
+    broken_head("flag-zones-text", "zone maps of texts", "S20", STRING, ["", ""], 8, b"", [constant(0)], zones=b"")
+    broken_head("flag-long", "long lengths of raw values", "S20", I64, [0, 0], 2, b"", [bytes(16)], 8)
+    broken_head("flag-nans", "NaNs of integers", "S20", I64, [0, 0], 3, b"", [constant(0)], 16)
+    broken_head("flag-nulls-constant", "nulls of a constant", "S20", I64, [0, 0], 1, svarint(0), (), 1)
+    broken_head("flag-nulls-group", "a prediction with nulls", "S20", F64, [0, 0], 5, u8(0) + scale(0, 1), [nulls([0, 0]) + constant(0)], 1)
+    broken("system-null", "versions that are null", "S20", segment([Part(1, [], [Chunk([T0], [times([T0]), Column(1, I64, 0), system(3, 0), system(4, 0)])])]),
+           also=["S16", "S19"])
+
+    # Where things stand
+    one = chunk_of([], 2)
+    broken("past-end", "an index whose pages reach past the end of the file", "S4", segment([Part(1, [], [one], length=100_000)]))
+    broken("pages", "a heap in pages of 4000 bytes", "S6", one_column(**of_dictionary(large, list(range(120))), page=4000)[0], also=["S5"])
+    two = [chunk_of([], 2), chunk_of([], 2, number=1, first_row=2, time=[T0 + 1, T0 + 5], place=0)]
+    broken("place-twice", "two chunks at one place", "S10", segment([Part(1, [], two)]))
+    broken("place-behind", "a chunk behind the index", "S10", segment([Part(1, [], [chunk_of([], 2, place=100)])]))
+    later = [chunk_of([], 2), chunk_of([], 2, number=1, first_row=2, time=[T0, T0 + 5])]
+    broken("chunks-order", "a chunk that begins before the end of the one before", "S11", segment([Part(1, [], later)]))
+    broken("grid-first", "a row on the grid that does not open at the start of its slot", "S15",
+           segment([Part(1, [], [Chunk([5 * MINUTE, 6 * MINUTE], [system(1, 1), system(3, 0), system(4, 0)], first=7)], bits=1, timeframe=2, grid_rows=2,
+                         run_blocks=[(5, raw([0]) + raw([2]), 1, 2)])]), also=["S11"])
+    broken("chunk-long", "a chunk that reaches past the index", "S17",
+           segment([Part(1, [(0, I64)], [chunk_of([Column(8, I64, 3, b"", [raw([1, 2])], lie=500)], 2)])]))
+    broken("entries", "4102 entries in a chunk", "S18", segment([Part(1, [], [chunk_of([], 1, entries=4102)])]), "limit")
+    many = [(number, I64) for number in range(4095)] + [(65535, I64)]
+    fine("entries-4100", "a chunk of 4100 entries: all columns that a part can have", "S18",
+         segment([Part(1, many, [chunk_of([Column(8 + number, I64, 0) for number, _ in many], 1)])]),
+         {"parts": [{"series": 1, "live": rows_of([T0], [(I64, [None])] * 4096), "history": [], "marks": []}]})
+    broken("columns-4097", "4097 columns in a part", "S9", segment([Part(1, [(number, I64) for number in range(4097)], [one])]), "limit")
+    broken("table-alignment", "a table of parts that is not aligned", "S3", segment([Part(1, [], [one])], hole=32))
+    broken("hole", "64 bytes that belong to nothing", "S2", segment([Part(1, [], [one])], hole=64))
+    broken("part-alignment", "a part that is not aligned", "S8", segment([Part(1, [], [one], start=8)]))
+    broken("part-in-header", "a part in the header", "S8", segment([Part(1, [], [one], start=-64)]))
+    broken("part-behind-index", "a part behind its index", "S8", segment([Part(1, [], [one], start=6400)]))
+    broken("mark-limit", "a mark beyond the limits of times", "S9", segment([Part(1, [], [], (6, 6), [(1, 0, 9 * 10**18 + 2, 6)])]))
+    broken("mark-empty", "an empty mark", "S9", segment([Part(1, [], [], (6, 6), [(1, 5, 5, 6)])]))
+    broken("ohlc", "a close that is no column", "S9", segment([Part(1, [(0, F64), (1, F64), (2, F64)], [one], ohlc=(0, 1, 2, 3))]))
+    slots = [0, 3, 6]
+    blocks_of = [(0, raw([0, 5]) + raw([1, 1]), 2, 2), (3, raw([0]) + raw([1]), 1, 1)]
+    apart = Chunk([slot * MINUTE + 5 for slot in slots], [times([slot * MINUTE + 5 for slot in slots]), system(1, 1), system(3, 0), system(4, 0)])
+    broken("runs-overlap", "a block of runs that begins before the end of the one before", "S14", segment([Part(1, [], [apart], bits=1, timeframe=2, run_blocks=blocks_of)]))
+    good_blocks = [(0, raw([0, 2]) + raw([1, 1]), 2, 2), (6, raw([0]) + raw([1]), 1, 1)]
+    fine("runs-blocks", "two blocks of runs", "S14", segment([Part(1, [], [apart], bits=1, timeframe=2, run_blocks=good_blocks)]),
+         {"parts": [{"series": 1, "live": rows_of([slot * MINUTE + 5 for slot in slots], []), "history": [], "marks": []}]})
+    broken("until-live", "an until of a live row", "S19", segment([Part(1, [], [Chunk([T0], [times([T0]), system(1, 1), system(2, 3), system(3, 0), system(4, 0)])])]),
+           also=["S16"])
+    broken("no-until", "history without until", "S19",
+           segment([Part(1, [], [Chunk([T0], [times([T0]), system(1, 1), system(3, 0), system(4, 0)], stream=1)])]))
+
     coded_columns(fine, broken, fine_column, broken_column, broken_head, bars, Noise)
 
 

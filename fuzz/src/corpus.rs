@@ -25,9 +25,9 @@ pub fn vectors(structure: &str) -> Vec<Vector> {
     for folder in ["valid", "invalid"] {
         for path in files(&repository("format-spec/vectors").join(folder)) {
             let text = fs::read_to_string(&path).expect("a vector can be read");
-            let vector = parse(&text).unwrap_or_else(|| panic!("{} is no vector", path.display()));
-            if vector.structure == structure {
-                out.push(vector);
+            // Vectors of whole stores have files instead of bytes.
+            if text.contains(&format!("\"structure\": \"{structure}\"")) {
+                out.push(parse(&text).unwrap_or_else(|| panic!("{} is no vector", path.display())));
             }
         }
     }

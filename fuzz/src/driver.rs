@@ -156,7 +156,9 @@ pub fn run(
             scope.spawn(move || {
                 DESK.set(Some(Arc::clone(desk)));
                 while let Some((number, slice)) = slices.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let tally = run_slice(slice, desk, start);
+                    // A mutator that panics is a finding too, and must not leave the others waiting for this thread.
+                    let outcome = catch_unwind(AssertUnwindSafe(|| run_slice(slice, desk, start)));
+                    let tally = outcome.unwrap_or_else(|panic| broken_slice(slice, desk, &*panic));
                     let mut all = tallies[*number].lock().unwrap_or_else(PoisonError::into_inner);
                     merge(&mut all.0, tally);
                     all.1 += 1;
@@ -199,6 +201,13 @@ fn merge(all: &mut Tally, other: Tally) {
         all.slowest = other.slowest;
     }
     all.findings.extend(other.findings);
+}
+
+fn broken_slice(slice: &Slice, desk: &Desk, panic: &(dyn Any + Send)) -> Tally {
+    let input = desk.at.lock().unwrap_or_else(PoisonError::into_inner).1.clone();
+    let message = format!("making an input after this one: {}, at {}", said(panic), MESSAGE.take());
+    let finding = Finding { message, place: (slice.seed, 0), input };
+    Tally { findings: vec![finding], ..Tally::default() }
 }
 
 fn run_slice(slice: &Slice, desk: &Desk, start: Instant) -> Tally {

@@ -78,10 +78,9 @@ fn run_plan(plan: &[(&'static Target, u64)], seed: u64) -> bool {
     let tallies = driver::run(plan, seed, threads(), &|target, tally| report(target, tally, seed));
     let _ = std::panic::take_hook();
     let (mut executions, mut failures) = (0, 0);
-    for ((target, _), tally) in plan.iter().zip(&tallies) {
+    for tally in &tallies {
         executions += tally.executions;
         failures += tally.findings.len();
-        tally.findings.iter().for_each(|finding| tell(target, finding));
     }
     println!(
         "torture: fuzz | {executions} executions, {} targets, {:.0} s | seed {seed} | failures {failures}",
@@ -101,6 +100,7 @@ fn report(target: &Target, tally: &Tally, seed: u64) {
         tally.time.as_secs_f64(),
         tally.findings.len()
     );
+    tally.findings.iter().for_each(|finding| tell(target, finding));
     let (took, input) = &tally.slowest;
     if *took > SLOW {
         let file = driver::write_finding(&format!("{}-slow", target.name), input);

@@ -101,7 +101,7 @@ impl Mender<'_> {
         let (table, _, parts) = (reader.u64().ok()? as usize, reader.u64().ok()?, reader.u32().ok()?);
         for number in 0..parts as usize {
             let entry = table.checked_add(number * 32)?;
-            let mut reader = ByteReader::new(self.file.get(entry..entry + 32)?, "S8");
+            let mut reader = ByteReader::new(self.file.get(entry..entry.checked_add(32)?)?, "S8");
             let _ = reader.u64().ok()?;
             let (start, index) = (reader.u64().ok()? as usize, reader.u64().ok()? as usize);
             self.put_crc(entry, 28, entry + 28)?;
@@ -308,4 +308,24 @@ fn read_entry(reader: &mut ByteReader<'_>, rows: usize) -> Option<Entry> {
     let units: usize = blocks.iter().map(|length| length.div_ceil(CHECKED_BYTES)).sum();
     reader.take(units.checked_mul(4)?).ok()?;
     Some(Entry { raw: encoding == 2, heap, blocks, crcs })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Found by running: a table of parts at the end of the address space.
+    #[test]
+    fn positions_of_any_size_end_the_mending_and_nothing_else() {
+        let mut file = vec![0u8; 256];
+        file[192 + 24..192 + 28].copy_from_slice(&3u32.to_le_bytes());
+        for table in [u64::MAX, u64::MAX - 31, u64::MAX / 2, 255, 64] {
+            file[192 + 8..192 + 16].copy_from_slice(&table.to_le_bytes());
+            for word in [u64::MAX, u64::MAX - 64, 1 << 40, 100, 64] {
+                file[64 + 8..64 + 16].copy_from_slice(&word.to_le_bytes());
+                file[64 + 16..64 + 24].copy_from_slice(&word.to_le_bytes());
+                segment(&mut file);
+            }
+        }
+    }
 }

@@ -16,6 +16,11 @@ if [ -n "${SYNC_SOAK:-}" ]; then
 fi
 export SYNC_SECONDS=${SYNC_SECONDS:-15} SYNC_SEED=${SYNC_SEED:-1} RUST_BACKTRACE=${RUST_BACKTRACE:-0}
 
+# What does not come from `sync.rs` is invisible to the models, or stops them for good.
+others=$(grep -rnE 'parking_lot|std::sync::(Mutex|RwLock|Condvar|Barrier|mpsc)|std::thread::(spawn|sleep|Builder)' \
+    engine/store/src --include='*.rs' | grep -v -e '^engine/store/src/sync' -e '^engine/store/src/io/' || true)
+[ -z "$others" ] || { printf 'not from engine/store/src/sync.rs:\n%s\n' "$others" >&2; exit 1; }
+
 # models CHECKER: builds the models for a checker beside the ordinary build.
 models() {
     RUSTFLAGS="${RUSTFLAGS:-} --cfg $1" CARGO_TARGET_DIR="$target/$1" \

@@ -30,6 +30,7 @@ files() {
 run() {
     local group=$1 names status=0
     shift
+    mkdir -p "$out/$group"
     read -ra names <<<"$(set -f; files "$group")"
     local selected=(--package "${names[0]}")
     for name in "${names[@]:1}"; do

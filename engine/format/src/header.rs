@@ -14,7 +14,7 @@ pub const MAGIC: [u8; 8] = [0x93, b'T', b'A', b'P', b'E', b'\r', b'\n', 0x1a];
 pub const MAJOR: u8 = 1;
 /// Minor version of the format that this crate writes.
 pub const MINOR: u8 = 0;
-/// Required feature bits: what a file may hold that readers of version 1.0 do not know.
+/// Required feature bits: what a file may hold that its reader has to know.
 pub mod features {
     /// Segments: columns with a model, coded integer blocks (K15, K16).
     pub const CODED: u32 = 1 << 0;

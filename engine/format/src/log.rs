@@ -196,13 +196,14 @@ impl<'a> FrameReader<'a> {
         Ok(frame)
     }
 
-    /// The first valid frame after a bad one at the current position for which `wanted` holds.
+    /// The first valid frame with a later number than the missing one for which `wanted` holds: from the current position
+    /// on, as a frame that should stand further behind may have been written over the missing one.
     ///
     /// Any such frame proves that the log went on behind the bad one; one that calls the bad one durable turns a torn
     /// tail into damage of acknowledged data. All must be asked: frames of one write share what they call durable.
     pub fn find_later(&self, wanted: impl Fn(&Frame<'a>) -> bool) -> Option<Frame<'a>> {
         let first = self.next_sequence.unwrap_or(0);
-        let start = self.position.next_multiple_of(FRAME_ALIGNMENT) + FRAME_ALIGNMENT;
+        let start = self.position.next_multiple_of(FRAME_ALIGNMENT);
         (start..self.bytes.len()).step_by(FRAME_ALIGNMENT).find_map(|position| {
             // Cheap before dear: a plausible sequence number is rare in bytes that are no frame.
             let head = self.bytes.get(position..position + FRAME_HEADER_BYTES)?;
@@ -217,11 +218,18 @@ impl<'a> FrameReader<'a> {
 }
 
 /// Puts frames together to records.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct RecordAssembler {
     kind: u8,
     record: Vec<u8>,
     open: bool,
+    most: usize,
+}
+
+impl Default for RecordAssembler {
+    fn default() -> Self {
+        Self { kind: 0, record: Vec::new(), open: false, most: RECORD_BYTES }
+    }
 }
 
 impl RecordAssembler {
@@ -241,12 +249,9 @@ impl RecordAssembler {
             self.kind = frame.kind;
             self.open = true;
         }
-        if self.record.len() + frame.payload.len() > RECORD_BYTES {
-            return Err(FormatError::limit(
-                "L5",
-                frame.offset,
-                format!("record beyond {RECORD_BYTES} bytes"),
-            ));
+        if self.record.len() + frame.payload.len() > self.most {
+            let detail = format!("record beyond {} bytes", self.most);
+            return Err(FormatError::limit("L5", frame.offset, detail));
         }
         self.record.extend_from_slice(frame.payload);
         if !frame.last {
@@ -265,6 +270,7 @@ impl RecordAssembler {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
 
     const SOME: Identity = Identity { store: [9; 16], file: 5 };
 
@@ -304,14 +310,37 @@ mod tests {
         assert_eq!(read(&bytes), (records, None));
     }
 
+    /// L5, with a smaller limit: a record at the real one takes 2 GiB.
     #[test]
-    fn every_flipped_byte_and_every_truncation_is_noticed() {
+    fn a_record_beyond_the_limit_is_refused() {
+        let most = 2 * FRAME_PAYLOAD_BYTES + 5;
+        let assemble = |length: usize| {
+            let (bytes, _) = log(&[length]);
+            let mut reader = FrameReader::new(&bytes, 64, SOME, Some(11));
+            let mut assembler = RecordAssembler { most, ..RecordAssembler::default() };
+            while let Some(frame) = reader.next_frame()? {
+                if let Some((_, record)) = assembler.push(&frame)? {
+                    return Ok(record.len());
+                }
+            }
+            unreachable!("the record ends")
+        };
+        assert_eq!(assemble(most), Ok(most));
+        let error: FormatError = assemble(most + 1).unwrap_err();
+        assert_eq!((error.kind, error.rule), (ErrorKind::Limit, "L5"));
+        assert_eq!(RecordAssembler::default().most, RECORD_BYTES);
+    }
+
+    #[test]
+    fn every_flipped_bit_and_every_truncation_is_noticed() {
         let (bytes, records) = log(&[5, 40, 300]);
         for position in 0..bytes.len() {
-            let mut bad = bytes.clone();
-            bad[position] ^= 0x10;
-            let (found, error) = read(&bad);
-            assert!(error.is_some() && records.starts_with(&found), "byte {position}");
+            for bit in 0..8 {
+                let mut bad = bytes.clone();
+                bad[position] ^= 1 << bit;
+                let (found, error) = read(&bad);
+                assert!(error.is_some() && records.starts_with(&found), "bit {bit} of byte {position}");
+            }
             let (found, error) = read(&bytes[..position]);
             assert!(records.starts_with(&found) && found.len() < records.len());
             assert!(error.is_some() || position == 0 || found.len() < 3);

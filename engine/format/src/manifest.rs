@@ -9,6 +9,7 @@
 
 use crate::bytes::{ByteReader, ByteWriter};
 use crate::error::{ErrorKind, FormatError, Result};
+use crate::header::HEADER_BYTES;
 use crate::limits::{INSTRUMENT_BYTES, NAME_BYTES, NOTE_BYTES};
 use crate::schema::Schema;
 use crate::segment::PartSummary;
@@ -190,6 +191,9 @@ impl SeriesRecord {
         let id = reader.u32()?;
         let instrument = reader.string(INSTRUMENT_BYTES)?;
         let frame = reader.string(NAME_BYTES)?;
+        if instrument.is_empty() || frame.is_empty() {
+            return Err(reader.error("a series without a name"));
+        }
         let count = reader.varint()?;
         let mut definitions: Vec<(u64, Option<Schema>)> = Vec::new();
         for _ in 0..count {
@@ -266,8 +270,9 @@ fn decode_part(reader: &mut ByteReader<'_>) -> Result<PartSummary> {
     let (history_first_time, history_last_time) =
         if history_rows > 0 { (reader.i64()?, reader.i64()?) } else { (0, -1) };
     let (version_low, version_high) = (reader.varint()?, reader.varint()?);
-    if version_low > version_high || (rows > 0 && first_time > last_time) {
-        return Err(reader.error("a part's versions or times are reversed"));
+    let live = if rows > 0 { first_time <= last_time } else { (first_time, last_time) == (0, -1) };
+    if version_low > version_high || !live || (history_rows > 0 && history_first_time > history_last_time) {
+        return Err(reader.error("a part's versions or times are reversed, or it has times without rows"));
     }
     let marks = small(reader)?;
     let bytes = reader.varint()?;
@@ -356,13 +361,12 @@ impl Current {
         }
         let mut store = [0; 16];
         store.copy_from_slice(reader.take(16)?);
-        Ok(Self {
-            store,
-            manifest: reader.u64()?,
-            length: reader.u64()?,
-            step: reader.u64()?,
-            created: reader.i64()?,
-        })
+        let (manifest, length) = (reader.u64()?, reader.u64()?);
+        if format == 0 || length < HEADER_BYTES as u64 {
+            let detail = format!("format {format} of CURRENT, {length} bytes of the manifest");
+            return Err(FormatError::corrupt("M4", 8, detail));
+        }
+        Ok(Self { store, manifest, length, step: reader.u64()?, created: reader.i64()? })
     }
 }
 

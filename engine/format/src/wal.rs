@@ -314,6 +314,9 @@ fn decode_rows(reader: &mut ByteReader<'_>, version: u64) -> Result<RowSet> {
     let mut columns = Vec::with_capacity(column_count);
     for _ in 0..column_count {
         let id = reader.u16()?;
+        if columns.iter().any(|(known, _)| *known == id) {
+            return Err(reader.error(format!("column {id} twice")));
+        }
         let nulls = match reader.u8()? {
             0 => None,
             1 => Some(reader.take(count)?.iter().map(|byte| *byte != 0).collect()),

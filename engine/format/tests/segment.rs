@@ -183,7 +183,7 @@ fn an_empty_segment_and_parts_of_marks_only_are_valid() {
     let (bytes, summary) = write(&[], Tier::Dense);
     assert_eq!((bytes.len(), summary.parts.len()), (128, 0));
     assert!(read(&bytes).unwrap().is_empty());
-    let mark = Mark { kind: MarkKind::Delete, start: i64::MIN, end: i64::MAX, version: 77 };
+    let mark = Mark { kind: MarkKind::Delete, start: TIME_MIN, end: TIME_MAX + 1, version: 77 };
     let content = Content {
         spec: spec(6, &[], None),
         live: RowSet::default(),

@@ -36,7 +36,8 @@ pub(crate) fn first_state(catalog: &Catalog) -> State {
     let key = SeriesKey::new(COMMITS_NAME.0, COMMITS_NAME.1).expect("the name is a constant");
     let definitions: Definitions = vec![(0, Some(COMMITS_SCHEMA.clone()))];
     let mut state = State::default();
-    catalog.add_series(key.clone(), COMMITS);
+    let known = catalog.add_series(key.clone(), COMMITS);
+    debug_assert!(known, "series 0 comes first");
     state
         .series
         .set(0, Arc::new(SeriesState::new(COMMITS, Arc::new(key), Arc::new(definitions), Vec::new())));
@@ -103,11 +104,15 @@ pub(crate) fn apply(
     }
     for effect in record.effects {
         match effect {
-            Effect::Source { id, name } => catalog.add_source(id, &name)?,
+            Effect::Source { id, name } => {
+                catalog.add_source(id, &name).map_err(|error| damaged(error.to_string()))?;
+            }
             Effect::Define { series, instrument, frame, schema } => {
                 let change = changes.entry(series).or_default();
-                let key = SeriesKey::new(&instrument, &frame).map_err(|error| damaged(error.to_string()))?;
-                change.key = Some(key);
+                let key = SeriesKey::recorded(&instrument, &frame);
+                let key =
+                    key.ok_or_else(|| damaged(format!("{instrument:?} {frame:?} is no name of a series")));
+                change.key = Some(key?);
                 change.define = Some(Some(schema));
             }
             Effect::Drop { series } => changes.entry(series).or_default().define = Some(None),
@@ -118,7 +123,12 @@ pub(crate) fn apply(
                 }
                 change.rows = rows;
             }
-            Effect::Mark { series, mark } => changes.entry(series).or_default().marks.push(mark),
+            Effect::Mark { series, mark } => {
+                if mark.start < TIME_MIN || mark.end > TIME_MAX + 1 {
+                    return Err(damaged(format!("a mark of series {series} is beyond the limits of times")));
+                }
+                changes.entry(series).or_default().marks.push(mark);
+            }
         }
     }
     let mut next = State { version, series: state.series.clone() };
@@ -154,11 +164,16 @@ fn change_series(
 ) -> Result<(SeriesState, usize)> {
     let (key, mut definitions, mut layers, latest) = match state.series(id) {
         Some(known) => {
+            if let Some(key) = change.key.filter(|key| *key != *known.key) {
+                return Err(damaged(format!("series {id} is {}, not {key}", known.key)));
+            }
             (known.key.clone(), known.definitions.clone(), known.layers.clone(), known.latest.get().cloned())
         }
         None => {
             let key = change.key.ok_or_else(|| damaged(format!("series {id} was never defined")))?;
-            catalog.add_series(key.clone(), id);
+            if !catalog.add_series(key.clone(), id) {
+                return Err(damaged(format!("series {id} has the name of another one, {key}")));
+            }
             (Arc::new(key), Arc::new(Vec::new()), Vec::new(), Some(None))
         }
     };
@@ -166,6 +181,7 @@ fn change_series(
         Arc::make_mut(&mut definitions).push((version, define.map(Arc::new)));
     }
     check_rows(id, &definitions, &change.rows)?;
+    check_sources(id, catalog, &change.rows)?;
     let latest = next_latest(latest, &change.rows, &change.marks);
     let mut series = SeriesState::new(id, key, definitions, Vec::new());
     let mut bytes = 0;
@@ -201,6 +217,11 @@ fn check_rows(id: u32, definitions: &Definitions, rows: &RowSet) -> Result<()> {
         if !values.values.fits(kind) {
             return Err(damaged(format!("column {column} of series {id} holds {}", kind.name())));
         }
+        if let (ColumnType::Bool, Values::U8(bools)) = (kind, &values.values)
+            && bools.iter().enumerate().any(|(row, value)| *value > 1 && !values.is_null(row))
+        {
+            return Err(damaged(format!("column {column} of series {id} holds a bool above 1")));
+        }
     }
     let in_order = match schema.key {
         KeyPolicy::Unique => rows.time.is_sorted_by(|a, b| a < b),
@@ -210,6 +231,18 @@ fn check_rows(id: u32, definitions: &Definitions, rows: &RowSet) -> Result<()> {
         return Err(damaged(format!("times of rows of series {id} are out of order or range")));
     }
     Ok(())
+}
+
+/// Rows come from sources that are known. Those of the log of commits have none.
+fn check_sources(id: u32, catalog: &Catalog, rows: &RowSet) -> Result<()> {
+    let known = catalog.source_count();
+    let unknown = rows.source.pieces(0..rows.source.len()).find(|(_, source)| usize::from(*source) >= known);
+    match unknown.filter(|_| id != COMMITS) {
+        None => Ok(()),
+        Some((_, source)) => {
+            Err(damaged(format!("rows of series {id} come from source {source}, of {known}")))
+        }
+    }
 }
 
 /// The last row after a change, where that is known without reading anything.

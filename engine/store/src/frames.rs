@@ -90,7 +90,7 @@ impl FrameStream {
     /// As [`FrameReader::find_later`]: all of them are asked, and only numbers that the place allows are looked at.
     pub(crate) fn find_later(&self, wanted: impl Fn(&Frame<'_>) -> bool) -> io::Result<Option<u64>> {
         let (bad, first) = (self.offset(), self.next_sequence.unwrap_or(0));
-        let from = bad.next_multiple_of(FRAME_ALIGNMENT as u64) + FRAME_ALIGNMENT as u64;
+        let from = bad.next_multiple_of(FRAME_ALIGNMENT as u64);
         let plausible = |offset: u64, sequence: u64| {
             let most = first.saturating_add((offset - bad) / FRAME_HEADER_BYTES as u64 + 1);
             (first..=most).contains(&sequence)

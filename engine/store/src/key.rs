@@ -31,6 +31,11 @@ impl SeriesKey {
         Ok(Self { instrument: instrument.to_owned(), frame: parsed })
     }
 
+    /// The key that a file of the store names: in exactly the form in which it was written, or none.
+    pub(crate) fn recorded(instrument: &str, frame: &str) -> Option<Self> {
+        Self::new(instrument, frame).ok().filter(|key| key.frame.to_string() == frame)
+    }
+
     /// A key of the parts.
     ///
     /// # Errors

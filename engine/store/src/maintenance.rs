@@ -37,6 +37,8 @@ pub(crate) struct Maintenance {
     highest_found: u64,
     next_file: u64,
     reserved_end: u64,
+    /// A reserved id for a manifest that is written anew: by then it is too late to reserve one.
+    spare: Option<u64>,
     garbage: Vec<Garbage>,
 }
 
@@ -44,17 +46,21 @@ impl Maintenance {
     /// Takes over a manifest whose `next_file` is not reserved yet. No id up to `highest_found` is given out: an
     /// interrupted backup holds files newer than its manifest (N1).
     pub(crate) fn new(storage: Arc<dyn Storage>, manifest: Manifest, highest_found: u64) -> Self {
-        Self { storage, manifest, highest_found, next_file: 0, reserved_end: 0, garbage: Vec::new() }
+        Self {
+            storage,
+            manifest,
+            highest_found,
+            next_file: 0,
+            reserved_end: 0,
+            spare: None,
+            garbage: Vec::new(),
+        }
     }
 
     /// An id for a new file (N1).
     pub(crate) fn allocate(&mut self) -> Result<u64> {
         if self.next_file == self.reserved_end {
-            let first = self.manifest.state.state.next_file.max(self.highest_found.saturating_add(1));
-            let state = StateRecord { next_file: first + RESERVED_IDS, ..self.manifest.state.state };
-            self.publish(Vec::new(), state)?;
-            self.next_file = first;
-            self.reserved_end = first + RESERVED_IDS;
+            self.publish(Vec::new(), self.state())?;
         }
         self.next_file += 1;
         Ok(self.next_file - 1)
@@ -65,9 +71,24 @@ impl Maintenance {
         self.manifest.state.state
     }
 
-    /// Publishes a step; when this returns it is durable.
-    pub(crate) fn publish(&mut self, records: Vec<ManifestRecord>, state: StateRecord) -> Result<()> {
-        let replaced = self.manifest.publish(records, state)?;
+    /// Publishes a step; when this returns it is durable. Reserves ids along with it if there are none left.
+    pub(crate) fn publish(&mut self, records: Vec<ManifestRecord>, mut state: StateRecord) -> Result<()> {
+        let first = state.next_file.max(self.highest_found.saturating_add(1));
+        let reserve = self.next_file == self.reserved_end;
+        if reserve {
+            state.next_file = first + RESERVED_IDS;
+        }
+        let replaced = self.manifest.publish(records, state, self.spare)?;
+        if reserve {
+            (self.next_file, self.reserved_end) = (first, first + RESERVED_IDS);
+        }
+        if replaced.manifest.is_some() {
+            self.spare = None;
+        }
+        if self.spare.is_none() {
+            self.reserved_end -= 1;
+            self.spare = Some(self.reserved_end);
+        }
         if let Some(manifest) = replaced.manifest {
             self.retire(manifest_name(manifest), None);
         }

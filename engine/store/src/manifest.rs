@@ -234,7 +234,8 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// Appends a step and makes it the one that counts. On success the records and the new state hold, durably.
+    /// Appends a step and makes it the one that counts. On success the records and the new state hold, durably. The manifest
+    /// is written anew if it has grown long and there is an id for it, which was reserved by an earlier step (N1).
     ///
     /// # Errors
     /// Any error leaves it open whether the step counts; the caller must stop writing (I8).
@@ -242,6 +243,7 @@ impl Manifest {
         &mut self,
         records: Vec<ManifestRecord>,
         mut next: StateRecord,
+        spare: Option<u64>,
     ) -> Result<Replaced> {
         next.step = self.current.step + 1;
         let mut bytes = Vec::new();
@@ -255,8 +257,9 @@ impl Manifest {
                 detail,
             })?;
         }
-        if self.current.length + bytes.len() as u64 > 2 * self.live_bytes + REWRITE_SLACK_BYTES {
-            return self.rewrite();
+        let long = self.current.length + bytes.len() as u64 > 2 * self.live_bytes + REWRITE_SLACK_BYTES;
+        if let Some(id) = spare.filter(|_| long) {
+            return self.rewrite(id);
         }
         self.file
             .write_at(self.current.length, &bytes)
@@ -278,10 +281,8 @@ impl Manifest {
         }
     }
 
-    fn rewrite(&mut self) -> Result<Replaced> {
+    fn rewrite(&mut self, id: u64) -> Result<Replaced> {
         let old = self.current.manifest;
-        let id = self.state.state.next_file;
-        self.state.state.next_file += 1;
         *self = Self::write_anew(self.storage.clone(), self.current, std::mem::take(&mut self.state), id)?;
         Ok(Replaced { manifest: Some(old) })
     }
@@ -349,7 +350,7 @@ mod tests {
         let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
         let first = ManifestState { state: state(0), ..ManifestState::default() };
         let mut manifest = Manifest::create(storage.clone(), [1; 16], 0, first, 2).unwrap();
-        manifest.publish(vec![source(0), source(1)], state(7)).unwrap();
+        manifest.publish(vec![source(0), source(1)], state(7), None).unwrap();
         let current = read_current(&*storage).unwrap().unwrap();
         assert_eq!(load(&*storage, &current).unwrap().0, manifest.state);
         storage.open(&manifest_name(2)).unwrap().write_at(current.length, b"an unfinished step").unwrap();
@@ -357,7 +358,7 @@ mod tests {
         assert_eq!(state.sources.len(), 2);
         drop(manifest);
         let mut manifest = Manifest::reopen(storage.clone(), current, state, next_sequence).unwrap();
-        manifest.publish(vec![source(2)], self::state(8)).unwrap();
+        manifest.publish(vec![source(2)], self::state(8), None).unwrap();
         let current = read_current(&*storage).unwrap().unwrap();
         assert_eq!(load(&*storage, &current).unwrap().0.sources.len(), 3);
     }
@@ -367,7 +368,7 @@ mod tests {
         let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
         let first = ManifestState { state: state(0), ..ManifestState::default() };
         let mut manifest = Manifest::create(storage.clone(), [1; 16], 0, first, 2).unwrap();
-        manifest.publish(vec![source(0)], state(7)).unwrap();
+        manifest.publish(vec![source(0)], state(7), None).unwrap();
         let current = manifest.current;
         let file = storage.open(&manifest_name(2)).unwrap();
         for position in 0..current.length {
@@ -387,7 +388,9 @@ mod tests {
         let mut manifest = Manifest::create(storage.clone(), [1; 16], 0, first, 2).unwrap();
         let mut rewritten = 0;
         for version in 0..20_000 {
-            rewritten += u64::from(manifest.publish(Vec::new(), state(version)).unwrap().manifest.is_some());
+            rewritten += u64::from(
+                manifest.publish(Vec::new(), state(version), Some(50 + version)).unwrap().manifest.is_some(),
+            );
         }
         assert!((1..5).contains(&rewritten), "{rewritten}");
         let current = read_current(&*storage).unwrap().unwrap();

@@ -338,6 +338,8 @@ pub(crate) fn build_state(
     catalog: &Catalog,
     known: &HashMap<u64, Arc<SegmentFile>>,
 ) -> Result<State> {
+    // Which of its files is not told here; there is one that counts.
+    let manifest_path = || storage.describe("CURRENT");
     for (name, id) in manifest.sources.iter().zip(0u16..) {
         catalog.add_source(id, name)?;
     }
@@ -353,7 +355,11 @@ pub(crate) fn build_state(
     let mut state = first_state(catalog);
     state.version = manifest.state.sealed_version;
     for record in manifest.series.values() {
-        let key = SeriesKey::new(&record.instrument, &record.frame)?;
+        let key = SeriesKey::recorded(&record.instrument, &record.frame).ok_or_else(|| {
+            let detail =
+                format!("series {} has the name {:?} {:?}", record.id, record.instrument, record.frame);
+            Error::Inconsistent { path: manifest_path(), rule: "M3", detail }
+        })?;
         let definitions: Definitions = record
             .definitions
             .iter()
@@ -361,21 +367,29 @@ pub(crate) fn build_state(
             .collect();
         let mut own = layers.remove(&record.id).unwrap_or_default();
         own.sort_by_key(Layer::low);
-        if record.id == COMMITS && !is_commits(&definitions) {
-            return Err(Error::Inconsistent {
-                path: storage.describe("CURRENT"),
-                rule: "M5",
-                detail: "series 0 is not defined as the log of commits".into(),
-            });
+        let wrong = if record.id == COMMITS && !is_commits(&definitions) {
+            Some("is not defined as the log of commits")
+        } else if definitions.last().is_some_and(|definition| definition.0 > state.version) {
+            // A later commit that defines it would come before: no manifest that follows could be read.
+            Some("has a definition from a commit that is not in segments")
+        } else {
+            None
+        };
+        if let Some(wrong) = wrong {
+            let detail = format!("series {} {wrong}", record.id);
+            return Err(Error::Inconsistent { path: manifest_path(), rule: "M5", detail });
         }
-        catalog.add_series(key.clone(), record.id);
+        if !catalog.add_series(key.clone(), record.id) {
+            let detail = format!("two series have the name {key}");
+            return Err(Error::Inconsistent { path: manifest_path(), rule: "M5", detail });
+        }
         let series = SeriesState::new(record.id, Arc::new(key), Arc::new(definitions), own);
         state.series.set(record.id as usize, Arc::new(series));
     }
     match layers.keys().next() {
         None => Ok(state),
         Some(series) => Err(Error::Inconsistent {
-            path: storage.describe("CURRENT"),
+            path: manifest_path(),
             rule: "M5",
             detail: format!("a segment holds rows of series {series}, which was never defined"),
         }),

@@ -120,13 +120,19 @@ impl Part {
         }
         let segment = self.file.segment()?;
         let index = segment.part(self.summary.part).map_err(|error| self.blame(error))?;
-        if index.summary.series != self.summary.series {
+        // What the manifest says of a part decides where rows are looked for: it must be what the part says itself.
+        if index.summary != self.summary {
             return Err(Error::Inconsistent {
                 path: self.file.path(),
                 rule: "M6",
                 detail: format!(
-                    "part {} belongs to series {}, the manifest says {}",
-                    self.summary.part, index.summary.series, self.summary.series
+                    "part {} holds {} rows of series {}, and is not the one of {} rows of series {} that the manifest \
+                     describes",
+                    self.summary.part,
+                    index.summary.rows,
+                    index.summary.series,
+                    self.summary.rows,
+                    self.summary.series
                 ),
             });
         }

@@ -247,8 +247,10 @@ impl Catalog {
         self.inner.read().series.get(key).copied()
     }
 
-    pub(crate) fn add_series(&self, key: SeriesKey, id: u32) {
-        self.inner.write().series.insert(key, id);
+    /// Gives a series its number. False if the name has another one already: the record that says so is damaged.
+    #[must_use]
+    pub(crate) fn add_series(&self, key: SeriesKey, id: u32) -> bool {
+        *self.inner.write().series.entry(key).or_insert(id) == id
     }
 
     pub(crate) fn source_name(&self, id: u16) -> Option<String> {
@@ -275,7 +277,7 @@ impl Catalog {
         let mut inner = self.inner.write();
         match inner.sources.get(id as usize) {
             Some(known) if known == name => Ok(()),
-            None if inner.sources.len() == id as usize => {
+            None if inner.sources.len() == id as usize && !inner.source_ids.contains_key(name) => {
                 inner.sources.push(name.to_owned());
                 inner.source_ids.insert(name.to_owned(), id);
                 Ok(())
@@ -283,7 +285,9 @@ impl Catalog {
             _ => Err(Error::Inconsistent {
                 path: "sources".into(),
                 rule: "M5",
-                detail: format!("source id {id} of {name:?} is taken or leaves a hole"),
+                detail: format!(
+                    "source id {id} of {name:?} is taken, leaves a hole, or has a name that is known"
+                ),
             }),
         }
     }

@@ -37,9 +37,10 @@ pub(crate) fn log_name(id: u64) -> String {
     format!("{PREFIX}{id:012}{SUFFIX}")
 }
 
-/// The file id in a log's name.
+/// The file id in a log's name. The same id written otherwise is no name of a log (D1).
 pub(crate) fn parse_log_name(name: &str) -> Option<u64> {
-    name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?.parse().ok()
+    let id = name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?.parse().ok()?;
+    (log_name(id) == name).then_some(id)
 }
 
 /// A log that takes transactions.
@@ -433,7 +434,7 @@ impl LogReader<'_> {
         match later.map_err(|error| Error::io("reading", self.path(id), error))? {
             Some(later) => {
                 let detail = format!(
-                    "{error}; the frame at offset {later} says that it was durable: acknowledged data is damaged"
+                    "{error}; a frame at offset {later} says that the missing one was durable: acknowledged data is damaged"
                 );
                 Err(Error::Inconsistent { path: self.path(id), rule: "W5", detail })
             }

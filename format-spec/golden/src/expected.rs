@@ -57,6 +57,16 @@ fn float(shortest: &str) -> String {
     format!("{sign}{text}")
 }
 
+/// A double as text.md says.
+pub fn float64(value: f64) -> String {
+    if value.is_finite() { float(ryu::Buffer::new().format_finite(value)) } else { value.to_string() }
+}
+
+/// A single as text.md says.
+pub fn float32(value: f32) -> String {
+    if value.is_finite() { float(ryu::Buffer::new().format_finite(value)) } else { value.to_string() }
+}
+
 fn text(text: &str) -> String {
     let special = [',', '"', '\n', '\r'];
     if text.is_empty() || text.starts_with(' ') || text.ends_with(' ') || text.contains(special) {
@@ -77,14 +87,8 @@ fn cell(column: &Column, values: &ColumnValues, row: usize, exact: bool) -> Stri
         Values::U8(values) => values[row].to_string(),
         Values::F64(values) if exact => format!("{:016x}", values[row].to_bits()),
         Values::F32(values) if exact => format!("{:08x}", values[row].to_bits()),
-        Values::F64(values) if values[row].is_finite() => {
-            float(ryu::Buffer::new().format_finite(values[row]))
-        }
-        Values::F32(values) if values[row].is_finite() => {
-            float(ryu::Buffer::new().format_finite(values[row]))
-        }
-        Values::F64(values) => values[row].to_string(),
-        Values::F32(values) => values[row].to_string(),
+        Values::F64(values) => float64(values[row]),
+        Values::F32(values) => float32(values[row]),
         Values::Str(values) => text(values.get(row)),
     }
 }

@@ -1,5 +1,7 @@
 //! `golden freeze DIRECTORY` makes every store anew, with what is expected of it, in a directory that does not exist yet.
 //! `golden expect DIRECTORY` writes anew what is expected of the stores that are there.
+//! `golden fresh SEED DIRECTORY` makes a store in which everything of the format occurs, with values from the seed.
+//! `golden decode-vector FILE...` says what vectors decode to, as `format-spec/conformance/README.md` wants it.
 //!
 //! The stores of a released version are never made anew: a change of their bytes or of what they give is a change of
 //! the format, and needs a page in `format-spec/decisions/`.
@@ -10,9 +12,12 @@ use std::path::Path;
 
 use golden::damage::CHANGED;
 use golden::expected::observe;
+use golden::fresh;
 use golden::frozen;
 use golden::storage::write_files;
 use golden::stores::STORES;
+use golden::vectors::{Vector, answer};
+use simd_json::prelude::*;
 
 type Files = Vec<(String, Vec<u8>)>;
 
@@ -61,9 +66,27 @@ fn make(directory: &Path) -> Outcome {
     Ok(())
 }
 
+/// A line of JSON for each vector.
+fn decode(files: &[String]) -> Outcome {
+    for file in files {
+        println!("{}", answer(&Vector::parse(file, fs::read(file)?)?).encode());
+    }
+    Ok(())
+}
+
 fn main() -> Outcome {
-    let usage = "golden freeze DIRECTORY, or golden expect DIRECTORY";
+    let usage = "golden freeze DIRECTORY, golden expect DIRECTORY, golden fresh SEED DIRECTORY, or golden decode-vector FILE...";
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [action, files @ ..] = &arguments[..]
+        && action == "decode-vector"
+    {
+        return decode(files);
+    }
+    if let [action, seed, directory] = &arguments[..]
+        && action == "fresh"
+    {
+        return Ok(write_files(Path::new(directory), &fresh::make(seed.parse()?)?)?);
+    }
     let [action, directory] = &arguments[..] else { return Err(usage.into()) };
     let directory = Path::new(directory);
     match action.as_str() {

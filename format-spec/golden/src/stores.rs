@@ -12,15 +12,16 @@ use tapestore::{
 use crate::storage::Clocked;
 use crate::values::{Manner, Nulls, Random, column};
 
-const MINUTE: i64 = 60_000_000_000;
+/// A minute, in nanoseconds.
+pub(crate) const MINUTE: i64 = 60_000_000_000;
 /// 2024-03-01T00:00:00 UTC.
-const T0: i64 = 1_709_251_200_000_000_000;
+pub(crate) const T0: i64 = 1_709_251_200_000_000_000;
 
 /// A maker: fills a store and leaves its files.
 pub type Maker = fn() -> Result<Vec<(String, Vec<u8>)>>;
 
 /// Every store that is whole, with what it shows.
-pub const STORES: [(&str, &str, Maker); 10] = [
+pub const STORES: [(&str, &str, Maker); 11] = [
     ("empty", "no commit at all", empty),
     (
         "bars",
@@ -30,6 +31,7 @@ pub const STORES: [(&str, &str, Maker); 10] = [
     ("types-dense", "every type with nulls, every kind of values, columns added later; sealed", types_dense),
     ("types-hot", "the same in the hot tier", types_hot),
     ("types-log", "the same in a log", types_log),
+    ("types-cold", "the same in the cold tier, and bars: models and coded blocks", types_cold),
     ("sequences", "plain and dedup sequences, sources, flags; layers over layers", sequences),
     ("versions", "upserts, deletes, drops, another key, rollback, snapshots; nothing compacted", versions),
     ("compacted", "the same, compacted: history", compacted),
@@ -38,15 +40,16 @@ pub const STORES: [(&str, &str, Maker); 10] = [
 ];
 
 /// A store in the making.
-struct Making {
-    storage: Arc<Clocked>,
-    store: Store,
-    options: Options,
-    random: Random,
+pub(crate) struct Making {
+    pub(crate) storage: Arc<Clocked>,
+    pub(crate) store: Store,
+    pub(crate) options: Options,
+    pub(crate) random: Random,
 }
 
 impl Making {
-    fn new(seed: u64, tier: Tier) -> Result<Self> {
+    /// An empty store.
+    pub(crate) fn new(seed: u64, tier: Tier) -> Result<Self> {
         let storage = Clocked::new();
         let options = Options { background: false, tier, young_segments: 100, ..Options::default() };
         let store = Store::create_on(storage.clone(), options.clone())?;
@@ -54,7 +57,7 @@ impl Making {
     }
 
     /// One commit.
-    fn commit(
+    pub(crate) fn commit(
         &mut self,
         source: &str,
         message: &str,
@@ -68,29 +71,32 @@ impl Making {
     }
 
     /// Opens it again: a new log.
-    fn reopen(self) -> Result<Self> {
+    pub(crate) fn reopen(self) -> Result<Self> {
         let Self { storage, store, options, random } = self;
         drop(store);
         let store = Store::open_on(storage.clone() as Arc<dyn Storage>, options.clone())?;
         Ok(Self { storage, store, options, random })
     }
 
-    fn finish(self) -> Vec<(String, Vec<u8>)> {
+    /// The files.
+    pub(crate) fn finish(self) -> Vec<(String, Vec<u8>)> {
         drop(self.store);
         self.storage.files()
     }
 }
 
-fn key(instrument: &str, frame: &str) -> SeriesKey {
+/// A name that is good.
+pub(crate) fn key(instrument: &str, frame: &str) -> SeriesKey {
     SeriesKey::new(instrument, frame).expect("a good name")
 }
 
-fn schema(builder: SchemaBuilder) -> Schema {
+/// A schema that is good.
+pub(crate) fn schema(builder: SchemaBuilder) -> Schema {
     builder.build().expect("a good schema")
 }
 
 /// Bars with prices of two places at these times.
-fn prices(random: &mut Random, times: Vec<i64>) -> Batch {
+pub(crate) fn prices(random: &mut Random, times: Vec<i64>) -> Batch {
     let count = times.len();
     let (mut open, mut high, mut low, mut close, mut volume) = (vec![], vec![], vec![], vec![], vec![]);
     let mut last = 4_200_000;
@@ -117,12 +123,13 @@ fn empty() -> Result<Vec<(String, Vec<u8>)>> {
     Ok(Making::new(1, Tier::Dense)?.finish())
 }
 
-fn minutes(range: std::ops::Range<i64>) -> Vec<i64> {
+/// Times of minutes.
+pub(crate) fn minutes(range: std::ops::Range<i64>) -> Vec<i64> {
     range.map(|minute| T0 + minute * MINUTE).collect()
 }
 
 /// Starts of slots of a timeframe.
-fn slots(timeframe: Timeframe, range: impl Iterator<Item = i64>) -> Vec<i64> {
+pub(crate) fn slots(timeframe: Timeframe, range: impl Iterator<Item = i64>) -> Vec<i64> {
     range.map(|slot| timeframe.slot_start(slot)).collect()
 }
 
@@ -181,10 +188,10 @@ fn bars_store() -> Result<Vec<(String, Vec<u8>)>> {
 }
 
 /// One series for each type, one column for each manner, then rows with nulls and columns added later.
-fn types(making: &mut Making, rows: usize) -> Result<()> {
+pub(crate) fn types(making: &mut Making, name_of: &str, rows: usize) -> Result<()> {
     let name = |manner: Manner| format!("{manner:?}").to_lowercase();
     for kind in ColumnType::ALL {
-        let key = key(&format!("TYPES.{}", kind.name().to_uppercase()), "table");
+        let key = key(&format!("{name_of}.{}", kind.name().to_uppercase()), "table");
         let mut builder = SchemaBuilder::unique();
         for manner in Manner::ALL {
             builder = builder.column(&name(manner), kind).describe("values of one manner, without nulls");
@@ -228,14 +235,14 @@ fn types(making: &mut Making, rows: usize) -> Result<()> {
 
 fn types_dense() -> Result<Vec<(String, Vec<u8>)>> {
     let mut making = Making::new(3, Tier::Dense)?;
-    types(&mut making, 150)?;
+    types(&mut making, "TYPES", 150)?;
     making.store.seal()?;
     Ok(making.finish())
 }
 
 fn types_hot() -> Result<Vec<(String, Vec<u8>)>> {
     let mut making = Making::new(4, Tier::Hot)?;
-    types(&mut making, 60)?;
+    types(&mut making, "TYPES", 60)?;
     making.store.seal()?;
     let key = key("HOT", "1m");
     making.commit("maker", "bars", |transaction, random| {
@@ -246,14 +253,27 @@ fn types_hot() -> Result<Vec<(String, Vec<u8>)>> {
     Ok(making.finish())
 }
 
+fn types_cold() -> Result<Vec<(String, Vec<u8>)>> {
+    let mut making = Making::new(9, Tier::Cold)?;
+    types(&mut making, "TYPES", 60)?;
+    making.store.seal()?;
+    let key = key("COLD", "1m");
+    making.commit("maker", "bars", |transaction, random| {
+        transaction.create_series(&key, bars())?;
+        transaction.append(&key, prices(random, minutes(0..1100)))
+    })?;
+    making.store.seal()?;
+    Ok(making.finish())
+}
+
 fn types_log() -> Result<Vec<(String, Vec<u8>)>> {
     let mut making = Making::new(5, Tier::Dense)?;
-    types(&mut making, 40)?;
+    types(&mut making, "TYPES", 40)?;
     Ok(making.finish())
 }
 
 /// Rows of trades: several a time, some twice.
-fn trades(random: &mut Random, from: i64, count: usize) -> Batch {
+pub(crate) fn trades(random: &mut Random, from: i64, count: usize) -> Batch {
     let mut time = T0 + from;
     let mut times = Vec::new();
     for _ in 0..count {
@@ -268,7 +288,8 @@ fn trades(random: &mut Random, from: i64, count: usize) -> Batch {
         .with_flags((0..count).map(|row| (row / 7 % 5) as u16 * 3).collect())
 }
 
-fn trades_schema(dedup: &[&str]) -> Schema {
+/// The schema of `trades`.
+pub(crate) fn trades_schema(dedup: &[&str]) -> Schema {
     schema(
         SchemaBuilder::sequence()
             .column("id", ColumnType::I64)

@@ -6,6 +6,7 @@ use std::path::Path;
 use golden::expected::{exports, observe};
 use golden::frozen::{self, HASHES};
 use tapestore::{Options, Store, verify_directory};
+use tapestore_format::header::MAJOR;
 
 const VERSIONS: [&str; 1] = ["v1"];
 
@@ -22,6 +23,16 @@ fn copied(store: &Path) -> tempfile::TempDir {
     let copy = tempfile::tempdir().expect("a temporary directory");
     frozen::copy(&store.join("store"), copy.path()).expect("a copy");
     copy
+}
+
+/// A version that is released gets a directory, and a line in `VERSIONS`: for ever.
+#[test]
+fn every_released_version_is_read() {
+    let root = frozen::directory("");
+    let mut versions = frozen::names(&root).expect("the directory of golden stores");
+    versions.retain(|name| name.strip_prefix('v').is_some_and(|digits| digits.parse::<u8>().is_ok()));
+    assert_eq!(versions, VERSIONS);
+    assert_eq!(VERSIONS.len(), usize::from(MAJOR), "a directory for each major version");
 }
 
 #[test]

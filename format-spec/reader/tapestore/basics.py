@@ -12,9 +12,11 @@ CHECKED_BYTES = 8192
 ALIGNMENT = 64
 INSTRUMENT_BYTES = 128
 NAME_BYTES = 64
+DESCRIPTION_BYTES = 512
 NOTE_BYTES = 512
 RECORD_BYTES = 1 << 31
 COLUMNS = 1024
+PART_COLUMNS = 4096
 DEDUP_COLUMNS = 8
 STRING_BYTES = 4096
 HEAP_BYTES = 69634
@@ -28,6 +30,8 @@ MASK = (1 << 64) - 1
 TOP = 1 << 63
 
 SEGMENT, LOG, MANIFEST = 1, 2, 3
+CODED = 1                       # the required feature bits that are known
+MODEL_BYTES = 15363
 MAGIC = bytes.fromhex("93544150450d0a1a")
 
 
@@ -169,7 +173,7 @@ class File:
         pages = []
         while size > 0:
             part = min(size, 8188)
-            page = self.cut(start, start + part + 4, "S6")
+            page = self.cut(start, start + part + 4)
             if self.crc(start, page[:part]) != int.from_bytes(page[part:], "little"):
                 self.fail(start, "S5", "checksum of a page does not match")
             self.touch(start, start + part + 4)
@@ -179,12 +183,12 @@ class File:
 
     def sealed_with_magic(self, start, magic):
         """S7: content, and where it ends."""
-        begin = self.cut(start, start + 8, "S7")
+        begin = self.cut(start, start + 8)
         size = int.from_bytes(begin[4:], "little")
         if begin[:4] != magic or size < 8:
             self.fail(start, "S7", f"no {magic.decode()} here")
         if size + 4 * -(-size // 8188) > len(self.data) - start:
-            self.fail(start, "S6", "pages run past the end of the file")
+            self.fail(start, "S4", "pages run past the end of the file")
         content, end = self.sealed(start, size)
         return Cursor(content, self.name, start, "S9", 8), end
 
@@ -197,7 +201,8 @@ class File:
             self.fail(0, "H2", "magic", "foreign")
         if zlib.crc32(data[:60]) != int.from_bytes(data[60:], "little"):
             self.fail(60, "H3", "checksum of the header does not match")
-        if data[9] > 1 or data[12:16] != bytes(4):
+        self.features = int.from_bytes(data[12:16], "little")
+        if data[9] > 1 or self.features & ~CODED:
             self.fail(9, "H4", "major version or required features", "newer")
         if data[9] == 0 or data[11]:
             self.fail(9, "H5", "major version 0 or reserved byte")

@@ -1,4 +1,4 @@
-"""What is inside blocks: codecs.md. Rules K1, K2, K10 to K14.
+"""What is inside blocks: codecs.md. Rules K1, K2, K10 to K16.
 
 A block gives a list of numbers: integers as they are, floats by their bits (f64 signed, f32 unsigned), or strings as bytes. `None` is null.
 """
@@ -54,17 +54,75 @@ def width_of(cur, most):
     return width
 
 
-def integers(cur, n, inner=False):
+class Model:
+    """K15: the bins of a column with flag 32, and which of them each slot belongs to."""
+
+    def __init__(self, cur):
+        self.log = cur.u8()
+        count = cur.varint()
+        if not 5 <= self.log <= 14 or not 1 <= count <= 1024:
+            cur.fail(f"a model of {count} bins, logarithm {self.log}")
+        lower, begin, self.bins, self.slots = 0, 0, [], []
+        for number in range(count):
+            places, width = cur.u8(), cur.u8()
+            lower = wrap(lower + cur.svarint())
+            frequency = cur.varint() + 1
+            if places > 18 or width > 64 or begin + frequency > 1 << self.log:
+                cur.fail(f"bin {number} of a model")
+            self.bins.append((10**places, width, lower, begin, frequency))
+            self.slots += [number] * frequency
+            begin += frequency
+        if begin != 1 << self.log:
+            cur.fail("frequencies of a model do not add up")
+        cur.done()
+
+
+def coded(cur, n, model):
+    """K16: the numbers of a coded block, before the transform."""
+    cur.rule = "K16"
+    count = cur.varint()
+    if count > n:
+        cur.fail(f"{count} words for {n} numbers")
+    state = cur.u32()
+    words = iter(struct.unpack(f"<{count}H", cur.take(2 * count)))
+    if state < 1 << 16:
+        cur.fail(f"a stored state of {state}")
+    mask, chosen = (1 << model.log) - 1, []
+    for _ in range(n):
+        slot = state & mask
+        found = model.bins[model.slots[slot]]
+        chosen.append(found)
+        state = found[4] * (state >> model.log) + slot - found[3]
+        if state < 1 << 16:
+            word = next(words, None)
+            if word is None:
+                cur.fail("words are missing")
+            state = state << 16 | word
+    if state != 1 << 16 or next(words, None) is not None:
+        cur.fail("the state does not end where it has to, or words are left")
+    total = sum(found[1] for found in chosen)
+    bits, values = int.from_bytes(cur.take((total + 7) // 8), "little"), []
+    for scale, width, lower, _, _ in chosen:
+        values.append(wrap((lower + (bits & (1 << width) - 1)) * scale))
+        bits >>= width
+    if bits:
+        cur.fail("left-over bits are not zero")
+    return values
+
+
+def integers(cur, n, inner=False, model=None):
     """An integer block of n numbers; gives them and the transform, of which *group* is left to the caller."""
     head = cur.u8()
     packing, transform, zigzag, multiplied = head & 7, head >> 3 & 3, head >> 5 & 1, head >> 6 & 1
-    if head >> 7 or transform > GROUP or (head & 0x60 and packing not in (1, 2, 7)):
+    if transform > GROUP or (head & 0x60 and packing not in (1, 2, 7)) or head >> 7 and (model is None or packing):
         cur.fail(f"header {head:#04x} of an integer block")
     if inner and (packing not in (0, 1, 2, 6) or transform == GROUP):
         cur.fail(f"header {head:#04x} of an inner block")
     first = cur.svarint() if transform == DELTA else 0
     multiplier = cur.varint() if multiplied else 1
-    if packing == 0:
+    if head >> 7:
+        values = coded(cur, n, model)
+    elif packing == 0:
         values = [cur.svarint()] * n
     elif packing == 1:
         base = cur.svarint()
@@ -117,9 +175,9 @@ def integers(cur, n, inner=False):
     return values, transform
 
 
-def plain(cur, n):
+def plain(cur, n, model=None):
     """An integer block where *group* has no meaning."""
-    values, transform = integers(cur, n)
+    values, transform = integers(cur, n, model=model)
     if transform == GROUP:
         cur.fail("transform group outside of a group")
     return values
@@ -169,8 +227,8 @@ def to_floats(bits, kind):
 
 
 def exceptions(cur, n, bits, kind):
-    """K11: corrections that are added to the bits."""
-    rule, cur.rule = cur.rule, "K11"
+    """K11: corrections that are added to the bits. What is left over behind them is named K11 as well."""
+    cur.rule = "K11"
     count = cur.varint()
     if count > n:
         cur.fail(f"{count} exceptions in {n} rows")
@@ -181,16 +239,17 @@ def exceptions(cur, n, bits, kind):
         last = position
         total = bits[position] + cur.svarint()
         bits[position] = total & 0xFFFFFFFF if kind == 3 else wrap(total)
-    cur.rule = rule
 
 
-def split(cur, n, cut, kind):
+def split(cur, n, cut, kind, model=None):
     """K12: high << cut | low."""
-    high, low = plain(cur, n), unpack(cur, n, cut)
+    high = plain(cur, n, model)
+    cur.rule = "K12"
+    low = unpack(cur, n, cut)
     if kind == 3:
         limit = 1 << (32 - cut)
         if any(not 0 <= h < limit for h in high):
-            cur.fail("high bits do not fit f32", "K12")
+            cur.fail("high bits do not fit f32")
         return [h << cut | l for h, l in zip(high, low)]
     return [wrap(((h << cut) & MASK) | l) for h, l in zip(high, low)]
 
@@ -198,10 +257,11 @@ def split(cur, n, cut, kind):
 def texts(cur, n, empty):
     """K12: lengths, then the strings."""
     lengths = plain(cur, n)
+    cur.rule = "K12"
     out = []
     for row, length in enumerate(lengths):
         if not 0 <= length <= STRING_BYTES or (length and empty and empty[row]):
-            cur.fail(f"a string of {length} bytes", "K12")
+            cur.fail(f"a string of {length} bytes")
         string = bytes(cur.take(length))
         cur.text(string)
         out.append(string)

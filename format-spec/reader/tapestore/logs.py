@@ -7,7 +7,7 @@ import struct
 import zlib
 
 from . import grid
-from .basics import (COLUMNS, DEDUP_COLUMNS, INSTRUMENT_BYTES, LOG, MANIFEST, NAME_BYTES, NOTE_BYTES, ORDINAL, RECORD_BYTES, SERIES,
+from .basics import (COLUMNS, DEDUP_COLUMNS, DESCRIPTION_BYTES, INSTRUMENT_BYTES, LOG, MANIFEST, NAME_BYTES, NOTE_BYTES, ORDINAL, RECORD_BYTES, SERIES,
                      STRING_BYTES, TIME_MAX, TIME_MIN, Cursor, Damage, File)
 
 FIRST, LAST = 1, 2
@@ -86,7 +86,7 @@ def names(cur, rule="W7"):
 
 class Schema:
     def __init__(self, unique, dedup, columns):
-        self.unique, self.dedup, self.columns = unique, dedup, columns     # columns: (id, type, nullable, name)
+        self.unique, self.dedup, self.columns = unique, dedup, columns     # columns: (id, type, nullable, name, description)
         self.types = {column[0]: column[1] for column in columns}
 
 
@@ -106,10 +106,10 @@ def schema(cur):
     columns = []
     for _ in range(count):
         id, kind, nullable, name = cur.u16(), cur.u8(), cur.u8(), cur.string(NAME_BYTES)
-        cur.string(NOTE_BYTES)
+        description = cur.string(DESCRIPTION_BYTES)
         if id == ORDINAL or not 1 <= kind <= 7 or nullable > 1 or not name or controls(name) or name in ("time", "source", "flags", "version"):
             cur.fail(f"column {name!r}")
-        columns.append((id, kind, nullable, name))
+        columns.append((id, kind, nullable, name, description))
     if len({c[0] for c in columns}) < count or len({c[3] for c in columns}) < count or not set(dedup) <= {c[0] for c in columns}:
         cur.fail("columns are not unique, or a dedup column is none of them")
     return Schema(key == 1, dedup, columns)
@@ -132,17 +132,20 @@ class Series:
     def define(self, cur, version, schema, rule):
         if self.definitions and self.definitions[-1][0] >= version:
             cur.fail("versions of definitions do not ascend", rule)
-        if schema and self.timeframe and not schema.unique:
-            cur.fail("bars without a unique key", rule)                              # A3
         self.definitions.append((version, schema))
 
 
 def commits():
     """Series 0: versions.md."""
     series = Series(0, "tape", "commits")
-    columns = [(0, 4, 0, "kind"), (1, 1, 0, "series"), (2, 1, 0, "added"), (3, 1, 0, "updated"), (4, 1, 0, "deleted"), (5, 6, 0, "message")]
-    series.definitions = [(0, Schema(False, [], columns))]
+    columns = [(0, 4, "kind"), (1, 1, "series"), (2, 1, "added"), (3, 1, "updated"), (4, 1, "deleted"), (5, 6, "message")]
+    series.definitions = [(0, Schema(False, [], [(id, kind, 0, name, "") for id, kind, name in columns]))]
     return series
+
+
+def told(series):
+    """What the definitions of a series say, but for what is meant for people."""
+    return [(version, schema and (schema.unique, schema.dedup, [column[:4] for column in schema.columns])) for version, schema in series.definitions]
 
 
 # Manifest -----------------------------------------------------------------------------------------------------------------------------
@@ -150,7 +153,7 @@ def commits():
 class Current:
     def __init__(self, data):
         fail = lambda offset, detail, kind: Damage("CURRENT", offset, "M4", detail, kind)
-        if data[:8] != b"TAPECURR":
+        if len(data) >= 8 and data[:8] != b"TAPECURR":
             raise fail(0, "magic", "foreign")
         if len(data) != 64:
             raise fail(0, f"{len(data)} bytes", "corrupt")
@@ -179,73 +182,98 @@ class Manifest:
         for kind, at, data in records:
             last = kind
             cur = Cursor(data, file.name, at + 24, "M3")
-            if kind == 1:
-                self.state = cur.u64(), cur.u64(), cur.u64(), cur.u64(), cur.u64()
-            elif kind == 2:
-                if cur.u16() != len(self.sources):
-                    cur.fail("number of a source", "M5")
-                self.sources.append(cur.string(NOTE_BYTES))
-            elif kind == 3:
-                self.add_series(cur)
-            elif kind == 4:
-                self.add_segment(cur)
-            elif kind == 5:
-                if self.segments.pop(cur.u64(), None) is None:
-                    cur.fail("a segment is removed that is not there", "M5")
-            elif kind == 6:
-                name = cur.string(NOTE_BYTES)
-                self.snapshots[name] = cur.u64()
-                cur.i64()
-            elif kind == 7:
-                self.snapshots.pop(cur.string(NOTE_BYTES), None)
-            else:
-                cur.fail(f"kind {kind}")
-            cur.done()
+            self.apply(kind, record(cur, kind), lambda detail, cur=cur: cur.fail(detail, "M5"))
         if not records.complete or last != 1 or self.state[4] != current.step:
             file.fail(current.length, "M2", f"the manifest does not end with the state of step {current.step}")
         self.sealed, self.first_log, self.next_file, self.floor, self.step = self.state
-        if len(set(self.sources)) < len(self.sources):
-            file.fail(64, "M5", "two sources of one name")
         for segment in self.segments.values():
             for part in segment.parts:
                 if part["series"] not in self.series:
                     file.fail(64, "M5", f"segment {segment.id} has a part of series {part['series']}, which is not known")
         self.series.setdefault(0, commits())
 
-    def add_series(self, cur):
-        id = cur.u32()
-        if id > len(self.series) or id >= SERIES:
-            cur.fail(f"series {id}, {len(self.series)} known", "M5")
-        series = Series(id, *names(cur, "M3"))
-        for _ in range(cur.varint()):
-            version, present = cur.u64(), cur.u8()
-            if present > 1:
-                cur.fail(f"present {present}")
-            series.define(cur, version, schema(cur) if present else None, "M3")
-        self.series[id] = series
+    def apply(self, kind, found, fail):
+        """M5."""
+        if kind == 1:
+            self.state = found
+        elif kind == 2:
+            if found[0] != len(self.sources) or found[1] in self.sources:
+                fail("number or name of a source")
+            self.sources.append(found[1])
+        elif kind == 3:
+            if found.id > len(self.series) or found.id >= SERIES:
+                fail(f"series {found.id}, {len(self.series)} known")
+            if any((other.instrument, other.name) == (found.instrument, found.name) for id, other in self.series.items() if id != found.id):
+                fail(f"two series {found.instrument} {found.name}")
+            if found.id == 0 and told(found) != told(commits()):
+                fail("series 0 is not defined as the log of commits")
+            self.series[found.id] = found
+        elif kind == 4:
+            if found.id in self.segments:
+                fail("a segment is added twice")
+            self.segments[found.id] = found
+        elif kind == 5:
+            if self.segments.pop(found, None) is None:
+                fail("a segment is removed that is not there")
+        elif kind == 6:
+            self.snapshots[found[0]] = found[1]
+        else:
+            self.snapshots.pop(found, None)
 
-    def add_segment(self, cur):
-        segment = Listed()
-        segment.id, segment.length, low, high, segment.level = cur.u64(), cur.u64(), cur.u64(), cur.u64(), cur.u8()
-        segment.hash = high << 64 | low
-        if segment.id in self.segments:
-            cur.fail("a segment is added twice", "M5")
-        segment.parts = []
-        for _ in range(cur.varint()):
-            part = {"series": cur.varint(), "part": cur.varint(), "rows": cur.varint(), "first": cur.i64(), "last": cur.i64(),
-                    "history": cur.varint(), "history_first": 0, "history_last": -1}
-            if part["history"]:
-                part["history_first"], part["history_last"] = cur.i64(), cur.i64()
-            part |= {"low": cur.varint(), "high": cur.varint(), "marks": cur.varint(), "bytes": cur.varint()}
-            if (part["series"] >> 32 or part["part"] >> 32 or part["marks"] >> 32 or part["high"] < part["low"]
-                    or segment.parts and segment.parts[-1]["series"] >= part["series"]):
-                cur.fail("part of a segment")
-            if part["last"] < part["first"] if part["rows"] else (part["first"], part["last"]) != (0, -1):
-                cur.fail("times of a part")
-            if part["history"] and part["history_last"] < part["history_first"]:
-                cur.fail("times of a part")
-            segment.parts.append(part)
-        self.segments[segment.id] = segment
+
+def record(cur, kind):
+    """M3: the fields of a record of a manifest, and nothing behind them."""
+    if kind == 1:
+        found = cur.u64(), cur.u64(), cur.u64(), cur.u64(), cur.u64()
+    elif kind == 2:
+        found = cur.u16(), cur.string(NOTE_BYTES)
+    elif kind == 3:
+        found = series(cur)
+    elif kind == 4:
+        found = added(cur)
+    elif kind == 5:
+        found = cur.u64()
+    elif kind == 6:
+        found = cur.string(NOTE_BYTES), cur.u64(), cur.i64()
+    elif kind == 7:
+        found = cur.string(NOTE_BYTES)
+    else:
+        cur.fail(f"kind {kind}")
+    cur.done()
+    return found
+
+
+def series(cur):
+    id = cur.u32()
+    found = Series(id, *names(cur, "M3"))
+    for _ in range(cur.varint()):
+        version, present = cur.u64(), cur.u8()
+        if present > 1:
+            cur.fail(f"present {present}")
+        found.define(cur, version, schema(cur) if present else None, "M3")
+    return found
+
+
+def added(cur):
+    segment = Listed()
+    segment.id, segment.length, low, high, segment.level = cur.u64(), cur.u64(), cur.u64(), cur.u64(), cur.u8()
+    segment.hash = high << 64 | low
+    segment.parts = []
+    for _ in range(cur.varint()):
+        part = {"series": cur.varint(), "part": cur.varint(), "rows": cur.varint(), "first": cur.i64(), "last": cur.i64(),
+                "history": cur.varint(), "history_first": 0, "history_last": -1}
+        if part["history"]:
+            part["history_first"], part["history_last"] = cur.i64(), cur.i64()
+        part |= {"low": cur.varint(), "high": cur.varint(), "marks": cur.varint(), "bytes": cur.varint()}
+        if (part["series"] >> 32 or part["part"] >> 32 or part["marks"] >> 32 or part["high"] < part["low"]
+                or segment.parts and segment.parts[-1]["series"] >= part["series"]):
+            cur.fail("part of a segment")
+        if part["last"] < part["first"] if part["rows"] else (part["first"], part["last"]) != (0, -1):
+            cur.fail("times of a part")
+        if part["history"] and part["history_last"] < part["history_first"]:
+            cur.fail("times of a part")
+        segment.parts.append(part)
+    return segment
 
 
 # Write-ahead logs ---------------------------------------------------------------------------------------------------------------------
@@ -264,16 +292,16 @@ class Log:
             self.previous, self.previous_end, self.version = struct.unpack("<QQQ", payload)
         except Damage as damage:
             self.damage = damage
-            if damage.rule == "H4" or len(file.data) > 112 or any(found[2] != 1 for found in whole_frames(file, 64)):
+            if damage.rule == "H4" or len(file.data) > 112 or any(found[2] != 1 for _, found in whole_frames(file, 64, len(file.data))):
                 raise
             self.stillborn = True
 
 
-def whole_frames(file, start):
+def whole_frames(file, start, end):
     """Every frame that validates at a multiple of 8."""
-    for at in range(start + -start % 8, len(file.data) - 24, 8):
+    for at in range(start + -start % 8, end - 24, 8):
         try:
-            yield frame(file, at, len(file.data))
+            yield at, frame(file, at, end)
         except Damage:
             pass
 
@@ -281,8 +309,8 @@ def whole_frames(file, start):
 def torn(file, records):
     """wal.md, torn ends: no later frame calls the missing one durable."""
     q = records.expected
-    for sequence, durable, *_ in whole_frames(file, records.at + 8):
-        if q is not None and sequence >= q and durable >= q:
+    for at, (sequence, durable, *_) in whole_frames(file, records.at, records.end):
+        if q is not None and q <= sequence <= q + 1 + (at - records.at) // 24 and durable >= q:
             return False
     return True
 

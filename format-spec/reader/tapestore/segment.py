@@ -3,14 +3,14 @@
 import struct
 
 from . import codecs
-from .basics import (BLOCK_ROWS, CHECKED_BYTES, CHUNK_ROWS, HEAP_BYTES, MASK, PART_ROWS, SEGMENT, STRING_BYTES, TIME_MAX,
+from .basics import (BLOCK_ROWS, CHECKED_BYTES, CHUNK_ROWS, CODED, HEAP_BYTES, MASK, MODEL_BYTES, PART_COLUMNS, PART_ROWS, SEGMENT, STRING_BYTES, TIME_MAX,
                      TIME_MIN, Cursor, wrap)
 from .grid import Grid
 
 TIME, VERSION, UNTIL, SOURCE, FLAGS, FIRST_COLUMN = 0, 1, 2, 3, 4, 8
 I64, F64, F32, U8, BOOL, STRING, TIMESTAMP = 1, 2, 3, 4, 5, 6, 7
 NULL, CONSTANT, RAW, INTEGERS, DECIMAL, GROUP, SPLIT, DICTIONARY, TEXT = range(9)
-NULLS, EXCEPTIONS, ZONES, LONG, NANS = 1, 2, 4, 8, 16
+NULLS, EXCEPTIONS, ZONES, LONG, NANS, MODEL = 1, 2, 4, 8, 16, 32
 SIZES = {I64: 8, F64: 8, F32: 4, U8: 1, BOOL: 1, TIMESTAMP: 8}
 FORMS = {I64: "q", F64: "q", F32: "I", U8: "B", BOOL: "B", TIMESTAMP: "q"}
 NUMBERS = set(SIZES)
@@ -110,7 +110,10 @@ class Part:
         if self.timeframe is not None and not 1 <= self.timeframe <= 17:
             cur.fail("unknown timeframe")
         self.columns = {}
-        for _ in range(self.count(cur, 2)):
+        columns = cur.varint()
+        if columns > PART_COLUMNS:
+            cur.fail(f"{columns} columns", kind="limit")
+        for _ in range(columns):
             id, kind = cur.varint(), cur.u8()
             if id > 65535 or id in self.columns or not 1 <= kind <= 7:
                 cur.fail("column")
@@ -232,8 +235,8 @@ def read_head(chunk):
     if stated != [part.series, chunk.stream, chunk.number, chunk.first_row, chunk.rows, chunk.first, chunk.last - chunk.first]:
         cur.fail("the head does not repeat what the index says")
     count = cur.varint()
-    if count > 1029:
-        cur.fail(f"{count} entries", "S18")
+    if count > PART_COLUMNS + 5:
+        cur.fail(f"{count} entries", "S18", "limit")
     blocks = -(-chunk.rows // BLOCK_ROWS)
     entries, roles = {}, {}
     for _ in range(count):
@@ -245,9 +248,12 @@ def read_head(chunk):
         if entry.kind != known:
             cur.fail(f"type {entry.kind} of code {entry.code}")
         encoding, flags = entry.encoding, entry.flags
-        if encoding > TEXT or entry.kind not in FITS[encoding] or encoding == NULL and entry.code < FIRST_COLUMN:
+        if encoding > TEXT:
+            cur.fail(f"encoding {encoding}")
+        if entry.kind not in FITS[encoding] or encoding == NULL and entry.code < FIRST_COLUMN:
             cur.fail(f"encoding {encoding} of type {entry.kind}", "S20")
-        if (flags > 31 or flags & NULLS and (encoding in (NULL, CONSTANT, RAW, GROUP) or entry.code < FIRST_COLUMN)
+        if (flags > 63 or flags & MODEL and (encoding not in (INTEGERS, DECIMAL, GROUP, SPLIT) or not file.features & CODED)
+                or flags & NULLS and (encoding in (NULL, CONSTANT, RAW, GROUP) or entry.code < FIRST_COLUMN)
                 or flags & EXCEPTIONS and encoding not in (DECIMAL, GROUP) or flags & (ZONES | LONG) and encoding in (NULL, CONSTANT)
                 or flags & LONG and encoding == RAW or flags & ZONES and entry.kind == STRING or flags & NANS and entry.kind not in (F64, F32)):
             cur.fail(f"flags {flags} with encoding {encoding}", "S20")
@@ -257,7 +263,9 @@ def read_head(chunk):
             entry.value = constant(cur, entry)
         elif encoding == GROUP:
             entry.role = cur.u8()
-            if entry.role > 3 or entry.role in roles:
+            if entry.role > 3:
+                cur.fail(f"role {entry.role}")
+            if entry.role in roles:
                 cur.fail(f"role {entry.role}", "K13")
             roles[entry.role] = entry
         elif encoding == SPLIT:
@@ -270,6 +278,11 @@ def read_head(chunk):
                 cur.fail("dictionary", "K14")
         if encoding in (DECIMAL, GROUP):
             entry.scale = codecs.scale(cur)
+        entry.model = None
+        if flags & MODEL:
+            entry.heap_bytes = cur.varint()
+            if not 1 <= entry.heap_bytes <= MODEL_BYTES:
+                cur.fail(f"a model of {entry.heap_bytes} bytes", "S20")
         entry.zones = None
         if flags & ZONES:
             size = cur.varint()
@@ -351,6 +364,14 @@ def heap(chunk, entry):
     return strings
 
 
+def model(chunk, entry):
+    """K15: the model of a column with flag 32, decoded once."""
+    if entry.flags & MODEL and entry.model is None:
+        file = chunk.part.file
+        entry.model = codecs.Model(Cursor(file.sealed(entry.heap, entry.heap_bytes)[0], file.name, entry.heap, "K15"))
+    return entry.model
+
+
 def block_bytes(chunk, units):
     return b"".join(chunk.part.file.checked(*unit) for unit in units)
 
@@ -376,7 +397,7 @@ def mantissas(chunk, entry, number, cache):
     """Mantissas of a column of the group, and the cursor behind them."""
     if entry.role not in cache:
         n, cur = opened(chunk, entry, number)
-        values, transform = codecs.integers(cur, n)
+        values, transform = codecs.integers(cur, n, model=model(chunk, entry))
         if transform == codecs.GROUP:
             if entry.role == 0:
                 cur.fail("close with transform group", "K13")
@@ -405,13 +426,13 @@ def read_block(chunk, entry, number, strings):
     if encoding == RAW:
         values = fitting(cur, entry, list(struct.unpack(f"<{n}{FORMS[kind]}", cur.take(cur.left()))), None)
     elif encoding == INTEGERS:
-        values = fitting(cur, entry, codecs.plain(cur, n), empty)
+        values = fitting(cur, entry, codecs.plain(cur, n, model(chunk, entry)), empty)
     elif encoding == DECIMAL:
-        values = codecs.decimals(codecs.plain(cur, n), entry.scale, kind)
+        values = codecs.decimals(codecs.plain(cur, n, model(chunk, entry)), entry.scale, kind)
         if entry.flags & EXCEPTIONS:
             codecs.exceptions(cur, n, values, kind)
     elif encoding == SPLIT:
-        values = codecs.split(cur, n, entry.cut, kind)
+        values = codecs.split(cur, n, entry.cut, kind, model(chunk, entry))
     elif encoding == DICTIONARY:
         codes = codecs.plain(cur, n)
         if any(not 0 <= code < entry.distinct and not (empty and empty[row]) for row, code in enumerate(codes)):

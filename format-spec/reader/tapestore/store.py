@@ -10,7 +10,7 @@ from bisect import bisect_left, bisect_right
 from datetime import datetime, timezone
 
 from . import grid, logs
-from .basics import MASK, ORDINAL, Cursor, Damage, File, Missing, file_name, seed
+from .basics import MASK, ORDINAL, TIME_MAX, TIME_MIN, Cursor, Damage, File, Missing, file_name, seed
 from .segment import FIRST_COLUMN, UNTIL, VERSION, Segment
 
 try:
@@ -290,6 +290,8 @@ class Store:
             else:
                 layer = touched.setdefault(id, Layer(t.version, t.version, []))
                 if effect[0] == 5:
+                    if effect[2][1] < TIME_MIN or effect[2][2] > TIME_MAX + 1:
+                        fail("a mark beyond the limits of times")
                     layer.marks.append(effect[2])
                 elif layer.rows is not None:
                     fail(f"two sets of rows for series {id}")
@@ -375,7 +377,7 @@ class Store:
             if layer.part:
                 for id, kind in schema.types.items():
                     if layer.part.columns.get(id, kind) != kind:
-                        layer.part.file.fail(layer.part.index, "A4", f"column {id} has another type than in the schema")
+                        layer.part.file.fail(layer.part.index, "S23", f"column {id} has another type than in the schema")     # A4
             top = layer.rows_of(version, ids)
             if not top:
                 continue
@@ -435,7 +437,7 @@ class Store:
         schema = series.at(version)
         rows = self.visible(series, version)
         width = len(schema.columns)
-        return [(name, kind) for _, kind, _, name in schema.columns], ((row.time, row.cells[:width]) for row in rows)
+        return [(name, kind) for _, kind, _, name, _ in schema.columns], ((row.time, row.cells[:width]) for row in rows)
 
     def gaps(self, series, version):
         if series.timeframe is None:

@@ -15,8 +15,10 @@ from .xxh3 import xxh3_128
 class Findings:
     def __init__(self):
         self.found = []
+        self.raised = None                      # the first one
 
     def add(self, file, offset, rule, detail, kind="corrupt"):
+        self.raised = self.raised or Damage(file, offset, rule, detail, kind)
         self.found.append({"file": file, "offset": offset, "rule": rule, "class": kind, "detail": detail})
 
     def attempt(self, function, *arguments):
@@ -32,8 +34,8 @@ class Findings:
         return found
 
 
-def verify(path):
-    findings = Findings()
+def verify(path, findings=None):
+    findings = findings or Findings()
     store = findings.attempt(Store, path, findings.add)
     yield from findings.take()
     if store is None:
@@ -57,15 +59,16 @@ def verify(path):
 
 
 def segment(findings, store, listed, file):
+    """A segment, and what the manifest lists of it, if there is a manifest."""
     file.touched = set()
     opened = findings.attempt(Segment, file)
     if opened is None:
         return
-    found = xxh3_128(file.data)
+    found = xxh3_128(file.data) if listed else None
     if found is not None and found != listed.hash:
         findings.add(file.name, 0, "I3", f"the hash is {found:032x}, {listed.hash:032x} stated")
-    stated = {part["part"]: part for part in listed.parts}
-    if sorted(stated) != list(range(opened.count)):
+    stated = {part["part"]: part for part in listed.parts} if listed else {}
+    if listed and sorted(stated) != list(range(opened.count)):
         findings.add(file.name, opened.table, "M6", f"{opened.count} parts, {sorted(stated)} stated")
     before = -1
     for number in range(opened.count):
@@ -178,6 +181,7 @@ def zones(chunk, entry, values):
         least, greatest = (codecs.decimals(m, entry.scale, entry.kind) for m in (least, greatest))
         codecs.exceptions(cur, blocks, least, entry.kind)
         codecs.exceptions(cur, blocks, greatest, entry.kind)
+        cur.rule = "S24"
     sums = [cur.number("<d", 8) for _ in range(blocks)]
     nulls = codecs.plain(cur, blocks) if entry.flags & NULLS else [0] * blocks
     nans = codecs.plain(cur, blocks) if entry.flags & NANS else [0] * blocks

@@ -74,6 +74,37 @@ fn chapters_state_exactly_the_rules_of_the_tables() {
     }
 }
 
+/// Rules named in the lines of a file of JSON: by a field `rule`, alone or within an object.
+fn rules_in(text: &str) -> BTreeSet<String> {
+    let named = text.split("\"rule\": \"").skip(1).filter_map(|rest| rest.split('"').next());
+    named.filter(|rule| is_rule(rule)).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_rule_has_an_invalid_case_or_a_reason_why_not() {
+    let spec = root().join("format-spec");
+    let mut shown = BTreeSet::new();
+    for path in files_below(&spec.join("vectors/invalid"), ".json") {
+        shown.append(&mut rules_in(&fs::read_to_string(&path).expect("a vector is text")));
+    }
+    for path in files_below(&spec.join("golden"), "case.json") {
+        shown.append(&mut rules_in(&fs::read_to_string(&path).expect("a case is text")));
+    }
+    assert!(shown.len() > 40, "the search finds the rules: {shown:?}");
+    let text = chapter("vectors/README.md");
+    let rows = tables(section(&text, "## Rules that no invalid vector shows"), &["rule"]);
+    let excused: BTreeSet<String> = rows.iter().map(|row| row[0].clone()).collect();
+    assert!(rows.iter().all(|row| row[1].len() > 10), "each with its reason");
+    let mut listed = first_cells("## Rules that errors name");
+    listed.extend(first_cells("## Rules that errors do not name"));
+    let missing: Vec<_> =
+        listed.iter().filter(|rule| !shown.contains(*rule) && !excused.contains(*rule)).collect();
+    assert!(missing.is_empty(), "no invalid vector, and no reason why not: {missing:?}");
+    let needless: Vec<_> =
+        excused.iter().filter(|rule| shown.contains(*rule) || !listed.contains(*rule)).collect();
+    assert!(needless.is_empty(), "excused, but shown or unknown: {needless:?}");
+}
+
 #[test]
 fn no_rule_stands_in_both_tables() {
     let both: Vec<_> = first_cells("## Rules that errors name")

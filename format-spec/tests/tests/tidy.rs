@@ -77,3 +77,18 @@ fn every_module_says_what_it_is() {
         assert!(text.starts_with("//!") || text.starts_with("#!"), "{path} begins without a description");
     }
 }
+
+#[test]
+fn decisions_are_numbered_from_one_without_holes() {
+    let decisions = fs::read_dir(root().join("format-spec/decisions")).expect("there are decisions");
+    let mut names: Vec<String> = decisions
+        .map(|entry| entry.expect("a readable entry").file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    for (index, name) in names.iter().enumerate() {
+        let number = format!("{:04}", index + 1);
+        let text = fs::read_to_string(root().join("format-spec/decisions").join(name)).expect("a page");
+        assert!(name.starts_with(&number), "{name} should be {number}");
+        assert!(text.starts_with(&format!("# {number} ")), "{name} calls itself otherwise");
+    }
+}

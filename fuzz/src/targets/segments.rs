@@ -259,7 +259,7 @@ fn some_rows(giver: &mut Giver<'_>, spec: &PartSpec, count: usize, history: bool
             let far = if giver.byte() & manner == 0 { i64::from(giver.byte()) } else { 1 };
             let next = timeframe.slot_start(timeframe.slot(time) + far.max(1));
             // Now and then a bar that is not on the grid.
-            if manner > 200 && giver.byte() > 250 { next + 1 } else { next }
+            if manner > 200 && giver.byte() > 250 { next.saturating_add(1) } else { next }
         }
         _ => time + (giver.number(manner) & 0xffff_ffff) + i64::from(spec.unique && !history),
     };

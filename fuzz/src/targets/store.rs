@@ -169,12 +169,12 @@ fn store(input: &[u8]) -> Outcome {
             return refused(&error);
         }
     };
+    let damage = findings.iter().any(|finding| finding.damage);
     let read = Store::open_read_only_on(Arc::clone(&storage), options()).and_then(|store| {
-        let seen = read_all(&store)?;
+        let seen = read_all(&store, damage)?;
         store.close()?;
         Ok(seen)
     });
-    let damage = findings.iter().any(|finding| finding.damage);
     assert!(damage || read.is_ok(), "verification finds no damage, and reading fails: {:?}", read.err());
     let written = write(&storage);
     assert!(
@@ -208,7 +208,7 @@ fn refused(error: &Error) -> Outcome {
 }
 
 /// Reads everything there is to read, once.
-fn read_all(store: &Store) -> Result<u64, Error> {
+fn read_all(store: &Store, damage: bool) -> Result<u64, Error> {
     let view = store.view();
     let mut seen = 0u64;
     for key in view.keys() {

@@ -57,6 +57,9 @@ impl Run {
         if let Some(finding) = findings.first() {
             return Err(format!("verify after recovery: {finding:?}"));
         }
+        if let Some(name) = storage.disk().reused_id() {
+            return Err(format!("I4: {name} has an id that a file had before"));
+        }
         Ok(version)
     }
 

@@ -163,7 +163,9 @@ impl Disk {
         for (name, inode) in names {
             files.push((name, contents[&inode].clone()));
         }
-        Self::settled(files, directories)
+        let mut image = Self::settled(files, directories);
+        image.used_ids = self.used_ids.clone();
+        image
     }
 }
 
@@ -215,7 +217,8 @@ fn survivor(inode: &Inode, judge: &mut Judge) -> Arc<Vec<u8>> {
         let count = if older { 1 + judge.random.below(touching.len()) } else { touching.len() };
         let before = content[start..end].to_vec();
         touching[..count].iter().for_each(|change| apply(change, &mut content, start, end));
-        if fate == Fate::Torn {
+        // An older write may also have arrived whole.
+        if fate == Fate::Torn && !(older && judge.random.once_in(2)) {
             let new = if judge.is_random() {
                 judge.random.below(end - start)
             } else {

@@ -564,15 +564,15 @@ impl Run {
         self.acknowledged(report.version, report.changed, changes, Durability::Durable)
     }
 
-    /// A durable commit of this handle, if it still takes one; whether it was acknowledged.
+    /// An operation on this handle after a fault, if it still takes one; whether it was acknowledged.
     ///
     /// # Errors
     /// A promise that was broken.
-    pub fn probe(&mut self) -> Result<bool, String> {
+    pub fn probe(&mut self, op: Op) -> Result<bool, String> {
         if self.store.is_none() {
             return Ok(false);
         }
-        match self.apply(Op::Commit) {
+        match self.apply(op) {
             Ok(()) => Ok(true),
             Err(Stop::Engine(_)) => Ok(false),
             Err(Stop::Broken(text)) => Err(text),

@@ -33,6 +33,8 @@ pub enum Blow {
 pub struct Case {
     /// Seed of the workload.
     pub seed: u64,
+    /// Whether the manifest was made so long before that a step writes it anew.
+    pub anew: bool,
     /// The operations.
     pub ops: Vec<Op>,
     /// What befalls them.
@@ -42,7 +44,7 @@ pub struct Case {
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ops: Vec<String> = self.ops.iter().map(Op::to_string).collect();
-        write!(f, "seed={};ops={};", self.seed, ops.join(","))?;
+        write!(f, "seed={};{}ops={};", self.seed, if self.anew { "anew=1;" } else { "" }, ops.join(","))?;
         match self.blow {
             Blow::Cut(call, keep, None) => write!(f, "cut={call}/{keep}"),
             Blow::Cut(call, keep, Some((again, rest))) => write!(f, "cut={call}/{keep}/{again}/{rest}"),
@@ -78,7 +80,7 @@ impl FromStr for Case {
             };
             Blow::Cut(number(part("cut", 0)?)?, part("cut", 1)?.parse()?, again)
         };
-        Ok(Self { seed: number(field("seed")?)?, ops, blow })
+        Ok(Self { seed: number(field("seed")?)?, anew: fields.contains_key("anew"), ops, blow })
     }
 }
 
@@ -152,7 +154,7 @@ impl Report {
     }
 
     fn fail(&mut self, seed: u64, ops: &[Op], blow: Blow, why: String) {
-        self.failures.push((Case { seed, ops: ops.to_vec(), blow }, why));
+        self.failures.push((Case { seed, anew: false, ops: ops.to_vec(), blow }, why));
     }
 }
 
@@ -214,8 +216,11 @@ pub fn long_workload(seed: u64, length: usize) -> Vec<Op> {
 }
 
 /// Runs operations, recording the disk; `None` and a failure if the engine errs on a sound disk.
-fn record(seed: u64, ops: &[Op], report: &mut Report) -> Option<Run> {
+fn record(seed: u64, anew: bool, ops: &[Op], report: &mut Report) -> Option<Run> {
     let mut run = Run::start(seed);
+    if anew {
+        run.lengthen_manifest().expect("a sound disk");
+    }
     for op in ops {
         if let Err(stop) = run.apply(*op) {
             let why = match stop {
@@ -275,7 +280,7 @@ fn guarded<T>(check: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
 /// Cuts the power at every call of the last operation of a workload, or of all of them.
 pub fn power_cuts(seed: u64, ops: &[Op], all_ops: bool, effort: &Effort, report: &mut Report) {
     report.workloads += 1;
-    let Some(run) = record(seed, ops, report) else { return };
+    let Some(run) = record(seed, false, ops, report) else { return };
     // The earlier calls are the business of the shorter sequences.
     let first = if all_ops { 0 } else { run.moments[run.moments.len() - 2].calls };
     if cuts(seed, ops, &run, first, effort, report) {
@@ -289,15 +294,16 @@ pub fn power_cuts(seed: u64, ops: &[Op], all_ops: bool, effort: &Effort, report:
 /// If it is not written anew: then this looks in the wrong place.
 pub fn manifest_cuts(seed: u64, effort: &Effort, report: &mut Report) {
     report.workloads += 1;
-    let mut run = Run::start(seed);
-    run.lengthen_manifest().expect("a sound disk");
-    let ops = [Op::Snapshot, Op::Commit, Op::Snapshot, Op::Snapshot, Op::Seal, Op::Snapshot];
-    for op in ops.iter().chain(&ops) {
-        run.apply(*op).expect("a sound disk");
+    let once = [Op::Snapshot, Op::Commit, Op::Snapshot, Op::Snapshot, Op::Seal, Op::Snapshot];
+    let ops = [once, once].concat();
+    let mut found = Report::default();
+    if let Some(run) = record(seed, true, &ops, &mut found) {
+        let anew = |site: &Site| *site == (CallKind::Create, "manifest");
+        assert!(run.storage.sites().iter().any(anew), "the manifest is not written anew");
+        cuts(seed, &ops, &run, 0, effort, &mut found);
     }
-    let anew = |site: &Site| *site == (CallKind::Create, "manifest");
-    assert!(run.storage.sites().iter().any(anew), "the manifest is not written anew");
-    cuts(seed, &ops, &run, 0, effort, report);
+    found.failures.iter_mut().for_each(|failure| failure.0.anew = true);
+    report.add(found);
 }
 
 /// Cuts the power at every recorded call from `first` on; whether the search goes on.
@@ -339,7 +345,7 @@ fn cuts(seed: u64, ops: &[Op], run: &Run, first: u64, effort: &Effort, report: &
 /// of them the search misses: it must not be blind.
 pub fn left_out_syncs(seed: u64, ops: &[Op], counts: &mut BTreeMap<String, (u64, u64)>, report: &mut Report) {
     report.workloads += 1;
-    let Some(run) = record(seed, ops, report) else { return };
+    let Some(run) = record(seed, false, ops, report) else { return };
     let sites = run.storage.sites();
     drop(run);
     for call in 1..=sites.len() {
@@ -493,7 +499,7 @@ fn check_backup(run: &Run, image: Disk, before: usize, finished: bool) -> Result
 /// Lets every call of a workload fail in every way.
 pub fn faults(seed: u64, ops: &[Op], effort: &Effort, report: &mut Report) {
     report.workloads += 1;
-    let Some(run) = record(seed, ops, report) else { return };
+    let Some(run) = record(seed, false, ops, report) else { return };
     let sites = run.storage.sites();
     let first = run.moments[run.moments.len() - 2].calls;
     drop(run);
@@ -532,7 +538,7 @@ fn one_fault(seed: u64, ops: &[Op], call: u64, fault: Fault, report: &mut Report
     }
     run.check_reads().map_err(|why| format!("reading after the fault: {why}"))?;
     // The handle may take more, or not; what it acknowledges must be there (I8).
-    let more = run.probe()?;
+    let more = run.probe(Op::Commit)?;
     if let Some((op, error)) = &failed
         && more
         && matches!(op, Op::Commit | Op::Upsert | Op::Seal | Op::Snapshot | Op::Rollback)
@@ -543,7 +549,6 @@ fn one_fault(seed: u64, ops: &[Op], call: u64, fault: Fault, report: &mut Report
     run.storage.give_space();
     let known = run.moment().clone();
     let disk = run.storage.disk();
-    run.let_go();
     let mut seen = BTreeSet::new();
     for keep in [Keep::Nothing, Keep::Everything, Keep::Random(call), Keep::Random(call + 1000)] {
         let image = disk.image(keep);
@@ -566,14 +571,39 @@ fn one_fault(seed: u64, ops: &[Op], call: u64, fault: Fault, report: &mut Report
     report.images += 1;
     run.check_image(&rest, &known, version)
         .map_err(|why| format!("power cut after reopening after the fault: {why}"))?;
+    // Steps of the manifest, which a failed one may have left in between; only now, since a seal makes good what was lost.
+    for op in [Op::Snapshot, Op::Seal] {
+        run.probe(op)?;
+    }
+    let (known, disk) = (run.moment().clone(), run.storage.disk());
+    run.let_go();
+    report.images += 1;
+    run.check_image(&SimStorage::from_disk(disk.image(Keep::Nothing)), &known, known.acknowledged.version)
+        .map_err(|why| format!("power cut after steps after the fault: {why}"))?;
+    if matches!(fault, Fault::NoSpace | Fault::Full) {
+        go_on(&mut run).map_err(|why| format!("with space again: {why}"))?;
+    }
     Ok(())
+}
+
+/// After a full disk has space again: it opens, and everything works.
+fn go_on(run: &mut Run) -> Result<(), String> {
+    let done = (|| {
+        run.reopen()?;
+        [Op::Delete, Op::Commit, Op::Seal, Op::Prune].into_iter().try_for_each(|op| run.apply(op))
+    })();
+    match done {
+        Ok(()) => run.check_reads(),
+        Err(Stop::Engine(error)) => Err(error.to_string()),
+        Err(Stop::Broken(why)) => Err(why),
+    }
 }
 
 /// Lets every write of a workload go wrong without a word, in every way: afterwards and after the machine started anew,
 /// nothing wrong is read (I13).
 pub fn lies(seed: u64, ops: &[Op], report: &mut Report) {
     report.workloads += 1;
-    let Some(run) = record(seed, ops, report) else { return };
+    let Some(run) = record(seed, false, ops, report) else { return };
     let sites = run.storage.sites();
     let first = run.moments[run.moments.len() - 2].calls;
     drop(run);
@@ -620,7 +650,7 @@ fn one_lie(seed: u64, ops: &[Op], call: u64, fault: Fault, report: &mut Report) 
 pub fn replay(case: &Case) -> Result<(), String> {
     let mut report = Report::default();
     let told = |report: &Report| report.failures.first().map_or(Ok(()), |(_, why)| Err(why.clone()));
-    let Some(run) = record(case.seed, &case.ops, &mut report) else { return told(&report) };
+    let Some(run) = record(case.seed, case.anew, &case.ops, &mut report) else { return told(&report) };
     match case.blow {
         Blow::Cut(call, keep, second) => {
             let disks = run.storage.take_record();

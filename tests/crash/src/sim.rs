@@ -163,6 +163,15 @@ pub struct Disk {
     pub(crate) durable_names: Arc<Names>,
     pub(crate) durable_directories: Arc<BTreeSet<Arc<str>>>,
     pub(crate) dir_ops: Vec<DirOp>,
+    /// Ids of numbered files that were ever created here, whatever became of the files.
+    pub(crate) used_ids: Arc<BTreeSet<u64>>,
+    /// A numbered file that was created with an id that another had before (I4).
+    pub(crate) reused_id: Option<Arc<str>>,
+}
+
+/// The id in the name of a numbered file.
+fn id_of(name: &str) -> Option<u64> {
+    name.strip_suffix(".tape")?.rsplit_once('-')?.1.parse().ok()
 }
 
 pub(crate) fn parent(name: &str) -> &str {
@@ -185,6 +194,12 @@ impl Disk {
         disk.directories = Arc::new(directories);
         disk.durable_directories = disk.directories.clone();
         disk
+    }
+
+    /// A file that was created with an id that another had before, if there is one (I4). A creation of the whole store
+    /// that was cut off and begins anew is no such case: no store was there.
+    pub fn reused_id(&self) -> Option<&str> {
+        self.reused_id.as_deref()
     }
 
     /// Every file with its content, as reads show it.
@@ -228,6 +243,9 @@ impl Disk {
 
     fn create(&mut self, name: &str) -> u64 {
         self.next_inode += 1;
+        if id_of(name).is_some_and(|id| !Arc::make_mut(&mut self.used_ids).insert(id)) {
+            self.reused_id.get_or_insert_with(|| name.into());
+        }
         let (name, inode) = (Arc::<str>::from(name), self.next_inode);
         self.inodes.insert(inode, Arc::default());
         Arc::make_mut(&mut self.names).insert(name.clone(), inode);

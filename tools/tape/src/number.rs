@@ -110,6 +110,8 @@ mod tests {
             (f64::NAN, "NaN"),
             (1e300, "1e300"),
             (5e-324, "5e-324"),
+            // In the middle of its two shortest forms: the even digit (text.md).
+            (129.0 / 2_097_152.0, "0.00006151199340820312"),
         ] {
             assert_eq!(text(value), expected);
         }

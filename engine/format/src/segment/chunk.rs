@@ -549,17 +549,31 @@ fn check_encoding(
     let fits = match encoding {
         Encoding::Null => !key.is_system(),
         Encoding::Constant => true,
-        Encoding::Raw => kind != ColumnType::String && flags & NULLS == 0,
-        Encoding::Integers => kind != ColumnType::String,
+        Encoding::Raw | Encoding::Integers => kind != ColumnType::String,
         Encoding::Decimal | Encoding::Split => float,
-        Encoding::Group => kind == ColumnType::F64 && flags & NULLS == 0,
+        Encoding::Group => kind == ColumnType::F64,
         Encoding::Dictionary | Encoding::Text => kind == ColumnType::String,
     };
-    let known = NULLS | STRAYS | ZONES | LONG | NANS | MODEL;
-    let coded =
-        matches!(encoding, Encoding::Integers | Encoding::Decimal | Encoding::Group | Encoding::Split);
-    let plain = (encoding.has_blocks() || flags == 0) && (coded || flags & MODEL == 0);
-    if !fits || !plain || flags & !known != 0 || (key.is_system() && flags & NULLS != 0) {
+    let mut allowed = 0;
+    if encoding.has_blocks() && !matches!(encoding, Encoding::Raw | Encoding::Group) && !key.is_system() {
+        allowed |= NULLS;
+    }
+    if matches!(encoding, Encoding::Decimal | Encoding::Group) {
+        allowed |= STRAYS;
+    }
+    if encoding.has_blocks() && kind != ColumnType::String {
+        allowed |= ZONES;
+    }
+    if encoding.has_blocks() && encoding != Encoding::Raw {
+        allowed |= LONG;
+    }
+    if float {
+        allowed |= NANS;
+    }
+    if matches!(encoding, Encoding::Integers | Encoding::Decimal | Encoding::Group | Encoding::Split) {
+        allowed |= MODEL;
+    }
+    if !fits || flags & !allowed != 0 {
         return Err(
             reader.error(format!("encoding {} with flags {flags} does not fit the column", encoding.name()))
         );

@@ -9,7 +9,9 @@ use crate::bytes::{ByteReader, ByteWriter};
 use crate::checksum::Identity;
 use crate::error::{FormatError, Result};
 use crate::header::HEADER_BYTES;
-use crate::limits::{ALIGNMENT, BLOCK_ROWS, CHECKED_BYTES, CHUNK_ROWS, PART_COLUMNS, PART_ROWS};
+use crate::limits::{
+    ALIGNMENT, BLOCK_ROWS, CHECKED_BYTES, CHUNK_ROWS, PART_COLUMNS, PART_ROWS, TIME_MAX, TIME_MIN,
+};
 use crate::rows::{Mark, MarkKind};
 use crate::schema::{ColumnId, ColumnType};
 use crate::time::Timeframe;
@@ -65,7 +67,7 @@ impl Footer {
         }
         let end = table.checked_add(u64::from(parts) * ENTRY_BYTES as u64);
         let fits = end.is_some_and(|end| end <= start as u64 && start as u64 - end < ALIGNMENT as u64);
-        if table < HEADER_BYTES as u64 || !fits {
+        if table < HEADER_BYTES as u64 || !table.is_multiple_of(ALIGNMENT as u64) || !fits {
             return broken(start + 8, "the table of parts does not end at the footer");
         }
         Ok(Self { table, parts })
@@ -249,7 +251,7 @@ impl PartIndex {
         }
         let timeframe = if bits & 2 != 0 { Some(read_timeframe(reader)?) } else { None };
         let columns = read_columns(reader)?;
-        let ohlc = if bits & 4 != 0 { Some(read_ohlc(reader)?) } else { None };
+        let ohlc = if bits & 4 != 0 { Some(read_ohlc(reader, &columns)?) } else { None };
         let (version_low, span) = (reader.varint()?, reader.varint()?);
         let Some(version_high) = version_low.checked_add(span) else {
             return Err(reader.error("highest version beyond 64 bits"));
@@ -345,8 +347,15 @@ fn read_columns(reader: &mut ByteReader<'_>) -> Result<Vec<(ColumnId, ColumnType
     Ok(columns)
 }
 
-fn read_ohlc(reader: &mut ByteReader<'_>) -> Result<[ColumnId; 4]> {
-    Ok([read_id(reader)?, read_id(reader)?, read_id(reader)?, read_id(reader)?])
+fn read_ohlc(reader: &mut ByteReader<'_>, columns: &[(ColumnId, ColumnType)]) -> Result<[ColumnId; 4]> {
+    let ids = [read_id(reader)?, read_id(reader)?, read_id(reader)?, read_id(reader)?];
+    let known = ids.iter().all(|id| columns.contains(&(*id, ColumnType::F64)));
+    let twice = (1..4).any(|index| ids[..index].contains(&ids[index]));
+    if known && !twice {
+        Ok(ids)
+    } else {
+        Err(reader.error("open, high, low and close are not four columns of type f64"))
+    }
 }
 
 fn read_chunks(reader: &mut ByteReader<'_>, entry: &PartEntry) -> Result<Vec<ChunkRef>> {
@@ -361,7 +370,8 @@ fn read_chunks(reader: &mut ByteReader<'_>, entry: &PartEntry) -> Result<Vec<Chu
         let place = reader.varint()?;
         let offset = place.checked_mul(ALIGNMENT as u64).and_then(|o| o.checked_add(entry.start));
         let Some(offset) = offset.filter(|offset| *offset < entry.index && *offset >= least) else {
-            return Err(reader.error("chunk outside of the part or out of order"));
+            let detail = "chunk outside of the part or out of order";
+            return Err(FormatError::corrupt("S10", reader.position() as u64, detail));
         };
         let rows = reader.varint()?;
         if rows == 0 || rows > CHUNK_ROWS as u64 || first_row + rows > PART_ROWS {
@@ -371,7 +381,8 @@ fn read_chunks(reader: &mut ByteReader<'_>, entry: &PartEntry) -> Result<Vec<Chu
         let last_time = first_time.checked_add_unsigned(reader.varint()?);
         let ordered = chunks.is_empty() || first_time >= last;
         let Some(last_time) = last_time.filter(|_| ordered) else {
-            return Err(reader.error("times of chunks are out of order"));
+            let detail = "times of chunks are out of order";
+            return Err(FormatError::corrupt("S11", reader.position() as u64, detail));
         };
         chunks.push(ChunkRef { offset, first_row, rows: rows as u32, first_time, last_time });
         (first_row, last, least) = (first_row + rows, last_time, offset + 1);
@@ -390,7 +401,10 @@ fn read_marks(reader: &mut ByteReader<'_>) -> Result<Vec<Mark>> {
         let kind = MarkKind::from_id(id).ok_or_else(|| reader.error(format!("unknown mark {id}")))?;
         let start = reader.signed_varint()?;
         let end = start.checked_add_unsigned(reader.varint()?);
-        let Some(end) = end else { return Err(reader.error("mark ends beyond 64 bits")) };
+        // An end may be one above the last time: ranges are half-open.
+        let Some(end) = end.filter(|end| TIME_MIN <= start && start < *end && *end <= TIME_MAX + 1) else {
+            return Err(reader.error("a mark is empty, or beyond the limits of times"));
+        };
         marks.push(Mark { kind, start, end, version: reader.varint()? });
     }
     Ok(marks)
