@@ -351,6 +351,11 @@ impl<'v> Read<'v> {
         self
     }
 
+    /// Whether columns were named.
+    pub(crate) fn has_columns(&self) -> bool {
+        self.columns.is_some()
+    }
+
     pub(crate) fn time_range(&self) -> &Range<i64> {
         &self.range
     }

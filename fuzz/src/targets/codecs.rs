@@ -7,6 +7,7 @@ use tapestore_format::codec::decimal::{Float, Mantissas, Scale, choose, patch, s
 use tapestore_format::codec::group::{Role, residuals, restore};
 use tapestore_format::codec::int::{IntScratch, Transform, decode};
 use tapestore_format::codec::int_encode::encode;
+use tapestore_format::codec::kernel::Kernels;
 use tapestore_format::limits::BLOCK_ROWS;
 
 use crate::corpus::vectors;
@@ -136,7 +137,7 @@ fn decimals<F: Float>(values: &[F]) -> u64 {
     let mut reader = ByteReader::new(&bytes, "K10");
     assert_eq!(Scale::decode(&mut reader).as_ref(), Ok(&scale), "a scale comes back");
     let mut out = Vec::new();
-    scale.extend::<F>(&mantissas.numbers, &mut out);
+    scale.extend::<F>(Kernels::best(), &mantissas.numbers, &mut out);
     patch(&mut reader, values.len(), 0, &mut out, &mut [0; BLOCK_ROWS]).expect("exceptions are read back");
     reader.finish().expect("and nothing is left over");
     for (found, expected) in out.iter().zip(values) {

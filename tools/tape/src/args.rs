@@ -46,6 +46,8 @@ pub(crate) enum Command {
     Tail(Ends),
     /// Rows of a range.
     Show(Show),
+    /// Least, greatest, sum and count of columns over a range, from zone maps.
+    Aggregate(Aggregate),
     /// Write rows to a file as CSV or JSON lines.
     Export(Export),
     /// The newest row of one series, or of all.
@@ -281,6 +283,20 @@ pub(crate) struct Show {
     pub(crate) limit: Option<u64>,
     #[command(flatten)]
     pub(crate) form: Form,
+    #[command(flatten)]
+    pub(crate) state: State,
+}
+
+/// Arguments of `aggregate`.
+#[derive(Args, Debug)]
+pub(crate) struct Aggregate {
+    #[command(flatten)]
+    pub(crate) series: Series,
+    #[command(flatten)]
+    pub(crate) span: Span,
+    /// Columns, separated by commas; all that hold numbers by default.
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    pub(crate) columns: Option<Vec<String>>,
     #[command(flatten)]
     pub(crate) state: State,
 }

@@ -23,7 +23,11 @@ use clap::Parser;
 
 use args::{Cli, Command};
 use commands::read::End;
+<<<<<<< HEAD
 use commands::{Context, coverage, inspect, list, read, repair, upkeep, versions};
+=======
+use commands::{Context, aggregate, coverage, inspect, list, read, upkeep, versions};
+>>>>>>> main
 use fail::{CLEAN, Fail, Result};
 use output::note;
 
@@ -58,6 +62,7 @@ fn run(context: &Context, command: Command) -> Result<()> {
         Command::Head(arguments) => read::ends(context, &arguments, End::First),
         Command::Tail(arguments) => read::ends(context, &arguments, End::Last),
         Command::Show(arguments) => read::show(context, &arguments),
+        Command::Aggregate(arguments) => aggregate::run(context, &arguments),
         Command::Export(arguments) => read::export(context, &arguments),
         Command::Latest(arguments) => read::latest(context, &arguments),
         Command::Gaps(arguments) => coverage::gaps(context, &arguments),

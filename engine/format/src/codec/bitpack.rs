@@ -48,7 +48,12 @@ pub fn unpack(bytes: &[u8], width: u32, out: &mut [i64]) -> bool {
     }
     by_width!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32
               33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56 57 58 59 60 61 62 63 64);
-    let used = (out.len() * width as usize) % 8;
+    is_padded(bytes, width, out.len())
+}
+
+/// Whether the bits behind `count` numbers are zero.
+pub(super) fn is_padded(bytes: &[u8], width: u32, count: usize) -> bool {
+    let used = (count * width as usize) % 8;
     used == 0 || bytes.last().is_none_or(|last| last >> used == 0)
 }
 
@@ -70,7 +75,7 @@ fn unpack_one(bytes: &[u8], bit: usize, width: usize) -> u64 {
 
 /// Eight numbers fill exactly `W` bytes, so with `W` known all shifts and offsets are constants.
 #[inline]
-fn unpack_width<const W: usize>(bytes: &[u8], out: &mut [i64]) {
+pub(super) fn unpack_width<const W: usize>(bytes: &[u8], out: &mut [i64]) {
     let mask = if W == 64 { u64::MAX } else { (1u64 << W) - 1 };
     // A word load reads up to 8 bytes past the number's first byte; the last groups are left to the slow twin.
     let fast = if bytes.len() >= W + 9 { ((bytes.len() - 9) / W).min(out.len() / 8) } else { 0 };

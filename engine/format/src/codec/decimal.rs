@@ -5,6 +5,7 @@
 //! comes back exactly. Nothing rests on that: the encoder checks every value by its bits.
 
 use super::bitpack::{bits, pack, packed_bytes, unpack};
+use super::kernel::Kernels;
 use crate::bytes::{ByteReader, ByteWriter};
 use crate::error::Result;
 
@@ -29,6 +30,8 @@ pub trait Float: Copy {
     fn to_int(self) -> i64;
     /// The float of these bits, of which only as many count as the type has.
     fn from_int(bits: i64) -> Self;
+    /// Appends `(mantissa * divisor) / power` for every mantissa.
+    fn scale(kernels: &Kernels, mantissas: &[i64], divisor: i64, power: f64, out: &mut Vec<Self>);
 }
 
 impl Float for f64 {
@@ -44,6 +47,11 @@ impl Float for f64 {
     fn from_int(bits: i64) -> Self {
         Self::from_bits(bits as u64)
     }
+    fn scale(kernels: &Kernels, mantissas: &[i64], divisor: i64, power: f64, out: &mut Vec<Self>) {
+        let at = out.len();
+        out.resize(at + mantissas.len(), 0.0);
+        (kernels.scale)(mantissas, divisor, power, &mut out[at..]);
+    }
 }
 
 impl Float for f32 {
@@ -58,6 +66,10 @@ impl Float for f32 {
     }
     fn from_int(bits: i64) -> Self {
         Self::from_bits(bits as u32)
+    }
+    fn scale(_: &Kernels, mantissas: &[i64], divisor: i64, power: f64, out: &mut Vec<Self>) {
+        let value = |mantissa: &i64| (mantissa.wrapping_mul(divisor) as f64 / power) as Self;
+        out.extend(mantissas.iter().map(value));
     }
 }
 
@@ -96,17 +108,8 @@ impl Scale {
     }
 
     /// Appends the values of mantissas.
-    pub fn extend<F: Float>(&self, mantissas: &[i64], out: &mut Vec<F>) {
-        let power = POWERS[usize::from(self.exponent)];
-        if self.divisor == 1 {
-            out.extend(mantissas.iter().map(|mantissa| F::narrow(*mantissa as f64 / power)));
-        } else {
-            out.extend(
-                mantissas
-                    .iter()
-                    .map(|mantissa| F::narrow(mantissa.wrapping_mul(self.divisor) as f64 / power)),
-            );
-        }
+    pub fn extend<F: Float>(&self, kernels: &Kernels, mantissas: &[i64], out: &mut Vec<F>) {
+        F::scale(kernels, mantissas, self.divisor, POWERS[usize::from(self.exponent)], out);
     }
 }
 
@@ -283,7 +286,7 @@ mod tests {
         let mut bytes = Vec::new();
         numbers.put_strays::<F>(scale, 0, values.len(), &mut bytes);
         let mut out = Vec::new();
-        scale.extend::<F>(&numbers.numbers, &mut out);
+        scale.extend::<F>(Kernels::best(), &numbers.numbers, &mut out);
         let mut reader = ByteReader::new(&bytes, "K11");
         patch(&mut reader, values.len(), 0, &mut out, &mut [0; 1024]).unwrap();
         reader.finish().unwrap();

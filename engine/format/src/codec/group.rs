@@ -31,12 +31,21 @@ impl Role {
 
 /// Adds the predictions to residuals; `open` is not looked at for opens.
 pub fn restore(role: Role, close: &[i64], open: &[i64], numbers: &mut [i64]) {
+    restore_inline(role, close, open, numbers);
+}
+
+/// [`restore`], to be inlined into shims that allow more instructions.
+#[expect(clippy::inline_always, reason = "inlined into the shims of kernels")]
+#[inline(always)]
+pub(super) fn restore_inline(role: Role, close: &[i64], open: &[i64], numbers: &mut [i64]) {
     match role {
         Role::Close => {}
         Role::Open => {
-            let Some(first) = close.first() else { return };
-            let before = std::iter::once(first).chain(close);
-            for (number, before) in numbers.iter_mut().zip(before) {
+            let (Some(before), Some((first, rest))) = (close.first(), numbers.split_first_mut()) else {
+                return;
+            };
+            *first = first.wrapping_add(*before);
+            for (number, before) in rest.iter_mut().zip(close) {
                 *number = number.wrapping_add(*before);
             }
         }

@@ -4,7 +4,8 @@
 //! numbers. It tells its own length, but not its count: the caller knows how many numbers there are.
 
 use super::bins::{BinScratch, Model};
-use super::bitpack::{bits, packed_bytes, unpack};
+use super::bitpack::{bits, packed_bytes};
+use super::kernel::Kernels;
 use crate::bytes::ByteReader;
 use crate::error::Result;
 use crate::limits::BLOCK_ROWS;
@@ -78,6 +79,7 @@ pub struct IntScratch {
     positions: Vec<i64>,
     highs: Vec<i64>,
     bins: BinScratch,
+    pub(crate) kernels: &'static Kernels,
 }
 
 impl Default for IntScratch {
@@ -89,11 +91,14 @@ impl Default for IntScratch {
             positions: buffer(),
             highs: buffer(),
             bins: BinScratch::default(),
+            kernels: Kernels::best(),
         }
     }
 }
 
 /// The value of a zigzag number.
+#[expect(clippy::inline_always, reason = "inlined into the shims of kernels")]
+#[inline(always)]
 pub(super) fn unzigzag(value: u64) -> i64 {
     (value >> 1) as i64 ^ -((value & 1) as i64)
 }
@@ -122,11 +127,11 @@ pub fn decode(
     debug_assert!(out.len() <= BLOCK_ROWS);
     let head = Head::read(reader, model.is_some())?;
     let count = out.len();
-    let IntScratch { first, second, positions, highs, bins } = scratch;
+    let IntScratch { first, second, positions, highs, bins, kernels } = scratch;
     if let Some(model) = model.filter(|_| head.coded) {
         reader.cite("K16");
         model.decode(reader, out, bins)?;
-        head.finish(out);
+        head.finish(kernels, out);
         return Ok(head.transform);
     }
     let (first, second) = (&mut first[..BLOCK_ROWS], &mut second[..BLOCK_ROWS]);
@@ -134,8 +139,8 @@ pub fn decode(
         Packing::Runs => {
             let runs = bounded(reader, count)?;
             let (values, lengths) = (&mut first[..runs], &mut second[..runs]);
-            decode_simple(reader, values, positions, highs)?;
-            decode_simple(reader, lengths, positions, highs)?;
+            decode_simple(kernels, reader, values, positions, highs)?;
+            decode_simple(kernels, reader, lengths, positions, highs)?;
             let mut rest = &mut *out;
             for (value, length) in values.iter().zip(lengths.iter()) {
                 if *length < 0 || *length as u64 >= rest.len() as u64 {
@@ -152,9 +157,9 @@ pub fn decode(
         Packing::Dictionary => {
             let distinct = bounded(reader, count)?;
             let entries = &mut first[..distinct];
-            decode_simple(reader, entries, positions, highs)?;
+            decode_simple(kernels, reader, entries, positions, highs)?;
             let width = bits(distinct as u64 - 1);
-            unpack_checked(reader, width, out)?;
+            unpack_checked(kernels, reader, width, out)?;
             for slot in out.iter_mut() {
                 let Some(value) = entries.get(*slot as usize) else {
                     return Err(reader.error(format!("code {slot} of {distinct}")));
@@ -170,7 +175,7 @@ pub fn decode(
             if set as usize != others || (!count.is_multiple_of(8) && bitmap[count / 8] >> (count % 8) != 0) {
                 return Err(reader.error("bitmap and count disagree"));
             }
-            decode_simple(reader, &mut first[..others], positions, highs)?;
+            decode_simple(kernels, reader, &mut first[..others], positions, highs)?;
             let mut next = 0;
             for (group, byte) in out.chunks_mut(8).zip(bitmap) {
                 for (number, slot) in group.iter_mut().enumerate() {
@@ -182,10 +187,10 @@ pub fn decode(
                 }
             }
         }
-        Packing::Classes => decode_classes(reader, &head, out, first, second)?,
-        _ => unpack_simple(reader, &head, out, positions, highs)?,
+        Packing::Classes => decode_classes(kernels, reader, &head, out, first, second)?,
+        _ => unpack_simple(kernels, reader, &head, out, positions, highs)?,
     }
-    head.finish(out);
+    head.finish(kernels, out);
     Ok(head.transform)
 }
 
@@ -247,32 +252,9 @@ impl Head {
     }
 
     /// Sums differences.
-    fn finish(&self, out: &mut [i64]) {
+    fn finish(&self, kernels: &Kernels, out: &mut [i64]) {
         if self.transform == Transform::Delta {
-            let mut value = self.first;
-            for slot in out {
-                value = value.wrapping_add(*slot);
-                *slot = value;
-            }
-        }
-    }
-
-    /// Turns unsigned offsets into numbers: `base + multiplier * offset`, wrapping.
-    fn place(&self, base: i64, out: &mut [i64]) {
-        if self.zigzag {
-            for slot in out.iter_mut() {
-                *slot = unzigzag(*slot as u64);
-            }
-        }
-        if self.multiplier != 1 {
-            for slot in out.iter_mut() {
-                *slot = slot.wrapping_mul(self.multiplier);
-            }
-        }
-        if base != 0 {
-            for slot in out.iter_mut() {
-                *slot = slot.wrapping_add(base);
-            }
+            (kernels.sum)(self.first, out);
         }
     }
 }
@@ -286,9 +268,13 @@ fn bounded(reader: &mut ByteReader<'_>, limit: usize) -> Result<usize> {
     Ok(count as usize)
 }
 
-fn unpack_checked(reader: &mut ByteReader<'_>, width: u32, out: &mut [i64]) -> Result<()> {
+fn unpack_checked(kernels: &Kernels, reader: &mut ByteReader<'_>, width: u32, out: &mut [i64]) -> Result<()> {
     let bytes = reader.take(packed_bytes(out.len(), width))?;
-    if unpack(bytes, width, out) { Ok(()) } else { Err(reader.error("left-over bits are not zero")) }
+    if (kernels.unpack)(bytes, width, out) {
+        Ok(())
+    } else {
+        Err(reader.error("left-over bits are not zero"))
+    }
 }
 
 fn width(reader: &mut ByteReader<'_>, limit: u32) -> Result<u32> {
@@ -301,6 +287,7 @@ fn width(reader: &mut ByteReader<'_>, limit: u32) -> Result<u32> {
 
 /// A block inside a block: constant, packed, patched or raw; plain or differences.
 fn decode_simple(
+    kernels: &Kernels,
     reader: &mut ByteReader<'_>,
     out: &mut [i64],
     positions: &mut [i64],
@@ -310,12 +297,13 @@ fn decode_simple(
     if head.transform == Transform::Group {
         return Err(reader.error("prediction inside a block"));
     }
-    unpack_simple(reader, &head, out, positions, highs)?;
-    head.finish(out);
+    unpack_simple(kernels, reader, &head, out, positions, highs)?;
+    head.finish(kernels, out);
     Ok(())
 }
 
 fn unpack_simple(
+    kernels: &Kernels,
     reader: &mut ByteReader<'_>,
     head: &Head,
     out: &mut [i64],
@@ -326,13 +314,13 @@ fn unpack_simple(
         Packing::Constant => out.fill(reader.signed_varint()?),
         Packing::Raw => {
             let bytes = reader.take(out.len() * 8)?;
-            unpack(bytes, 64, out);
+            (kernels.unpack)(bytes, 64, out);
         }
         Packing::Packed => {
             let base = reader.signed_varint()?;
             let width = width(reader, 64)?;
-            unpack_checked(reader, width, out)?;
-            head.place(base, out);
+            unpack_checked(kernels, reader, width, out)?;
+            (kernels.place)(base, head.multiplier, head.zigzag, out);
         }
         Packing::Patched => {
             let base = reader.signed_varint()?;
@@ -340,16 +328,16 @@ fn unpack_simple(
             let high = width(reader, 64 - low)?;
             let patches = bounded(reader, out.len())?;
             let (positions, highs) = (&mut positions[..patches], &mut highs[..patches]);
-            unpack_checked(reader, bits(out.len() as u64 - 1), positions)?;
-            unpack_checked(reader, high, highs)?;
-            unpack_checked(reader, low, out)?;
+            unpack_checked(kernels, reader, bits(out.len() as u64 - 1), positions)?;
+            unpack_checked(kernels, reader, high, highs)?;
+            unpack_checked(kernels, reader, low, out)?;
             for (position, high) in positions.iter().zip(highs.iter()) {
                 let Some(slot) = out.get_mut(*position as usize) else {
                     return Err(reader.error(format!("patch at {position} is outside of the block")));
                 };
                 *slot |= high << low;
             }
-            head.place(base, out);
+            (kernels.place)(base, head.multiplier, head.zigzag, out);
         }
         _ => return Err(reader.error("this packing may not stand inside a block")),
     }
@@ -358,6 +346,7 @@ fn unpack_simple(
 
 /// Selectors of two bits, then the numbers of each class end to end.
 fn decode_classes(
+    kernels: &Kernels,
     reader: &mut ByteReader<'_>,
     head: &Head,
     out: &mut [i64],
@@ -370,13 +359,13 @@ fn decode_classes(
         *slot = width(reader, 64)?;
     }
     let selectors = &mut selectors[..out.len()];
-    unpack_checked(reader, 2, selectors)?;
+    unpack_checked(kernels, reader, 2, selectors)?;
     // Four counters of 16 bits in one register: a block has at most 1024 numbers.
     let counts: u64 = selectors.iter().map(|selector| 1u64 << ((selector & 3) * 16)).sum();
     let (mut next, mut start) = (0u64, 0);
     for (class, width) in widths.iter().enumerate() {
         let count = (counts >> (class * 16) & 0xffff) as usize;
-        unpack_checked(reader, *width, &mut values[start..start + count])?;
+        unpack_checked(kernels, reader, *width, &mut values[start..start + count])?;
         next |= (start as u64) << (class * 16);
         start += count;
     }
@@ -386,6 +375,6 @@ fn decode_classes(
         *slot = values[(next >> shift) as usize & (BLOCK_ROWS - 1)];
         next = next.wrapping_add(1 << shift);
     }
-    head.place(base, out);
+    (kernels.place)(base, head.multiplier, head.zigzag, out);
     Ok(())
 }

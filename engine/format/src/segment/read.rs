@@ -379,7 +379,7 @@ impl<'a> Chunk<'a> {
             let Scratch { int, numbers, model, .. } = scratch;
             let numbers = &mut numbers[..count];
             int::decode_alone(&mut reader, numbers, int, model_of(entry, model))?;
-            scale.extend(&numbers[rows.clone()], out);
+            scale.extend(int.kernels, &numbers[rows.clone()], out);
             if entry.flags & STRAYS != 0 {
                 reader.cite("K11");
                 decimal::patch(&mut reader, count, rows.start, &mut out[at..], &mut scratch.bits)?;

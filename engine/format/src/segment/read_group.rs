@@ -6,7 +6,7 @@ use super::chunk::{Chunk, Entry, Key, STRAYS};
 use super::read::{Scratch, each_block, model_of, wrong_type};
 use crate::bytes::ByteReader;
 use crate::codec::decimal;
-use crate::codec::group::{self, Role};
+use crate::codec::group::Role;
 use crate::codec::int::{self, Transform};
 use crate::error::{FormatError, Result};
 use crate::rows::{RowSet, Values};
@@ -47,7 +47,7 @@ impl Chunk<'_> {
         self.decode_member(role, block, scratch)?;
         let Some(scale) = self.scale(entry)? else { return Err(wrong_type(entry)) };
         let at = out.len();
-        scale.extend(&scratch.group[role as usize][rows.clone()], out);
+        scale.extend(scratch.int.kernels, &scratch.group[role as usize][rows.clone()], out);
         if entry.flags & STRAYS == 0 {
             return Ok(());
         }
@@ -91,12 +91,13 @@ impl Chunk<'_> {
             if role != Role::Open {
                 self.decode_member(Role::Open, block, scratch)?;
             }
+            let kernels = scratch.int.kernels;
             let [close, rest @ ..] = &mut scratch.group;
             let (open, rest) = rest.split_at_mut(1);
             let close = &close[..count];
             match role {
-                Role::Open => group::restore(role, close, &[], &mut open[0][..count]),
-                _ => group::restore(role, close, &open[0][..count], &mut rest[at - 2][..count]),
+                Role::Open => (kernels.restore)(role, close, &[], &mut open[0][..count]),
+                _ => (kernels.restore)(role, close, &open[0][..count], &mut rest[at - 2][..count]),
             }
         }
         scratch.group_have[at] = true;

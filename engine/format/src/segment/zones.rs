@@ -6,6 +6,7 @@ use crate::bytes::{ByteReader, ByteWriter};
 use crate::codec::decimal::{self, Float, Mantissas, Scale};
 use crate::codec::int::{self, IntScratch};
 use crate::codec::int_encode;
+use crate::codec::kernel::Kernels;
 use crate::error::Result;
 use crate::limits::{BLOCK_ROWS, CHUNK_BLOCKS};
 use crate::rows::{ColumnValues, Values};
@@ -20,6 +21,13 @@ pub(super) enum Bounds {
     Integers,
     Floats(Option<Scale>),
     Singles(Option<Scale>),
+}
+
+impl Zone {
+    /// Statistics of some rows of a column of numbers, all of them empty for strings.
+    pub fn of(column: &ColumnValues, rows: std::ops::Range<usize>) -> Self {
+        measure(column, rows)
+    }
 }
 
 /// Statistics of one block of a column of numbers.
@@ -198,8 +206,8 @@ impl Chunk<'_> {
             *max = max.wrapping_add(*min);
         }
         let bounds = match (self.scale(entry)?, entry.kind) {
-            (Some(scale), ColumnType::F32) => floats::<f32>(reader, [mins, maxs], scale)?,
-            (Some(scale), _) => floats::<f64>(reader, [mins, maxs], scale)?,
+            (Some(scale), ColumnType::F32) => floats::<f32>(reader, [mins, maxs], scale, scratch.kernels)?,
+            (Some(scale), _) => floats::<f64>(reader, [mins, maxs], scale, scratch.kernels)?,
             (None, kind) => {
                 let wide = |number: &i64| match kind {
                     ColumnType::F64 => f64::from_bits(*number as u64),
@@ -240,11 +248,12 @@ fn floats<F: Float>(
     reader: &mut ByteReader<'_>,
     numbers: [&mut [i64]; 2],
     scale: Scale,
+    kernels: &Kernels,
 ) -> Result<[Vec<f64>; 2]> {
     let mut out = [Vec::new(), Vec::new()];
     for (numbers, out) in numbers.into_iter().zip(&mut out) {
         let mut values: Vec<F> = Vec::with_capacity(numbers.len());
-        scale.extend(numbers, &mut values);
+        scale.extend(kernels, numbers, &mut values);
         decimal::patch(reader, numbers.len(), 0, &mut values, &mut [0; CHUNK_BLOCKS])?;
         out.extend(values.iter().map(|value| value.wide()));
     }

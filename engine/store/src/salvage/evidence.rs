@@ -211,10 +211,15 @@ fn pieces(storage: &dyn Storage, store: [u8; 16], report: &mut SalvageReport) ->
     }
     let count = sources.keys().next_back().map_or(0, |last| usize::from(*last) + 1);
     manifest.sources = (0..count)
-        .map(|id| sources.remove(&(id as u16)).unwrap_or_else(|| format!("source {id}, name lost")))
+        .map(|id| sources.remove(&(id as u16)).unwrap_or_else(|| lost_source(id)))
         .collect();
     manifest.state = newest;
     Ok(manifest)
+}
+
+/// What a source is called whose name is lost.
+pub(super) fn lost_source(id: usize) -> String {
+    format!("source {id}, name lost")
 }
 
 /// The record that tells more of a series: later ones repeat what earlier ones said.

@@ -87,6 +87,7 @@ pub fn salvage_storage(from: &Arc<dyn Storage>, to: &Arc<dyn Storage>) -> Result
         report,
         segments: BTreeMap::new(),
         next_file: 1,
+        sources: 0,
         damaged_columns: BTreeSet::new(),
         damaged_history: Vec::new(),
     };
@@ -125,6 +126,8 @@ struct Salvage {
     /// Segments of the new store.
     segments: BTreeMap<u64, SegmentRecord>,
     next_file: u64,
+    /// One more than the highest number of a source that a saved row names.
+    sources: usize,
     /// Columns that lost values.
     damaged_columns: BTreeSet<(u32, ColumnId)>,
     /// Lowest and highest commit of the parts that lost history.
@@ -149,6 +152,7 @@ impl Salvage {
         self.drop_unnamed(&mut commits.whole);
         self.fill_holes(plans.iter().map(|plan| plan.series).max().unwrap_or(0))?;
         self.copy_segments(&plans)?;
+        self.name_sources(&commits.whole);
         let floor = self.floor(evidence.sound, sealed);
         for series in self.manifest.series.values_mut() {
             mend_schema(series, &self.damaged_columns);
@@ -187,7 +191,7 @@ impl Salvage {
                     Effect::Source { id, name } => {
                         let sources = &mut self.manifest.sources;
                         while sources.len() <= usize::from(*id) {
-                            sources.push(format!("source {}, name lost", sources.len()));
+                            sources.push(evidence::lost_source(sources.len()));
                         }
                         sources[usize::from(*id)].clone_from(name);
                     }
@@ -212,6 +216,31 @@ impl Salvage {
         for mut series in defined.into_values() {
             series.definitions.dedup_by_key(|definition| definition.0);
             evidence::add_series(&mut self.manifest, series);
+        }
+    }
+
+    /// Rows name their source by number: where the name went with the manifest, the number gets one that says so.
+    fn name_sources(&mut self, commits: &[TransactionRecord]) {
+        let sources = &mut self.manifest.sources;
+        let mut count = sources.len().max(self.sources);
+        for effect in commits.iter().flat_map(|record| &record.effects) {
+            match effect {
+                // Numbers are given in order: the first that is given says how many there were.
+                Effect::Source { id, .. } if usize::from(*id) >= count => {
+                    count = usize::from(*id);
+                    break;
+                }
+                Effect::Rows { series, rows } if *series != COMMITS => count = count.max(rows::sources_of(rows)),
+                _ => {}
+            }
+        }
+        sources.extend((sources.len()..count).map(evidence::lost_source));
+        let lost = sources.iter().enumerate().filter(|(id, name)| **name == evidence::lost_source(*id)).count();
+        if lost > 0 {
+            let detail = "names of sources are lost with the manifest; their numbers are kept";
+            let mut loss = Loss::new(LossKind::Sources, self.from.describe("CURRENT"), detail);
+            loss.count = lost as u64;
+            self.report.losses.push(loss);
         }
     }
 

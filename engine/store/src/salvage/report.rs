@@ -16,6 +16,8 @@ pub enum LossKind {
     Commits,
     /// Rows of a series whose name or schema is lost.
     Unnamed,
+    /// Names of sources: rows say by number where they came from.
+    Sources,
     /// The name of a version.
     Snapshot,
     /// Older versions: what they showed is not certain any more, so they cannot be read.
@@ -31,6 +33,7 @@ impl LossKind {
             Self::Marks => "marks",
             Self::Commits => "commits",
             Self::Unnamed => "unnamed",
+            Self::Sources => "sources",
             Self::Snapshot => "snapshot",
             Self::Versions => "versions",
         }
@@ -53,7 +56,7 @@ pub struct Loss {
     /// The rows, counted from the first of the series in this file (of its history, for history); unknown where only their
     /// number is known.
     pub rows: Option<Range<u64>>,
-    /// How many rows, or commits; unknown: at least this many.
+    /// How many rows, commits, or names; unknown: at least this many.
     pub count: u64,
     /// The rows lie between these times, both inclusive, nanoseconds since the Unix epoch, UTC.
     pub times: Option<(i64, i64)>,

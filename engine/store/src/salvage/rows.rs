@@ -28,6 +28,8 @@ pub(super) struct Copied {
     pub(super) holes: Vec<(i64, i64)>,
     /// Lowest and highest commit of the rows that were saved.
     pub(super) versions: Option<(u64, u64)>,
+    /// One more than the highest number of a source that a saved row names.
+    pub(super) sources: usize,
 }
 
 impl Copied {
@@ -35,6 +37,11 @@ impl Copied {
         let (low, high) = self.versions.unwrap_or((version, version));
         self.versions = Some((low.min(version), high.max(version)));
     }
+}
+
+/// One more than the highest number of a source that a row names.
+pub(super) fn sources_of(rows: &RowSet) -> usize {
+    rows.source.pieces(0..rows.source.len()).map(|(_, source)| usize::from(source) + 1).max().unwrap_or(0)
 }
 
 /// A part and where it goes.
@@ -152,6 +159,7 @@ impl PartCopy<'_> {
             }
             let versions = rows.version.pieces(0..rows.len()).chain(rows.until.pieces(0..rows.until.len()));
             versions.for_each(|(_, version)| copied.saw(version));
+            copied.sources = copied.sources.max(sources_of(&rows));
             match stream {
                 Stream::Live => copied.rows += rows.len() as u64,
                 Stream::History => copied.history_rows += rows.len() as u64,

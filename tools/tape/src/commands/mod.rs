@@ -1,6 +1,7 @@
 //! The commands. Each takes its arguments and a [`Context`], writes data to standard output, and ends well or with a
 //! [`Fail`].
 
+pub(crate) mod aggregate;
 pub(crate) mod coverage;
 pub(crate) mod import;
 pub(crate) mod inspect;

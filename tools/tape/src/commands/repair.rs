@@ -105,6 +105,7 @@ fn line(loss: &Loss) -> String {
             format!("{} values of column {}", grouped(loss.count), loss.column.as_deref().unwrap_or("?"))
         }
         LossKind::Commits => format!("{} commits", grouped(loss.count)),
+        LossKind::Sources => format!("{} names of sources", grouped(loss.count)),
         LossKind::Marks => "deletions and absences".to_owned(),
         other => other.name().to_owned(),
     };
