@@ -47,19 +47,11 @@
 //!
 //! What is written: [`Batch`] and [`Transaction`], staged (`stage`), applied to the state (`apply`), logged and synced in
 //! groups (`commit`, `wal`). What is read: [`View`] and [`Read`], through `scan` over layers (`layer`, `overlay`), and the
-<<<<<<< HEAD
-//! gap index (`gaps`) and statistics (`statistics`). What runs behind: `seal` (memory to segments), `compact` (segments to
-//! segments), `maintenance` (the manifest, file ids, garbage). How it begins: `open`, `follow` (other processes), `lease`.
-//! What is left of a damaged store: `verify` names it, `salvage` saves it. All input and output goes through
-//! [`io::Storage`], all locks and threads through `sync`, where model checkers take their place. The format of the files
-//! is the crate `tapestore-format`, specified in `format-spec/`.
-=======
 //! gap index (`gaps`) and statistics (`aggregate`, `statistics`). What runs behind: `seal` (memory to segments),
 //! `compact` (segments to segments), `maintenance` (the manifest, file ids, garbage). How it begins: `open`, `follow`
-//! (other processes), `lease`. All input and output goes through [`io::Storage`], all locks and threads through `sync`,
-//! where model checkers take their place. The format of the files is the crate `tapestore-format`, specified in
-//! `format-spec/`.
->>>>>>> main
+//! (other processes), `lease`. What is left of a damaged store: `verify` names it, `salvage` saves it. All input and output
+//! goes through [`io::Storage`], all locks and threads through `sync`, where model checkers take their place. The format of
+//! the files is the crate `tapestore-format`, specified in `format-spec/`.
 
 mod aggregate;
 mod apply;

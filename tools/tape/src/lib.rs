@@ -23,11 +23,7 @@ use clap::Parser;
 
 use args::{Cli, Command};
 use commands::read::End;
-<<<<<<< HEAD
-use commands::{Context, coverage, inspect, list, read, repair, upkeep, versions};
-=======
-use commands::{Context, aggregate, coverage, inspect, list, read, upkeep, versions};
->>>>>>> main
+use commands::{Context, aggregate, coverage, inspect, list, read, repair, upkeep, versions};
 use fail::{CLEAN, Fail, Result};
 use output::note;
 

@@ -210,9 +210,8 @@ fn pieces(storage: &dyn Storage, store: [u8; 16], report: &mut SalvageReport) ->
         report.losses.push(loss);
     }
     let count = sources.keys().next_back().map_or(0, |last| usize::from(*last) + 1);
-    manifest.sources = (0..count)
-        .map(|id| sources.remove(&(id as u16)).unwrap_or_else(|| lost_source(id)))
-        .collect();
+    manifest.sources =
+        (0..count).map(|id| sources.remove(&(id as u16)).unwrap_or_else(|| lost_source(id))).collect();
     manifest.state = newest;
     Ok(manifest)
 }

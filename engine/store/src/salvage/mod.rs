@@ -230,12 +230,15 @@ impl Salvage {
                     count = usize::from(*id);
                     break;
                 }
-                Effect::Rows { series, rows } if *series != COMMITS => count = count.max(rows::sources_of(rows)),
+                Effect::Rows { series, rows } if *series != COMMITS => {
+                    count = count.max(rows::sources_of(rows))
+                }
                 _ => {}
             }
         }
         sources.extend((sources.len()..count).map(evidence::lost_source));
-        let lost = sources.iter().enumerate().filter(|(id, name)| **name == evidence::lost_source(*id)).count();
+        let lost =
+            sources.iter().enumerate().filter(|(id, name)| **name == evidence::lost_source(*id)).count();
         if lost > 0 {
             let detail = "names of sources are lost with the manifest; their numbers are kept";
             let mut loss = Loss::new(LossKind::Sources, self.from.describe("CURRENT"), detail);

@@ -14,6 +14,7 @@ use super::evidence::ids;
 use super::report::{Loss, LossKind};
 use super::rows::{Copied, PartCopy};
 use super::{Output, Salvage};
+use crate::apply::COMMITS;
 use crate::error::Result;
 use crate::io::{MappedBytes, Storage};
 use crate::segment::segment_name;
