@@ -82,7 +82,7 @@ pub(super) fn collect(storage: &dyn Storage, report: &mut SalvageReport) -> Resu
 
 /// What a newer version wrote is not damaged, and is not read by halves.
 fn refuse_newer(storage: &dyn Storage) -> Result<()> {
-    for (name, _) in list(storage)?.into_iter().filter(|(name, _)| name.ends_with(".tape")) {
+    for (name, _) in list(storage)?.into_iter().filter(|(name, _)| name.strip_suffix(".tape").is_some()) {
         let mut bytes = [0; HEADER_BYTES];
         let read = storage.open_read(&name).and_then(|file| file.read_exact_at(0, &mut bytes));
         if read.is_ok()

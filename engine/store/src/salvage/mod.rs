@@ -231,7 +231,7 @@ impl Salvage {
                     break;
                 }
                 Effect::Rows { series, rows } if *series != COMMITS => {
-                    count = count.max(rows::sources_of(rows))
+                    count = count.max(rows::sources_of(rows));
                 }
                 _ => {}
             }

@@ -286,10 +286,10 @@ impl Salvage {
     }
 
     fn account(&mut self, plan: &Plan, copied: Copied, beneath: bool) {
-        self.report.rows += copied.rows;
-        self.report.history_rows += copied.history_rows;
-        // Rows of the log of commits come from no source.
+        // Rows of the log of commits are nobody's data, and come from no source.
         if plan.series != COMMITS {
+            self.report.rows += copied.rows;
+            self.report.history_rows += copied.history_rows;
             self.sources = self.sources.max(copied.sources);
         }
         self.damaged_columns.extend(copied.columns.iter().map(|column| (plan.series, *column)));
