@@ -1,7 +1,8 @@
 //! The command line as a process: what it prints, where, and how it exits.
 //!
 //! One file a subject: [`contract`] what scripts rely on, [`import`] what files become, [`history`] versions,
-//! [`failures`] wrong calls, damage and exit codes, [`looks`] what people see, [`real`] the market data files.
+//! [`failures`] wrong calls, damage and exit codes, [`looks`] what people see, [`repair`] what is
+//! saved of damaged stores, [`real`] the market data files.
 
 mod contract;
 mod failures;
@@ -9,6 +10,7 @@ mod history;
 mod import;
 mod looks;
 mod real;
+mod repair;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

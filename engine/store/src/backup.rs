@@ -181,7 +181,8 @@ impl Copy<'_> {
     fn first_of_chain(&self, log: u64) -> Result<Option<Vec<u8>>> {
         let source = LogReader { storage: &*self.source, store: self.current.store, visible: None };
         let target = LogReader { storage: self.target, ..source };
-        match (source.previous(log), target.previous(log)) {
+        let previous = |reader: &LogReader<'_>| reader.start(log).map(|start| start.previous_log);
+        match (previous(&source), previous(&target)) {
             (previous, there) if previous == Some(0) || previous == there => Ok(None),
             _ => source.first_of_chain(log).map(Some),
         }

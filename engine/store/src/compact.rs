@@ -69,6 +69,8 @@ struct Job {
 /// Compacts; `None` if there was nothing to do.
 pub(crate) fn compact(shared: &Shared, role: &WriterRole, scope: Scope) -> Result<Option<CompactReport>> {
     let _one_at_a_time = role.compacting.lock();
+    // A handle that failed publishes no step (I8).
+    role.pipeline.lock().check()?;
     let state = shared.published.read().clone();
     let retained = shared.retained.read().clone();
     let mut selected = select(shared, &state, &retained, scope)?;

@@ -49,7 +49,7 @@ impl Store {
         let loaded = load_follower(&storage, &catalog, &HashMap::new())?;
         let lease = if late { Lease::take(&storage, store).ok() } else { lease };
         if let Some(lease) = &lease {
-            lease.move_to(loaded.follower.step)?;
+            lease.move_to(loaded.follower.step);
         }
         let (retained, snapshots) = retained_of(&loaded.manifest);
         let shared = Arc::new(Shared {
@@ -119,7 +119,7 @@ impl Store {
         shared.remember_files();
         *follower = loaded.follower;
         match &role.lease {
-            Some(lease) => lease.move_to(loaded.follower.step)?,
+            Some(lease) => lease.move_to(loaded.follower.step),
             None => shared.open_all_files()?,
         }
         Ok(version)

@@ -47,23 +47,25 @@
 //!
 //! What is written: [`Batch`] and [`Transaction`], staged (`stage`), applied to the state (`apply`), logged and synced in
 //! groups (`commit`, `wal`). What is read: [`View`] and [`Read`], through `scan` over layers (`layer`, `overlay`), and the
-//! gap index (`gaps`) and statistics (`aggregate`, `statistics`). What runs behind: `seal` (memory to segments),
-//! `compact` (segments to segments), `maintenance` (the manifest, file ids, garbage). How it begins: `open`, `follow`
-//! (other processes), `lease`. All input and output goes through [`io::Storage`], all locks and threads through `sync`,
-//! where model checkers take their place. The format of the files is the crate `tapestore-format`, specified in
-//! `format-spec/`.
+//! gap index (`gaps`), statistics (`aggregate`, `statistics`), and what changed since a version (`changes`). What runs
+//! behind: `seal` (memory to segments), `compact` (segments to segments), `maintenance` (the manifest, file ids, garbage).
+//! How it begins: `open`, `follow` (other processes), `lease`. What is left of a damaged store: `verify` names it, `salvage`
+//! saves it. All input and output goes through [`io::Storage`], all locks and threads through `sync`, where model checkers
+//! take their place. The format of the files is the crate `tapestore-format`, specified in `format-spec/`.
 
 mod aggregate;
 mod apply;
 mod backup;
 mod batch;
 mod cache;
+mod changes;
 mod column;
 mod commit;
 mod compact;
 mod compare;
 mod error;
 mod follow;
+mod frames;
 mod gaps;
 pub mod io;
 mod key;
@@ -76,6 +78,7 @@ mod options;
 mod overlay;
 mod report;
 mod rollback;
+mod salvage;
 mod scan;
 pub mod schema;
 mod seal;
@@ -101,6 +104,7 @@ pub use gaps::Gap;
 pub use key::SeriesKey;
 pub use options::{Durability, Options, Retention};
 pub use report::{AsOf, CommitInfo, PruneReport, Snapshot, Stats};
+pub use salvage::{Loss, LossKind, SalvageReport, salvage_directory, salvage_storage};
 pub use store::Store;
 #[cfg(any(loom, shuttle))]
 pub use sync::{Mistake, make};

@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use tapestore_format::checksum::Identity;
 use tapestore_format::header::{FileHeader, FileKind, HEADER_BYTES};
-use tapestore_format::log::{FrameReader, FrameWriter, RecordAssembler};
+use tapestore_format::log::{FrameWriter, RecordAssembler};
 use tapestore_format::manifest::{
     CURRENT_BYTES, Current, ManifestRecord, SegmentRecord, SeriesRecord, SnapshotRecord, StateRecord,
 };
 
 use crate::error::{Error, Result};
+use crate::frames::{FrameStream, Stop};
 use crate::io::{Storage, StorageFile};
 
 const CURRENT: &str = "CURRENT";
@@ -113,15 +114,20 @@ pub(crate) fn load(storage: &dyn Storage, current: &Current) -> Result<(Manifest
         let detail = format!("manifest has {length} bytes, CURRENT counts {}", current.length);
         return Err(Error::Inconsistent { path, rule: "M1", detail });
     }
-    let mut bytes = vec![0; current.length as usize];
-    file.read_exact_at(0, &mut bytes).map_err(|error| Error::io("reading", path.as_str(), error))?;
+    let failed = |error| Error::io("reading", path.as_str(), error);
     let broken = |error| Error::format(path.as_str(), error);
-    FileHeader::check(&bytes, FileKind::Manifest, &identity).map_err(broken)?;
-    let mut frames = FrameReader::new(&bytes[HEADER_BYTES..], HEADER_BYTES as u64, identity, Some(0));
+    let mut header = [0; HEADER_BYTES];
+    file.read_exact_at(0, &mut header).map_err(failed)?;
+    FileHeader::check(&header, FileKind::Manifest, &identity).map_err(broken)?;
+    let mut frames = FrameStream::new(file, identity, HEADER_BYTES as u64, current.length, Some(0));
     let mut assembler = RecordAssembler::default();
     let mut state = ManifestState::default();
     let mut complete = false;
-    while let Some(frame) = frames.next_frame().map_err(broken)? {
+    let stopped = |stop| match stop {
+        Stop::Io(error) => failed(error),
+        Stop::Format(error) => broken(error),
+    };
+    while let Some(frame) = frames.next_frame().map_err(stopped)? {
         let Some((kind, record)) = assembler.push(&frame).map_err(broken)? else { continue };
         let record =
             ManifestRecord::decode(kind, record).map_err(|error| broken(error.shifted(frame.offset)))?;

@@ -290,7 +290,7 @@ fn lock_for_writing(storage: &dyn Storage) -> Result<Box<dyn LockGuard>> {
 
 /// 16 bytes that no other store has: from the operating system's randomness, by way of the hasher seeded with it, and
 /// from the clock and the process.
-fn random_identity(storage: &dyn Storage) -> [u8; 16] {
+pub(crate) fn random_identity(storage: &dyn Storage) -> [u8; 16] {
     use std::hash::{BuildHasher, RandomState};
     let word = |salt: u64| RandomState::new().hash_one((salt, storage.now_ns(), std::process::id()));
     let mut out = [0; 16];

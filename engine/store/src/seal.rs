@@ -65,6 +65,8 @@ fn seal_locked(shared: &Shared, role: &WriterRole) -> Result<bool> {
 
 /// Makes everything staged durable and goes on in a new log. `None` if there is nothing to seal.
 fn rotate(shared: &Shared, role: &WriterRole) -> Result<Option<(Arc<State>, u64, u64)>> {
+    // A handle that failed reserves no ids either (I8).
+    role.pipeline.lock().check()?;
     // Ids first: the maintenance lock is never taken inside the pipeline's.
     let id = role.maintenance.lock().allocate()?;
     let mut inner = role.pipeline.quiesce(shared)?;

@@ -300,6 +300,7 @@ impl Store {
         if !self.shared.snapshots.read().contains_key(name) {
             return Err(Error::NotFound(format!("there is no snapshot {name:?}")));
         }
+        role.pipeline.lock().check()?;
         let state = maintenance.state();
         maintenance
             .publish(vec![ManifestRecord::DropSnapshot(name.to_owned())], state)

@@ -80,6 +80,11 @@ impl View {
         keys
     }
 
+    /// Whether a version can be read.
+    pub(crate) fn retains(&self, version: u64) -> bool {
+        self.shared.retained.read().contains(version)
+    }
+
     pub(crate) fn find(&self, key: &SeriesKey) -> Result<(&Arc<SeriesState>, &Arc<Schema>)> {
         let found = self.shared.catalog.series_id(key).and_then(|id| self.state.series(id));
         found

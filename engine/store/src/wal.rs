@@ -20,6 +20,7 @@ use tapestore_format::wal::{KIND_START, KIND_TRANSACTION, LogStart, TransactionR
 use tapestore_format::{ErrorKind, FormatError};
 
 use crate::error::{Error, Result};
+use crate::frames::{self, FrameStream, Stop};
 use crate::io::{Storage, StorageFile};
 
 const PREFIX: &str = "wal-";
@@ -238,9 +239,9 @@ impl LogReader<'_> {
         Ok(chain)
     }
 
-    /// The log that a log names as the one before it; `None` if that cannot be read.
-    pub(crate) fn previous(&self, id: u64) -> Option<u64> {
-        self.read_start(id).ok().map(|start| start.previous_log)
+    /// What a log says of the one before it; `None` if that cannot be read.
+    pub(crate) fn start(&self, id: u64) -> Option<LogStart> {
+        self.read_start(id).ok()
     }
 
     /// The first record of a log, framed as it would stand there if no log came before it (W6).
@@ -342,13 +343,11 @@ impl LogReader<'_> {
             return Ok(false);
         }
         let from = (HEADER_BYTES as u64).min(length);
-        let bytes = self.bytes(id, from, length)?;
-        let aligned = bytes.len().next_multiple_of(8);
+        let file = self.open(id)?;
         // Any frame at all, whatever its number: try every aligned place.
-        let any = (0..aligned).step_by(8).any(|at| {
-            let rest = bytes.get(at..).unwrap_or(&[]);
-            matches!(FrameReader::new(rest, from + at as u64, identity, None).next_frame(), Ok(Some(frame)) if frame.kind != KIND_START)
-        });
+        let any =
+            frames::find(&*file, identity, from..length, &|_, _| true, &|frame| frame.kind != KIND_START);
+        let any = any.map_err(|error| Error::io("reading", self.path(id), error))?.is_some();
         Ok(!any)
     }
 
@@ -375,20 +374,20 @@ impl LogReader<'_> {
             return Err(Error::Inconsistent { path: self.path(id), rule: "W5", detail });
         }
         let identity = Identity { store: self.store, file: id };
-        let bytes = self.bytes(id, from.offset, stop)?;
         let broken = |error| Error::format(self.path(id), error);
-        let mut frames = FrameReader::new(&bytes, from.offset, identity, expected);
+        let mut frames = FrameStream::new(self.open(id)?, identity, from.offset, stop, expected);
         let mut assembler = RecordAssembler::default();
         let mut position = Position { next_sequence: expected.unwrap_or(0), ..from };
         loop {
             let frame = match frames.next_frame() {
                 Ok(Some(frame)) => frame,
                 Ok(None) => break,
-                Err(error) if may_be_torn => {
+                Err(Stop::Format(error)) if may_be_torn => {
                     self.check_torn(&frames, id, &error)?;
                     break;
                 }
-                Err(error) => return Err(broken(error)),
+                Err(Stop::Format(error)) => return Err(broken(error)),
+                Err(Stop::Io(error)) => return Err(Error::io("reading", self.path(id), error)),
             };
             let Some((kind, record)) = assembler.push(&frame).map_err(broken)? else { continue };
             match kind {
@@ -429,13 +428,13 @@ impl LogReader<'_> {
     }
 
     /// W5: a bad frame is a torn tail unless a later one proves that it was durable.
-    fn check_torn(&self, frames: &FrameReader<'_>, id: u64, error: &FormatError) -> Result<()> {
+    fn check_torn(&self, frames: &FrameStream, id: u64, error: &FormatError) -> Result<()> {
         let bad = frames.next_sequence().unwrap_or(0);
-        match frames.find_later(|later| later.durable >= bad) {
+        let later = frames.find_later(|later| later.durable >= bad);
+        match later.map_err(|error| Error::io("reading", self.path(id), error))? {
             Some(later) => {
                 let detail = format!(
-                    "{error}; a frame at offset {} says that the missing one was durable: acknowledged data is damaged",
-                    later.offset
+                    "{error}; a frame at offset {later} says that the missing one was durable: acknowledged data is damaged"
                 );
                 Err(Error::Inconsistent { path: self.path(id), rule: "W5", detail })
             }

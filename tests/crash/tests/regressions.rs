@@ -6,8 +6,8 @@ use crash_tests::image::Keep;
 use crash_tests::run::{Op, Run, options};
 use crash_tests::search::{Case, replay};
 use crash_tests::sim::{Fault, SimStorage};
-use tapestore::Store;
 use tapestore::io::Storage;
+use tapestore::{AsOf, ErrorClass, Store};
 
 fn holds(case: &str) {
     if let Err(why) = replay(&case.parse::<Case>().unwrap()) {
@@ -144,4 +144,27 @@ fn a_backup_of_a_failed_handle_holds_what_was_acknowledged() {
     assert_eq!(report.version, acknowledged);
     let copy = Store::open_read_only_on(Arc::new(target), options()).unwrap();
     assert_eq!(copy.view().version(), acknowledged);
+}
+
+/// A handle that had failed still dropped snapshots, and reserved ids: steps that it must not acknowledge.
+#[test]
+fn a_failed_handle_publishes_no_step() {
+    let mut run = Run::start(1);
+    run.apply(Op::Commit).unwrap();
+    run.store().unwrap().create_snapshot("kept", None).unwrap();
+    run.storage.fail_at(2, Fault::SyncKept);
+    assert!(run.apply(Op::Commit).is_err() && run.storage.fault_hit());
+    let store = run.store().unwrap();
+    let before = run.storage.calls();
+    for outcome in [
+        store.drop_snapshot("kept"),
+        store.create_snapshot("another", None).map(drop),
+        store.seal().map(drop),
+        store.compact().map(drop),
+        store.prune(&AsOf::Version(store.view().version())).map(drop),
+    ] {
+        assert_eq!(outcome.unwrap_err().kind(), ErrorClass::Poisoned);
+    }
+    assert_eq!(run.storage.calls(), before, "nothing is written any more");
+    assert_eq!(store.snapshots().len(), 1);
 }

@@ -260,8 +260,8 @@ pub(crate) const BUGS: &[Bug] = &[
         what: "the length of the manifest is taken from the file, not from CURRENT",
         changes: &[(
             "engine/store/src/manifest.rs",
-            "    let mut bytes = vec![0; current.length as usize];",
-            "    let mut bytes = vec![0; if planted(\"manifest-to-its-end\") { length } else { current.length } as usize];",
+            "    let mut frames = FrameStream::new(file, identity, HEADER_BYTES as u64, current.length, Some(0));",
+            "    let end = if planted(\"manifest-to-its-end\") { length } else { current.length };\n    let mut frames = FrameStream::new(file, identity, HEADER_BYTES as u64, end, Some(0));",
         )],
         tests: CUTS,
     },
@@ -427,8 +427,8 @@ pub(crate) const BUGS: &[Bug] = &[
         what: "a damaged frame that later ones call durable is taken for a torn end",
         changes: &[(
             "engine/store/src/wal.rs",
-            "        let bad = frames.next_sequence().unwrap_or(0);\n        match",
-            "        if planted(\"torn-frame-in-the-middle\") {\n            return Ok(());\n        }\n        let bad = frames.next_sequence().unwrap_or(0);\n        match",
+            "        let bad = frames.next_sequence().unwrap_or(0);\n        let later",
+            "        if planted(\"torn-frame-in-the-middle\") {\n            return Ok(());\n        }\n        let bad = frames.next_sequence().unwrap_or(0);\n        let later",
         )],
         tests: &[SWEEP],
     },

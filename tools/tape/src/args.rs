@@ -69,6 +69,8 @@ pub(crate) enum Command {
     Compact(Compact),
     /// Check the store; findings are listed, nothing is changed.
     Verify(Verify),
+    /// Save what can be read of a damaged store into a new one, and tell what is lost.
+    Repair(Repair),
     /// Structure of the store's files: sizes per column and encoding, records, bytes.
     Inspect(Inspect),
     /// Numbers about the store.
@@ -458,6 +460,13 @@ pub(crate) struct Inspect {
 pub(crate) struct Backup {
     /// Directory; an earlier backup of the same store is brought up to date.
     pub(crate) directory: PathBuf,
+}
+
+/// Arguments of `repair`.
+#[derive(Args, Debug)]
+pub(crate) struct Repair {
+    /// Directory of the new store, which must not exist. The damaged store is not changed.
+    pub(crate) target: PathBuf,
 }
 
 /// Arguments of `completions`.

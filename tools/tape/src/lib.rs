@@ -23,7 +23,7 @@ use clap::Parser;
 
 use args::{Cli, Command};
 use commands::read::End;
-use commands::{Context, aggregate, coverage, inspect, list, read, upkeep, versions};
+use commands::{Context, aggregate, coverage, inspect, list, read, repair, upkeep, versions};
 use fail::{CLEAN, Fail, Result};
 use output::note;
 
@@ -69,6 +69,7 @@ fn run(context: &Context, command: Command) -> Result<()> {
         Command::Prune(arguments) => versions::prune(context, &arguments),
         Command::Compact(arguments) => upkeep::compact(context, &arguments),
         Command::Verify(arguments) => upkeep::verify(context, &arguments),
+        Command::Repair(arguments) => repair::repair(context, &arguments),
         Command::Inspect(arguments) => inspect::run(context, &arguments),
         Command::Stats => list::stats(context),
         Command::Backup(arguments) => upkeep::backup(context, &arguments),

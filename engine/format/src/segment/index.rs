@@ -239,7 +239,7 @@ impl PartIndex {
         Ok(part)
     }
 
-    fn parse(reader: &mut ByteReader<'_>, entry: &PartEntry, runs: u64) -> Result<Self> {
+    pub(super) fn parse(reader: &mut ByteReader<'_>, entry: &PartEntry, runs: u64) -> Result<Self> {
         reader.take(8)?;
         let series = reader.varint()?;
         if series != u64::from(entry.series) {

@@ -13,6 +13,7 @@ mod read;
 mod read_group;
 mod read_text;
 mod runs;
+mod salvage;
 mod sealed;
 mod text_encode;
 mod verify;
@@ -22,6 +23,7 @@ mod zones;
 pub use chunk::{Chunk, ColumnInfo, Encoding};
 pub use index::{ChunkRef, PartIndex};
 pub use read::Scratch;
+pub use salvage::{RemainingPart, Remains};
 pub use sealed::Verified;
 pub use writer::SegmentWriter;
 

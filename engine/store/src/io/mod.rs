@@ -14,8 +14,10 @@
 //! - A directory's creation: after [`Storage::sync_dir`] of `""`; for the root itself, see [`Storage::create_dir`].
 //!
 //! # Symbolic links, other users
-//! Opening follows symbolic links; [`Storage::list`] does not mention them; removing and renaming act on the link
-//! itself. Files are created with mode 0600 and directories with 0700. Whoever else may write to the store's
+//! The root may be reached through symbolic links. No file in it is one: opening one is refused, [`Storage::list`] does not
+//! mention them; removing and renaming act on the link itself. So `CURRENT`, `LOCK` or a log that was replaced by a link to
+//! elsewhere is an error, and nothing elsewhere is written. Files are created with mode 0600 and directories with 0700; what
+//! exists is taken with the permissions that it has, also if all the world may write. Whoever else may write to the store's
 //! directory can harm the store: the engine detects damage (I13), it does not resist an attacker with write access.
 
 mod memory;
@@ -870,9 +872,17 @@ mod tests {
         std::fs::write(root.join("Notes.txt"), "not ours").unwrap();
         std::os::unix::fs::symlink(root.join("a"), root.join("link")).unwrap();
         assert_eq!(storage.list("").unwrap(), [("LOCK".to_owned(), 0), ("a".to_owned(), 1)]);
-        assert_eq!(get(&storage, "link"), b"x");
+        assert_eq!(kind(storage.open_read("link")), ErrorKind::InvalidInput);
+        assert_eq!(kind(storage.open("link")), ErrorKind::InvalidInput);
+        assert_eq!(kind(storage.lock("link", LockKind::Shared)), ErrorKind::InvalidInput);
+        assert_eq!(kind(storage.map("link", 1)), ErrorKind::InvalidInput);
         storage.remove("link").unwrap();
         assert_eq!(get(&storage, "a"), b"x");
+        std::fs::remove_dir(root.join("leases")).unwrap();
+        std::os::unix::fs::symlink(directory.path(), root.join("leases")).unwrap();
+        assert_eq!(kind(storage.create_dir("leases")), ErrorKind::NotADirectory);
+        assert_eq!(kind(storage.create_new("leases/x")), ErrorKind::NotADirectory);
+        assert_eq!(kind(storage.list("leases")), ErrorKind::NotADirectory);
 
         assert_eq!(storage.root(), Some(root.clone()));
         assert_eq!(storage.describe(""), root.display().to_string());

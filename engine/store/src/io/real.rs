@@ -40,12 +40,27 @@ impl RealStorage {
 
     fn file_path(&self, name: &str) -> io::Result<PathBuf> {
         check_name(name)?;
+        if let Some((directory, _)) = name.split_once('/') {
+            self.refuse_link(directory)?;
+        }
         Ok(self.root.join(name))
+    }
+
+    /// A directory of the store is one, not a link to one elsewhere.
+    fn refuse_link(&self, directory: &str) -> io::Result<()> {
+        match fs::symlink_metadata(self.root.join(directory)) {
+            Ok(metadata) if metadata.is_symlink() => Err(io::ErrorKind::NotADirectory.into()),
+            _ => Ok(()),
+        }
     }
 
     fn directory_path(&self, directory: &str) -> io::Result<PathBuf> {
         check_directory(directory)?;
-        if directory.is_empty() { Ok(self.root.clone()) } else { Ok(self.root.join(directory)) }
+        if directory.is_empty() {
+            return Ok(self.root.clone());
+        }
+        self.refuse_link(directory)?;
+        Ok(self.root.join(directory))
     }
 
     fn real_file(&self, file: File) -> RealFile {
@@ -303,10 +318,13 @@ impl MappedBytes for RealMap {
     }
 }
 
-/// The metadata of a regular file. Looked at before opening, because opening a pipe would wait for its other end.
+/// The metadata of a regular file, which is no link. Looked at before opening, because opening a pipe would wait for its
+/// other end.
 fn regular(path: &Path) -> io::Result<Metadata> {
-    let metadata = fs::metadata(path)?;
-    if metadata.is_file() {
+    let metadata = fs::symlink_metadata(path)?;
+    if metadata.is_symlink() {
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "a symbolic link; no file of a store is one"))
+    } else if metadata.is_file() {
         Ok(metadata)
     } else if metadata.is_dir() {
         Err(io::ErrorKind::IsADirectory.into())
@@ -316,8 +334,14 @@ fn regular(path: &Path) -> io::Result<Metadata> {
 }
 
 fn open_regular(path: &Path, write: bool) -> io::Result<File> {
-    regular(path)?;
-    OpenOptions::new().read(true).write(write).open(path)
+    let named = regular(path)?;
+    let file = OpenOptions::new().read(true).write(write).open(path)?;
+    let opened = file.metadata()?;
+    // Replaced by a link in between: as if it had been one before. Files are replaced by renaming as well, which is fine.
+    if (named.dev(), named.ino()) == (opened.dev(), opened.ino()) {
+        return Ok(file);
+    }
+    regular(path).map(|_| file)
 }
 
 /// Creates one directory unless it exists; says whether it did.

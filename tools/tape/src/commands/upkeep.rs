@@ -9,8 +9,8 @@ use super::{Context, write_options};
 use crate::args::{Backup, Cli, Compact, Completions, TierArgument, Verify};
 use crate::fail::{Fail, Result};
 use crate::number::{bytes, grouped};
-use crate::output::Out;
 use crate::output::json::Object;
+use crate::output::{Out, plain};
 
 /// Runs `tape init`.
 pub(crate) fn init(context: &Context) -> Result<()> {
@@ -83,11 +83,15 @@ pub(crate) fn verify(context: &Context, arguments: &Verify) -> Result<()> {
             out.write_all(&object.line())?;
         } else {
             let series = finding.series.as_ref().map(|series| format!(" ({series})")).unwrap_or_default();
+            let series = plain(&series);
             let class = if finding.damage { "damage" } else { "note" };
             writeln!(
                 out,
                 "{class}: {} at offset {}: rule {}: {}{series}",
-                finding.file, finding.offset, finding.rule, finding.detail
+                plain(&finding.file),
+                finding.offset,
+                finding.rule,
+                plain(&finding.detail)
             )?;
         }
     }

@@ -1,5 +1,6 @@
 //! JSON objects, one a line.
 
+use super::is_hidden;
 use crate::number::{push_f64, push_i64};
 
 /// Builds one object; members come out in the order they are given.
@@ -117,15 +118,16 @@ pub(crate) fn push_number(out: &mut Vec<u8>, value: f64) {
 /// Appends a quoted string.
 pub(crate) fn push_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
-    for byte in text.bytes() {
-        match byte {
-            b'"' => out.extend_from_slice(b"\\\""),
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            0..0x20 => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
-            _ => out.push(byte),
+    for c in text.chars() {
+        match c {
+            '"' => out.extend_from_slice(b"\\\""),
+            '\\' => out.extend_from_slice(b"\\\\"),
+            '\n' => out.extend_from_slice(b"\\n"),
+            '\r' => out.extend_from_slice(b"\\r"),
+            '\t' => out.extend_from_slice(b"\\t"),
+            // Nothing that a terminal would obey; all of these fit four digits.
+            c if is_hidden(c) => out.extend_from_slice(format!("\\u{:04x}", u32::from(c)).as_bytes()),
+            c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }
     out.push(b'"');
@@ -139,7 +141,7 @@ mod tests {
     fn objects_are_valid_json() {
         let inner = Object::new().count("n", 3);
         let object = Object::new()
-            .text("name", "a\"b\\c\n\u{1}é")
+            .text("name", "a\"b\\c\n\u{1}\u{202e}é")
             .int("i", -5)
             .float("f", 8e-8)
             .float("nan", f64::NAN)
@@ -147,7 +149,7 @@ mod tests {
             .maybe_int("none", None)
             .objects("list", [inner.clone(), inner]);
         let text = String::from_utf8(object.line()).unwrap();
-        let expected = "{\"name\": \"a\\\"b\\\\c\\n\\u0001é\", \"i\": -5, \"f\": 0.00000008, \"nan\": \"NaN\", \"ok\": true, \"none\": null, \"list\": [{\"n\": 3}, {\"n\": 3}]}\n";
+        let expected = "{\"name\": \"a\\\"b\\\\c\\n\\u0001\\u202eé\", \"i\": -5, \"f\": 0.00000008, \"nan\": \"NaN\", \"ok\": true, \"none\": null, \"list\": [{\"n\": 3}, {\"n\": 3}]}\n";
         assert_eq!(text, expected);
         assert!(simd_json::to_borrowed_value(&mut text.into_bytes()).is_ok());
     }

@@ -89,16 +89,33 @@ impl Write for Out {
     }
 }
 
-/// Says something on standard error, unless `quiet`.
+/// Whether a character would drive a terminal or hide something, instead of showing itself: controls, and those that change
+/// the direction of text or take no space.
+pub(crate) fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// Text of a store, of a file or of an error, fit for a terminal.
+pub(crate) fn plain(text: &str) -> String {
+    text.replace(is_hidden, "·")
+}
+
+/// Says something on standard error, unless `quiet`. Whatever it names does not drive the terminal.
 pub(crate) fn note(quiet: bool, text: &str) {
     if !quiet {
-        let _ = writeln!(io::stderr(), "{text}");
+        let _ = writeln!(io::stderr(), "{}", plain(text));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_would_drive_a_terminal_is_replaced() {
+        assert_eq!(plain("a\u{1b}[2Jb\u{9b}c\u{202e}d\u{200b}é腾\n"), "a·[2Jb·c·d·é腾·");
+    }
 
     #[test]
     fn files_are_replaced_only_by_force_and_appear_whole() {

@@ -12,9 +12,9 @@ use crate::calendar::brief;
 use crate::commands::Context;
 use crate::fail::{Fail, Result};
 use crate::number::{bytes, grouped};
-use crate::output::Out;
 use crate::output::json::Object;
 use crate::output::table::{Side, Table};
+use crate::output::{Out, plain};
 
 /// Parts whose columns are shown one by one; further parts are only counted.
 const PARTS_SHOWN: u32 = 64;
@@ -115,7 +115,7 @@ fn describe(series: &str, part: &PartIndex, shares: &Shares, out: &mut Out) -> R
         (Some(timeframe), false) => format!("{timeframe} bars, some off the grid"),
         (None, _) => "times stored".to_owned(),
     };
-    writeln!(out, "part {}: {series}", summary.part)?;
+    writeln!(out, "part {}: {}", summary.part, plain(series))?;
     writeln!(
         out,
         "  {} rows, {} of history, {} marks; {span}; versions {} to {}; {grid}",

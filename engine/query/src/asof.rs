@@ -1,0 +1,307 @@
+//! As-of join: for each row on the left, the row on the right that was in force at its time.
+//!
+//! The kernels map rows to rows, whole columns at once, into the caller's buffer; [`gather`] fetches values by such a
+//! map. [`join`] is the same for two series of a store.
+//!
+//! # Invariants
+//! - J1. Among right rows of equal time, backward takes the last and forward the first: the one nearest to the left row
+//!   on its own side.
+//! - J2. Nearest takes the earlier of two rows that are equally far.
+
+use std::ops::Range;
+
+use tapestore::{Column, ColumnType, ColumnValues, Error, Result, Rows, SeriesKey, Strings, Values, View};
+
+/// Stands where no row matches.
+pub const NO_ROW: u32 = u32::MAX;
+
+/// On which side of the left row's time the right row may be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Direction {
+    /// The last row at or before it: what was known then.
+    #[default]
+    Backward,
+    /// The first row at or after it.
+    Forward,
+    /// The nearer of both.
+    Nearest,
+}
+
+/// How rows are matched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AsOfJoin {
+    /// On which side.
+    pub direction: Direction,
+    /// Largest distance in nanoseconds; `None`: any.
+    pub tolerance_ns: Option<u64>,
+    /// Whether a row of exactly the same time does not match.
+    pub strict: bool,
+}
+
+/// Times and the group of each row: the instrument, as a number below the number of rows of both sides.
+#[derive(Clone, Copy, Debug)]
+pub struct Grouped<'a> {
+    /// Nanoseconds, ascending over all groups.
+    pub time: &'a [i64],
+    /// One number per time; see [`codes`].
+    pub group: &'a [u32],
+}
+
+impl AsOfJoin {
+    /// For each left time the right row that matches, or [`NO_ROW`]. `O(left + right)`, and less where one side is much
+    /// longer. What `out` held is dropped.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if times do not ascend, [`Error::Limit`] from 2^32 − 1 rows on the right.
+    pub fn rows(&self, left: &[i64], right: &[i64], out: &mut Vec<u32>) -> Result<()> {
+        check(left, right)?;
+        out.clear();
+        out.reserve(left.len());
+        match (self.direction, self.strict) {
+            (Direction::Backward, false) => backward::<false>(left, right, out),
+            (Direction::Backward, true) => backward::<true>(left, right, out),
+            (Direction::Forward, false) => forward::<false>(left, right, out),
+            (Direction::Forward, true) => forward::<true>(left, right, out),
+            (Direction::Nearest, strict) => nearest(left, right, strict, out),
+        }
+        self.limit(left, right, out);
+        Ok(())
+    }
+
+    /// The same within groups: a left row matches right rows of its own group only. `O(left + right)`.
+    ///
+    /// # Errors
+    /// As [`AsOfJoin::rows`]; [`Error::Usage`] if there is not one group per time, or a number that is too large.
+    pub fn rows_by(&self, left: Grouped<'_>, right: Grouped<'_>, out: &mut Vec<u32>) -> Result<()> {
+        check(left.time, right.time)?;
+        let rows = left.time.len() + right.time.len();
+        if left.group.len() != left.time.len() || right.group.len() != right.time.len() {
+            return Err(Error::Usage("a join by group needs one group per row".into()));
+        }
+        let groups = left.group.iter().chain(right.group).max().map_or(0, |group| *group as usize + 1);
+        if groups > rows {
+            return Err(Error::Usage(format!("group {} in a join of {rows} rows", groups - 1)));
+        }
+        out.clear();
+        out.resize(left.time.len(), NO_ROW);
+        let mut known = vec![NO_ROW; groups];
+        match self.direction {
+            Direction::Backward => backward_by(left, right, self.strict, &mut known, out),
+            Direction::Forward => forward_by(left, right, self.strict, &mut known, out),
+            Direction::Nearest => {
+                backward_by(left, right, self.strict, &mut known, out);
+                known.fill(NO_ROW);
+                let mut later = vec![NO_ROW; left.time.len()];
+                forward_by(left, right, self.strict, &mut known, &mut later);
+                for ((row, later), time) in out.iter_mut().zip(later).zip(left.time) {
+                    *row = nearer(*time, right.time, *row, later);
+                }
+            }
+        }
+        self.limit(left.time, right.time, out);
+        Ok(())
+    }
+
+    fn limit(&self, left: &[i64], right: &[i64], out: &mut [u32]) {
+        let Some(tolerance) = self.tolerance_ns else { return };
+        for (row, time) in out.iter_mut().zip(left) {
+            if right.get(*row as usize).is_some_and(|other| other.abs_diff(*time) > tolerance) {
+                *row = NO_ROW;
+            }
+        }
+    }
+}
+
+fn check(left: &[i64], right: &[i64]) -> Result<()> {
+    if right.len() >= NO_ROW as usize {
+        return Err(Error::Limit(format!("a join with {} rows on the right", right.len())));
+    }
+    if !left.is_sorted() || !right.is_sorted() {
+        return Err(Error::Usage("a join needs ascending times on both sides".into()));
+    }
+    Ok(())
+}
+
+/// The first index from `from` on whose time does not satisfy `holds`: a few steps, then doubling ones, so that equally
+/// dense sides cost a comparison a row and a sparse left side a search each.
+#[inline]
+fn advance(times: &[i64], from: usize, holds: impl Fn(i64) -> bool) -> usize {
+    const STEPS: usize = 8;
+    let mut at = from;
+    while at < times.len() && holds(times[at]) {
+        at += 1;
+        if at - from == STEPS {
+            return at + crate::gallop(&times[at..], holds);
+        }
+    }
+    at
+}
+
+fn backward<const STRICT: bool>(left: &[i64], right: &[i64], out: &mut Vec<u32>) {
+    let mut next = 0;
+    out.extend(left.iter().map(|time| {
+        next = advance(right, next, |other| if STRICT { other < *time } else { other <= *time });
+        // Before the first row this is NO_ROW.
+        (next as u32).wrapping_sub(1)
+    }));
+}
+
+fn forward<const STRICT: bool>(left: &[i64], right: &[i64], out: &mut Vec<u32>) {
+    let mut next = 0;
+    out.extend(left.iter().map(|time| {
+        next = advance(right, next, |other| if STRICT { other <= *time } else { other < *time });
+        if next < right.len() { next as u32 } else { NO_ROW }
+    }));
+}
+
+fn nearest(left: &[i64], right: &[i64], strict: bool, out: &mut Vec<u32>) {
+    let (mut before, mut after) = (0, 0);
+    out.extend(left.iter().map(|time| {
+        before = advance(right, before, |other| if strict { other < *time } else { other <= *time });
+        after = advance(right, after, |other| if strict { other <= *time } else { other < *time });
+        let later = if after < right.len() { after as u32 } else { NO_ROW };
+        nearer(*time, right, (before as u32).wrapping_sub(1), later)
+    }));
+}
+
+/// J2.
+fn nearer(time: i64, right: &[i64], before: u32, after: u32) -> u32 {
+    match (right.get(before as usize), right.get(after as usize)) {
+        (Some(a), Some(b)) if b.abs_diff(time) < a.abs_diff(time) => after,
+        (Some(_), _) => before,
+        (None, _) => after,
+    }
+}
+
+fn backward_by(left: Grouped<'_>, right: Grouped<'_>, strict: bool, last: &mut [u32], out: &mut [u32]) {
+    let mut next = 0;
+    for (row, time) in left.time.iter().enumerate() {
+        while next < right.time.len()
+            && (if strict { right.time[next] < *time } else { right.time[next] <= *time })
+        {
+            last[right.group[next] as usize] = next as u32;
+            next += 1;
+        }
+        out[row] = last[left.group[row] as usize];
+    }
+}
+
+fn forward_by(left: Grouped<'_>, right: Grouped<'_>, strict: bool, first: &mut [u32], out: &mut [u32]) {
+    let mut next = right.time.len();
+    for (row, time) in left.time.iter().enumerate().rev() {
+        while next > 0 && (if strict { right.time[next - 1] > *time } else { right.time[next - 1] >= *time })
+        {
+            next -= 1;
+            first[right.group[next] as usize] = next as u32;
+        }
+        out[row] = first[left.group[row] as usize];
+    }
+}
+
+/// Numbers for the texts of two columns, equal where the texts are: groups for [`AsOfJoin::rows_by`].
+pub fn codes(left: &Strings, right: &Strings) -> (Vec<u32>, Vec<u32>) {
+    let mut known = std::collections::HashMap::new();
+    let mut code = |text| {
+        let next = known.len() as u32;
+        *known.entry(text).or_insert(next)
+    };
+    // The closure borrows from both columns, so both stay alive as long as the map.
+    let left_codes = left.iter().map(&mut code).collect();
+    let right_codes = right.iter().map(&mut code).collect();
+    (left_codes, right_codes)
+}
+
+/// The values at `rows`; null where there is no row, or a null. What `out` held is dropped, its memory is used again if
+/// it is of the same type.
+pub fn gather(from: &ColumnValues, rows: &[u32], out: &mut ColumnValues) {
+    fn pick<T: Copy + Default>(from: &[T], rows: &[u32], out: &mut Vec<T>) {
+        out.clear();
+        // NO_ROW lies behind the end of every column.
+        out.extend(rows.iter().map(|row| from.get(*row as usize).copied().unwrap_or_default()));
+    }
+    match (&from.values, &mut out.values) {
+        (Values::I64(from), Values::I64(out)) => pick(from, rows, out),
+        (Values::F64(from), Values::F64(out)) => pick(from, rows, out),
+        (Values::F32(from), Values::F32(out)) => pick(from, rows, out),
+        (Values::U8(from), Values::U8(out)) => pick(from, rows, out),
+        (Values::Str(from), Values::Str(out)) => {
+            let text = |row: &u32| if (*row as usize) < from.len() { from.get(*row as usize) } else { "" };
+            *out = rows.iter().map(text).collect();
+        }
+        (Values::I64(_), out) => *out = Values::I64(Vec::new()),
+        (Values::F64(_), out) => *out = Values::F64(Vec::new()),
+        (Values::F32(_), out) => *out = Values::F32(Vec::new()),
+        (Values::U8(_), out) => *out = Values::U8(Vec::new()),
+        (Values::Str(_), out) => *out = Values::empty(ColumnType::String),
+    }
+    if out.values.len() != rows.len() {
+        // The buffer was of another type and is of the right one now.
+        return gather(from, rows, out);
+    }
+    let null = |row: &u32| *row == NO_ROW || from.is_null(*row as usize);
+    out.nulls = rows.iter().any(null).then(|| rows.iter().map(null).collect());
+}
+
+/// Joins two series: the rows of `left` in `range`, each with the row of `right` that matches, wherever in time that is.
+/// `None` of columns means all of them.
+///
+/// The columns of the right series follow those of the left; a name that both have gets the suffix `_right`. The last
+/// column, `time_right`, is the time of the row that matched. What has no match is null.
+///
+/// # Errors
+/// [`Error::NotFound`] names a missing series or column; as [`AsOfJoin::rows`].
+pub fn join(
+    view: &View,
+    left: (&SeriesKey, Option<&[&str]>),
+    right: (&SeriesKey, Option<&[&str]>),
+    range: Range<i64>,
+    how: &AsOfJoin,
+) -> Result<Rows> {
+    let read = |(key, columns): (&SeriesKey, Option<&[&str]>), range: Range<i64>| {
+        let read = view.read(key).range(range);
+        columns.map_or(read.clone(), |columns| read.columns(columns)).rows()
+    };
+    let mut out = read(left, range)?;
+    let reach = match (out.time().first(), out.time().last()) {
+        (Some(first), Some(last)) => reach(view, right.0, how.direction, *first..*last)?,
+        _ => 0..0,
+    };
+    let mut other = read(right, reach)?;
+    let mut matched = Vec::new();
+    how.rows(out.time(), other.time(), &mut matched)?;
+    other.columns.push(Column {
+        id: 0,
+        name: "time".into(),
+        kind: ColumnType::Timestamp,
+        nullable: true,
+        description: "time of the row that matched".into(),
+    });
+    other.set.columns.push((0, Values::I64(std::mem::take(&mut other.set.time)).into()));
+    for (column, (_, values)) in other.columns.into_iter().zip(&other.set.columns) {
+        let id = out.columns.len() as u16;
+        let taken = |name: &str| name == "time" || out.columns.iter().any(|column| column.name == name);
+        let mut name = column.name.clone();
+        while taken(&name) {
+            name += "_right";
+        }
+        let mut found = ColumnValues::empty(column.kind);
+        gather(values, &matched, &mut found);
+        out.set.columns.push((id, found));
+        out.columns.push(Column { id, name, nullable: true, ..column });
+    }
+    Ok(out)
+}
+
+/// The range of the right series that holds every row that can match left rows from `span.start` to `span.end`.
+fn reach(view: &View, right: &SeriesKey, direction: Direction, span: Range<i64>) -> Result<Range<i64>> {
+    let (mut start, mut end) = (span.start, span.end.saturating_add(1));
+    if direction != Direction::Forward {
+        let before = view.read(right).columns(&[]).range(i64::MIN..start).last(1)?;
+        start = before.time().first().copied().unwrap_or(start);
+    }
+    if direction != Direction::Backward {
+        let after = view.read(right).columns(&[]).range(end..i64::MAX).first(1)?;
+        end = after.time().first().map_or(end, |time| time.saturating_add(1));
+    }
+    Ok(start..end)
+}

@@ -1,0 +1,42 @@
+//! What is asked of a Tapestore beyond reading it: as-of joins, resampling, adjustment, averages, panels, order books.
+//!
+//! Every subject has kernels, pure functions over whole columns that write into the caller's buffers, and thin functions
+//! that feed them from a [`tapestore::View`]. The layers above (fetching, quality, factors) share what is here and
+//! depend on nothing of one another.
+//!
+//! # Map
+//!
+//! [`asof`]: rows of one series to rows of another. [`session`]: when a market is open. [`bucket`]: which rows make a
+//! bar; [`fold`]: what becomes of their values; [`resample`]: both together; [`derive`]: bars that are stored
+//! and follow their source. [`average`]: by volume and by time. [`panel`]: one field
+//! of many instruments. [`adjust`]: splits and dividends. [`book`]: order books at any time.
+
+pub mod adjust;
+pub mod asof;
+pub mod average;
+pub mod book;
+pub mod bucket;
+pub mod derive;
+pub mod fold;
+pub mod panel;
+pub mod resample;
+pub mod session;
+
+pub use adjust::{Adjustment, Anchor, Parts};
+pub use asof::{AsOfJoin, Direction};
+pub use book::{Book, book_at};
+pub use bucket::Rule;
+pub use derive::{Derivation, DeriveReport, derivations, derive};
+pub use panel::{Times, panel};
+pub use resample::{Resample, Resampled, resample};
+pub use session::{Session, Sessions};
+
+/// How many leading times satisfy `holds`, for sorted times: doubling steps, then bisection.
+pub(crate) fn gallop(times: &[i64], holds: impl Fn(i64) -> bool) -> usize {
+    let mut bound = 1;
+    while bound <= times.len() && holds(times[bound - 1]) {
+        bound *= 2;
+    }
+    let (low, high) = (bound / 2, bound.min(times.len()));
+    low + times[low..high].partition_point(|time| holds(*time))
+}

@@ -1,0 +1,9 @@
+//! Every question against a plain program that answers it row by row, and against real files where they are present.
+
+mod adjust;
+mod asof;
+mod book;
+mod common;
+mod derive;
+mod panel;
+mod resample;

@@ -1,0 +1,133 @@
+//! The frames of a log or manifest, read through a window: memory does not grow with the file.
+//!
+//! What frames are: `tapestore_format::log`, `format-spec/log.md`. A record is put together by the caller, from frames whose
+//! checksums match: it is never longer than the bytes that are there.
+
+use std::io;
+use std::sync::Arc;
+
+use tapestore_format::FormatError;
+use tapestore_format::checksum::Identity;
+use tapestore_format::limits::CHECKED_BYTES;
+use tapestore_format::log::{FRAME_ALIGNMENT, FRAME_HEADER_BYTES, Frame, FrameReader};
+
+use crate::io::StorageFile;
+
+/// Bytes of a log in memory at a time, besides the record that is being put together.
+const WINDOW_BYTES: usize = 1 << 20;
+
+/// Why there is no next frame.
+pub(crate) enum Stop {
+    /// The file cannot be read.
+    Io(io::Error),
+    /// What stands there is no frame, or not the one that was expected.
+    Format(FormatError),
+}
+
+/// Reads frames one after another.
+pub(crate) struct FrameStream {
+    file: Arc<dyn StorageFile>,
+    identity: Identity,
+    window: Vec<u8>,
+    /// Offset in the file of the window, and of the next frame in the window.
+    base: u64,
+    position: usize,
+    end: u64,
+    next_sequence: Option<u64>,
+}
+
+impl FrameStream {
+    /// Reads the frames between two offsets of a file; the first must carry `next_sequence`, where that is known.
+    pub(crate) fn new(
+        file: Arc<dyn StorageFile>,
+        identity: Identity,
+        from: u64,
+        end: u64,
+        next_sequence: Option<u64>,
+    ) -> Self {
+        Self { file, identity, window: Vec::new(), base: from, position: 0, end, next_sequence }
+    }
+
+    /// Offset in the file of the next frame.
+    pub(crate) fn offset(&self) -> u64 {
+        self.base + self.position as u64
+    }
+
+    /// Sequence number that the next frame must carry, once known.
+    pub(crate) fn next_sequence(&self) -> Option<u64> {
+        self.next_sequence
+    }
+
+    /// The next frame; `None` at the exact end. After an error the stream stays where it is.
+    pub(crate) fn next_frame(&mut self) -> Result<Option<Frame<'_>>, Stop> {
+        self.fill().map_err(Stop::Io)?;
+        let offset = self.offset();
+        let mut frames =
+            FrameReader::new(&self.window[self.position..], offset, self.identity, self.next_sequence);
+        let frame = frames.next_frame().map_err(Stop::Format)?;
+        if let Some(frame) = &frame {
+            self.position += (frame.end() - offset) as usize;
+            self.next_sequence = frames.next_sequence();
+        }
+        Ok(frame)
+    }
+
+    /// Makes sure that the window holds the next frame, however long it is.
+    fn fill(&mut self) -> io::Result<()> {
+        let held = self.base + self.window.len() as u64;
+        if self.window.len() - self.position >= CHECKED_BYTES || held == self.end {
+            return Ok(());
+        }
+        self.window.drain(..self.position);
+        (self.base, self.position) = (self.offset(), 0);
+        let before = self.window.len();
+        self.window.resize((self.end - self.base).min(WINDOW_BYTES as u64) as usize, 0);
+        self.file.read_exact_at(held, &mut self.window[before..])
+    }
+
+    /// Whether behind a bad frame at the current position there is a valid one for which `wanted` holds, and where.
+    ///
+    /// As [`FrameReader::find_later`]: all of them are asked, and only numbers that the place allows are looked at.
+    pub(crate) fn find_later(&self, wanted: impl Fn(&Frame<'_>) -> bool) -> io::Result<Option<u64>> {
+        let (bad, first) = (self.offset(), self.next_sequence.unwrap_or(0));
+        let from = bad.next_multiple_of(FRAME_ALIGNMENT as u64);
+        let plausible = |offset: u64, sequence: u64| {
+            let most = first.saturating_add((offset - bad) / FRAME_HEADER_BYTES as u64 + 1);
+            (first..=most).contains(&sequence)
+        };
+        find(&*self.file, self.identity, from..self.end, &plausible, &wanted)
+    }
+}
+
+/// The first place at a multiple of eight in a range of a file where a frame validates that is `wanted`. `plausible` is asked
+/// first, for offset and sequence number: cheap before dear.
+pub(crate) fn find(
+    file: &dyn StorageFile,
+    identity: Identity,
+    range: std::ops::Range<u64>,
+    plausible: &dyn Fn(u64, u64) -> bool,
+    wanted: &dyn Fn(&Frame<'_>) -> bool,
+) -> io::Result<Option<u64>> {
+    let mut base = range.start;
+    while base < range.end {
+        let length = (range.end - base).min((WINDOW_BYTES + CHECKED_BYTES) as u64) as usize;
+        let mut window = vec![0; length];
+        file.read_exact_at(base, &mut window)?;
+        for at in (0..length.min(WINDOW_BYTES)).step_by(FRAME_ALIGNMENT) {
+            let offset = base + at as u64;
+            let Some(head) = window.get(at..at + FRAME_HEADER_BYTES) else { break };
+            let sequence = head[8..16].iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+            if !plausible(offset, sequence) {
+                continue;
+            }
+            let mut frames = FrameReader::new(&window[at..], offset, identity, None);
+            if let Ok(Some(frame)) = frames.next_frame()
+                && wanted(&frame)
+            {
+                return Ok(Some(offset));
+            }
+        }
+        base += WINDOW_BYTES as u64;
+    }
+    Ok(None)
+}

@@ -1,0 +1,161 @@
+//! Opening costs a bounded amount of memory, whatever the files hold.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tapestore::io::{MemoryStorage, Storage};
+use tapestore::{CommitKind, Options, Store, verify_storage};
+use tapestore_format::checksum::Identity;
+use tapestore_format::header::{FileHeader, FileKind, HEADER_BYTES};
+use tapestore_format::log::FrameWriter;
+use tapestore_format::manifest::{Current, ManifestRecord, StateRecord};
+use tapestore_format::wal::{Effect, KIND_START, KIND_TRANSACTION, LogStart, TransactionRecord};
+
+/// Counts what is held, and the most that was.
+struct Counting;
+
+static HELD: AtomicUsize = AtomicUsize::new(0);
+static MOST: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every call goes to the system's allocator as it is.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let held = HELD.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
+        MOST.fetch_max(held, Ordering::Relaxed);
+        // SAFETY: as the caller promises.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        HELD.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: as the caller promises.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// What `limits.md` promises: for each byte of logs and manifest, and besides.
+const BYTES_PER_BYTE: usize = 128;
+const BASE_BYTES: usize = 16 << 20;
+
+const STORE: [u8; 16] = [5; 16];
+
+/// The most memory that was taken meanwhile.
+fn most<T>(run: impl FnOnce() -> T) -> (T, usize) {
+    let before = HELD.load(Ordering::Relaxed);
+    MOST.store(before, Ordering::Relaxed);
+    let out = run();
+    (out, MOST.load(Ordering::Relaxed) - before)
+}
+
+fn put(storage: &dyn Storage, name: &str, bytes: &[u8]) {
+    storage.create_new(name).unwrap().write_at(0, bytes).unwrap();
+}
+
+/// A store whose one log holds these records, framed as they should be.
+fn store_of(records: &[(u8, Vec<u8>)]) -> Arc<dyn Storage> {
+    let storage = MemoryStorage::new();
+    storage.create_dir("leases").unwrap();
+    let framed = |file: u64, kind: FileKind, first: u64, records: &[(u8, Vec<u8>)]| {
+        let identity = Identity { store: STORE, file };
+        let mut bytes = FileHeader::new(kind, identity).encode().to_vec();
+        let mut frames = FrameWriter::new(identity, HEADER_BYTES as u64, first);
+        for (kind, record) in records {
+            frames.push(*kind, record, 0, &mut bytes);
+        }
+        bytes
+    };
+    let state = StateRecord { first_log: 1, next_file: 3, step: 1, ..StateRecord::default() };
+    let state = ManifestRecord::State(state);
+    let manifest = framed(2, FileKind::Manifest, 0, &[(state.kind(), state.encode())]);
+    let current = Current { store: STORE, manifest: 2, length: manifest.len() as u64, step: 1, created: 0 };
+    let start = LogStart { previous_log: 0, previous_end: 0, version: 0 };
+    let mut log = vec![(KIND_START, start.encode())];
+    log.extend_from_slice(records);
+    put(&storage, "wal-000000000001.tape", &framed(1, FileKind::Wal, 1, &log));
+    put(&storage, "manifest-000000000002.tape", &manifest);
+    put(&storage, "CURRENT", &current.encode());
+    Arc::new(storage)
+}
+
+fn commit(version: u64, effects: Vec<Effect>) -> Vec<u8> {
+    let (time, kind, message) = (0, CommitKind::Write, String::new());
+    TransactionRecord { version, time, kind, message, added: 0, updated: 0, deleted: 0, effects }.encode()
+}
+
+fn options() -> Options {
+    Options { background: false, ..Options::default() }
+}
+
+/// Opens, verifies and salvages; none of it takes more than the bound for this many bytes.
+fn within_bound(name: &str, storage: &Arc<dyn Storage>, bytes: usize) -> f64 {
+    let bound = BYTES_PER_BYTE * bytes + BASE_BYTES;
+    let ((), opened) = most(|| drop(Store::open_read_only_on(storage.clone(), options())));
+    let ((), verified) = most(|| drop(verify_storage(storage, true)));
+    assert!(opened <= bound && verified <= bound, "{name}: {opened} and {verified} bytes of {bound}");
+    opened.max(verified) as f64 / bytes as f64
+}
+
+/// One test, since the allocator counts for the whole process.
+#[test]
+fn no_content_of_logs_and_manifests_costs_more_than_the_stated_bound() {
+    let (mut cases, mut worst) = (0u32, 0.0f64);
+    let mut check = |name: &str, storage: &Arc<dyn Storage>| {
+        let bytes: u64 = storage.list("").unwrap().iter().map(|file| file.1).sum();
+        let found = within_bound(name, storage, bytes as usize);
+        cases += 1;
+        if bytes > 1 << 20 {
+            worst = worst.max(found);
+        }
+    };
+    // The smallest effects there are, as many as fit; the smallest commits.
+    check("drops", &store_of(&[(KIND_TRANSACTION, commit(1, vec![Effect::Drop { series: 1 }; 400_000]))]));
+    let commits: Vec<_> =
+        (1..40_000).map(|version| (KIND_TRANSACTION, commit(version, Vec::new()))).collect();
+    check("commits", &store_of(&commits));
+    // Every count at its most, with nothing behind it.
+    let prefix = commit(1, Vec::new());
+    let without_count = &prefix[..prefix.len() - 1];
+    let huge = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01];
+    let rows = |tail: &[u8]| [without_count, &[1, 4, 1, 0, 0, 0], tail].concat();
+    for (name, record) in [
+        ("effects", [without_count, &huge].concat()),
+        ("rows", rows(&[0xff; 4])),
+        ("runs", rows(&[&[0, 0, 0, 0], &huge[..]].concat())),
+        ("columns", rows(&[0, 0, 0, 0, 0, 0, 0xff, 0xff])),
+        ("columns that are allowed", rows(&[0, 0, 0, 0, 0, 0, 1, 4])),
+        (
+            "columns of a schema",
+            [without_count, &[1, 2, 1, 0, 0, 0, 1, 0, b'A', 2, 0, b'1', b'm', 0xff, 0xff]].concat(),
+        ),
+    ] {
+        check(name, &store_of(&[(KIND_TRANSACTION, record)]));
+    }
+    // `CURRENT` counts more bytes than there are; a log names an end beyond all files.
+    let storage = store_of(&[]);
+    let file = storage.open("CURRENT").unwrap();
+    let current = Current { store: STORE, manifest: 2, length: u64::MAX, step: 1, created: 0 };
+    file.write_at(0, &current.encode()).unwrap();
+    check("length in CURRENT", &storage);
+    // A long log of zeros, of noise, and of one record that never ends: a window of it is held, or nothing.
+    for (name, fill) in [("zeros", 0u8), ("noise", 0xa5)] {
+        let storage = store_of(&[]);
+        let log = storage.open("wal-000000000001.tape").unwrap();
+        let end = log.length().unwrap();
+        let noise: Vec<u8> = (0..32u32 << 20)
+            .map(|at| if fill == 0 { 0 } else { (at.wrapping_mul(2_654_435_761) >> 24) as u8 })
+            .collect();
+        log.write_at(end, &noise).unwrap();
+        let length = noise.len();
+        drop(noise);
+        let ((), opened) = most(|| drop(Store::open_read_only_on(storage.clone(), options())));
+        assert!(opened < 8 << 20, "{name}: {opened} bytes for a log of {length}");
+        cases += 1;
+    }
+    println!(
+        "torture: memory of hostile logs and manifests | {cases} files, {worst:.0} bytes per byte at most | seed 0 | failures 0"
+    );
+}
