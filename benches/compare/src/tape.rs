@@ -12,7 +12,7 @@ use tapestore_format::checksum::Identity;
 use tapestore_format::rows::{RowSet, RunVec};
 use tapestore_format::segment::{PartSpec, Segment, SegmentWriter, Stream, Verified};
 
-use crate::contender::{Contender, Encoded, Piece, Reader, Result};
+use crate::contender::{Contender, Encoded, Piece, Reader, Result, Summary};
 use crate::table::{Group, Table};
 
 /// Rows of one commit.
@@ -244,6 +244,13 @@ impl Reader for TapeReader {
         read.rows_into(&mut self.rows)?;
         self.swap(out);
         Ok(())
+    }
+
+    fn summary(&mut self, column: &str, range: &Range<i64>) -> Result<Summary> {
+        let found = self.view.read(&self.key).range(range.clone()).columns(&[column]).aggregate()?;
+        let found = found.first().ok_or("no such column")?;
+        let (min, max) = (found.min.unwrap_or(f64::INFINITY), found.max.unwrap_or(f64::NEG_INFINITY));
+        Ok(Summary { min, max, sum: found.sum, count: found.count })
     }
 
     fn gaps(&mut self, _: i64) -> Result<u64> {
