@@ -127,7 +127,7 @@ fn save(
     let target = SeriesKey::new(key.instrument(), timeframe.name())?;
     store.close()?;
     let mut out = Out::stdout();
-    let whole = report.remade.iter().any(|range| *range == (i64::MIN..i64::MAX));
+    let whole = report.remade.contains(&(i64::MIN..i64::MAX));
     if context.json {
         let object = Object::new()
             .text("instrument", target.instrument())
