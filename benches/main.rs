@@ -4,6 +4,7 @@
 //! `cargo bench -p tape-benches`; a name after `--` picks some.
 
 mod data;
+mod query;
 
 use std::fs::File;
 use std::hint::black_box;
@@ -248,5 +249,15 @@ fn bench_open(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, bench_import, bench_commit, bench_scan, bench_range, bench_gaps, bench_open);
+criterion_group!(
+    benches,
+    bench_import,
+    bench_commit,
+    bench_scan,
+    bench_range,
+    bench_gaps,
+    bench_open,
+    query::bench_join,
+    query::bench_resample
+);
 criterion_main!(benches);

@@ -1,6 +1,8 @@
 //! What the README shows is what the commands print. Set `TAPE_BLESS=1` to write it anew.
 #![cfg(unix)]
 
+mod queries;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -34,9 +36,9 @@ fn run(line: &str, directory: &Path, store: Option<&str>) -> String {
     String::from_utf8(output.stdout).expect("output is UTF-8")
 }
 
-/// Replaces the text between a comment of the README and the end of its block by what `make` gives for it.
-fn compare(comment: &str, same: impl Fn(&str, &str) -> bool, make: impl FnOnce(&str) -> String) {
-    let text = fs::read_to_string(readme()).expect("there is a README");
+/// Replaces the text between a comment of a page and the end of its block by what `make` gives for it.
+fn compare(page: &Path, comment: &str, same: impl Fn(&str, &str) -> bool, make: impl FnOnce(&str) -> String) {
+    let text = fs::read_to_string(page).expect("there is such a page");
     let from = text.find(comment).unwrap_or_else(|| panic!("no comment {comment:?}"));
     let fence = from + text[from..].find("```").expect("a block follows");
     let start = fence + text[fence..].find('\n').expect("a line ends") + 1;
@@ -46,10 +48,24 @@ fn compare(comment: &str, same: impl Fn(&str, &str) -> bool, make: impl FnOnce(&
         return;
     }
     if std::env::var_os("TAPE_BLESS").is_some() {
-        fs::write(readme(), format!("{}{made}{}", &text[..start], &text[end..])).expect("a writable README");
+        fs::write(page, format!("{}{made}{}", &text[..start], &text[end..])).expect("a writable page");
     } else {
-        panic!("the README shows\n{}\nbut the commands print\n{made}", &text[start..end]);
+        panic!("the page shows\n{}\nbut the commands print\n{made}", &text[start..end]);
     }
+}
+
+/// The commands of a block, each with what it prints.
+fn session(block: &str, directory: &Path) -> String {
+    let mut store = None;
+    let mut out = String::new();
+    for line in block.lines().filter_map(|line| line.strip_prefix("$ ")) {
+        out.extend(["$ ", line, "\n"]);
+        match line.strip_prefix("export TAPE_STORE=") {
+            Some(name) => store = Some(name.to_owned()),
+            None => out += &run(line, directory, store.as_deref()),
+        }
+    }
+    out
 }
 
 /// The text without what differs from run to run: numbers before a unit of time or of speed.
@@ -73,19 +89,8 @@ fn the_readme_shows_what_the_commands_print() {
     fs::write(directory.path().join("bars.csv"), BARS).expect("a writable directory");
     fs::write(directory.path().join("fix.csv"), FIX).expect("a writable directory");
     let same = |old: &str, new: &str| without_times(old) == without_times(new);
-    compare("<!-- A test runs these commands", same, |block| {
-        let mut store = None;
-        let mut out = String::new();
-        for line in block.lines().filter_map(|line| line.strip_prefix("$ ")) {
-            out.extend(["$ ", line, "\n"]);
-            match line.strip_prefix("export TAPE_STORE=") {
-                Some(name) => store = Some(name.to_owned()),
-                None => out += &run(line, directory.path(), store.as_deref()),
-            }
-        }
-        out
-    });
-    compare("<!-- A test runs the demo", same, |_| run("tape demo", directory.path(), None));
+    compare(&readme(), "<!-- A test runs these commands", same, |block| session(block, directory.path()));
+    compare(&readme(), "<!-- A test runs the demo", same, |_| run("tape demo", directory.path(), None));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::bytes::{ByteReader, ByteWriter};
 use crate::error::{ErrorKind, FormatError, Result};
 use crate::header::HEADER_BYTES;
 use crate::limits::{INSTRUMENT_BYTES, NAME_BYTES, NOTE_BYTES};
-use crate::schema::Schema;
+use crate::schema::{ColumnTypes, Schema};
 use crate::segment::PartSummary;
 
 /// A series as the manifest knows it.
@@ -196,6 +196,7 @@ impl SeriesRecord {
         }
         let count = reader.varint()?;
         let mut definitions: Vec<(u64, Option<Schema>)> = Vec::new();
+        let mut types = ColumnTypes::default();
         for _ in 0..count {
             let version = reader.u64()?;
             if definitions.last().is_some_and(|last| last.0 >= version) {
@@ -206,6 +207,9 @@ impl SeriesRecord {
                 1 => Some(Schema::decode(reader)?),
                 other => return Err(reader.error(format!("schema flag must be 0 or 1, found {other}"))),
             };
+            if let Some(column) = schema.as_ref().and_then(|schema| types.add(schema)) {
+                return Err(reader.error(format!("column {column} of series {id} changes its type (A4)")));
+            }
             definitions.push((version, schema));
         }
         Ok(Self { id, instrument, frame, definitions })
@@ -373,7 +377,7 @@ impl Current {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::{KeyPolicy, Schema};
+    use crate::schema::{Column, ColumnType, KeyPolicy, Schema};
 
     fn records() -> Vec<ManifestRecord> {
         let schema = Schema { columns: Vec::new(), key: KeyPolicy::Unique };
@@ -428,6 +432,23 @@ mod tests {
                 assert!(ManifestRecord::decode(record.kind(), &bytes[..length]).is_err());
             }
         }
+    }
+
+    #[test]
+    fn a_column_keeps_its_type_through_all_definitions() {
+        let schema = |kind| {
+            let column = Column { id: 4, name: "x".into(), kind, nullable: true, description: String::new() };
+            Some(Schema { columns: vec![column], key: KeyPolicy::Unique })
+        };
+        let decoded = |later| {
+            let definitions = vec![(1, schema(ColumnType::I64)), (2, None), (3, schema(later))];
+            let series = SeriesRecord { id: 7, instrument: "A".into(), frame: "x".into(), definitions };
+            let record = ManifestRecord::Series(series);
+            ManifestRecord::decode(record.kind(), &record.encode())
+        };
+        assert!(decoded(ColumnType::I64).is_ok());
+        let error = decoded(ColumnType::F64).unwrap_err();
+        assert!(error.to_string().contains("column 4 of series 7 changes its type"), "{error}");
     }
 
     #[test]

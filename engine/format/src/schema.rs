@@ -1,5 +1,7 @@
 //! Schemas: the columns of a series, their types, and what makes a row unique.
 
+use std::collections::BTreeMap;
+
 use crate::bytes::{ByteReader, ByteWriter};
 use crate::error::Result;
 use crate::limits::{COLUMNS, DEDUP_COLUMNS, DESCRIPTION_BYTES, NAME_BYTES};
@@ -203,6 +205,18 @@ impl Schema {
             None => Ok(schema),
             Some(problem) => Err(reader.error(problem)),
         }
+    }
+}
+
+/// The types of all columns that the definitions of one series have named so far: they never change (A4).
+#[derive(Clone, Debug, Default)]
+pub struct ColumnTypes(BTreeMap<ColumnId, ColumnType>);
+
+impl ColumnTypes {
+    /// Takes in one more definition. Returns a column that had another type before, if there is one.
+    pub fn add(&mut self, schema: &Schema) -> Option<ColumnId> {
+        let changed = |column: &&Column| *self.0.entry(column.id).or_insert(column.kind) != column.kind;
+        schema.columns.iter().find(changed).map(|column| column.id)
     }
 }
 

@@ -7,8 +7,8 @@
 //! # Map
 //!
 //! [`asof`]: rows of one series to rows of another. [`session`]: when a market is open. [`bucket`]: which rows make a
-//! bar; [`fold`]: what becomes of their values; [`resample`]: both together; [`derive`]: bars that are stored
-//! and follow their source. [`average`]: by volume and by time. [`panel`]: one field
+//! bar; [`fold`]: what becomes of their values; [`mod@resample`]: both together; [`mod@derive`]: bars that are stored
+//! and follow their source. [`average`]: by volume and by time. [`mod@panel`]: one field
 //! of many instruments. [`adjust`]: splits and dividends. [`book`]: order books at any time.
 
 pub mod adjust;

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use tapestore_format::limits::{TIME_MAX, TIME_MIN};
 use tapestore_format::rows::{Mark, ORDINAL, RowSet, RunVec, Values};
-use tapestore_format::schema::{ColumnType, KeyPolicy, Schema};
+use tapestore_format::schema::{ColumnType, ColumnTypes, KeyPolicy, Schema};
 use tapestore_format::wal::{Effect, TransactionRecord};
 
 use crate::error::{Error, Result};
@@ -178,6 +178,9 @@ fn change_series(
         }
     };
     if let Some(define) = change.define {
+        if let Some(schema) = &define {
+            check_types(id, &definitions, schema)?;
+        }
         Arc::make_mut(&mut definitions).push((version, define.map(Arc::new)));
     }
     check_rows(id, &definitions, &change.rows)?;
@@ -199,6 +202,16 @@ fn change_series(
 
 fn damaged(detail: String) -> Error {
     Error::Inconsistent { path: "log".into(), rule: "W7", detail }
+}
+
+/// A column keeps its type through all definitions (A4): layers of several share a part.
+fn check_types(id: u32, definitions: &Definitions, schema: &Schema) -> Result<()> {
+    let mut types = ColumnTypes::default();
+    let earlier = definitions.iter().filter_map(|definition| definition.1.as_deref());
+    match earlier.chain([schema]).find_map(|schema| types.add(schema)) {
+        None => Ok(()),
+        Some(column) => Err(damaged(format!("column {column} of series {id} changes its type (A4)"))),
+    }
 }
 
 /// Rows fit the schema that holds. Only a damaged log breaks this, but then it must be named, not obeyed.
@@ -278,4 +291,37 @@ fn push_layer(layers: &mut Vec<Layer>, mut layer: MemLayer, series: &SeriesState
         layers.pop();
     }
     layers.push(Layer::Mem(Arc::new(layer)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tapestore_format::schema::Column;
+    use tapestore_format::wal::CommitKind;
+
+    fn defining(version: u64, kind: ColumnType) -> TransactionRecord {
+        let column = Column { id: 4, name: "x".into(), kind, nullable: true, description: String::new() };
+        let schema = Schema { columns: vec![column], key: KeyPolicy::Unique };
+        TransactionRecord {
+            version,
+            time: 0,
+            kind: CommitKind::Write,
+            message: String::new(),
+            added: 0,
+            updated: 0,
+            deleted: 0,
+            effects: vec![Effect::Define { series: 1, instrument: "A".into(), frame: "x".into(), schema }],
+        }
+    }
+
+    /// Fuzzing found a log that gave a column another type: sealing, which puts rows of both definitions into one part,
+    /// panicked.
+    #[test]
+    fn a_column_that_changes_its_type_is_named() {
+        let catalog = Catalog::default();
+        let (state, _) = apply(&first_state(&catalog), &catalog, defining(1, ColumnType::I64), 0).unwrap();
+        assert!(apply(&state, &catalog, defining(2, ColumnType::I64), 0).is_ok());
+        let error = apply(&state, &catalog, defining(2, ColumnType::F64), 0).unwrap_err();
+        assert!(error.to_string().contains("column 4 of series 1 changes its type"), "{error}");
+    }
 }

@@ -1,5 +1,7 @@
 //! The grammar of the command line.
 
+pub(crate) mod market;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -52,6 +54,18 @@ pub(crate) enum Command {
     Export(Export),
     /// The newest row of one series, or of all.
     Latest(Latest),
+    /// Bars out of finer bars or trades; shown, or stored and kept up to date.
+    Resample(Box<market::Resample>),
+    /// Rows of a series with the rows of another that were in force.
+    Join(Box<market::Join>),
+    /// One field of many instruments at the same times.
+    Panel(Box<market::Panel>),
+    /// Average price of a range, by volume and by time.
+    Average(market::Average),
+    /// Rows with prices and volumes adjusted for splits and dividends.
+    Adjust(Box<market::Adjust>),
+    /// The order book at a time.
+    Book(market::Book),
     /// What is missing, from the gap index.
     Gaps(Gaps),
     /// What is there: a strip per series, or the covered ranges of one.

@@ -23,7 +23,7 @@ use clap::Parser;
 
 use args::{Cli, Command};
 use commands::read::End;
-use commands::{Context, aggregate, coverage, inspect, list, read, repair, upkeep, versions};
+use commands::{Context, aggregate, coverage, inspect, list, market, read, repair, upkeep, versions};
 use fail::{CLEAN, Fail, Result};
 use output::note;
 
@@ -61,6 +61,12 @@ fn run(context: &Context, command: Command) -> Result<()> {
         Command::Aggregate(arguments) => aggregate::run(context, &arguments),
         Command::Export(arguments) => read::export(context, &arguments),
         Command::Latest(arguments) => read::latest(context, &arguments),
+        Command::Resample(arguments) => market::resample(context, &arguments),
+        Command::Join(arguments) => market::join(context, &arguments),
+        Command::Panel(arguments) => market::panel(context, &arguments),
+        Command::Average(arguments) => market::average(context, &arguments),
+        Command::Adjust(arguments) => market::adjust(context, &arguments),
+        Command::Book(arguments) => market::book(context, &arguments),
         Command::Gaps(arguments) => coverage::gaps(context, &arguments),
         Command::Coverage(arguments) => coverage::coverage(context, &arguments),
         Command::Log(arguments) => versions::log(context, &arguments),

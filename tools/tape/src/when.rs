@@ -29,11 +29,14 @@ pub(crate) fn parse_time(text: &str, now_ns: i64) -> Result<i64> {
     )))
 }
 
-/// Reads `30d`, `12h`, `90m`, `45s` or `2w`.
-fn parse_span(text: &str) -> Option<i64> {
+/// Reads `30d`, `12h`, `90m`, `45s`, `2w`, `250ms`, `10us` or `5ns`.
+pub(crate) fn parse_span(text: &str) -> Option<i64> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let count: i64 = text[..digits].parse().ok()?;
     let unit = match &text[digits..] {
+        "ns" => 1,
+        "us" => 1000,
+        "ms" => 1_000_000,
         "s" => SECOND_NS,
         "m" | "min" => MINUTE_NS,
         "h" => HOUR_NS,

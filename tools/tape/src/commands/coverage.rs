@@ -89,7 +89,7 @@ pub(crate) fn gaps(context: &Context, arguments: &Gaps) -> Result<()> {
 }
 
 /// Sessions from a file: half-open ranges, sorted here.
-fn read_sessions(path: &Path) -> Result<Vec<Range<i64>>> {
+pub(super) fn read_sessions(path: &Path) -> Result<Vec<Range<i64>>> {
     let text = std::fs::read_to_string(path).map_err(|error| Fail::file(path, "read", &error))?;
     parse_sessions(&text, &path.display().to_string(), now_ns())
 }

@@ -6,6 +6,7 @@ pub(crate) mod coverage;
 pub(crate) mod import;
 pub(crate) mod inspect;
 pub(crate) mod list;
+pub(crate) mod market;
 pub(crate) mod read;
 pub(crate) mod repair;
 pub(crate) mod upkeep;

@@ -26,7 +26,7 @@ pub(crate) enum End {
     Last,
 }
 
-fn style(context: &Context, form: &Form) -> Style {
+pub(super) fn style(context: &Context, form: &Form) -> Style {
     match (context.json, form.csv) {
         (true, _) => Style::Json,
         (_, true) => Style::Csv,
