@@ -142,7 +142,9 @@ fn catches(
 ) -> Option<String> {
     let Some(executable) = executables.get(test.0) else { panic!("no executable {}", test.0) };
     let mut command = Command::new(executable);
-    command.current_dir(copy).env_remove("TAPE_PLANTED").env("RUST_BACKTRACE", "0").arg("--nocapture");
+    // A sample of each hunt: the table was made with it, and the whole hunt has been run before.
+    command.current_dir(copy).env_remove("TAPE_PLANTED").env_remove("TORTURE");
+    command.env("RUST_BACKTRACE", "0").arg("--nocapture");
     if !test.1.is_empty() {
         command.args(["--exact", test.1]);
     }
