@@ -49,7 +49,8 @@
 //! groups (`commit`, `wal`). What is read: [`View`] and [`Read`], through `scan` over layers (`layer`, `overlay`), and the
 //! gap index (`gaps`), statistics (`aggregate`, `statistics`), and what changed since a version (`changes`). What runs
 //! behind: `seal` (memory to segments), `compact` (segments to segments), `maintenance` (the manifest, file ids, garbage).
-//! How it begins: `open`, `follow` (other processes), `lease`. What is left of a damaged store: `verify` names it, `salvage`
+//! How it begins: `open`, `follow` (other processes), `lease`. What a
+//! full disk leaves room for: `reserve`. What is left of a damaged store: `verify` names it, `salvage`
 //! saves it. All input and output goes through [`io::Storage`], all locks and threads through `sync`, where model checkers
 //! take their place. The format of the files is the crate `tapestore-format`, specified in `format-spec/`.
 
@@ -77,6 +78,7 @@ mod open;
 mod options;
 mod overlay;
 mod report;
+mod reserve;
 mod rollback;
 mod salvage;
 mod scan;

@@ -11,12 +11,13 @@ use crate::apply::{COMMITS, apply, first_state, is_commits};
 use crate::cache::BlockCache;
 use crate::commit::Pipeline;
 use crate::error::{Error, Result};
-use crate::io::{LockGuard, LockKind, RealStorage, Storage};
+use crate::io::{LockGuard, LockKind, RealStorage, Storage, StorageFile};
 use crate::key::SeriesKey;
 use crate::lease::LEASES;
 use crate::maintenance::Maintenance;
 use crate::manifest::{CURRENT_NEW, Manifest, ManifestState, load, manifest_name, read_current};
 use crate::options::Options;
+use crate::reserve::{self, Reserve};
 use crate::segment::{Part, SegmentFile};
 use crate::state::{Catalog, Definitions, Layer, SeriesState, State};
 use crate::store::{LOCK, LOCK_TRIES, Role, Shared, Store, WriterRole, retained_of, seal_role};
@@ -86,15 +87,14 @@ impl Store {
         Opening {
             maintenance: Maintenance::new(storage.clone(), manifest, FIRST_MANIFEST),
             state: first_state(&catalog),
+            visible: show(&*storage, store, &log)?,
             storage,
-            options,
-            lock,
             catalog,
             log,
             memtable_bytes: 0,
             torn: None,
         }
-        .start()
+        .start(options, lock)
     }
 
     /// As [`Store::open`], on any storage.
@@ -104,6 +104,31 @@ impl Store {
     pub fn open_on(storage: Arc<dyn Storage>, options: Options) -> Result<Self> {
         find_store(&*storage)?;
         let lock = lock_for_writing(&*storage)?;
+        let opening = match Opening::recover(&storage) {
+            // What was kept aside for this is what it takes now (R1).
+            Err(error) if error.is_full_disk() && reserve::give_up(&*storage)? => Opening::recover(&storage)?,
+            other => other?,
+        };
+        opening.start(options, lock)
+    }
+}
+
+/// The pieces of a writer.
+struct Opening {
+    storage: Arc<dyn Storage>,
+    maintenance: Maintenance,
+    catalog: Catalog,
+    state: State,
+    log: LogWriter,
+    visible: Arc<dyn StorageFile>,
+    memtable_bytes: usize,
+    torn: Option<TornTail>,
+}
+
+impl Opening {
+    /// Reads what an earlier process left, makes that durable, and begins a new log. The lock is held.
+    fn recover(storage: &Arc<dyn Storage>) -> Result<Self> {
+        let storage = storage.clone();
         let current = find_store(&*storage)?;
         let (manifest, next_sequence) = load(&*storage, &current)?;
         let catalog = Catalog::default();
@@ -139,9 +164,55 @@ impl Store {
             maintenance.retire_log(log);
         }
         maintenance.collect();
-        let torn = replayed.torn;
-        Opening { storage, options, lock, maintenance, catalog, state, log, memtable_bytes, torn }.start()
+        let (visible, torn) = (show(&*storage, current.store, &log)?, replayed.torn);
+        Ok(Self { storage, maintenance, catalog, state, log, visible, memtable_bytes, torn })
     }
+
+    /// Puts them together and starts the threads.
+    fn start(self, options: Options, lock: Box<dyn LockGuard>) -> Result<Store> {
+        let current = self.maintenance.manifest.current;
+        let storage = self.storage;
+        let (retained, snapshots) = retained_of(&self.maintenance.manifest.state);
+        let head = Arc::new(self.state);
+        let role = WriterRole {
+            pipeline: Pipeline::new(head.clone(), self.log, self.visible, self.memtable_bytes),
+            worker: Worker::new(options.background),
+            reserve: Reserve::new(&*storage, options.reserve_bytes),
+            maintenance: Mutex::new(self.maintenance),
+            sealing: Mutex::new(()),
+            compacting: Mutex::new(()),
+            torn: self.torn,
+            _lock: lock,
+        };
+        let shared = Arc::new(Shared {
+            cache: BlockCache::new(options.cache_bytes),
+            storage,
+            store: current.store,
+            created: current.created,
+            options,
+            catalog: self.catalog,
+            published: RwLock::new(head),
+            retained: RwLock::new(retained),
+            snapshots: RwLock::new(snapshots),
+            files: Mutex::new(HashMap::new()),
+            role: Role::Writer(Box::new(role)),
+        });
+        shared.remember_files();
+        let role = seal_role(&shared).expect("built above");
+        let threads = Worker::start(&shared, &role.worker);
+        // Stores that are opened, written a little and closed again and again are compacted at opening.
+        role.worker.wake_compactor();
+        Ok(Store::new(shared, threads))
+    }
+}
+
+/// Tells other processes how far a new log may be shown.
+fn show(storage: &dyn Storage, store: [u8; 16], log: &LogWriter) -> Result<Arc<dyn StorageFile>> {
+    let visible = Visible::open(storage)?;
+    let hint = Visible { log: log.id, end: log.frames.offset() };
+    let written = visible.write_at(0, &hint.encode(store));
+    written.map_err(|error| Error::io("writing", storage.describe("visible"), error))?;
+    Ok(visible)
 }
 
 /// Removes what a creation that was cut off left behind: the first log, too short for a transaction, the first
@@ -185,62 +256,6 @@ fn make_durable(storage: &dyn Storage, name: &str, length: u64) -> Result<()> {
         done += piece.len() as u64;
     }
     file.sync_data().map_err(|error| Error::io("syncing", storage.describe(name), error))
-}
-
-/// The pieces of a writer.
-struct Opening {
-    storage: Arc<dyn Storage>,
-    options: Options,
-    lock: Box<dyn LockGuard>,
-    maintenance: Maintenance,
-    catalog: Catalog,
-    state: State,
-    log: LogWriter,
-    memtable_bytes: usize,
-    torn: Option<TornTail>,
-}
-
-impl Opening {
-    /// Puts them together and starts the threads.
-    fn start(self) -> Result<Store> {
-        let current = self.maintenance.manifest.current;
-        let storage = self.storage;
-        let visible = Visible::open(&*storage)?;
-        let hint = Visible { log: self.log.id, end: self.log.frames.offset() };
-        visible
-            .write_at(0, &hint.encode(current.store))
-            .map_err(|error| Error::io("writing", storage.describe("visible"), error))?;
-        let (retained, snapshots) = retained_of(&self.maintenance.manifest.state);
-        let head = Arc::new(self.state);
-        let role = WriterRole {
-            pipeline: Pipeline::new(head.clone(), self.log, visible, self.memtable_bytes),
-            worker: Worker::new(self.options.background),
-            maintenance: Mutex::new(self.maintenance),
-            sealing: Mutex::new(()),
-            compacting: Mutex::new(()),
-            torn: self.torn,
-            _lock: self.lock,
-        };
-        let shared = Arc::new(Shared {
-            cache: BlockCache::new(self.options.cache_bytes),
-            storage,
-            store: current.store,
-            created: current.created,
-            options: self.options,
-            catalog: self.catalog,
-            published: RwLock::new(head),
-            retained: RwLock::new(retained),
-            snapshots: RwLock::new(snapshots),
-            files: Mutex::new(HashMap::new()),
-            role: Role::Writer(Box::new(role)),
-        });
-        shared.remember_files();
-        let role = seal_role(&shared).expect("built above");
-        let threads = Worker::start(&shared, &role.worker);
-        // Stores that are opened, written a little and closed again and again are compacted at opening.
-        role.worker.wake_compactor();
-        Ok(Store::new(shared, threads))
-    }
 }
 
 impl Shared {

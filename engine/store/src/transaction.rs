@@ -97,6 +97,11 @@ impl Transaction {
         self.changes.is_empty()
     }
 
+    /// Whether this does anything but give up rows.
+    pub(crate) fn adds(&self) -> bool {
+        !self.changes.iter().all(|(_, change)| matches!(change, Change::Drop | Change::Delete(_)))
+    }
+
     /// Creates a series. Does nothing if it exists with the same columns and key.
     ///
     /// # Errors

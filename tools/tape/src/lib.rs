@@ -72,6 +72,7 @@ fn run(context: &Context, command: Command) -> Result<()> {
         Command::Log(arguments) => versions::log(context, &arguments),
         Command::Snapshot(arguments) => versions::snapshot(context, &arguments),
         Command::Rollback(arguments) => versions::rollback(context, &arguments),
+        Command::Delete(arguments) => versions::delete(context, &arguments),
         Command::Prune(arguments) => versions::prune(context, &arguments),
         Command::Compact(arguments) => upkeep::compact(context, &arguments),
         Command::Verify(arguments) => upkeep::verify(context, &arguments),
