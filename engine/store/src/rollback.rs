@@ -23,7 +23,7 @@ use crate::store::Shared;
 
 /// The commit that makes the content of `head` equal to that of `target`; `None` if it is equal already.
 pub(crate) fn record(shared: &Shared, head: &State, target: u64) -> Result<Option<TransactionRecord>> {
-    let version = head.version + 1;
+    let version = head.next_version()?;
     let mut record = TransactionRecord {
         version,
         time: shared.storage.now_ns(),

@@ -46,7 +46,7 @@ struct Work {
 impl Stage<'_> {
     /// The record of a transaction, or `None` if it changes nothing, and what to report.
     pub(crate) fn run(&self, transaction: Transaction) -> Result<(Option<TransactionRecord>, CommitReport)> {
-        let version = self.head.version + 1;
+        let version = self.head.next_version()?;
         let mut report = CommitReport { version: self.head.version, ..CommitReport::default() };
         let mut works: BTreeMap<u32, (SeriesKey, Work)> = BTreeMap::new();
         let mut ids: HashMap<SeriesKey, u32> = HashMap::new();

@@ -22,6 +22,7 @@ use crate::follow::ReaderRole;
 use crate::io::{LockGuard, Storage};
 use crate::key::SeriesKey;
 use crate::layer::Retained;
+use crate::live::Listeners;
 use crate::maintenance::Maintenance;
 use crate::manifest::ManifestState;
 use crate::options::{Durability, Options, Retention};
@@ -55,6 +56,7 @@ pub(crate) struct Shared {
     pub(crate) retained: RwLock<Retained>,
     pub(crate) snapshots: RwLock<BTreeMap<String, SnapshotRecord>>,
     pub(crate) files: Mutex<HashMap<u64, Weak<SegmentFile>>>,
+    pub(crate) listeners: Listeners,
     pub(crate) role: Role,
 }
 
@@ -195,6 +197,7 @@ impl Drop for Threads {
         if let Some(role) = seal_role(&self.shared) {
             drop(role.pipeline.quiesce(&self.shared));
         }
+        self.shared.listeners.end();
     }
 }
 
