@@ -1,8 +1,9 @@
 //! The command line as a process: what it prints, where, and how it exits.
 //!
 //! One file a subject: [`contract`] what scripts rely on, [`import`] what files become, [`history`] versions,
-//! [`failures`] wrong calls, damage and exit codes, [`full_disk`] a disk without space, [`looks`] what people see, [`market`] questions of
-//! market data, [`repair`] what is saved of damaged stores, [`real`] the market data files.
+//! [`failures`] wrong calls, damage and exit codes, [`full_disk`] a disk without space, [`looks`] what people see,
+//! [`market`] questions of market data, [`operations`] what was done, [`repair`] what is saved of damaged stores,
+//! [`real`] the market data files.
 
 mod contract;
 mod failures;
@@ -11,6 +12,7 @@ mod history;
 mod import;
 mod looks;
 mod market;
+mod operations;
 mod real;
 mod repair;
 

@@ -10,7 +10,7 @@ use tapestore_format::codec::int::{IntScratch, decode};
 use tapestore_format::codec::int_encode;
 use tapestore_format::rows::{Mark, MarkKind, RowSet, Values};
 use tapestore_format::schema::ColumnType;
-use tapestore_format::segment::{Segment, Stream, Tier, Verified};
+use tapestore_format::segment::{Scratch, Segment, Stream, Tier, Verified};
 use tapestore_format::time::{MINUTE_NS, Timeframe};
 
 /// A small segment with a bit of everything.
@@ -132,7 +132,7 @@ fn crafted_parts_never_panic() {
                 let segment = Segment::open(&bad, SOME, &verified).unwrap();
                 segment.verify(true, &mut |_| ());
                 let Ok(part) = segment.part(0) else { return (1, 0) };
-                let _ = part.rows_between(&segment, 5 * MINUTE_NS, 90 * MINUTE_NS);
+                let _ = part.rows_between(&segment, 5 * MINUTE_NS, 90 * MINUTE_NS, &mut Scratch::pooled());
                 let _ = part.coverage_within(&segment, -5, 1 << 40);
                 (1, u32::from(support::read_stream(&segment, 0, Stream::Live).is_ok()))
             });

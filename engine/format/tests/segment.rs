@@ -57,7 +57,7 @@ fn coverage_and_row_searches_agree_with_the_times() {
         }
         for _ in 0..40 {
             let (start, end) = (random.pick(&edges), random.pick(&edges));
-            let found = part.rows_between(&segment, start, end).unwrap();
+            let found = part.rows_between(&segment, start, end, &mut Scratch::pooled()).unwrap();
             let wanted = content.live.rows_between(start, end);
             assert_eq!(
                 (found.start, found.end),
@@ -120,7 +120,10 @@ fn parts_of_many_chunks_keep_their_order() {
         assert_eq!(part.live.len(), 3);
         assert!(part.on_grid);
         same(&read_stream(&segment, 0, Stream::Live).unwrap(), &content.live).unwrap();
-        assert_eq!(part.rows_between(&segment, 70_000 * MINUTE_NS, i64::MAX).unwrap().end, 150_000);
+        assert_eq!(
+            part.rows_between(&segment, 70_000 * MINUTE_NS, i64::MAX, &mut Scratch::pooled()).unwrap().end,
+            150_000
+        );
         let chunk = segment.chunk(&part, Stream::Live, 1).unwrap();
         let raw = chunk.raw_i64(3, 10..5000).unwrap();
         match tier {
@@ -173,7 +176,7 @@ fn a_bar_off_the_grid_leaves_earlier_chunks_to_the_runs() {
         let near = content.live.time[random.below(200_000) as usize] + random.pick(&[-1, 0, 1]);
         let (start, end) = (near, near + random.below(1 << 42) as i64);
         let expected = content.live.rows_between(start, end);
-        let found = part.rows_between(&segment, start, end).unwrap();
+        let found = part.rows_between(&segment, start, end, &mut Scratch::pooled()).unwrap();
         assert_eq!((found.start, found.end), (expected.start as u64, expected.end as u64));
     }
 }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use tapestore_format::limits::BLOCK_ROWS;
 use tapestore_format::rows::{ColumnValues, RowSet};
 use tapestore_format::schema::{Column, ColumnType};
-use tapestore_format::segment::{Chunk, PartIndex, Scratch, Stream, System, Zone};
+use tapestore_format::segment::{Chunk, PartIndex, PooledScratch, Scratch, Stream, System, Zone};
 
 use crate::error::{Error, Result};
 use crate::scan::{Scan, chunks_of, part_rows};
@@ -58,7 +58,7 @@ impl Read<'_> {
         let scan = Scan { system: System::TIME, ..scan };
         let mut totals = Totals {
             buffer: RowSet::with_columns(&scan.columns),
-            scratch: Scratch::default(),
+            scratch: Scratch::pooled(),
             zones: vec![(Zone::EMPTY, 0); columns.len()],
         };
         for interval in scan.intervals(self.time_range())? {
@@ -93,7 +93,7 @@ impl Read<'_> {
 /// What was seen so far, by column: statistics and rows.
 struct Totals {
     buffer: RowSet,
-    scratch: Scratch,
+    scratch: PooledScratch,
     zones: Vec<(Zone, u64)>,
 }
 
@@ -128,7 +128,8 @@ impl Totals {
 
     fn part(&mut self, scan: &Scan<'_>, part: &Part, range: &Range<i64>) -> Result<()> {
         let (index, segment) = (part.index()?, part.file.segment()?);
-        for (number, _, rows) in chunks_of(index, part_rows(part, range.start, range.end)?) {
+        let wanted = part_rows(part, range.start, range.end, &mut self.scratch)?;
+        for (number, _, rows) in chunks_of(index, wanted) {
             let chunk = segment.chunk(index, Stream::Live, number).map_err(|error| part.blame(error))?;
             for column in 0..scan.columns.len() {
                 self.chunk(scan, part, index, &chunk, column, rows.clone())?;

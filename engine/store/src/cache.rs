@@ -4,18 +4,21 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tapestore_format::rows::ColumnValues;
+use tapestore_format::schema::ColumnId;
 
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering};
 
-/// Which block of which column. Segments never change and their ids are never reused, so an entry cannot go stale.
+/// Which block. Segments never change and their ids are never reused, so an entry cannot go stale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct BlockKey {
+pub(crate) struct BlockPlace {
     pub(crate) segment: u64,
     pub(crate) chunk_offset: u64,
     pub(crate) block: u32,
-    pub(crate) column: u16,
 }
+
+/// A block of a column.
+type BlockKey = (BlockPlace, ColumnId);
 
 /// Hits, misses and bytes held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,16 +72,19 @@ impl BlockCache {
         Self { budget, entries: Mutex::new(entries), hits: AtomicU64::new(0), misses: AtomicU64::new(0) }
     }
 
-    /// A block, if it is here. Counts as a hit or a miss.
-    pub(crate) fn get(&self, key: &BlockKey) -> Option<Arc<ColumnValues>> {
+    /// A block of some columns, as far as they are here. Counts hits and misses. One lock for all.
+    pub(crate) fn get(
+        &self,
+        place: &BlockPlace,
+        columns: impl Iterator<Item = ColumnId>,
+    ) -> Vec<Option<Arc<ColumnValues>>> {
         let mut entries = self.entries.lock();
-        let found = entries.index.get(key).copied();
-        let counter = if found.is_some() { &self.hits } else { &self.misses };
-        counter.fetch_add(1, Ordering::Relaxed);
-        let slot = found?;
-        entries.unlink(slot);
-        entries.push_newest(slot);
-        Some(entries.slots[slot].values.clone())
+        let found: Vec<_> = columns.map(|column| entries.find(&(*place, column))).collect();
+        drop(entries);
+        let hits = found.iter().flatten().count();
+        self.hits.fetch_add(hits as u64, Ordering::Relaxed);
+        self.misses.fetch_add((found.len() - hits) as u64, Ordering::Relaxed);
+        found
     }
 
     /// Counts blocks that were decoded without being looked up or kept: large scans.
@@ -86,33 +92,12 @@ impl BlockCache {
         self.misses.fetch_add(blocks, Ordering::Relaxed);
     }
 
-    /// Keeps a block, dropping the least recently used ones beyond the budget.
-    pub(crate) fn insert(&self, key: BlockKey, values: Arc<ColumnValues>) {
-        let bytes = values.bytes() + size_of::<Entry>();
-        if bytes > self.budget {
-            return;
-        }
+    /// Keeps columns of a block, dropping the least recently used ones beyond the budget.
+    pub(crate) fn insert(&self, place: &BlockPlace, columns: &[(ColumnId, Arc<ColumnValues>)]) {
         let mut entries = self.entries.lock();
-        if entries.index.contains_key(&key) {
-            return;
+        for (column, values) in columns {
+            entries.keep((*place, *column), values.clone(), self.budget);
         }
-        while entries.bytes + bytes > self.budget {
-            entries.drop_oldest();
-        }
-        let entry = Entry { values, bytes, newer: NONE, older: NONE, key };
-        let slot = match entries.free.pop() {
-            Some(slot) => {
-                entries.slots[slot] = entry;
-                slot
-            }
-            None => {
-                entries.slots.push(entry);
-                entries.slots.len() - 1
-            }
-        };
-        entries.bytes += bytes;
-        entries.index.insert(key, slot);
-        entries.push_newest(slot);
     }
 
     pub(crate) fn stats(&self) -> CacheStats {
@@ -125,6 +110,37 @@ impl BlockCache {
 }
 
 impl Entries {
+    fn find(&mut self, key: &BlockKey) -> Option<Arc<ColumnValues>> {
+        let slot = self.index.get(key).copied()?;
+        self.unlink(slot);
+        self.push_newest(slot);
+        Some(self.slots[slot].values.clone())
+    }
+
+    fn keep(&mut self, key: BlockKey, values: Arc<ColumnValues>, budget: usize) {
+        let bytes = values.bytes() + size_of::<Entry>();
+        if bytes > budget || self.index.contains_key(&key) {
+            return;
+        }
+        while self.bytes + bytes > budget {
+            self.drop_oldest();
+        }
+        let entry = Entry { values, bytes, newer: NONE, older: NONE, key };
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.slots[slot] = entry;
+                slot
+            }
+            None => {
+                self.slots.push(entry);
+                self.slots.len() - 1
+            }
+        };
+        self.bytes += bytes;
+        self.index.insert(key, slot);
+        self.push_newest(slot);
+    }
+
     fn unlink(&mut self, slot: usize) {
         let (newer, older) = (self.slots[slot].newer, self.slots[slot].older);
         match newer {
@@ -163,28 +179,32 @@ mod tests {
     use super::*;
     use tapestore_format::rows::Values;
 
-    fn key(block: u32) -> BlockKey {
-        BlockKey { segment: 1, chunk_offset: 64, block, column: 0 }
+    fn place(block: u32) -> BlockPlace {
+        BlockPlace { segment: 1, chunk_offset: 64, block }
     }
 
-    fn block() -> Arc<ColumnValues> {
-        Arc::new(Values::I64(vec![0; 100]).into())
+    fn insert(cache: &BlockCache, block: u32) {
+        cache.insert(&place(block), &[(7, Arc::new(Values::I64(vec![0; 100]).into()))]);
+    }
+
+    fn has(cache: &BlockCache, block: u32) -> bool {
+        cache.get(&place(block), [7].into_iter())[0].is_some()
     }
 
     #[test]
     fn the_least_recently_used_block_goes_first_and_the_budget_holds() {
         let cache = BlockCache::new(3 * (800 + size_of::<Entry>()));
         for number in 0..3 {
-            cache.insert(key(number), block());
+            insert(&cache, number);
         }
-        assert!(cache.get(&key(0)).is_some());
-        cache.insert(key(3), block());
-        assert!(cache.get(&key(1)).is_none(), "block 1 was used least recently");
-        assert!([0, 2, 3].iter().all(|number| cache.get(&key(*number)).is_some()));
+        assert!(has(&cache, 0));
+        insert(&cache, 3);
+        assert!(!has(&cache, 1), "block 1 was used least recently");
+        assert!([0, 2, 3].iter().all(|number| has(&cache, *number)));
         let stats = cache.stats();
         assert_eq!((stats.hits, stats.misses), (4, 1));
         for number in 0..1000 {
-            cache.insert(key(number), block());
+            insert(&cache, number);
             assert!(cache.stats().bytes as usize <= cache.budget);
         }
     }
@@ -192,7 +212,16 @@ mod tests {
     #[test]
     fn a_block_beyond_the_budget_is_not_kept() {
         let cache = BlockCache::new(100);
-        cache.insert(key(0), block());
-        assert!(cache.get(&key(0)).is_none());
+        insert(&cache, 0);
+        assert!(!has(&cache, 0));
+    }
+
+    #[test]
+    fn columns_of_a_block_are_found_one_by_one() {
+        let cache = BlockCache::new(1 << 20);
+        insert(&cache, 0);
+        let found = cache.get(&place(0), [3, 7, 9].into_iter());
+        assert_eq!(found.iter().map(Option::is_some).collect::<Vec<_>>(), [false, true, false]);
+        assert_eq!((cache.stats().hits, cache.stats().misses), (1, 2));
     }
 }

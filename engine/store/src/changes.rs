@@ -106,7 +106,7 @@ impl Changes {
     fn part(&mut self, part: &Part) -> Result<()> {
         let (index, segment) = (part.index()?, part.file.segment()?);
         let system = System { time: true, version: true, ..System::NONE };
-        let (mut rows, mut scratch) = (RowSet::default(), Scratch::default());
+        let (mut rows, mut scratch) = (RowSet::default(), Scratch::pooled());
         for (number, _, wanted) in chunks_of(index, 0..part.summary.rows) {
             rows.clear();
             let chunk = segment.chunk(index, Stream::Live, number).map_err(|error| part.blame(error))?;

@@ -4,7 +4,7 @@ use std::ops::{ControlFlow, Range};
 
 use tapestore_format::rows::{RowSet, Values};
 use tapestore_format::schema::{Column, ColumnType};
-use tapestore_format::segment::{Chunk, Scratch, Stream, System};
+use tapestore_format::segment::{Chunk, PooledScratch, Scratch, Stream, System};
 
 use crate::error::{Error, Result};
 use crate::scan::{Scan, chunks_of, part_rows};
@@ -71,7 +71,7 @@ impl Read<'_> {
             scan: &scan,
             column,
             buffer: RowSet::with_columns(&[(column.id, column.kind)]),
-            scratch: Scratch::default(),
+            scratch: Scratch::pooled(),
             report: VisitReport::default(),
         };
         for interval in scan.intervals(read.time_range())? {
@@ -87,7 +87,7 @@ struct Visitor<'a> {
     scan: &'a Scan<'a>,
     column: &'a Column,
     buffer: RowSet,
-    scratch: Scratch,
+    scratch: PooledScratch,
     report: VisitReport,
 }
 
@@ -106,7 +106,7 @@ impl Visitor<'_> {
             Some(Layer::Part(part)) => {
                 let index = part.index()?;
                 let segment = part.file.segment()?;
-                let wanted = part_rows(part, range.start, range.end)?;
+                let wanted = part_rows(part, range.start, range.end, &mut self.scratch)?;
                 for (number, _, rows) in chunks_of(index, wanted) {
                     let chunk =
                         segment.chunk(index, Stream::Live, number).map_err(|error| part.blame(error))?;

@@ -400,7 +400,7 @@ fn merged_slice(
     retained: &Retained,
 ) -> Result<(RowSet, RowSet)> {
     let mut beneath_high = 0;
-    let mut scratch = Scratch::default();
+    let mut scratch = Scratch::pooled();
     let mut result: Option<(RowSet, RowSet)> = None;
     for part in layers {
         let columns = &part.index()?.columns;

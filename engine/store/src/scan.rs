@@ -12,7 +12,7 @@ use tapestore_format::rows::{ColumnValues, MarkKind, ORDINAL, RowSet};
 use tapestore_format::schema::{ColumnId, ColumnType};
 use tapestore_format::segment::{Chunk, ChunkRef, PartIndex, Scratch, Stream, System};
 
-use crate::cache::{BlockCache, BlockKey};
+use crate::cache::{BlockCache, BlockPlace};
 use crate::error::Result;
 use crate::layer::{MemLayer, rows_at};
 use crate::overlay::{Plan, RowKey};
@@ -54,7 +54,7 @@ pub(crate) struct Interval {
 impl Scan<'_> {
     /// Appends the rows in `[range.start, range.end)` to the sink, in order, until it stops the scan.
     pub(crate) fn run(&self, range: &Range<i64>, sink: &mut Sink<'_>) -> Result<()> {
-        let mut scratch = Scratch::default();
+        let mut scratch = Scratch::pooled();
         for interval in self.intervals(range)? {
             let flow = match interval.layers.as_slice() {
                 [only] if self.whole(*only) => {
@@ -82,12 +82,14 @@ impl Scan<'_> {
     /// Number of rows in a range. Reads rows only where layers overlap.
     pub(crate) fn count(&self, range: &Range<i64>) -> Result<u64> {
         let mut total = 0;
-        let mut scratch = Scratch::default();
+        let mut scratch = Scratch::pooled();
         for interval in self.intervals(range)? {
             total += match interval.layers.as_slice() {
                 [only] if self.whole(*only) => match &self.series.layers[*only] {
                     Layer::Mem(layer) => layer.live.rows_between(interval.start, interval.end).len() as u64,
-                    Layer::Part(part) => part_rows(part, interval.start, interval.end)?.count() as u64,
+                    Layer::Part(part) => {
+                        part_rows(part, interval.start, interval.end, &mut scratch)?.count() as u64
+                    }
                 },
                 _ => {
                     let mut rows = 0;
@@ -185,7 +187,7 @@ impl Scan<'_> {
             Layer::Part(part) => {
                 let index = part.index()?;
                 let segment = part.file.segment()?;
-                let wanted = part_rows(part, interval.start, interval.end)?;
+                let wanted = part_rows(part, interval.start, interval.end, scratch)?;
                 for (number, place, rows) in chunks_of(index, wanted) {
                     let chunk =
                         segment.chunk(index, Stream::Live, number).map_err(|error| part.blame(error))?;
@@ -246,9 +248,8 @@ impl Scan<'_> {
         rows: Range<usize>,
         scratch: &mut Scratch,
     ) -> Result<Vec<Arc<ColumnValues>>> {
-        let key = |column| BlockKey { segment: part.file.id(), chunk_offset, block: block as u32, column };
-        let mut found: Vec<Option<Arc<ColumnValues>>> =
-            self.columns.iter().map(|(id, _)| self.cache.get(&key(*id))).collect();
+        let place = BlockPlace { segment: part.file.id(), chunk_offset, block: block as u32 };
+        let mut found = self.cache.get(&place, self.columns.iter().map(|column| column.0));
         let missing: Vec<_> = self
             .columns
             .iter()
@@ -261,13 +262,11 @@ impl Scan<'_> {
             chunk
                 .read(part.index()?, rows, System::NONE, &mut decoded, scratch)
                 .map_err(|error| part.blame(error))?;
-            let mut decoded = decoded.columns.into_iter();
-            for hit in found.iter_mut().filter(|hit| hit.is_none()) {
-                let (id, values) = decoded.next().expect("one decoded column per missing one");
-                let values = Arc::new(values);
-                self.cache.insert(key(id), values.clone());
-                *hit = Some(values);
-            }
+            let decoded: Vec<_> =
+                decoded.columns.into_iter().map(|(id, values)| (id, Arc::new(values))).collect();
+            self.cache.insert(&place, &decoded);
+            let holes = found.iter_mut().filter(|hit| hit.is_none());
+            holes.zip(decoded).for_each(|(hole, (_, values))| *hole = Some(values));
         }
         Ok(found.into_iter().map(|hit| hit.expect("filled above")).collect())
     }
@@ -396,14 +395,15 @@ fn append(out: &mut RowSet, from: &RowSet, rows: Range<usize>, system: System) {
 }
 
 /// Live row numbers of a part in `[start, end)`.
-pub(crate) fn part_rows(part: &Part, start: i64, end: i64) -> Result<Range<u64>> {
+pub(crate) fn part_rows(part: &Part, start: i64, end: i64, scratch: &mut Scratch) -> Result<Range<u64>> {
     if let Some((first, last)) = part.live_span()
         && start <= first
         && last < end
     {
         return Ok(0..part.summary.rows);
     }
-    part.index()?.rows_between(&part.file.segment()?, start, end).map_err(|error| part.blame(error))
+    let found = part.index()?.rows_between(&part.file.segment()?, start, end, scratch);
+    found.map_err(|error| part.blame(error))
 }
 
 /// The chunks that hold some live rows of a part: number, place, and which of the chunk's own rows are meant.
@@ -430,7 +430,7 @@ pub(crate) fn read_live(
 ) -> Result<()> {
     let index = part.index()?;
     let segment = part.file.segment()?;
-    let wanted = part_rows(part, start, end)?;
+    let wanted = part_rows(part, start, end, scratch)?;
     for (number, _, rows) in chunks_of(index, wanted) {
         let chunk = segment.chunk(index, Stream::Live, number).map_err(|error| part.blame(error))?;
         chunk.read(index, rows, System::ALL, out, scratch).map_err(|error| part.blame(error))?;

@@ -6,7 +6,7 @@ use tapestore_format::checksum::Identity;
 use tapestore_format::coverage::Coverage;
 use tapestore_format::manifest::SegmentRecord;
 use tapestore_format::rows::{Mark, RowSet};
-use tapestore_format::segment::{PartIndex, PartSummary, Segment, Stream, System, Verified};
+use tapestore_format::segment::{PartIndex, PartSummary, Scratch, Segment, Stream, System, Verified};
 
 use crate::error::{Error, Result};
 use crate::io::{MappedBytes, Storage};
@@ -169,7 +169,7 @@ impl Part {
         let index = self.index()?;
         let segment = self.file.segment()?;
         let mut rows = RowSet::with_columns(&index.columns);
-        let mut scratch = tapestore_format::segment::Scratch::default();
+        let mut scratch = Scratch::pooled();
         for number in 0..index.history.len() {
             let chunk = segment.chunk(index, Stream::History, number).map_err(|error| self.blame(error))?;
             chunk

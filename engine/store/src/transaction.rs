@@ -82,13 +82,13 @@ impl Transaction {
 
     /// Names where the rows that follow come from; at most 512 bytes, longer names are cut.
     pub fn source(&mut self, name: &str) -> &mut Self {
-        self.source = cut(name);
+        self.source = cut(name, NOTE_BYTES);
         self
     }
 
     /// Says why the commit is made; at most 512 bytes, longer messages are cut.
     pub fn message(&mut self, text: &str) -> &mut Self {
-        self.message = cut(text);
+        self.message = cut(text, NOTE_BYTES);
         self
     }
 
@@ -97,9 +97,11 @@ impl Transaction {
         self.changes.is_empty()
     }
 
-    /// Whether this does anything but give up rows.
+    /// Whether this does anything but give up rows, and note that.
     pub(crate) fn adds(&self) -> bool {
-        !self.changes.iter().all(|(_, change)| matches!(change, Change::Drop | Change::Delete(_)))
+        let gives_up = |change: &Change| matches!(change, Change::Drop | Change::Delete(_));
+        !self.changes.iter().any(|(_, change)| gives_up(change))
+            || !self.changes.iter().all(|(key, change)| gives_up(change) || key.is_own())
     }
 
     /// Creates a series. Does nothing if it exists with the same columns and key.
@@ -302,8 +304,9 @@ impl Transaction {
     }
 }
 
-fn cut(text: &str) -> String {
-    let mut end = text.len().min(NOTE_BYTES);
+/// The text, at most `bytes` long.
+pub(crate) fn cut(text: &str, bytes: usize) -> String {
+    let mut end = text.len().min(bytes);
     while !text.is_char_boundary(end) {
         end -= 1;
     }

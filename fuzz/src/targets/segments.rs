@@ -92,7 +92,7 @@ fn part(segment: &Segment<'_>, ordinal: u32, scratch: &mut Scratch) -> Result<u6
     let summary = &part.summary;
     if summary.rows > 0 && summary.rows <= COMPARED_ROWS {
         let middle = summary.first_time.midpoint(summary.last_time);
-        let rows = part.rows_between(segment, middle, i64::MAX)?;
+        let rows = part.rows_between(segment, middle, i64::MAX, scratch)?;
         assert!(rows.start <= rows.end && rows.end <= summary.rows, "rows lie within the part: {rows:?}");
     }
     Ok(shape)

@@ -14,6 +14,7 @@ mod read_group;
 mod read_text;
 mod runs;
 mod salvage;
+mod scratch;
 mod sealed;
 mod text_encode;
 mod verify;
@@ -22,8 +23,8 @@ mod zones;
 
 pub use chunk::{Chunk, ColumnInfo, Encoding};
 pub use index::{ChunkRef, PartIndex};
-pub use read::Scratch;
 pub use salvage::{RemainingPart, Remains};
+pub use scratch::{PooledScratch, Scratch};
 pub use sealed::Verified;
 pub use writer::SegmentWriter;
 

@@ -4,54 +4,16 @@ use std::ops::Range;
 
 use super::chunk::{Chunk, Encoding, Entry, Key, MODEL, NULLS, STRAYS};
 use super::index::PartIndex;
-use super::{Stream, System};
+use super::{Scratch, Stream, System};
 use crate::bytes::ByteReader;
 use crate::codec::bins::Model;
 use crate::codec::bitpack::{packed_bytes, unpack};
 use crate::codec::decimal::{self, Float};
-use crate::codec::int::{self, IntScratch};
-use crate::coverage::Run;
+use crate::codec::int;
 use crate::error::{FormatError, Result};
 use crate::limits::{ALIGNMENT, BLOCK_ROWS, STRING_BYTES};
 use crate::rows::{ColumnValues, RowSet, RunVec, Values};
 use crate::schema::{ColumnId, ColumnType};
-
-/// Buffers that reads reuse: nothing is allocated per block.
-#[derive(Debug)]
-pub struct Scratch {
-    pub(super) int: IntScratch,
-    pub(super) numbers: Vec<i64>,
-    pub(super) bits: Vec<i64>,
-    pub(super) nulls: Vec<bool>,
-    runs: Vec<Run>,
-    system: Vec<i64>,
-    /// Mantissas of close, open, high and low of one block, in order of roles, and which are there.
-    pub(super) group: [Vec<i64>; 4],
-    pub(super) group_have: [bool; 4],
-    /// Where the exceptions of these begin in their blocks.
-    pub(super) group_rest: [usize; 4],
-    /// Models of the group, and which were read; of any other column, while it is read.
-    pub(super) group_models: [(Model, bool); 4],
-    model: Model,
-}
-
-impl Default for Scratch {
-    fn default() -> Self {
-        Self {
-            int: IntScratch::default(),
-            numbers: vec![0; BLOCK_ROWS],
-            bits: vec![0; BLOCK_ROWS],
-            nulls: vec![false; BLOCK_ROWS],
-            runs: Vec::new(),
-            system: Vec::new(),
-            group: std::array::from_fn(|_| vec![0; BLOCK_ROWS]),
-            group_have: [false; 4],
-            group_rest: [0; 4],
-            group_models: Default::default(),
-            model: Model::default(),
-        }
-    }
-}
 
 impl<'a> Chunk<'a> {
     /// Appends rows to `out`: the system columns that `system` asks for, and the columns that `out` has; one that the
@@ -116,7 +78,7 @@ impl<'a> Chunk<'a> {
             return self.read_numbers(entry, &range, out, scratch);
         }
         let rows = self.first_row() + range.start as u64..self.first_row() + range.end as u64;
-        part.grid_times(&self.file, rows, out, &mut scratch.int, &mut scratch.runs)
+        part.grid_times(&self.file, rows, out, scratch)
     }
 
     /// A system column as runs.

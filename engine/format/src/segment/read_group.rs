@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
+use super::Scratch;
 use super::chunk::{Chunk, Entry, Key, STRAYS};
-use super::read::{Scratch, each_block, model_of, wrong_type};
+use super::read::{each_block, model_of, wrong_type};
 use crate::bytes::ByteReader;
 use crate::codec::decimal;
 use crate::codec::group::Role;

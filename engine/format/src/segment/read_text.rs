@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
+use super::Scratch;
 use super::chunk::{Chunk, Entry};
-use super::read::{Scratch, append_nulls, each_block, wrong_type};
+use super::read::{append_nulls, each_block, wrong_type};
 use crate::bytes::ByteReader;
 use crate::codec::int;
 use crate::error::{FormatError, Result};

@@ -41,6 +41,31 @@ pub(super) fn encode(runs: &[Run], out: &mut Vec<u8>) {
     int_encode::encode(&lengths, None, out);
 }
 
+/// The runs of the block that was decoded last: the ends of a range and the times in it mostly stand in the same one.
+#[derive(Debug, Default)]
+pub(super) struct RunBuffer {
+    runs: Vec<Run>,
+    /// Of which bytes and which block in them.
+    known: Option<(usize, Anchor)>,
+}
+
+impl RunBuffer {
+    /// Has to be called before it is used with another file, which may stand where one stood before.
+    pub(super) fn forget(&mut self) {
+        self.known = None;
+    }
+
+    fn block(&mut self, file: &Checked<'_>, anchor: &Anchor, scratch: &mut IntScratch) -> Result<&[Run]> {
+        let key = (file.bytes.as_ptr() as usize, *anchor);
+        if self.known != Some(key) {
+            self.known = None;
+            decode(file, anchor, scratch, &mut self.runs)?;
+            self.known = Some(key);
+        }
+        Ok(&self.runs)
+    }
+}
+
 /// Decodes one block; runs are sorted, non-empty, disjoint and not adjacent, and as many slots as the anchor says.
 pub(super) fn decode(
     file: &Checked<'_>,
@@ -88,11 +113,11 @@ impl PartIndex {
     /// Damage to a block of runs that meets the range.
     pub fn coverage_within(&self, segment: &Segment<'_>, start_slot: i64, end_slot: i64) -> Result<Coverage> {
         let mut out = Coverage::default();
-        let (mut runs, mut scratch) = (Vec::new(), IntScratch::default());
+        let mut scratch = Scratch::pooled();
+        let Scratch { int, runs, .. } = &mut *scratch;
         let first = self.anchors.partition_point(|anchor| anchor.first_slot <= start_slot).saturating_sub(1);
         for anchor in self.anchors[first..].iter().take_while(|anchor| anchor.first_slot < end_slot) {
-            decode(&segment.file, anchor, &mut scratch, &mut runs)?;
-            for run in &runs {
+            for run in runs.block(&segment.file, anchor, int)? {
                 out.push_run(Run { start: run.start.max(start_slot), end: run.end.min(end_slot) });
             }
         }
@@ -103,16 +128,22 @@ impl PartIndex {
     ///
     /// # Errors
     /// Damage to the blocks that are touched.
-    pub fn rows_between(&self, segment: &Segment<'_>, start: i64, end: i64) -> Result<Range<u64>> {
-        let first = self.first_row_at_or_after(segment, start)?;
+    pub fn rows_between(
+        &self,
+        segment: &Segment<'_>,
+        start: i64,
+        end: i64,
+        scratch: &mut Scratch,
+    ) -> Result<Range<u64>> {
+        let first = self.first_row_at_or_after(segment, start, scratch)?;
         if end <= start {
             return Ok(first..first);
         }
-        let last = self.first_row_at_or_after(segment, end)?;
+        let last = self.first_row_at_or_after(segment, end, scratch)?;
         Ok(first..last.max(first))
     }
 
-    fn first_row_at_or_after(&self, segment: &Segment<'_>, time: i64) -> Result<u64> {
+    fn first_row_at_or_after(&self, segment: &Segment<'_>, time: i64, scratch: &mut Scratch) -> Result<u64> {
         let number = self.live.partition_point(|chunk| chunk.last_time < time);
         let Some(place) = self.live.get(number) else { return Ok(self.summary.rows) };
         if place.first_time >= time {
@@ -121,22 +152,22 @@ impl PartIndex {
         let end = place.first_row + u64::from(place.rows);
         if end <= self.grid_rows {
             // The chunk's own bounds keep the answer within it whatever the runs say.
-            return Ok(self.row_of_time(segment, time)?.clamp(place.first_row, end));
+            return Ok(self.row_of_time(segment, time, scratch)?.clamp(place.first_row, end));
         }
         let chunk = segment.chunk(self, Stream::Live, number)?;
-        Ok(place.first_row + self.search_chunk(&chunk, time)?)
+        Ok(place.first_row + self.search_chunk(&chunk, time, scratch)?)
     }
 
     /// Binary search over blocks by their first time, then within one.
-    fn search_chunk(&self, chunk: &Chunk<'_>, time: i64) -> Result<u64> {
-        let (mut scratch, mut block) = (Scratch::default(), Vec::new());
+    fn search_chunk(&self, chunk: &Chunk<'_>, time: i64, scratch: &mut Scratch) -> Result<u64> {
+        let mut block = Vec::new();
         let (mut low, mut high) = (0, chunk.rows().div_ceil(BLOCK_ROWS));
         // Blocks before `low` begin before `time`; blocks from `high` on do not.
         while low < high {
             let middle = low.midpoint(high);
             let row = middle * BLOCK_ROWS;
             block.clear();
-            chunk.read_times(self, row..row + 1, &mut block, &mut scratch)?;
+            chunk.read_times(self, row..row + 1, &mut block, scratch)?;
             if block[0] < time {
                 low = middle + 1;
             } else {
@@ -145,20 +176,19 @@ impl PartIndex {
         }
         let start = low.saturating_sub(1) * BLOCK_ROWS;
         block.clear();
-        chunk.read_times(self, start..chunk.rows().min(start + BLOCK_ROWS), &mut block, &mut scratch)?;
+        chunk.read_times(self, start..chunk.rows().min(start + BLOCK_ROWS), &mut block, scratch)?;
         Ok((start + block.partition_point(|row| *row < time)) as u64)
     }
 
     /// Rows on the grid: the number of covered slots that begin before `time`.
-    fn row_of_time(&self, segment: &Segment<'_>, time: i64) -> Result<u64> {
+    fn row_of_time(&self, segment: &Segment<'_>, time: i64, scratch: &mut Scratch) -> Result<u64> {
         let Some(timeframe) = self.timeframe else { return Ok(0) };
         let time = time.clamp(TIME_MIN, TIME_MAX);
         let slot = timeframe.slot(time);
         let slot = if timeframe.slot_start(slot) < time { slot.saturating_add(1) } else { slot };
         let at = self.anchors.partition_point(|anchor| anchor.first_slot < slot);
         let Some(anchor) = at.checked_sub(1).and_then(|at| self.anchors.get(at)) else { return Ok(0) };
-        let mut runs = Vec::new();
-        decode(&segment.file, anchor, &mut IntScratch::default(), &mut runs)?;
+        let runs = scratch.runs.block(&segment.file, anchor, &mut scratch.int)?;
         let before = runs.iter().take_while(|run| run.start < slot);
         let slots: u64 = before.map(|run| run.end.min(slot).abs_diff(run.start)).sum();
         Ok(anchor.first_row + slots)
@@ -170,8 +200,7 @@ impl PartIndex {
         file: &Checked<'_>,
         rows: Range<u64>,
         out: &mut Vec<i64>,
-        scratch: &mut IntScratch,
-        runs: &mut Vec<Run>,
+        scratch: &mut Scratch,
     ) -> Result<()> {
         let Some(timeframe) = self.timeframe else {
             return Err(FormatError::corrupt("S15", self.offset, "rows on a grid without a timeframe"));
@@ -183,9 +212,8 @@ impl PartIndex {
             if next >= rows.end {
                 break;
             }
-            decode(file, anchor, scratch, runs)?;
             let mut row = anchor.first_row;
-            for run in runs.iter() {
+            for run in scratch.runs.block(file, anchor, &mut scratch.int)? {
                 let end = row + run.slots();
                 if end > next {
                     let slot = run.start + (next - row) as i64;

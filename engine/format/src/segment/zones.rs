@@ -1,10 +1,10 @@
 //! Zone maps: statistics per block, packed into the head of the chunk. Rules S24 and S25.
 
-use super::Zone;
 use super::chunk::{Chunk, Encoding, Entry, Key, NANS, NULLS, ZONES};
+use super::{Scratch, Zone};
 use crate::bytes::{ByteReader, ByteWriter};
 use crate::codec::decimal::{self, Float, Mantissas, Scale};
-use crate::codec::int::{self, IntScratch};
+use crate::codec::int;
 use crate::codec::int_encode;
 use crate::codec::kernel::Kernels;
 use crate::error::Result;
@@ -197,11 +197,12 @@ impl Chunk<'_> {
 
     fn decode_zones(&self, entry: &Entry, reader: &mut ByteReader<'_>) -> Result<Vec<Zone>> {
         let blocks = self.blocks();
-        let mut scratch = IntScratch::default();
+        let mut scratch = Scratch::pooled();
+        let scratch = &mut scratch.int;
         let (mut mins, mut maxs) = ([0; CHUNK_BLOCKS], [0; CHUNK_BLOCKS]);
         let (mins, maxs) = (&mut mins[..blocks], &mut maxs[..blocks]);
-        int::decode_plain(reader, mins, &mut scratch)?;
-        int::decode_plain(reader, maxs, &mut scratch)?;
+        int::decode_plain(reader, mins, scratch)?;
+        int::decode_plain(reader, maxs, scratch)?;
         for (max, min) in maxs.iter_mut().zip(mins.iter()) {
             *max = max.wrapping_add(*min);
         }
@@ -221,7 +222,7 @@ impl Chunk<'_> {
         let mut counts = |flag| {
             let mut numbers = vec![0; blocks];
             if entry.flags & flag != 0 {
-                int::decode_plain(reader, &mut numbers, &mut scratch)?;
+                int::decode_plain(reader, &mut numbers, scratch)?;
             }
             Ok(numbers)
         };

@@ -63,7 +63,7 @@ impl PartCopy<'_> {
     /// Copies the rows of both streams. Without an output, only looks.
     pub(super) fn run(&self, mut output: Option<&mut Output>) -> Result<Copied> {
         let mut copied = Copied::default();
-        let mut scratch = Scratch::default();
+        let mut scratch = Scratch::pooled();
         for stream in [Stream::Live, Stream::History] {
             let mut last = i64::MIN;
             let mut next_row = 0;

@@ -2,8 +2,9 @@
 
 use std::io::Write;
 
-use tapestore::CommitKind;
+use tapestore::{CommitKind, Operation};
 
+use super::operations::{self, note_done, watched};
 use super::{Context, as_of, is_whole, range, series};
 use crate::args::{Delete, Log, Prune, Rollback, Snapshot};
 use crate::calendar::brief;
@@ -13,14 +14,18 @@ use crate::output::Out;
 use crate::output::json::Object;
 use crate::output::note;
 use crate::output::table::{Side, Table};
+use crate::when::now_ns;
 
 /// A wall-clock time for people: whole seconds.
-fn clock(time_ns: i64) -> String {
+pub(super) fn clock(time_ns: i64) -> String {
     brief(time_ns - time_ns.rem_euclid(1_000_000_000))
 }
 
 /// Runs `tape log`.
 pub(crate) fn log(context: &Context, arguments: &Log) -> Result<()> {
+    if arguments.operations {
+        return operations::log(context, arguments);
+    }
     let store = context.open_to_read()?;
     let mut out = Out::stdout();
     let mut table = Table::new([
@@ -72,19 +77,23 @@ pub(crate) fn snapshot(context: &Context, arguments: &Snapshot) -> Result<()> {
     let mut out = Out::stdout();
     match arguments {
         Snapshot::Create { name, at } => {
-            let store = context.open_to_write()?;
-            let at = at.as_deref().map(|text| as_of(&store, text)).transpose()?;
-            let snapshot = store.create_snapshot(name, at.as_ref())?;
-            store.close()?;
-            if context.json {
-                let object = Object::new()
-                    .text("name", &snapshot.name)
-                    .count("version", snapshot.version)
-                    .int("created", snapshot.created_ns);
-                out.write_all(&object.line())?;
-            } else {
-                writeln!(out, "snapshot {:?} is version {}", snapshot.name, snapshot.version)?;
-            }
+            watched(context, "snapshot create", name, |operation| {
+                let store = context.open_to_write()?;
+                let at = at.as_deref().map(|text| as_of(&store, text)).transpose()?;
+                let snapshot = store.create_snapshot(name, at.as_ref())?;
+                note_done(&store, operation, &format!("version {}", snapshot.version))?;
+                store.close()?;
+                if context.json {
+                    let object = Object::new()
+                        .text("name", &snapshot.name)
+                        .count("version", snapshot.version)
+                        .int("created", snapshot.created_ns);
+                    out.write_all(&object.line())?;
+                } else {
+                    writeln!(out, "snapshot {:?} is version {}", snapshot.name, snapshot.version)?;
+                }
+                Ok(())
+            })?;
         }
         Snapshot::Ls => {
             let store = context.open_to_read()?;
@@ -106,9 +115,12 @@ pub(crate) fn snapshot(context: &Context, arguments: &Snapshot) -> Result<()> {
             }
         }
         Snapshot::Drop { name } => {
-            let store = context.open_to_write()?;
-            store.drop_snapshot(name)?;
-            store.close()?;
+            watched(context, "snapshot drop", name, |operation| {
+                let store = context.open_to_write()?;
+                store.drop_snapshot(name)?;
+                note_done(&store, operation, "")?;
+                Ok(store.close()?)
+            })?;
             if !context.json {
                 writeln!(out, "snapshot {name:?} is forgotten")?;
             }
@@ -119,9 +131,22 @@ pub(crate) fn snapshot(context: &Context, arguments: &Snapshot) -> Result<()> {
 
 /// Runs `tape rollback`.
 pub(crate) fn rollback(context: &Context, arguments: &Rollback) -> Result<()> {
+    watched(context, "rollback", &arguments.to, |operation| roll_back(context, arguments, operation))
+}
+
+fn roll_back(context: &Context, arguments: &Rollback, operation: &Operation) -> Result<()> {
     let store = context.open_to_write()?;
     let to = as_of(&store, &arguments.to)?;
     let report = store.rollback(&to)?;
+    let (added, updated, deleted) = (report.added, report.updated, report.deleted);
+    let detail = format!(
+        "version {}: {} rows restored, {} set back, {} removed",
+        report.version,
+        grouped(added),
+        grouped(updated),
+        grouped(deleted)
+    );
+    note_done(&store, operation, &detail)?;
     store.close()?;
     let mut out = Out::stdout();
     if context.json {
@@ -153,6 +178,11 @@ pub(crate) fn delete(context: &Context, arguments: &Delete) -> Result<()> {
     if !arguments.all && is_whole(&arguments.span) {
         return Err(Fail::Usage("which rows? give --from, --to or both, or --all for the series".to_owned()));
     }
+    let target = format!("{} {}", arguments.series.instrument, arguments.series.frame);
+    watched(context, "delete", &target, |operation| delete_rows(context, arguments, operation))
+}
+
+fn delete_rows(context: &Context, arguments: &Delete, operation: &Operation) -> Result<()> {
     let span = range(&arguments.span)?;
     let store = context.open_to_write()?;
     let view = store.view();
@@ -164,16 +194,14 @@ pub(crate) fn delete(context: &Context, arguments: &Delete) -> Result<()> {
     } else {
         transaction.delete_range(&key, span)?;
     }
+    transaction.note(&operation.done(now_ns(), &format!("{} rows", grouped(rows))))?;
     let report = transaction.commit()?;
     store.close()?;
     let mut out = Out::stdout();
     if context.json {
-        let object = Object::new()
-            .count("version", report.version)
-            .flag("changed", report.changed)
-            .count("deleted", rows);
+        let object = Object::new().count("version", report.version).count("deleted", rows);
         out.write_all(&object.line())?;
-    } else if report.changed {
+    } else if rows > 0 || arguments.all {
         writeln!(
             out,
             "{} rows of {key} deleted; version {}; older versions keep them until tape prune",
@@ -188,9 +216,15 @@ pub(crate) fn delete(context: &Context, arguments: &Delete) -> Result<()> {
 
 /// Runs `tape prune`.
 pub(crate) fn prune(context: &Context, arguments: &Prune) -> Result<()> {
+    watched(context, "prune", &arguments.keep_from, |operation| drop_history(context, arguments, operation))
+}
+
+fn drop_history(context: &Context, arguments: &Prune, operation: &Operation) -> Result<()> {
     let store = context.open_to_write()?;
     let keep = as_of(&store, &arguments.keep_from)?;
     let report = store.prune(&keep)?;
+    let dropped = grouped(report.history_rows_dropped);
+    note_done(&store, operation, &format!("{dropped} rows of history before version {}", report.floor))?;
     store.close()?;
     let mut out = Out::stdout();
     if context.json {

@@ -1,0 +1,115 @@
+//! Buffers of reads. A thread keeps those of reads that ended for the next ones: making and clearing them costs more
+//! than a small read.
+
+use std::cell::RefCell;
+use std::ops::{Deref, DerefMut};
+
+use super::runs::RunBuffer;
+use crate::codec::bins::Model;
+use crate::codec::int::IntScratch;
+use crate::limits::BLOCK_ROWS;
+
+/// Buffers that a thread keeps, at most: those of a read, and of one that runs inside of it.
+const KEPT: usize = 2;
+
+thread_local! {
+    #[expect(clippy::vec_box, reason = "they move in and out of the list as they are")]
+    static POOL: RefCell<Vec<Box<Scratch>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Buffers that reads reuse: nothing is allocated per block.
+#[derive(Debug)]
+pub struct Scratch {
+    pub(super) int: IntScratch,
+    pub(super) numbers: Vec<i64>,
+    pub(super) bits: Vec<i64>,
+    pub(super) nulls: Vec<bool>,
+    pub(super) runs: RunBuffer,
+    pub(super) system: Vec<i64>,
+    /// Mantissas of close, open, high and low of one block, in order of roles, and which are there.
+    pub(super) group: [Vec<i64>; 4],
+    pub(super) group_have: [bool; 4],
+    /// Where the exceptions of these begin in their blocks.
+    pub(super) group_rest: [usize; 4],
+    /// Models of the group, and which were read; of any other column, while it is read.
+    pub(super) group_models: [(Model, bool); 4],
+    pub(super) model: Model,
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self {
+            int: IntScratch::default(),
+            numbers: vec![0; BLOCK_ROWS],
+            bits: vec![0; BLOCK_ROWS],
+            nulls: vec![false; BLOCK_ROWS],
+            runs: RunBuffer::default(),
+            system: Vec::new(),
+            group: std::array::from_fn(|_| vec![0; BLOCK_ROWS]),
+            group_have: [false; 4],
+            group_rest: [0; 4],
+            group_models: Default::default(),
+            model: Model::default(),
+        }
+    }
+}
+
+impl Scratch {
+    /// Buffers that this thread kept, or new ones. For one read, of any number of parts.
+    pub fn pooled() -> PooledScratch {
+        let kept = POOL.try_with(|pool| pool.borrow_mut().pop()).ok().flatten();
+        let mut scratch = kept.unwrap_or_default();
+        scratch.runs.forget();
+        PooledScratch(Some(scratch))
+    }
+}
+
+/// A [`Scratch`] that its thread keeps when it is dropped.
+#[derive(Debug)]
+pub struct PooledScratch(Option<Box<Scratch>>);
+
+impl Deref for PooledScratch {
+    type Target = Scratch;
+
+    fn deref(&self) -> &Scratch {
+        self.0.as_ref().expect("there until dropped")
+    }
+}
+
+impl DerefMut for PooledScratch {
+    fn deref_mut(&mut self) -> &mut Scratch {
+        self.0.as_mut().expect("there until dropped")
+    }
+}
+
+impl Drop for PooledScratch {
+    fn drop(&mut self) {
+        let scratch = self.0.take();
+        // A thread that ends keeps nothing.
+        let _ = POOL.try_with(|pool| {
+            let mut pool = pool.borrow_mut();
+            if pool.len() < KEPT {
+                pool.extend(scratch);
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_keeps_a_few_buffers() {
+        let place = |scratch: &PooledScratch| scratch.numbers.as_ptr();
+        let first = Scratch::pooled();
+        let known = place(&first);
+        drop(first);
+        let again = Scratch::pooled();
+        assert_eq!(place(&again), known);
+        let others: Vec<_> = (0..5).map(|_| Scratch::pooled()).collect();
+        assert!(others.iter().all(|other| place(other) != known));
+        drop((again, others));
+        assert_eq!(POOL.with_borrow(Vec::len), KEPT);
+    }
+}
