@@ -85,7 +85,7 @@ impl Store {
         };
         let manifest = Manifest::create(storage.clone(), store, storage.now_ns(), state, FIRST_MANIFEST)?;
         let catalog = Catalog::default();
-        Opening {
+        let opening = Opening {
             maintenance: Maintenance::new(storage.clone(), manifest, FIRST_MANIFEST),
             state: first_state(&catalog),
             visible: show(&*storage, store, &log)?,
@@ -94,8 +94,8 @@ impl Store {
             log,
             memtable_bytes: 0,
             torn: None,
-        }
-        .start(options, lock)
+        };
+        Ok(opening.start(options, lock))
     }
 
     /// As [`Store::open`], on any storage.
@@ -105,12 +105,12 @@ impl Store {
     pub fn open_on(storage: Arc<dyn Storage>, options: Options) -> Result<Self> {
         find_store(&*storage)?;
         let lock = lock_for_writing(&*storage)?;
-        let opening = match Opening::recover(&storage) {
+        let opening = match Opening::recover(storage.clone()) {
             // What was kept aside for this is what it takes now (R1).
-            Err(error) if error.is_full_disk() && reserve::give_up(&*storage)? => Opening::recover(&storage)?,
+            Err(error) if error.is_full_disk() && reserve::give_up(&*storage)? => Opening::recover(storage)?,
             other => other?,
         };
-        opening.start(options, lock)
+        Ok(opening.start(options, lock))
     }
 }
 
@@ -128,8 +128,7 @@ struct Opening {
 
 impl Opening {
     /// Reads what an earlier process left, makes that durable, and begins a new log. The lock is held.
-    fn recover(storage: &Arc<dyn Storage>) -> Result<Self> {
-        let storage = storage.clone();
+    fn recover(storage: Arc<dyn Storage>) -> Result<Self> {
         let current = find_store(&*storage)?;
         let (manifest, next_sequence) = load(&*storage, &current)?;
         let catalog = Catalog::default();
@@ -170,7 +169,7 @@ impl Opening {
     }
 
     /// Puts them together and starts the threads.
-    fn start(self, options: Options, lock: Box<dyn LockGuard>) -> Result<Store> {
+    fn start(self, options: Options, lock: Box<dyn LockGuard>) -> Store {
         let current = self.maintenance.manifest.current;
         let storage = self.storage;
         let (retained, snapshots) = retained_of(&self.maintenance.manifest.state);
@@ -204,7 +203,7 @@ impl Opening {
         let threads = Worker::start(&shared, &role.worker);
         // Stores that are opened, written a little and closed again and again are compacted at opening.
         role.worker.wake_compactor();
-        Ok(Store::new(shared, threads))
+        Store::new(shared, threads)
     }
 }
 
