@@ -54,6 +54,9 @@ impl Reserve {
 
     /// Gives the reserve up if there is not as much space beside it, for what frees space but needs some first.
     pub(crate) fn give_up_if_tight(&self, storage: &dyn Storage) {
+        if self.bytes == 0 {
+            return;
+        }
         let free = fill(storage, PROBE, self.bytes);
         let _ = storage.remove(PROBE);
         if free.is_err_and(|error| is_full(&error)) {
@@ -118,14 +121,16 @@ fn fill(storage: &dyn Storage, name: &str, bytes: u64) -> io::Result<()> {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => storage.open(name)?,
             other => other?,
         };
+        let count = (bytes - there) as usize;
+        let mut noise = Vec::with_capacity(count + 8);
         let mut word = 0x9e37_79b9_7f4a_7c15_u64;
-        let noise = std::iter::repeat_with(|| {
+        while noise.len() < count {
             word ^= word << 13;
             word ^= word >> 7;
             word ^= word << 17;
-            word as u8
-        });
-        file.write_at(there, &noise.take((bytes - there) as usize).collect::<Vec<u8>>())?;
+            noise.extend_from_slice(&word.to_le_bytes());
+        }
+        file.write_at(there, &noise[..count])?;
         file.sync_all()
     })();
     if filled.is_err() {
