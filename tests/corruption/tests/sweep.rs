@@ -20,11 +20,21 @@ fn seed() -> u64 {
 /// One in so many of the damages of small and of large stores.
 fn effort(small: bool) -> Effort {
     match (std::env::var("TORTURE").as_deref(), small) {
-        (Ok("long"), _) => Effort { flips: 1, truncations: 1, sectors: 1, noise: 20_000, thorough: 10 },
-        (Ok("short"), true) => Effort { flips: 1, truncations: 1, sectors: 1, noise: 1000, thorough: 20 },
-        (Ok("short"), false) => Effort { flips: 40, truncations: 40, sectors: 40, noise: 500, thorough: 20 },
-        (_, true) => Effort { flips: 150, truncations: 150, sectors: 10, noise: 50, thorough: 10 },
-        (_, false) => Effort { flips: 1500, truncations: 1500, sectors: 500, noise: 50, thorough: 10 },
+        (Ok("long"), _) => {
+            Effort { flips: 1, truncations: 1, sectors: 1, noise: 20_000, thorough: 10, salvage: 10 }
+        }
+        (Ok("short"), true) => {
+            Effort { flips: 1, truncations: 1, sectors: 1, noise: 1000, thorough: 20, salvage: 53 }
+        }
+        (Ok("short"), false) => {
+            Effort { flips: 40, truncations: 40, sectors: 40, noise: 500, thorough: 20, salvage: 53 }
+        }
+        (_, true) => {
+            Effort { flips: 150, truncations: 150, sectors: 10, noise: 50, thorough: 10, salvage: 3 }
+        }
+        (_, false) => {
+            Effort { flips: 1500, truncations: 1500, sectors: 500, noise: 50, thorough: 10, salvage: 7 }
+        }
     }
 }
 
