@@ -101,3 +101,24 @@ fn replay_of_one_case() {
     assert_eq!(case.to_string(), text);
     println!("{:?}", replay(&all().unwrap(), &case).unwrap());
 }
+
+/// What salvage once did wrong: each of these damages made it give up, or lose rows without a word.
+#[test]
+fn salvage_accounts_for_every_row() {
+    let subjects = all().unwrap();
+    for (case, story) in [
+        ("versions/flip:2:2269:32", "a series was defined by a commit that the lost manifest had sealed"),
+        ("logs/duplicate:3:2", "the same, from the records that were left"),
+        (
+            "sequences/flip:3:248:255",
+            "a value lost in the log of commits made that no log of commits any more",
+        ),
+        ("torn/delete:3", "without a manifest, a file that was never a log was taken for the first one"),
+        ("pruned/flip:2:3499:81", "a series that was dropped and created again was taken for dropped"),
+        ("pruned/truncate:2:2331", "columns whose names were lost were neither shown nor named"),
+        ("pruned/truncate:2:2902", "columns of an older definition hid those of one that was lost"),
+    ] {
+        let case: Case = case.parse().unwrap();
+        replay(&subjects, &case).unwrap_or_else(|why| panic!("{story}: {case}: {why}"));
+    }
+}
