@@ -4,6 +4,8 @@ mod adjust;
 mod asof;
 mod book;
 mod common;
+mod depth;
 mod derive;
+mod in_force;
 mod panel;
 mod resample;
