@@ -35,7 +35,7 @@ impl<'a> Chunk<'a> {
         }
         if system.version {
             self.read_runs(Key::Version, &range, scratch, &mut out.version, |number| Some(number as u64))?;
-            if self.stream == Stream::History {
+            if self.head.stream == Stream::History {
                 self.read_runs(Key::Until, &range, scratch, &mut out.until, |number| Some(number as u64))?;
             }
         }
@@ -63,7 +63,7 @@ impl<'a> Chunk<'a> {
             return Ok(());
         }
         let detail = format!("rows {} to {} of {}", range.start, range.end, self.rows());
-        Err(FormatError::limit("S23", self.offset, detail))
+        Err(FormatError::limit("S23", self.head.offset, detail))
     }
 
     /// Appends times, stored or implied by runs.
@@ -90,7 +90,7 @@ impl<'a> Chunk<'a> {
         out: &mut RunVec<T>,
         value: impl Fn(i64) -> Option<T>,
     ) -> Result<()> {
-        let broken = |detail: &str| FormatError::corrupt("S19", self.offset, detail);
+        let broken = |detail: &str| FormatError::corrupt("S19", self.head.offset, detail);
         let Some(entry) = self.entry(key) else { return Err(broken("a system column is missing")) };
         if entry.encoding == Encoding::Constant {
             let number = self.constant(entry).signed_varint()?;
@@ -117,7 +117,7 @@ impl<'a> Chunk<'a> {
     }
 
     fn constant(&self, entry: &Entry) -> ByteReader<'_> {
-        ByteReader::new(&self.head[entry.parameters.clone()], "S20")
+        ByteReader::new(&self.head.content[entry.parameters.clone()], "S20")
     }
 
     /// Appends integers of a column without nulls.
@@ -329,7 +329,7 @@ impl<'a> Chunk<'a> {
     ) -> Result<bool> {
         let (bytes, offset) = self.block(entry, block)?;
         let count = self.block_rows(block).len();
-        let Some(scale) = self.scale(entry)? else { return Err(wrong_type(entry)) };
+        let Some(scale) = entry.scale else { return Err(wrong_type(entry)) };
         let mut reader = ByteReader::new(bytes, "K10");
         let at = out.len();
         let decoded = (|| {
@@ -360,7 +360,7 @@ impl<'a> Chunk<'a> {
     fn decode_split(&self, entry: &Entry, block: usize, scratch: &mut Scratch) -> Result<bool> {
         let (bytes, offset) = self.block(entry, block)?;
         let count = self.block_rows(block).len();
-        let cut = u32::from(self.head[entry.parameters.start]);
+        let cut = u32::from(self.head.content[entry.parameters.start]);
         let mut reader = ByteReader::new(bytes, "K12");
         let decoded = (|| {
             let (some, all) = Self::read_nulls(entry, &mut reader, count, scratch)?;

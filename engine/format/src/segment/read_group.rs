@@ -25,7 +25,7 @@ impl Chunk<'_> {
             scratch.group_have = [false; 4];
             for (id, values) in &mut out.columns {
                 let Some(entry) = self.entry(Key::Column(*id)) else { continue };
-                let Some(role) = self.role(entry) else { continue };
+                let Some(role) = entry.role else { continue };
                 let Values::F64(out) = &mut values.values else { return Err(wrong_type(entry)) };
                 self.read_member(entry, role, block, rows.clone(), out, scratch)?;
                 if let Some(nulls) = &mut values.nulls {
@@ -46,7 +46,7 @@ impl Chunk<'_> {
         scratch: &mut Scratch,
     ) -> Result<()> {
         self.decode_member(role, block, scratch)?;
-        let Some(scale) = self.scale(entry)? else { return Err(wrong_type(entry)) };
+        let Some(scale) = entry.scale else { return Err(wrong_type(entry)) };
         let at = out.len();
         scale.extend(scratch.int.kernels, &scratch.group[role as usize][rows.clone()], out);
         if entry.flags & STRAYS == 0 {
