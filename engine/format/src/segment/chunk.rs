@@ -329,7 +329,8 @@ impl<'a> Chunk<'a> {
     pub fn columns(&self) -> impl Iterator<Item = ColumnInfo> + '_ {
         let entries = &self.head.entries;
         entries.iter().enumerate().map(|(index, entry)| {
-            let end = entries.get(index + 1).map_or(self.head.content.len(), |next| next.parameters.start - 4);
+            let end =
+                entries.get(index + 1).map_or(self.head.content.len(), |next| next.parameters.start - 4);
             ColumnInfo {
                 id: match entry.key {
                     Key::Column(id) => Some(id),
@@ -388,7 +389,10 @@ impl<'a> Chunk<'a> {
 impl Entry {
     /// Units of checksums of the blocks before one.
     fn units_before(&self, block: usize) -> usize {
-        self.starts[..=block].windows(2).map(|pair| (pair[1] - pair[0]).div_ceil(CHECKED_BYTES as u64) as usize).sum()
+        self.starts[..=block]
+            .windows(2)
+            .map(|pair| (pair[1] - pair[0]).div_ceil(CHECKED_BYTES as u64) as usize)
+            .sum()
     }
 }
 

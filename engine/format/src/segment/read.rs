@@ -15,6 +15,9 @@ use crate::limits::{ALIGNMENT, BLOCK_ROWS, STRING_BYTES};
 use crate::rows::{ColumnValues, RowSet, RunVec, Values};
 use crate::schema::{ColumnId, ColumnType};
 
+/// What numbers of 32 bits stay below in magnitude.
+pub(super) const NARROW: u64 = 1 << 31;
+
 impl<'a> Chunk<'a> {
     /// Appends rows to `out`: the system columns that `system` asks for, and the columns that `out` has; one that the
     /// chunk lacks becomes null. System columns that are not asked for stay untouched. Rows count from the chunk's first.
@@ -338,10 +341,21 @@ impl<'a> Chunk<'a> {
                 out.resize(at + rows.len(), F::narrow(0.0));
                 return reader.finish().map(|()| true);
             }
-            let Scratch { int, numbers, model, .. } = scratch;
-            let numbers = &mut numbers[..count];
-            int::decode_alone(&mut reader, numbers, int, model_of(entry, model))?;
-            scale.extend(int.kernels, &numbers[rows.clone()], out);
+            let Scratch { int, numbers, small, model, .. } = scratch;
+            let reach = int::reach(reader.clone(), count).map_or(u64::MAX, |reach| reach.1);
+            if scale.is_small(reach) && reach < NARROW {
+                let numbers = &mut small[..count];
+                int::decode_narrow_alone(&mut reader, numbers, int)?;
+                scale.extend_small(int.kernels, &numbers[rows.clone()], out);
+            } else {
+                let numbers = &mut numbers[..count];
+                int::decode_alone(&mut reader, numbers, int, model_of(entry, model))?;
+                if scale.is_small(reach) {
+                    scale.extend_small(int.kernels, &numbers[rows.clone()], out);
+                } else {
+                    scale.extend(int.kernels, &numbers[rows.clone()], out);
+                }
+            }
             if entry.flags & STRAYS != 0 {
                 reader.cite("K11");
                 decimal::patch(&mut reader, count, rows.start, &mut out[at..], &mut scratch.bits)?;
