@@ -4,6 +4,7 @@
 //! `cargo bench -p tape-benches`; a name after `--` picks some.
 
 mod data;
+mod live;
 mod query;
 
 use std::fs::File;
@@ -257,6 +258,7 @@ criterion_group!(
     bench_range,
     bench_gaps,
     bench_open,
+    live::bench_latest,
     query::bench_join,
     query::bench_resample
 );

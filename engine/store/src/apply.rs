@@ -81,6 +81,11 @@ struct Change {
     marks: Vec<Mark>,
 }
 
+/// Whether `version` is the one after `before`; files may name any number, the last one too.
+pub(crate) fn follows(version: u64, before: u64) -> bool {
+    version.checked_sub(1) == Some(before)
+}
+
 /// The state after `record`, and the bytes that it added to memory.
 ///
 /// # Errors
@@ -91,7 +96,7 @@ pub(crate) fn apply(
     record: TransactionRecord,
     generation: u64,
 ) -> Result<(State, usize)> {
-    if record.version != state.version + 1 {
+    if !follows(record.version, state.version) {
         return Err(damaged(format!("commit {} follows commit {}", record.version, state.version)));
     }
     let version = record.version;
@@ -323,5 +328,16 @@ mod tests {
         assert!(apply(&state, &catalog, defining(2, ColumnType::I64), 0).is_ok());
         let error = apply(&state, &catalog, defining(2, ColumnType::F64), 0).unwrap_err();
         assert!(error.to_string().contains("column 4 of series 1 changes its type"), "{error}");
+    }
+
+    /// Fuzzing found a log whose commit has the last number there is: verification looked for the one after it.
+    #[test]
+    fn nothing_follows_the_last_version() {
+        assert!(follows(u64::MAX, u64::MAX - 1));
+        assert!(!follows(0, u64::MAX));
+        let catalog = Catalog::default();
+        let last = State { version: u64::MAX, ..first_state(&catalog) };
+        assert!(apply(&last, &catalog, defining(0, ColumnType::I64), 0).is_err());
+        assert_eq!(last.next_version().unwrap_err().kind(), crate::ErrorClass::Limit);
     }
 }

@@ -6,6 +6,7 @@
 //! - P2. Whoever finds nobody writing writes for all: one write and one sync for every commit that waits.
 //! - P3. After a failed write or sync nothing is acknowledged any more (I8); what was published stays readable.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tapestore_format::wal::{KIND_TRANSACTION, TransactionRecord};
@@ -13,6 +14,7 @@ use tapestore_format::wal::{KIND_TRANSACTION, TransactionRecord};
 use crate::apply::apply;
 use crate::error::{Error, Result};
 use crate::io::StorageFile;
+use crate::live::Draft;
 use crate::options::Durability;
 use crate::stage::Stage;
 use crate::state::State;
@@ -56,6 +58,8 @@ pub(crate) struct Inner {
     visible: Arc<dyn StorageFile>,
     /// What `visible` says, or would if it could be written: the end of what was acknowledged.
     pub(crate) shown: Visible,
+    /// Commits of which subscribers are told once they are visible.
+    untold: VecDeque<Draft>,
 }
 
 impl Pipeline {
@@ -80,6 +84,7 @@ impl Pipeline {
             shown: Visible { log: log.id, end: log.frames.offset() },
             log,
             visible,
+            untold: VecDeque::new(),
         };
         Self { inner: Mutex::new(inner), changed: Condvar::new() }
     }
@@ -144,11 +149,13 @@ impl Pipeline {
         if bytes.len() > tapestore_format::limits::RECORD_BYTES {
             return Err(Error::Limit(format!("a transaction of {} bytes; commit it in pieces", bytes.len())));
         }
+        let draft = shared.listeners.draft(&inner.head, &record);
         let (head, added) = apply(&inner.head, &shared.catalog, record, inner.generation)?;
         let Inner { log, pending, durable_sequence, .. } = &mut *inner;
         log.frames.push(KIND_TRANSACTION, &bytes, *durable_sequence, pending);
         inner.head = Arc::new(head);
         inner.memtable_bytes += added;
+        inner.untold.extend(draft);
         Ok(())
     }
 
@@ -163,7 +170,8 @@ impl Pipeline {
         let held_back = inner.pending.len() <= HELD_BACK_BYTES;
         let alone = !inner.flushing && inner.sync_wanted <= inner.durable;
         if durability == Durability::Volatile && held_back && alone {
-            shared.publish(inner.head.clone());
+            let head = inner.head.clone();
+            inner.publish(shared, head);
         } else {
             inner = self.flush_to(shared, inner, version, durability == Durability::Durable)?;
         }
@@ -246,7 +254,7 @@ impl Pipeline {
         // The hint is for followers; without it they see this commit with the next one.
         inner.shown = Visible { log, end };
         let _ = inner.visible.write_at(0, &inner.shown.encode(shared.store));
-        shared.publish(head);
+        inner.publish(shared, head);
         Ok(inner)
     }
 
@@ -258,7 +266,8 @@ impl Pipeline {
             let version = inner.head.version;
             inner = self.flush_to(shared, inner, version, true)?;
             if !inner.flushing && inner.pending.is_empty() && inner.head.version == inner.durable {
-                shared.publish(inner.head.clone());
+                let head = inner.head.clone();
+                inner.publish(shared, head);
                 return Ok(inner);
             }
             if inner.flushing {
@@ -295,6 +304,13 @@ impl Inner {
             None => Ok(()),
             Some(cause) => Err(Error::Poisoned { cause: cause.clone() }),
         }
+    }
+
+    /// Shows a state to readers, then tells subscribers of what is new in it (L1).
+    fn publish(&mut self, shared: &Shared, state: Arc<State>) {
+        let version = state.version;
+        shared.publish(state);
+        shared.listeners.tell(&mut self.untold, version);
     }
 
     /// Goes on in a new log. Only when quiet: see [`Pipeline::quiesce`].

@@ -1,6 +1,6 @@
 //! Following: handles that only read, beside a writer in another process.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use tapestore_format::manifest::Current;
@@ -9,7 +9,9 @@ use crate::apply::apply;
 use crate::cache::BlockCache;
 use crate::error::{Error, Result};
 use crate::io::{LockKind, Storage};
+use crate::latest::hand_over;
 use crate::lease::Lease;
+use crate::live::Listeners;
 use crate::manifest::{ManifestState, load};
 use crate::open::{build_state, find_store};
 use crate::options::Options;
@@ -24,6 +26,13 @@ use crate::wal::{LogReader, Position, Visible};
 pub(crate) struct ReaderRole {
     follower: Mutex<Follower>,
     lease: Option<Lease>,
+}
+
+impl ReaderRole {
+    /// While this is held, nothing new becomes visible.
+    pub(crate) fn lock(&self) -> impl Sized + '_ {
+        self.follower.lock()
+    }
 }
 
 /// Where a follower stands.
@@ -63,6 +72,7 @@ impl Store {
             retained: RwLock::new(retained),
             snapshots: RwLock::new(snapshots),
             files: Mutex::new(HashMap::new()),
+            listeners: Listeners::default(),
             role: Role::Reader(ReaderRole { follower: Mutex::new(loaded.follower), lease }),
         });
         shared.remember_files();
@@ -86,8 +96,10 @@ impl Store {
             let mut state = (**shared.published.read()).clone();
             let visible = live_writer(&*shared.storage, shared.store)?;
             let reader = LogReader { storage: &*shared.storage, store: shared.store, visible };
+            let mut drafts = VecDeque::new();
             let position = reader.resume(follower.position, &mut |transaction| {
                 if transaction.version > state.version {
+                    drafts.extend(shared.listeners.draft(&state, &transaction));
                     state = apply(&state, &shared.catalog, transaction, 0)?.0;
                 }
                 Ok(())
@@ -97,6 +109,7 @@ impl Store {
                 follower.position = position;
                 let version = state.version;
                 shared.publish(Arc::new(state));
+                shared.listeners.tell(&mut drafts, version);
                 return Ok(version);
             }
         }
@@ -115,6 +128,7 @@ impl Store {
             return Ok(published);
         }
         (*shared.retained.write(), *shared.snapshots.write()) = retained_of(&loaded.manifest);
+        hand_over(&shared.published.read().clone(), &loaded.state);
         *shared.published.write() = Arc::new(loaded.state);
         shared.remember_files();
         *follower = loaded.follower;
@@ -122,6 +136,8 @@ impl Store {
             Some(lease) => lease.move_to(loaded.follower.step),
             None => shared.open_all_files()?,
         }
+        // What happened in between is in segments, not in logs.
+        shared.listeners.miss(published, version);
         Ok(version)
     }
 }

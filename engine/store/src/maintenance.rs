@@ -10,7 +10,7 @@ use std::sync::{Arc, Weak};
 
 use tapestore_format::manifest::{ManifestRecord, StateRecord};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::io::Storage;
 use crate::lease::oldest_leased;
 use crate::manifest::{Manifest, manifest_name};
@@ -76,11 +76,13 @@ impl Maintenance {
         let first = state.next_file.max(self.highest_found.saturating_add(1));
         let reserve = self.next_file == self.reserved_end;
         if reserve {
-            state.next_file = first + RESERVED_IDS;
+            state.next_file = first
+                .checked_add(RESERVED_IDS)
+                .ok_or_else(|| Error::Limit(format!("no numbers are left for files after {first}")))?;
         }
         let replaced = self.manifest.publish(records, state, self.spare)?;
         if reserve {
-            (self.next_file, self.reserved_end) = (first, first + RESERVED_IDS);
+            (self.next_file, self.reserved_end) = (first, state.next_file);
         }
         if replaced.manifest.is_some() {
             self.spare = None;

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::io::{LockGuard, LockKind, RealStorage, Storage};
 use crate::key::SeriesKey;
 use crate::lease::LEASES;
+use crate::live::Listeners;
 use crate::maintenance::Maintenance;
 use crate::manifest::{CURRENT_NEW, Manifest, ManifestState, load, manifest_name, read_current};
 use crate::options::Options;
@@ -232,6 +233,7 @@ impl Opening {
             retained: RwLock::new(retained),
             snapshots: RwLock::new(snapshots),
             files: Mutex::new(HashMap::new()),
+            listeners: Listeners::default(),
             role: Role::Writer(Box::new(role)),
         });
         shared.remember_files();

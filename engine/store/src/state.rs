@@ -224,6 +224,14 @@ pub(crate) struct State {
 }
 
 impl State {
+    /// The version that the next commit makes.
+    pub(crate) fn next_version(&self) -> Result<u64> {
+        let next = self.version.checked_add(1);
+        next.ok_or_else(|| {
+            Error::Limit(format!("version {} is the last that a store can have", self.version))
+        })
+    }
+
     pub(crate) fn series(&self, id: u32) -> Option<&Arc<SeriesState>> {
         self.series.get(id as usize)
     }

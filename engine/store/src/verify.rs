@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use tapestore_format::checksum::Identity;
 use tapestore_format::manifest::SegmentRecord;
-use tapestore_format::segment::{Segment, Verified};
+use tapestore_format::schema::{ColumnId, ColumnType};
+use tapestore_format::segment::{PartIndex, Segment, Verified};
 
-use crate::apply::apply;
+use crate::apply::{apply, follows};
 use crate::backup::hash_of;
 use crate::error::{Error, Result};
 use crate::follow::live_writer;
@@ -113,15 +114,17 @@ impl Check<'_> {
             Err(error) => return self.findings.push(finding(error)),
         };
         let sealed = state.version;
-        let mut expected: Option<u64> = None;
+        let mut before: Option<u64> = None;
         // What a living writer has not shown yet may be half written; that is no finding.
         let live = live_writer(&**self.storage, self.store).ok().flatten();
         let reader = LogReader { storage: &**self.storage, store: self.store, visible: None };
         let result = reader.replay(self.manifest.state.first_log, &mut |record| {
-            let follows = expected.is_none_or(|expected| record.version == expected);
-            let first_fits = expected.is_some() || record.version <= sealed + 1;
-            expected = Some(record.version + 1);
-            if !(follows && first_fits) {
+            let fits = match before {
+                Some(before) => follows(record.version, before),
+                None => record.version <= sealed || follows(record.version, sealed),
+            };
+            before = Some(record.version);
+            if !fits {
                 let detail = format!("commit {} does not follow the one before it", record.version);
                 return Err(Error::Inconsistent { path: "log".into(), rule: "W7", detail });
             }
@@ -173,14 +176,14 @@ impl Check<'_> {
         let findings = &mut self.findings;
         segment.verify(deep, &mut |error| findings.push(finding(Error::format(path.clone(), error))));
         for part in &record.parts {
-            match segment.summary(part.part) {
+            match segment.part(part.part) {
                 Err(error) => self.findings.push(finding(Error::format(path.clone(), error))),
-                Ok(found) if found != *part => {
+                Ok(found) if found.summary != *part => {
                     let series = self.series_name(part.series);
                     let detail = format!("part {} is not the one that the manifest describes", part.part);
                     self.report(&path, 0, "M6", detail, series);
                 }
-                Ok(_) => {}
+                Ok(found) => self.types(&path, &found),
             }
         }
         if segment.part_count() as usize != record.parts.len() {
@@ -195,6 +198,21 @@ impl Check<'_> {
                     self.report(&path, 0, "I3", "the hash of the whole file does not match".into(), None);
                 }
                 Err(error) => self.findings.push(finding(error)),
+            }
+        }
+    }
+
+    /// The columns of a part have the types that the schema says (A4).
+    fn types(&mut self, path: &str, part: &PartIndex) {
+        let Some(series) = self.manifest.series.get(&part.summary.series) else { return };
+        let schemas = series.definitions.iter().filter_map(|definition| definition.1.as_ref());
+        let stated: HashMap<ColumnId, ColumnType> =
+            schemas.flat_map(|schema| &schema.columns).map(|column| (column.id, column.kind)).collect();
+        for (id, kind) in &part.columns {
+            if let Some(stated) = stated.get(id).filter(|stated| *stated != kind) {
+                let detail =
+                    format!("column {id} has type {}, the schema says {}", kind.name(), stated.name());
+                self.report(path, 0, "S23", detail, self.series_name(series.id));
             }
         }
     }

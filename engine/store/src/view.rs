@@ -72,12 +72,15 @@ impl View {
 
     /// Every series that exists at this version, sorted by instrument and frame.
     pub fn keys(&self) -> Vec<SeriesKey> {
-        let exists =
-            |series: &&Arc<SeriesState>| series.id != COMMITS && series.schema_at(self.version).is_some();
-        let mut keys: Vec<_> =
-            self.state.series.iter().filter(exists).map(|series| (*series.key).clone()).collect();
+        let mut keys: Vec<_> = self.existing().map(|(series, _)| (*series.key).clone()).collect();
         keys.sort_unstable();
         keys
+    }
+
+    /// The series that exist at this version, in the order of their numbers.
+    pub(crate) fn existing(&self) -> impl Iterator<Item = (&Arc<SeriesState>, &Arc<Schema>)> {
+        let users = self.state.series.iter().filter(|series| series.id != COMMITS);
+        users.filter_map(|series| Some((series, series.schema_at(self.version)?)))
     }
 
     /// Whether a version can be read.
@@ -162,24 +165,6 @@ impl View {
             out[index] = Some(rows);
         }
         out.into_iter().map(|rows| rows.expect("every index was read")).collect()
-    }
-
-    /// The last row of a series, with all columns; `None` if it has no row. Remembered: asking again is a lookup.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] if the series does not exist at this version.
-    pub fn latest(&self, key: &SeriesKey) -> Result<Option<Rows>> {
-        let (series, schema) = self.find(key)?;
-        let newest = self.version == self.state.version;
-        if newest && let Some(known) = series.latest.get() {
-            return Ok(known.as_ref().map(|row| project(row, schema)));
-        }
-        let mut row = self.read(key).provenance().last(1)?;
-        let found = (!row.is_empty()).then(|| Arc::new(std::mem::take(&mut row.set)));
-        if newest {
-            let _ = series.latest.set(found.clone());
-        }
-        Ok(found.map(|row| project(&row, schema)))
     }
 
     /// Number of rows in `[range.start, range.end)`. From indexes, but where layers overlap.
@@ -318,7 +303,7 @@ pub(crate) fn commits(cache: &BlockCache, state: &State, version: u64) -> Result
 }
 
 /// A row that may lack columns added later, with exactly the columns of `schema`.
-fn project(row: &RowSet, schema: &Schema) -> Rows {
+pub(crate) fn project(row: &RowSet, schema: &Schema) -> Rows {
     let mut out = Rows::empty(schema.columns.clone());
     out.set.extend_from(row, 0..row.len());
     out

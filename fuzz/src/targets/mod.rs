@@ -10,8 +10,9 @@ mod texts;
 use crate::Target;
 
 /// Every target, the slow ones first: threads take them in turn.
-pub const ALL: [Target; 15] = [
+pub const ALL: [Target; 16] = [
     store::STORE,
+    store::SALVAGE,
     segments::SEGMENT,
     segments::ROWS,
     texts::CSV,

@@ -13,6 +13,7 @@ use tapestore_format::wal::{Effect, KIND_START, KIND_TRANSACTION, LogStart, Tran
 
 use super::evidence::{ids, next_frame};
 use super::report::{Loss, LossKind, SalvageReport};
+use crate::apply::follows;
 use crate::error::Result;
 use crate::io::Storage;
 use crate::wal::{LogReader, log_name};
@@ -39,14 +40,16 @@ pub(super) fn read(
     let from = first.or_else(|| logs.first().copied());
     if let Some(from) = from {
         let mut found = Vec::new();
-        let mut expected = None;
+        let mut before = None;
         let replayed = LogReader { storage, store, visible: None }.replay(from, &mut |record| {
-            let fits = expected.is_none_or(|version| record.version == version);
-            expected = Some(record.version + 1);
+            let fits = before.is_none_or(|before| follows(record.version, before));
+            before = Some(record.version);
             found.push((record, fits));
             Ok(())
         });
-        let reaches = found.first().is_none_or(|(record, _)| record.version <= sealed + 1);
+        let reaches = found
+            .first()
+            .is_none_or(|(record, _)| record.version <= sealed || follows(record.version, sealed));
         match replayed {
             Ok(replayed) if reaches && found.iter().all(|(_, fits)| *fits) => {
                 if let Some(torn) = replayed.torn {
@@ -165,8 +168,9 @@ impl Walk<'_> {
         }
     }
 
-    fn next(&self) -> u64 {
-        self.sealed + self.commits.whole.len() as u64 + 1
+    /// The version that is certain so far.
+    fn newest(&self) -> u64 {
+        self.sealed + self.commits.whole.len() as u64
     }
 
     fn lose(&mut self, file: &str) {
@@ -178,41 +182,34 @@ impl Walk<'_> {
         if record.version <= self.sealed {
             self.commits.sealed.push(record);
             self.missing = false;
-        } else if record.version == self.next() && self.behind.is_empty() {
+        } else if follows(record.version, self.newest()) && self.behind.is_empty() {
             // What was lost before it was no commit: nothing is missing up to here.
             (self.missing, self.lost_in) = (false, None);
             self.commits.whole.push(record);
-        } else if record.version >= self.next() {
+        } else if record.version > self.newest() {
             self.behind.push((file.to_owned(), record));
         }
     }
 
     fn report(self, report: &mut SalvageReport) -> Commits {
-        let next = self.next();
+        let newest = self.newest();
         let file = self.lost_in.clone();
         let file = file.or_else(|| self.behind.first().map(|(file, _)| file.clone())).unwrap_or_default();
-        let seen = self.behind.iter().map(|(_, record)| record.version).max().unwrap_or(0);
-        report.newest_seen = report.newest_seen.max(seen).max(next - 1);
         let readable: BTreeSet<u64> = self.behind.iter().map(|(_, record)| record.version).collect();
-        let mut version = next;
-        while version <= report.newest_seen {
-            let from = version;
-            while version <= report.newest_seen && !readable.contains(&version) {
-                version += 1;
+        let mut before = newest;
+        for version in readable {
+            if !follows(version, before) {
+                report.losses.push(unreadable(&file, before + 1, version - 1));
             }
-            if version > from {
-                let mut loss = Loss::new(LossKind::Commits, file.clone(), "cannot be read");
-                (loss.count, loss.versions) = (version - from, Some((from, version - 1)));
-                report.losses.push(loss);
-            }
-            while readable.contains(&version) {
-                version += 1;
-            }
+            before = version;
         }
-        if self.missing && report.newest_seen < next {
+        if report.newest_seen > before {
+            report.losses.push(unreadable(&file, before + 1, report.newest_seen));
+        }
+        report.newest_seen = report.newest_seen.max(before);
+        if self.missing && report.newest_seen == newest {
             report.unknown.push(format!(
-                "{file}: damaged behind version {}; whether a commit {next} was there, and more, is unknown",
-                next - 1
+                "{file}: damaged behind version {newest}; whether there was another commit, and more, is unknown"
             ));
         }
         for (file, record) in &self.behind {
@@ -220,6 +217,13 @@ impl Walk<'_> {
         }
         self.commits
     }
+}
+
+/// The commits of the versions from `first` to `last`: of them there is nothing but the number.
+fn unreadable(file: &str, first: u64, last: u64) -> Loss {
+    let mut loss = Loss::new(LossKind::Commits, file, "cannot be read");
+    (loss.count, loss.versions) = ((last - first).saturating_add(1), Some((first, last)));
+    loss
 }
 
 /// What a commit behind the damage holds.
@@ -241,4 +245,48 @@ fn behind(file: &str, record: &TransactionRecord) -> Loss {
     let mut loss = Loss::new(LossKind::Commits, file, detail);
     (loss.count, loss.versions) = (1, Some((record.version, record.version)));
     loss
+}
+
+#[cfg(test)]
+mod tests {
+    use tapestore_format::wal::CommitKind;
+
+    use super::*;
+    use crate::io::MemoryStorage;
+
+    fn commit(version: u64) -> TransactionRecord {
+        TransactionRecord {
+            version,
+            time: 0,
+            kind: CommitKind::Write,
+            message: String::new(),
+            added: 0,
+            updated: 0,
+            deleted: 0,
+            effects: Vec::new(),
+        }
+    }
+
+    /// A log may say any number; naming what lies between must not take as many steps.
+    #[test]
+    fn lost_commits_are_named_as_ranges_up_to_the_last_number_there_is() {
+        let behind = [7, 1 << 60, u64::MAX].map(|version| ("wal-2".to_owned(), commit(version)));
+        let walk = Walk {
+            storage: &MemoryStorage::new(),
+            store: [0; 16],
+            sealed: 4,
+            commits: Commits::default(),
+            behind: behind.into(),
+            missing: true,
+            lost_in: Some("wal-1".into()),
+        };
+        let mut report = SalvageReport::default();
+        walk.report(&mut report);
+        let lost: Vec<_> = report.losses.iter().map(|loss| (loss.count, loss.versions.unwrap())).collect();
+        let between = [(5, 6), (8, (1 << 60) - 1), ((1 << 60) + 1, u64::MAX - 1)];
+        let unreadable = between.map(|(first, last)| (last - first + 1, (first, last)));
+        assert_eq!(lost[..3], unreadable);
+        assert_eq!(lost[3..], [7, 1 << 60, u64::MAX].map(|version| (1, (version, version))));
+        assert_eq!(report.newest_seen, u64::MAX);
+    }
 }

@@ -1,0 +1,4 @@
+//! The target `salvage` of tape-fuzz.
+#![no_main]
+
+tape_libfuzzer::fuzz!("salvage");
