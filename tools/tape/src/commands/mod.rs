@@ -9,6 +9,7 @@ pub(crate) mod list;
 pub(crate) mod market;
 pub(crate) mod read;
 pub(crate) mod repair;
+pub(crate) mod tail;
 pub(crate) mod upkeep;
 pub(crate) mod versions;
 
