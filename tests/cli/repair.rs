@@ -33,7 +33,7 @@ fn a_sound_store_is_copied_whole_and_ends_with_zero() {
     let place = with_segment();
     let target = place.path("saved").display().to_string();
     let text = place.tape(&format!("repair {target}")).clean();
-    assert!(text.contains("version 1 of 1, 1 series, 5,000 rows"), "{text}");
+    assert!(text.contains("version 2 of 2, 2 series, 5,001 rows"), "{text}");
     assert_eq!(export(&place, "saved"), export(&place, "store"));
     let error = place.tape(&format!("repair {target}")).failed(2);
     assert!(error.contains("exists"), "{error}");

@@ -239,9 +239,26 @@ impl Book {
 /// # Errors
 /// [`Error::NotFound`] if the series does not exist; [`Error::Usage`] if it holds no updates of a book.
 pub fn book_at(view: &View, key: &SeriesKey, time: i64) -> Result<Book> {
-    let end = time.saturating_add(1);
-    let start = last_clear(view, key, end)?;
-    let mut book = Book::default();
+    replay(view, key, None, Book::default(), time.saturating_add(1))
+}
+
+/// Updates before `end` on top of a book that holds everything at or before `from`; or, if there is one after that, from
+/// the last clear on.
+pub(crate) fn replay(
+    view: &View,
+    key: &SeriesKey,
+    from: Option<i64>,
+    mut book: Book,
+    end: i64,
+) -> Result<Book> {
+    let start = match (from, last_clear(view, key, from.unwrap_or(i64::MIN), end)?) {
+        (_, Some(clear)) => clear,
+        (Some(from), None) => from.saturating_add(1),
+        (None, None) => i64::MIN,
+    };
+    if start >= end {
+        return Ok(book);
+    }
     let mut failure = None;
     view.read(key).range(start..end).visit(|rows| match book.apply_rows(rows) {
         Ok(()) => ControlFlow::Continue(()),
@@ -256,18 +273,18 @@ pub fn book_at(view: &View, key: &SeriesKey, time: i64) -> Result<Book> {
     }
 }
 
-/// The time of the last clear before `end`, or the beginning.
-fn last_clear(view: &View, key: &SeriesKey, end: i64) -> Result<i64> {
+/// The time of the last clear in `from..end`.
+fn last_clear(view: &View, key: &SeriesKey, from: i64, end: i64) -> Result<Option<i64>> {
     let mut count = 4096;
     let mut until = end;
     loop {
-        let rows = view.read(key).range(i64::MIN..until).columns(&["action"]).last(count)?;
+        let rows = view.read(key).range(from..until).columns(&["action"]).last(count)?;
         let Some(Values::U8(actions)) = rows.column("action").map(|column| &column.values) else {
             return Err(Error::Usage(format!("{key} holds no updates of a book")));
         };
         if let Some(row) = actions.iter().rposition(|code| *code == action::CLEAR) {
             // Rows of that very time before it are replayed and cleared (K2).
-            return Ok(rows.time()[row]);
+            return Ok(Some(rows.time()[row]));
         }
         match rows.time().first() {
             // All rows of the first time were not seen for sure: look at that time again.
@@ -275,7 +292,7 @@ fn last_clear(view: &View, key: &SeriesKey, end: i64) -> Result<i64> {
                 until = if *first + 1 < until { *first + 1 } else { until };
                 count *= 4;
             }
-            _ => return Ok(i64::MIN),
+            _ => return Ok(None),
         }
     }
 }

@@ -192,25 +192,10 @@ impl Bucketer {
 
     /// The bar that holds `time`, which lies in the session, and where its rows may end.
     fn bar_at(&self, timeframe: Timeframe, session: Option<usize>, time: i64) -> (Bar, i64) {
-        let grid = |slot: i64| timeframe.slot_start(slot);
-        let (Some(sessions), Some(at)) = (&self.sessions, session) else {
-            let slot = timeframe.slot(time);
-            let bar = Bar { start_ns: grid(slot), end_ns: grid(slot + 1), short: false };
-            return (bar, bar.end_ns);
-        };
-        let session = &sessions.all()[at];
-        match timeframe.step_ns().filter(|step| *step < DAY_NS) {
-            Some(step) => {
-                let start = session.open.start + (time - session.open.start) / step * step;
-                let end = start.saturating_add(step).min(session.open.end);
-                (Bar { start_ns: start, end_ns: end, short: end - start < step }, end)
-            }
-            None => {
-                let start = grid(timeframe.slot(session.day_ns));
-                let bar = Bar { start_ns: start, end_ns: sessions.end_of(at, timeframe), short: false };
-                (bar, session.open.end)
-            }
-        }
+        let sessions = self.sessions.as_deref().zip(session);
+        let bar = bar_of(timeframe, sessions, time);
+        let until = sessions.map_or(bar.end_ns, |(all, at)| bar.end_ns.min(all.all()[at].open.end));
+        (bar, until)
     }
 
     fn cut_by_size(
@@ -261,4 +246,51 @@ impl Bucketer {
         }
         rows.end
     }
+}
+
+/// The bar by time that holds `time`, which lies in the session given by its number, or, for bars of whole days and longer,
+/// in none but on the session's side of it (G1, G2).
+fn bar_of(timeframe: Timeframe, session: Option<(&Sessions, usize)>, time: i64) -> Bar {
+    let Some((sessions, at)) = session else {
+        let slot = timeframe.slot(time);
+        return Bar {
+            start_ns: timeframe.slot_start(slot),
+            end_ns: timeframe.slot_start(slot + 1),
+            short: false,
+        };
+    };
+    let session = &sessions.all()[at];
+    match timeframe.step_ns().filter(|step| *step < DAY_NS) {
+        Some(step) => {
+            let start = session.open.start + (time - session.open.start) / step * step;
+            let end = start.saturating_add(step).min(session.open.end);
+            Bar { start_ns: start, end_ns: end, short: end - start < step }
+        }
+        None => {
+            let start = timeframe.slot_start(timeframe.slot(session.day_ns));
+            Bar { start_ns: start, end_ns: sessions.end_of(at, timeframe), short: false }
+        }
+    }
+}
+
+/// The bar that `time` lies in: when it opens, and the range of its rows; `None` outside all sessions.
+pub(crate) fn bar_around(
+    timeframe: Timeframe,
+    sessions: Option<&Sessions>,
+    time: i64,
+) -> Option<(i64, Range<i64>)> {
+    let Some(sessions) = sessions else {
+        let bar = bar_of(timeframe, None, time);
+        return Some((bar.start_ns, bar.start_ns..bar.end_ns));
+    };
+    let at = sessions.ending_after(time);
+    let session = sessions.all().get(at)?;
+    let within_days = timeframe.step_ns().is_some_and(|step| step < DAY_NS);
+    if within_days && time < session.open.start {
+        return None;
+    }
+    let bar = bar_of(timeframe, Some((sessions, at)), time);
+    // A trading day may open before its own midnight.
+    let opens = if within_days { bar.start_ns } else { sessions.start_of(at, timeframe) };
+    (time >= opens.min(bar.start_ns)).then_some((bar.start_ns, opens..bar.end_ns))
 }

@@ -10,16 +10,17 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use tapestore::schema::SchemaBuilder;
 use tapestore::time::Timeframe;
 use tapestore::{
-    Batch, ColumnType, CommitReport, Error, Result, Rows, Schema, SeriesKey, Store, Strings, Transaction,
-    Values, View,
+    Batch, ColumnType, CommitReport, Error, OWN_INSTRUMENT, Operation, Result, Rows, Schema, SeriesKey,
+    Store, Strings, Transaction, Values, View,
 };
 
-use crate::bucket::Rule;
-use crate::resample::{Resample, Resampler, bar_around, resample};
+use crate::bucket::{Rule, bar_around};
+use crate::resample::{Resample, Resampler, resample};
 use crate::session::Sessions;
 
 const TEXTS: [&str; 5] = ["instrument", "frame", "source_instrument", "source_frame", "rule"];
@@ -40,7 +41,7 @@ pub struct Derivation {
 /// What an update did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeriveReport {
-    /// What was committed; the row that says what the series is made of counts, too.
+    /// What was committed.
     pub commit: CommitReport,
     /// The version of the source that the series now stands for.
     pub source_version: u64,
@@ -53,13 +54,17 @@ pub struct DeriveReport {
 impl DeriveReport {
     /// Bars that were written, new ones and changed ones.
     pub fn bars_written(&self) -> u64 {
-        // Every commit of an update writes the row that says of what the series is made.
-        self.commit.added + self.commit.updated - u64::from(self.commit.changed)
+        self.commit.added + self.commit.updated
     }
 }
 
+fn now_ns() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}
+
 fn table() -> Result<SeriesKey> {
-    SeriesKey::new("tapestore", "derived")
+    SeriesKey::new(OWN_INSTRUMENT, "derived")
 }
 
 fn table_schema() -> Result<Schema> {
@@ -109,6 +114,7 @@ pub fn derive(
     timeframe: Timeframe,
     sessions: Option<Arc<Sessions>>,
 ) -> Result<DeriveReport> {
+    let operation = Operation::begin(now_ns(), "derive", "");
     let view = store.view();
     let target = SeriesKey::new(source.instrument(), timeframe.name())?;
     let rule = rule_text(timeframe, sessions.as_deref());
@@ -146,6 +152,9 @@ pub fn derive(
         let old = if exists.is_some() { Some(view.read(&target).range(range.clone()).rows()?) } else { None };
         replace(&mut transaction, &target, old.as_ref(), part.rows)?;
     }
+    let operation = Operation { target: target.to_string(), ..operation };
+    let detail = format!("from version {} of {source}", view.version());
+    transaction.note(&operation.done(now_ns(), &detail))?;
     note(
         &mut transaction,
         &Derivation { target, source: source.clone(), rule, source_version: view.version() },

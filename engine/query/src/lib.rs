@@ -9,15 +9,18 @@
 //! [`asof`]: rows of one series to rows of another. [`session`]: when a market is open. [`bucket`]: which rows make a
 //! bar; [`fold`]: what becomes of their values; [`mod@resample`]: both together; [`mod@derive`]: bars that are stored
 //! and follow their source. [`average`]: by volume and by time. [`mod@panel`]: one field
-//! of many instruments. [`adjust`]: splits and dividends. [`book`]: order books at any time.
+//! of many instruments. [`adjust`]: splits and dividends. [`book`]: order books at any time;
+//! [`depth`]: out of snapshots of fixed depth. [`in_force`]: reference tables as they were valid and known at a time.
 
 pub mod adjust;
 pub mod asof;
 pub mod average;
 pub mod book;
 pub mod bucket;
+pub mod depth;
 pub mod derive;
 pub mod fold;
+pub mod in_force;
 pub mod panel;
 pub mod resample;
 pub mod session;
@@ -27,6 +30,7 @@ pub use asof::{AsOfJoin, Direction};
 pub use book::{Book, book_at};
 pub use bucket::Rule;
 pub use derive::{Derivation, DeriveReport, derivations, derive};
+pub use in_force::{Moment, in_force, view_known_at};
 pub use panel::{Times, panel};
 pub use resample::{Resample, Resampled, resample};
 pub use session::{Session, Sessions};

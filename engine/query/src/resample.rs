@@ -17,7 +17,7 @@ use tapestore::{
     Values, View, flags,
 };
 
-use crate::bucket::{Bar, Bucketer, Piece, Rule};
+use crate::bucket::{Bar, Bucketer, Piece, Rule, bar_around};
 use crate::fold::{Fold, Folder, Input};
 use crate::session::Sessions;
 
@@ -358,33 +358,4 @@ pub(crate) fn whole(range: Range<i64>, how: &Resample) -> Range<i64> {
         }
     };
     next(range.start)..next(range.end)
-}
-
-/// The bar that `time` lies in: when it opens, and the range of its rows; `None` outside all sessions.
-pub(crate) fn bar_around(
-    timeframe: Timeframe,
-    sessions: Option<&Sessions>,
-    time: i64,
-) -> Option<(i64, Range<i64>)> {
-    let Some(sessions) = sessions else {
-        let slot = timeframe.slot(time);
-        let bar = timeframe.slot_start(slot)..timeframe.slot_start(slot + 1);
-        return Some((bar.start, bar));
-    };
-    let at = sessions.ending_after(time);
-    let session = sessions.all().get(at)?;
-    match timeframe.step_ns().filter(|step| *step < DAY_NS) {
-        Some(_) if time < session.open.start => None,
-        Some(step) => {
-            let start = session.open.start + (time - session.open.start) / step * step;
-            Some((start, start..start.saturating_add(step).min(session.open.end)))
-        }
-        None => {
-            let slot = timeframe.slot(session.day_ns);
-            let label = timeframe.slot_start(slot);
-            // A trading day may open before its own midnight.
-            let opens = sessions.start_of(at, timeframe);
-            (time >= opens.min(label)).then(|| (label, opens..sessions.end_of(at, timeframe)))
-        }
-    }
 }

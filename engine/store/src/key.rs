@@ -7,6 +7,10 @@ use tapestore_format::time::Frame;
 
 use crate::error::{Error, Result};
 
+/// The instrument under which a store keeps its own tables: of what derived series are made, what was declared, what was
+/// done. They are read like other series, and count for no commit.
+pub const OWN_INSTRUMENT: &str = "tapestore";
+
 /// The name of a series: an instrument and what is held of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SeriesKey {
@@ -48,6 +52,11 @@ impl SeriesKey {
     /// The instrument.
     pub fn instrument(&self) -> &str {
         &self.instrument
+    }
+
+    /// Whether it is one of the store's own tables.
+    pub fn is_own(&self) -> bool {
+        self.instrument == OWN_INSTRUMENT
     }
 
     /// What is held of it.

@@ -48,7 +48,7 @@
 //! What is written: [`Batch`] and [`Transaction`], staged (`stage`), applied to the state (`apply`), logged and synced
 //! in groups (`commit`, `wal`). What is read: [`View`] and [`Read`], through `scan` over layers (`layer`, `overlay`),
 //! and the gap index (`gaps`), statistics (`aggregate`, `statistics`), what changed since a version (`changes`), the
-//! last rows (`latest`). What runs behind: `seal` (memory to segments), `compact` (segments to segments), `maintenance`
+//! last rows (`latest`), and what was done to the store (`operations`). What runs behind: `seal` (memory to segments), `compact` (segments to segments), `maintenance`
 //! (the manifest, file ids, garbage). How it begins: `open`, `follow` (other processes), `lease`. Who is told of
 //! commits as they become visible: [`live`]. What is left of a damaged store: `verify` names it, `salvage` saves it.
 //! All input and output goes through [`io::Storage`], all locks and threads through `sync`, where model checkers take
@@ -77,6 +77,7 @@ pub mod live;
 mod maintenance;
 mod manifest;
 mod open;
+mod operations;
 mod options;
 mod overlay;
 mod report;
@@ -104,8 +105,9 @@ pub use column::{Slice, VisitReport};
 pub use compact::CompactReport;
 pub use error::{Error, ErrorClass, Result};
 pub use gaps::Gap;
-pub use key::SeriesKey;
+pub use key::{OWN_INSTRUMENT, SeriesKey};
 pub use latest::Latest;
+pub use operations::{Operation, Outcome};
 pub use options::{Durability, Options, Retention};
 pub use report::{AsOf, CommitInfo, PruneReport, Snapshot, Stats};
 pub use salvage::{Loss, LossKind, SalvageReport, salvage_directory, salvage_storage};

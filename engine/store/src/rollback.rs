@@ -15,6 +15,7 @@ use crate::batch::empty_union;
 use crate::compare::{number_rows, same_row};
 use crate::error::Result;
 use crate::gaps::absences;
+use crate::operations::is_log;
 use crate::overlay::RowKey;
 use crate::scan::Scan;
 use crate::state::{Layer, SeriesState, State};
@@ -33,7 +34,8 @@ pub(crate) fn record(shared: &Shared, head: &State, target: u64) -> Result<Optio
         deleted: 0,
         effects: Vec::new(),
     };
-    for series in head.series.iter().filter(|series| series.id != COMMITS) {
+    // What was done stays on record.
+    for series in head.series.iter().filter(|series| series.id != COMMITS && !is_log(&series.key)) {
         let newest = series.definitions.last().is_some_and(|definition| definition.0 > target);
         if newest || series.layers.iter().any(|layer| layer.high() > target) {
             Undo { shared, series, head: head.version, target, version }.run(&mut record)?;

@@ -53,6 +53,8 @@ impl Stage<'_> {
         let mut next_id = self.head.series.len() as u32;
         let mut effects = Vec::new();
         let mut sources: HashMap<String, u16> = HashMap::new();
+        // The store's own tables count for no commit.
+        let mut uncounted = CommitReport::default();
         let message = transaction.message.clone();
         for (key, change) in transaction.changes {
             let known = ids.get(&key).copied();
@@ -74,10 +76,11 @@ impl Stage<'_> {
                 Change::Rows { source, .. } => self.source_id(source, &mut sources, &mut effects)?,
                 _ => 0,
             };
-            self.change(&key, work, change, source, version, &mut report)?;
+            let report = if key.is_own() { &mut uncounted } else { &mut report };
+            self.change(&key, work, change, source, version, report)?;
         }
-        for (_, work) in works.values_mut() {
-            self.settle(work, &mut report)?;
+        for (key, work) in works.values_mut() {
+            self.settle(work, if key.is_own() { &mut uncounted } else { &mut report })?;
         }
         self.push_effects(works, &mut effects);
         report.changed = effects.iter().any(|effect| !matches!(effect, Effect::Source { .. }));

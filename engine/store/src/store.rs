@@ -439,7 +439,8 @@ impl Store {
         Ok(order.into_iter().map(info).collect())
     }
 
-    /// Sizes and counters. Counts rows through indexes; reads rows only where layers overlap.
+    /// Sizes and counters. Counts rows through indexes; reads rows only where layers overlap. Series and rows are those of
+    /// the user, without the store's own tables.
     pub fn stats(&self) -> Result<Stats> {
         let view = self.view();
         let files = self
@@ -477,16 +478,16 @@ impl Store {
                         segments.insert(part.file.id(), part.file.length);
                     }
                 }
-                if series.id != COMMITS {
+                if series.id != COMMITS && !series.key.is_own() {
                     stats.history_rows += layer.history_rows();
                 }
             }
         }
         stats.segments = segments.len() as u64;
         stats.segment_bytes = segments.values().sum();
-        for key in view.keys() {
+        for key in view.keys().iter().filter(|key| !key.is_own()) {
             stats.series += 1;
-            stats.rows += view.count(&key, i64::MIN..i64::MAX)?;
+            stats.rows += view.count(key, i64::MIN..i64::MAX)?;
         }
         Ok(stats)
     }

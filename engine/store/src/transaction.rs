@@ -82,13 +82,13 @@ impl Transaction {
 
     /// Names where the rows that follow come from; at most 512 bytes, longer names are cut.
     pub fn source(&mut self, name: &str) -> &mut Self {
-        self.source = cut(name);
+        self.source = cut(name, NOTE_BYTES);
         self
     }
 
     /// Says why the commit is made; at most 512 bytes, longer messages are cut.
     pub fn message(&mut self, text: &str) -> &mut Self {
-        self.message = cut(text);
+        self.message = cut(text, NOTE_BYTES);
         self
     }
 
@@ -297,8 +297,9 @@ impl Transaction {
     }
 }
 
-fn cut(text: &str) -> String {
-    let mut end = text.len().min(NOTE_BYTES);
+/// The text, at most `bytes` long.
+pub(crate) fn cut(text: &str, bytes: usize) -> String {
+    let mut end = text.len().min(bytes);
     while !text.is_char_boundary(end) {
         end -= 1;
     }

@@ -143,6 +143,17 @@ pub(crate) struct Form {
     pub(crate) provenance: bool,
 }
 
+/// Which rows, of which state, and how they are written.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Selection {
+    #[command(flatten)]
+    pub(crate) span: Span,
+    #[command(flatten)]
+    pub(crate) form: Form,
+    #[command(flatten)]
+    pub(crate) state: State,
+}
+
 /// How times are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum TimeArgument {
@@ -279,11 +290,7 @@ pub(crate) struct Ends {
     #[arg(short = 'n', long, visible_alias = "limit", default_value_t = 10)]
     pub(crate) rows: usize,
     #[command(flatten)]
-    pub(crate) span: Span,
-    #[command(flatten)]
-    pub(crate) form: Form,
-    #[command(flatten)]
-    pub(crate) state: State,
+    pub(crate) selection: Selection,
 }
 
 /// Arguments of `show`.
@@ -291,15 +298,11 @@ pub(crate) struct Ends {
 pub(crate) struct Show {
     #[command(flatten)]
     pub(crate) series: Series,
-    #[command(flatten)]
-    pub(crate) span: Span,
     /// Most rows; a table shows 100 unless told otherwise.
     #[arg(long, value_name = "COUNT")]
     pub(crate) limit: Option<u64>,
     #[command(flatten)]
-    pub(crate) form: Form,
-    #[command(flatten)]
-    pub(crate) state: State,
+    pub(crate) selection: Selection,
 }
 
 /// Arguments of `aggregate`.
@@ -321,13 +324,9 @@ pub(crate) struct Aggregate {
 pub(crate) struct Export {
     #[command(flatten)]
     pub(crate) series: Series,
-    #[command(flatten)]
-    pub(crate) span: Span,
     /// Most rows.
     #[arg(long, value_name = "COUNT")]
     pub(crate) limit: Option<u64>,
-    #[command(flatten)]
-    pub(crate) form: Form,
     /// File to write; - is standard output.
     #[arg(short, long, default_value = "-", value_name = "FILE")]
     pub(crate) output: PathBuf,
@@ -335,7 +334,7 @@ pub(crate) struct Export {
     #[arg(short, long)]
     pub(crate) force: bool,
     #[command(flatten)]
-    pub(crate) state: State,
+    pub(crate) selection: Selection,
 }
 
 /// Arguments of `latest`.
@@ -393,9 +392,24 @@ pub(crate) struct Coverage {
 /// Arguments of `log`.
 #[derive(Args, Debug)]
 pub(crate) struct Log {
-    /// Most commits.
+    /// Most commits, or operations.
     #[arg(short = 'n', long, default_value_t = 20)]
     pub(crate) limit: usize,
+    /// What was done to the store instead of its commits: imports, changes of schemas, maintenance.
+    #[arg(long)]
+    pub(crate) operations: bool,
+    /// Only operations since: 2024-01-31, ISO 8601, integer nanoseconds, or 30d (ago).
+    #[arg(long, value_name = "TIME", requires = "operations")]
+    pub(crate) since: Option<String>,
+    /// Only operations of this kind: import, schema, compact, …
+    #[arg(long, value_name = "KIND", requires = "operations")]
+    pub(crate) kind: Option<String>,
+    /// Only operations that failed.
+    #[arg(long, requires = "operations")]
+    pub(crate) failed: bool,
+    /// Write CSV.
+    #[arg(long, requires = "operations")]
+    pub(crate) csv: bool,
 }
 
 /// Arguments of `snapshot`.

@@ -14,7 +14,7 @@ use crate::import::batch::{Piece, Target};
 use crate::import::clock::Unit;
 use crate::import::records::Dialect;
 use crate::import::source::Input;
-use crate::import::{OnError, Settings, Sink, import_file};
+use crate::import::{OnError, Progressed, Settings, Sink, import_file};
 use crate::number::{push_f32, push_f64};
 use crate::progress::Progress;
 use crate::when::{Point, parse_point, parse_time};
@@ -59,7 +59,7 @@ impl Sink for Imported {
         Ok(())
     }
 
-    fn piece(&mut self, piece: Piece) -> Result<()> {
+    fn piece(&mut self, piece: Piece, _: Progressed) -> Result<()> {
         self.pieces.push((piece.time, piece.columns));
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Points in time and versions as people type them.
 
+use tapestore_catalog::span;
 use tapestore_format::limits::{TIME_MAX, TIME_MIN};
-use tapestore_format::time::{DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS};
 
 use crate::calendar::parse_stamp;
 use crate::fail::{Fail, Result};
@@ -21,31 +21,12 @@ pub(crate) fn parse_time(text: &str, now_ns: i64) -> Result<i64> {
         }
         return Err(Fail::Usage(format!("time {text:?} lies outside the years 1685 to 2255")));
     }
-    if let Some(ago) = parse_span(text) {
+    if let Some(ago) = span::parse(text) {
         return Ok(now_ns.saturating_sub(ago));
     }
     Err(Fail::Usage(format!(
         "{text:?} is not a time; write 2024-01-31, 2024-01-31T09:30:00Z, integer nanoseconds, or 30d (30 days ago)"
     )))
-}
-
-/// Reads `30d`, `12h`, `90m`, `45s`, `2w`, `250ms`, `10us` or `5ns`.
-pub(crate) fn parse_span(text: &str) -> Option<i64> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let count: i64 = text[..digits].parse().ok()?;
-    let unit = match &text[digits..] {
-        "ns" => 1,
-        "us" => 1000,
-        "ms" => 1_000_000,
-        "s" => SECOND_NS,
-        "m" | "min" => MINUTE_NS,
-        "h" => HOUR_NS,
-        "d" => DAY_NS,
-        "w" => 7 * DAY_NS,
-        "y" => 365 * DAY_NS,
-        _ => return None,
-    };
-    count.checked_mul(unit)
 }
 
 /// A state of the store as people name it.
@@ -94,6 +75,7 @@ pub(crate) fn now_ns() -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tapestore_format::time::{DAY_NS, HOUR_NS, SECOND_NS};
 
     const NOW: i64 = 1_704_110_400 * SECOND_NS;
 

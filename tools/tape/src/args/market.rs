@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{Form, Series, Span, State};
+use super::{Selection, Series, Span, State};
 
 /// When a bar is full; one of these.
 #[derive(Args, Clone, Debug)]
@@ -41,11 +41,7 @@ pub(crate) struct Resample {
     #[arg(long, requires = "into", conflicts_with_all = ["unfinished", "csv", "columns", "from", "to", "as_of"])]
     pub(crate) save: bool,
     #[command(flatten)]
-    pub(crate) span: Span,
-    #[command(flatten)]
-    pub(crate) form: Form,
-    #[command(flatten)]
-    pub(crate) state: State,
+    pub(crate) selection: Selection,
 }
 
 /// On which side of a row's time its partner may be.
@@ -84,11 +80,7 @@ pub(crate) struct Join {
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub(crate) right_columns: Option<Vec<String>>,
     #[command(flatten)]
-    pub(crate) span: Span,
-    #[command(flatten)]
-    pub(crate) form: Form,
-    #[command(flatten)]
-    pub(crate) state: State,
+    pub(crate) selection: Selection,
 }
 
 /// Arguments of `panel`.
@@ -108,11 +100,7 @@ pub(crate) struct Panel {
     #[arg(long, value_name = "SPAN")]
     pub(crate) fill: Option<String>,
     #[command(flatten)]
-    pub(crate) span: Span,
-    #[command(flatten)]
-    pub(crate) form: Form,
-    #[command(flatten)]
-    pub(crate) state: State,
+    pub(crate) selection: Selection,
 }
 
 /// Arguments of `average`.
@@ -156,11 +144,7 @@ pub(crate) struct Adjust {
     #[arg(long, default_value = "actions", value_name = "FRAME")]
     pub(crate) actions: String,
     #[command(flatten)]
-    pub(crate) span: Span,
-    #[command(flatten)]
-    pub(crate) form: Form,
-    #[command(flatten)]
-    pub(crate) state: State,
+    pub(crate) selection: Selection,
 }
 
 /// Arguments of `book`.

@@ -2,21 +2,23 @@
 
 use std::time::Instant;
 
-use tapestore::{Batch, Error, Options, SeriesKey, Store};
+use tapestore::{Batch, Error, Operation, Options, SeriesKey, Store};
 use tapestore_format::schema::{Column, KeyPolicy, Schema};
 
 use super::Context;
+use super::operations::watched;
 use crate::args::{Format, Import};
 use crate::fail::{Fail, Result};
 use crate::import::batch::{Piece, Target};
 use crate::import::columns::{BAR_COLUMNS, OPTIONAL_BAR_COLUMNS, Wishes};
 use crate::import::records::Dialect;
 use crate::import::source::Input;
-use crate::import::{Settings, Sink, Tally, import_file};
+use crate::import::{Progressed, Settings, Sink, Tally, import_file};
 use crate::number::grouped;
 use crate::output::json::Object;
 use crate::output::{Out, note};
 use crate::progress::Progress;
+use crate::when::now_ns;
 use std::io::Write;
 
 /// From this many rows on, an import leaves its rows in a segment: the next open has nothing to replay.
@@ -50,26 +52,19 @@ impl Outcome {
 
 /// Runs `tape import`.
 pub(crate) fn run(context: &Context, arguments: &Import) -> Result<()> {
-    let key = SeriesKey::new(&arguments.instrument, &arguments.frame)?;
-    let settings = settings(arguments);
-    if key.frame().timeframe().is_some() && (!arguments.dedup.is_empty() || arguments.unique) {
-        return Err(Fail::Usage(
-            "--dedup and --unique are for trades and tables; bars are unique by time".into(),
-        ));
-    }
-    for file in &arguments.files {
-        if file.as_os_str() != "-" && !file.exists() {
-            return Err(Fail::Io(format!("there is no file {}", file.display())));
-        }
-    }
-    let store = open_or_create(context)?;
+    let target = format!("{} {}", arguments.instrument, arguments.frame);
+    let (key, settings, store) = watched(context, "import", &target, |_| prepare(context, arguments))?;
     let mut out = Out::stdout();
     let mut rows = 0;
     for file in &arguments.files {
+        let operation = Operation::begin(now_ns(), "import", &key.to_string());
         let mut progress = Progress::new(context.quiet);
-        let outcome = import_one(&store, &key, Input::new(file), &settings, arguments, &mut progress);
+        let outcome =
+            import_one(&store, &key, Input::new(file), &settings, arguments, &operation, &mut progress);
         progress.clear();
-        let outcome = outcome?;
+        let outcome = outcome.inspect_err(|fail| {
+            let _ = store.note(&operation.failed(now_ns(), &fail.to_string()));
+        })?;
         for text in &outcome.tally.notes {
             note(context.quiet, &format!("tape: {}: {text}", file.display()));
         }
@@ -88,6 +83,22 @@ pub(crate) fn run(context: &Context, arguments: &Import) -> Result<()> {
     store.wait_idle()?;
     store.close()?;
     out.finish()
+}
+
+/// What can be wrong before a file is read.
+fn prepare(context: &Context, arguments: &Import) -> Result<(SeriesKey, Settings, Store)> {
+    let key = SeriesKey::new(&arguments.instrument, &arguments.frame)?;
+    if key.frame().timeframe().is_some() && (!arguments.dedup.is_empty() || arguments.unique) {
+        return Err(Fail::Usage(
+            "--dedup and --unique are for trades and tables; bars are unique by time".into(),
+        ));
+    }
+    for file in &arguments.files {
+        if file.as_os_str() != "-" && !file.exists() {
+            return Err(Fail::Io(format!("there is no file {}", file.display())));
+        }
+    }
+    Ok((key, settings(arguments), open_or_create(context)?))
 }
 
 fn open_or_create(context: &Context) -> Result<Store> {
@@ -132,13 +143,14 @@ fn import_one(
     input: Input,
     settings: &Settings,
     arguments: &Import,
+    operation: &Operation,
     progress: &mut Progress,
 ) -> Result<Outcome> {
     let message = arguments.message.clone().unwrap_or_else(|| {
         let name = input.name();
         format!("import {}", name.rsplit(['/', '\\']).next().unwrap_or(&name))
     });
-    let mut sink = StoreSink::new(store, key, &arguments.source, &message)?;
+    let mut sink = StoreSink::new(store, key, &arguments.source, &message, operation.clone())?;
     sink.dedup.clone_from(&arguments.dedup);
     sink.unique = arguments.unique;
     sink.import(input, settings, progress)
@@ -157,12 +169,20 @@ pub(crate) struct StoreSink<'a> {
     pub(crate) unique: bool,
     targets: Vec<Target>,
     prepared: bool,
+    operation: Operation,
+    file: String,
     outcome: Outcome,
 }
 
 impl<'a> StoreSink<'a> {
     /// A sink for one file.
-    pub(crate) fn new(store: &'a Store, key: &'a SeriesKey, source: &str, message: &str) -> Result<Self> {
+    pub(crate) fn new(
+        store: &'a Store,
+        key: &'a SeriesKey,
+        source: &str,
+        message: &str,
+        operation: Operation,
+    ) -> Result<Self> {
         let view = store.view();
         let schema = match view.info(key) {
             Ok(info) => Some(Schema::clone(&info.schema)),
@@ -180,6 +200,8 @@ impl<'a> StoreSink<'a> {
             unique: false,
             targets: Vec::new(),
             prepared: false,
+            operation,
+            file: String::new(),
             outcome,
         })
     }
@@ -192,12 +214,30 @@ impl<'a> StoreSink<'a> {
         progress: &mut Progress,
     ) -> Result<Outcome> {
         let started = Instant::now();
+        self.file = input.name();
         let bars = self.key.frame().timeframe().is_some();
         let schema = self.schema.clone();
         let tally = import_file(input, settings, bars, schema.as_ref(), progress, &mut self)?;
+        if !self.prepared {
+            let progress = Progressed { read: tally.read, bad: tally.bad, last: true };
+            self.store.note(&self.noted(progress))?;
+        }
         self.outcome.tally = tally;
         self.outcome.seconds = started.elapsed().as_secs_f64();
         Ok(self.outcome)
+    }
+
+    /// The import as the log of operations shows it.
+    fn noted(&self, progress: Progressed) -> Operation {
+        let mut detail = format!("{} rows read from {}", grouped(progress.read), self.file);
+        if progress.bad > 0 {
+            detail += &format!(", {} bad ones left out", grouped(progress.bad));
+        }
+        if progress.last {
+            self.operation.done(now_ns(), &detail)
+        } else {
+            self.operation.running(now_ns(), &detail)
+        }
     }
 
     fn new_schema(&self) -> Result<Schema> {
@@ -275,15 +315,20 @@ impl Sink for StoreSink<'_> {
         }
     }
 
-    fn piece(&mut self, piece: Piece) -> Result<()> {
+    fn piece(&mut self, piece: Piece, progress: Progressed) -> Result<()> {
         let mut transaction = self.store.begin();
         transaction.source(&self.source).message(&self.message);
+        let mut alters = false;
         if !self.prepared {
             match &self.schema {
-                None => transaction.create_series(self.key, self.new_schema()?)?,
+                None => {
+                    transaction.create_series(self.key, self.new_schema()?)?;
+                    alters = true;
+                }
                 Some(schema) => {
                     for target in self.targets.iter().filter(|target| schema.column(&target.name).is_none()) {
                         transaction.add_column(self.key, &target.name, target.kind, "")?;
+                        alters = true;
                     }
                 }
             }
@@ -293,13 +338,17 @@ impl Sink for StoreSink<'_> {
             batch = batch.with(&name, values);
         }
         transaction.merge(self.key, batch)?;
+        transaction.note(&self.noted(progress))?;
         let report = transaction.commit()?;
         self.prepared = true;
         self.outcome.added += report.added;
         self.outcome.updated += report.updated;
         self.outcome.unchanged += report.unchanged;
         self.outcome.duplicates += report.duplicates;
-        self.outcome.version = report.version;
+        // Where nothing is new, the version is the one that held the rows already; the next one only tells of this import.
+        if alters || report.added + report.updated > 0 {
+            self.outcome.version = report.version;
+        }
         Ok(())
     }
 }

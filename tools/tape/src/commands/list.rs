@@ -32,7 +32,8 @@ pub(crate) fn ls(context: &Context, arguments: &Ls) -> Result<()> {
         ("", Side::Left),
     ]);
     for key in view.keys() {
-        if arguments.pattern.as_ref().is_some_and(|pattern| !matches(key.instrument(), pattern)) {
+        // The store's own tables are listed when they are asked for.
+        if arguments.pattern.as_ref().map_or(key.is_own(), |pattern| !matches(key.instrument(), pattern)) {
             continue;
         }
         let info = view.info(&key)?;

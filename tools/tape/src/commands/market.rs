@@ -4,6 +4,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use tapestore::{Column, ColumnType, Rows, SeriesKey, Values, flags, time::Timeframe};
+use tapestore_catalog::span;
 use tapestore_query::adjust::{actions, adjusted};
 use tapestore_query::average::{twap, vwap};
 use tapestore_query::book::Side;
@@ -12,6 +13,7 @@ use tapestore_query::{
 };
 
 use super::coverage::read_sessions;
+use super::operations::watched;
 use super::read::style;
 use super::{Context, range, series};
 use crate::args::market::{Adjust, Average, Book, DirectionArgument, Join, Panel, PartsArgument};
@@ -23,7 +25,7 @@ use crate::output::json::Object;
 use crate::output::rows::RowWriter;
 use crate::output::table::{self, Side as Align, Table};
 use crate::output::{Out, note};
-use crate::when::{now_ns, parse_span, parse_time};
+use crate::when::{now_ns, parse_time};
 
 /// Writes rows that were made, not read: they have no provenance.
 fn write(context: &Context, form: &Form, rows: &Rows) -> Result<()> {
@@ -59,7 +61,7 @@ fn pick(rows: Rows, names: Option<&[String]>) -> Result<Rows> {
 }
 
 fn span_ns(text: &str, what: &str) -> Result<i64> {
-    parse_span(text).ok_or_else(|| {
+    span::parse(text).ok_or_else(|| {
         Fail::Usage(format!("--{what} {text:?} is no span of time; write 250ms, 5s, 1m or 1d"))
     })
 }
@@ -79,12 +81,15 @@ pub(crate) fn resample(context: &Context, arguments: &market::Resample) -> Resul
         None => None,
     };
     if let (true, Rule::Time(timeframe)) = (arguments.save, rule) {
-        return save(context, &arguments.series, timeframe, sessions);
+        let target = format!("{} {timeframe}", arguments.series.instrument);
+        return watched(context, "derive", &target, |_| {
+            save(context, &arguments.series, timeframe, sessions)
+        });
     }
-    let (_store, view) = context.view(&arguments.state)?;
+    let (_store, view) = context.view(&arguments.selection.state)?;
     let (key, _) = series(&view, &arguments.series)?;
     let how = Resample { rule, sessions, until_ns: None, unfinished: arguments.unfinished };
-    let mut made = tapestore_query::resample(&view, &key, range(&arguments.span)?, &how)?;
+    let mut made = tapestore_query::resample(&view, &key, range(&arguments.selection.span)?, &how)?;
     let partial = made.rows.set.flags.iter().map(|flags| u8::from(flags & flags::PARTIAL != 0)).collect();
     let id = made.rows.columns.len() as u16;
     made.rows.set.columns.push((id, Values::U8(partial).into()));
@@ -95,7 +100,11 @@ pub(crate) fn resample(context: &Context, arguments: &market::Resample) -> Resul
         nullable: false,
         description: "whether the bar is shorter than its kind".into(),
     });
-    write(context, &arguments.form, &pick(made.rows, arguments.form.columns.as_deref())?)?;
+    write(
+        context,
+        &arguments.selection.form,
+        &pick(made.rows, arguments.selection.form.columns.as_deref())?,
+    )?;
     if let (Some(time), false) = (made.unfinished, arguments.unfinished) {
         let text = format!("tape: the bar of {} is not finished; --unfinished shows it", brief(time));
         note(context.quiet, &text);
@@ -162,7 +171,7 @@ fn save(
 
 /// Runs `tape join`.
 pub(crate) fn join(context: &Context, arguments: &Join) -> Result<()> {
-    let (_store, view) = context.view(&arguments.state)?;
+    let (_store, view) = context.view(&arguments.selection.state)?;
     let (left, _) = series(&view, &arguments.series)?;
     let instrument = arguments.right_instrument.clone().unwrap_or_else(|| left.instrument().to_owned());
     let (right, _) = series(&view, &Series { instrument, frame: arguments.right.clone() })?;
@@ -177,10 +186,10 @@ pub(crate) fn join(context: &Context, arguments: &Join) -> Result<()> {
         strict: arguments.strict,
     };
     let (mine, theirs) =
-        (names(arguments.form.columns.as_deref()), names(arguments.right_columns.as_deref()));
+        (names(arguments.selection.form.columns.as_deref()), names(arguments.right_columns.as_deref()));
     let sides = ((&left, mine.as_deref()), (&right, theirs.as_deref()));
-    let rows = asof::join(&view, sides.0, sides.1, range(&arguments.span)?, &how)?;
-    write(context, &arguments.form, &rows)
+    let rows = asof::join(&view, sides.0, sides.1, range(&arguments.selection.span)?, &how)?;
+    write(context, &arguments.selection.form, &rows)
 }
 
 fn names(names: Option<&[String]>) -> Option<Vec<&str>> {
@@ -189,7 +198,7 @@ fn names(names: Option<&[String]>) -> Option<Vec<&str>> {
 
 /// Runs `tape panel`.
 pub(crate) fn panel(context: &Context, arguments: &Panel) -> Result<()> {
-    let (_store, view) = context.view(&arguments.state)?;
+    let (_store, view) = context.view(&arguments.selection.state)?;
     let frame = SeriesKey::new("x", &arguments.frame)?.frame().clone();
     let keys = match &arguments.instruments {
         Some(names) => {
@@ -206,10 +215,10 @@ pub(crate) fn panel(context: &Context, arguments: &Panel) -> Result<()> {
     }
     let fill = arguments.fill.as_deref().map(|text| span_ns(text, "fill")).transpose()?;
     let times = if arguments.complete { Times::All } else { Times::Any };
-    let range = range(&arguments.span)?;
+    let range = range(&arguments.selection.span)?;
     let fill = fill.map(i64::unsigned_abs);
     let rows = tapestore_query::panel(&view, &keys, &arguments.field, range, &times, fill)?;
-    write(context, &arguments.form, &pick(rows, arguments.form.columns.as_deref())?)
+    write(context, &arguments.selection.form, &pick(rows, arguments.selection.form.columns.as_deref())?)
 }
 
 /// Runs `tape average`.
@@ -263,7 +272,7 @@ pub(crate) fn average(context: &Context, arguments: &Average) -> Result<()> {
 
 /// Runs `tape adjust`.
 pub(crate) fn adjust(context: &Context, arguments: &Adjust) -> Result<()> {
-    let (_store, view) = context.view(&arguments.state)?;
+    let (_store, view) = context.view(&arguments.selection.state)?;
     let (key, _) = series(&view, &arguments.series)?;
     let table = Series { instrument: key.instrument().to_owned(), frame: arguments.actions.clone() };
     let (table, _) = series(&view, &table)?;
@@ -277,9 +286,9 @@ pub(crate) fn adjust(context: &Context, arguments: &Adjust) -> Result<()> {
         anchor: if arguments.forward { Anchor::First } else { Anchor::Last },
         as_of_ns: arguments.known_at.as_deref().map(|text| parse_time(text, now_ns())).transpose()?,
     };
-    let columns = names(arguments.form.columns.as_deref());
-    let rows = adjusted(&view, &key, range(&arguments.span)?, columns.as_deref(), &known, &how)?;
-    write(context, &arguments.form, &rows)
+    let columns = names(arguments.selection.form.columns.as_deref());
+    let rows = adjusted(&view, &key, range(&arguments.selection.span)?, columns.as_deref(), &known, &how)?;
+    write(context, &arguments.selection.form, &rows)
 }
 
 /// Runs `tape book`.

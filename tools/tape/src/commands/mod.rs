@@ -7,6 +7,7 @@ pub(crate) mod import;
 pub(crate) mod inspect;
 pub(crate) mod list;
 pub(crate) mod market;
+pub(crate) mod operations;
 pub(crate) mod read;
 pub(crate) mod repair;
 pub(crate) mod tail;

@@ -52,12 +52,12 @@ pub(super) fn source_name(store: &Store) -> impl Fn(u16) -> String + '_ {
 
 /// Runs `tape head` and `tape tail`.
 pub(crate) fn ends(context: &Context, arguments: &Ends, end: End) -> Result<()> {
-    let (store, view) = context.view(&arguments.state)?;
+    let (store, view) = context.view(&arguments.selection.state)?;
     let (key, info) = series(&view, &arguments.series)?;
-    let columns = columns(&info, &arguments.form)?;
+    let columns = columns(&info, &arguments.selection.form)?;
     let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
-    let mut read = view.read(&key).range(range(&arguments.span)?).columns(&names);
-    if arguments.form.provenance {
+    let mut read = view.read(&key).range(range(&arguments.selection.span)?).columns(&names);
+    if arguments.selection.form.provenance {
         read = read.provenance();
     }
     let rows = match end {
@@ -66,9 +66,9 @@ pub(crate) fn ends(context: &Context, arguments: &Ends, end: End) -> Result<()> 
     };
     let mut out = Out::stdout();
     let mut writer = RowWriter::new(
-        style(context, &arguments.form),
-        arguments.form.time.into(),
-        arguments.form.provenance,
+        style(context, &arguments.selection.form),
+        arguments.selection.form.time.into(),
+        arguments.selection.form.provenance,
     );
     writer.write(&columns, &rows.set, 0..rows.len(), &source_name(&store), &mut out)?;
     writer.finish(&mut out)?;
@@ -77,17 +77,18 @@ pub(crate) fn ends(context: &Context, arguments: &Ends, end: End) -> Result<()> 
 
 /// Runs `tape show`.
 pub(crate) fn show(context: &Context, arguments: &Show) -> Result<()> {
-    let (store, view) = context.view(&arguments.state)?;
+    let (store, view) = context.view(&arguments.selection.state)?;
     let (key, info) = series(&view, &arguments.series)?;
-    let style = style(context, &arguments.form);
+    let style = style(context, &arguments.selection.form);
     let limit = match (arguments.limit, style) {
         (Some(limit), _) => limit,
         (None, Style::Table) => TABLE_ROWS,
         (None, _) => u64::MAX,
     };
-    let range = range(&arguments.span)?;
+    let range = range(&arguments.selection.span)?;
     let mut out = Out::stdout();
-    let stream = Stream { store: &store, view: &view, key: &key, info: &info, form: &arguments.form, style };
+    let stream =
+        Stream { store: &store, view: &view, key: &key, info: &info, form: &arguments.selection.form, style };
     let written = stream.write(range.clone(), limit, &mut out)?;
     out.finish()?;
     if written == limit && arguments.limit.is_none() {
@@ -104,15 +105,16 @@ pub(crate) fn show(context: &Context, arguments: &Show) -> Result<()> {
 
 /// Runs `tape export`.
 pub(crate) fn export(context: &Context, arguments: &Export) -> Result<()> {
-    let (store, view) = context.view(&arguments.state)?;
+    let (store, view) = context.view(&arguments.selection.state)?;
     let (key, info) = series(&view, &arguments.series)?;
-    if context.json && arguments.form.csv {
+    if context.json && arguments.selection.form.csv {
         return Err(Fail::Usage("--csv or --json, not both".into()));
     }
     let style = if context.json { Style::Json } else { Style::Csv };
-    let range = range(&arguments.span)?;
+    let range = range(&arguments.selection.span)?;
     let mut out = Out::create(&arguments.output, arguments.force)?;
-    let stream = Stream { store: &store, view: &view, key: &key, info: &info, form: &arguments.form, style };
+    let stream =
+        Stream { store: &store, view: &view, key: &key, info: &info, form: &arguments.selection.form, style };
     let written = stream.write(range, arguments.limit.unwrap_or(u64::MAX), &mut out)?;
     out.finish()?;
     if arguments.output.as_os_str() != "-" {
@@ -176,7 +178,9 @@ pub(crate) fn latest(context: &Context, arguments: &Latest) -> Result<()> {
     let keys: Vec<SeriesKey> = view
         .keys()
         .into_iter()
-        .filter(|key| arguments.instrument.as_ref().is_none_or(|wanted| wanted == key.instrument()))
+        .filter(|key| {
+            arguments.instrument.as_ref().map_or(!key.is_own(), |wanted| wanted == key.instrument())
+        })
         .filter(|key| frame.as_ref().is_none_or(|wanted| *wanted == key.frame().to_string()))
         .collect();
     if keys.is_empty() && arguments.instrument.is_some() {

@@ -3,8 +3,9 @@
 use std::io::Write;
 
 use clap::CommandFactory;
-use tapestore::{Store, Tier};
+use tapestore::{Operation, Store, Tier};
 
+use super::operations::{note_done, watched};
 use super::{Context, write_options};
 use crate::args::{Backup, Cli, Compact, Completions, TierArgument, Verify};
 use crate::fail::{Fail, Result};
@@ -29,6 +30,10 @@ pub(crate) fn init(context: &Context) -> Result<()> {
 
 /// Runs `tape compact`.
 pub(crate) fn compact(context: &Context, arguments: &Compact) -> Result<()> {
+    watched(context, "compact", "", |operation| compact_all(context, arguments, operation))
+}
+
+fn compact_all(context: &Context, arguments: &Compact, operation: &Operation) -> Result<()> {
     let store = context.open_to_write()?;
     store.seal()?;
     let report = match arguments.tier {
@@ -37,6 +42,9 @@ pub(crate) fn compact(context: &Context, arguments: &Compact) -> Result<()> {
         Some(TierArgument::Dense) => store.compact_to(Tier::Dense)?,
         Some(TierArgument::Cold) => store.compact_to(Tier::Cold)?,
     };
+    let segments = (report.segments_before, report.segments_after);
+    let detail = format!("{} → {} segments, {} rows rewritten", segments.0, segments.1, grouped(report.rows));
+    note_done(&store, operation, &detail)?;
     store.close()?;
     let mut out = Out::stdout();
     if context.json {

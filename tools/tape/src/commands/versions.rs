@@ -2,8 +2,9 @@
 
 use std::io::Write;
 
-use tapestore::CommitKind;
+use tapestore::{CommitKind, Operation};
 
+use super::operations::{self, note_done, watched};
 use super::{Context, as_of};
 use crate::args::{Log, Prune, Rollback, Snapshot};
 use crate::calendar::brief;
@@ -14,12 +15,15 @@ use crate::output::json::Object;
 use crate::output::table::{Side, Table};
 
 /// A wall-clock time for people: whole seconds.
-fn clock(time_ns: i64) -> String {
+pub(super) fn clock(time_ns: i64) -> String {
     brief(time_ns - time_ns.rem_euclid(1_000_000_000))
 }
 
 /// Runs `tape log`.
 pub(crate) fn log(context: &Context, arguments: &Log) -> Result<()> {
+    if arguments.operations {
+        return operations::log(context, arguments);
+    }
     let store = context.open_to_read()?;
     let mut out = Out::stdout();
     let mut table = Table::new([
@@ -71,19 +75,23 @@ pub(crate) fn snapshot(context: &Context, arguments: &Snapshot) -> Result<()> {
     let mut out = Out::stdout();
     match arguments {
         Snapshot::Create { name, at } => {
-            let store = context.open_to_write()?;
-            let at = at.as_deref().map(|text| as_of(&store, text)).transpose()?;
-            let snapshot = store.create_snapshot(name, at.as_ref())?;
-            store.close()?;
-            if context.json {
-                let object = Object::new()
-                    .text("name", &snapshot.name)
-                    .count("version", snapshot.version)
-                    .int("created", snapshot.created_ns);
-                out.write_all(&object.line())?;
-            } else {
-                writeln!(out, "snapshot {:?} is version {}", snapshot.name, snapshot.version)?;
-            }
+            watched(context, "snapshot create", name, |operation| {
+                let store = context.open_to_write()?;
+                let at = at.as_deref().map(|text| as_of(&store, text)).transpose()?;
+                let snapshot = store.create_snapshot(name, at.as_ref())?;
+                note_done(&store, operation, &format!("version {}", snapshot.version))?;
+                store.close()?;
+                if context.json {
+                    let object = Object::new()
+                        .text("name", &snapshot.name)
+                        .count("version", snapshot.version)
+                        .int("created", snapshot.created_ns);
+                    out.write_all(&object.line())?;
+                } else {
+                    writeln!(out, "snapshot {:?} is version {}", snapshot.name, snapshot.version)?;
+                }
+                Ok(())
+            })?;
         }
         Snapshot::Ls => {
             let store = context.open_to_read()?;
@@ -105,9 +113,12 @@ pub(crate) fn snapshot(context: &Context, arguments: &Snapshot) -> Result<()> {
             }
         }
         Snapshot::Drop { name } => {
-            let store = context.open_to_write()?;
-            store.drop_snapshot(name)?;
-            store.close()?;
+            watched(context, "snapshot drop", name, |operation| {
+                let store = context.open_to_write()?;
+                store.drop_snapshot(name)?;
+                note_done(&store, operation, "")?;
+                Ok(store.close()?)
+            })?;
             if !context.json {
                 writeln!(out, "snapshot {name:?} is forgotten")?;
             }
@@ -118,9 +129,22 @@ pub(crate) fn snapshot(context: &Context, arguments: &Snapshot) -> Result<()> {
 
 /// Runs `tape rollback`.
 pub(crate) fn rollback(context: &Context, arguments: &Rollback) -> Result<()> {
+    watched(context, "rollback", &arguments.to, |operation| roll_back(context, arguments, operation))
+}
+
+fn roll_back(context: &Context, arguments: &Rollback, operation: &Operation) -> Result<()> {
     let store = context.open_to_write()?;
     let to = as_of(&store, &arguments.to)?;
     let report = store.rollback(&to)?;
+    let (added, updated, deleted) = (report.added, report.updated, report.deleted);
+    let detail = format!(
+        "version {}: {} rows restored, {} set back, {} removed",
+        report.version,
+        grouped(added),
+        grouped(updated),
+        grouped(deleted)
+    );
+    note_done(&store, operation, &detail)?;
     store.close()?;
     let mut out = Out::stdout();
     if context.json {
@@ -149,9 +173,15 @@ pub(crate) fn rollback(context: &Context, arguments: &Rollback) -> Result<()> {
 
 /// Runs `tape prune`.
 pub(crate) fn prune(context: &Context, arguments: &Prune) -> Result<()> {
+    watched(context, "prune", &arguments.keep_from, |operation| drop_history(context, arguments, operation))
+}
+
+fn drop_history(context: &Context, arguments: &Prune, operation: &Operation) -> Result<()> {
     let store = context.open_to_write()?;
     let keep = as_of(&store, &arguments.keep_from)?;
     let report = store.prune(&keep)?;
+    let dropped = grouped(report.history_rows_dropped);
+    note_done(&store, operation, &format!("{dropped} rows of history before version {}", report.floor))?;
     store.close()?;
     let mut out = Out::stdout();
     if context.json {

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use tapestore::{AsOf, Batch, SeriesKey, Store, flags};
+use tapestore::{AsOf, Batch, Operation, SeriesKey, Store, flags};
 use tapestore_format::coverage::Run;
 use tapestore_format::rows::{RunVec, Values};
 use tapestore_format::time::{DAY_NS, MINUTE_NS, Timeframe};
@@ -23,6 +23,7 @@ use crate::output::Out;
 use crate::output::strip::{percent, strip};
 use crate::output::table::{Side, Table};
 use crate::progress::Progress;
+use crate::when::now_ns;
 use market::{Market, RECIPES, Recipe};
 
 /// Cells of the coverage strips.
@@ -125,7 +126,8 @@ fn make_files(out: &mut Out, directory: &Path) -> Result<Vec<Stage>> {
 fn import_once(store: &Store, stage: &Stage, quiet: bool) -> Result<Outcome> {
     let settings = Settings { batch_rows: 4_000_000, ..Settings::default() };
     let message = format!("import {}", stage.recipe.instrument);
-    let sink = StoreSink::new(store, &stage.key, "demo", &message)?;
+    let operation = Operation::begin(now_ns(), "import", &stage.key.to_string());
+    let sink = StoreSink::new(store, &stage.key, "demo", &message, operation)?;
     let outcome = sink.import(Input::new(&stage.path), &settings, &mut Progress::new(quiet))?;
     if outcome.added + outcome.unchanged != stage.market.bars {
         return Err(Fail::Corrupt(format!("{}: {} bars expected", stage.key, stage.market.bars)));

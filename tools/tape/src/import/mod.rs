@@ -66,12 +66,23 @@ pub(crate) struct Settings {
     pub(crate) batch_rows: usize,
 }
 
+/// How far the file is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Progressed {
+    /// Rows so far.
+    pub(crate) read: u64,
+    /// Bad ones among them.
+    pub(crate) bad: u64,
+    /// Whether this is the last piece.
+    pub(crate) last: bool,
+}
+
 /// Takes the rows of one file.
 pub(crate) trait Sink {
     /// The columns that will come; before the first piece.
     fn begin(&mut self, targets: &[Target]) -> Result<()>;
     /// Rows; a file is one piece up to the bound on rows.
-    fn piece(&mut self, piece: Piece) -> Result<()>;
+    fn piece(&mut self, piece: Piece, progress: Progressed) -> Result<()>;
 }
 
 /// What importing one file came to, as far as the file goes.
@@ -300,7 +311,7 @@ impl Run<'_> {
         }
         self.tally.unit = self.builder.unit().map(Unit::name);
         if self.builder.len() > 0 {
-            self.flush(sink)?;
+            self.flush(true, sink)?;
         }
         if let Some(quarantine) = &mut self.quarantine {
             quarantine.finish()?;
@@ -324,7 +335,7 @@ impl Run<'_> {
         if self.builder.len() >= self.settings.batch_rows {
             let last = self.builder.last_time();
             if !self.keep_times_together || last != self.builder.peek_time(record) {
-                self.flush(sink)?;
+                self.flush(false, sink)?;
             }
         }
         match self.builder.push(record) {
@@ -386,7 +397,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn flush(&mut self, sink: &mut dyn Sink) -> Result<()> {
+    fn flush(&mut self, last: bool, sink: &mut dyn Sink) -> Result<()> {
         let piece = self.builder.take();
         let earliest = piece.time.iter().min().copied().unwrap_or(0);
         if self.time_is_a_guess && earliest < EARLIEST_GUESSED_NS {
@@ -408,7 +419,7 @@ impl Run<'_> {
             }
         }
         self.highest_time = self.highest_time.max(piece.time.iter().max().copied());
-        sink.piece(piece)
+        sink.piece(piece, Progressed { read: self.tally.read, bad: self.tally.bad, last })
     }
 }
 

@@ -17,7 +17,7 @@ impl Sink for Collect {
         Ok(())
     }
 
-    fn piece(&mut self, piece: Piece) -> Result<()> {
+    fn piece(&mut self, piece: Piece, _: Progressed) -> Result<()> {
         self.pieces.push(piece);
         Ok(())
     }

@@ -259,7 +259,7 @@ fn push_plain_value(
 }
 
 /// A CSV cell, quoted where it must be.
-fn push_csv_text(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn push_csv_text(out: &mut Vec<u8>, text: &str) {
     let special = |byte| matches!(byte, b',' | b'"' | b'\n' | b'\r');
     let spaced = text.starts_with(' ') || text.ends_with(' ');
     if !text.is_empty() && !spaced && !text.bytes().any(special) {

@@ -1,0 +1,3 @@
+//! Schema files and what comes of them.
+
+mod files;
