@@ -2,7 +2,7 @@
 //!
 //! One file a subject: [`contract`] what scripts rely on, [`import`] what files become, [`history`] versions,
 //! [`failures`] wrong calls, damage and exit codes, [`looks`] what people see, [`market`] questions of
-//! market data, [`operations`] what was done, [`repair`] what is saved of damaged stores, [`real`] the market data files.
+//! market data, [`operations`] what was done, [`repair`] what is saved of damaged stores, [`tail`] following a store, [`real`] the market data files.
 
 mod contract;
 mod failures;
@@ -13,6 +13,7 @@ mod market;
 mod operations;
 mod real;
 mod repair;
+mod tail;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

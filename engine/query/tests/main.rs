@@ -7,3 +7,5 @@ mod common;
 mod derive;
 mod panel;
 mod resample;
+mod retain;
+mod sizes;

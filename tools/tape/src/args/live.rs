@@ -1,4 +1,4 @@
-//! The grammar of what follows a store while it is written: tail.
+//! The grammar of what follows a store while it grows: tail.
 
 use clap::Args;
 

@@ -8,6 +8,7 @@ use std::ops::{ControlFlow, Range};
 use std::time::{Duration, Instant};
 
 use tapestore::{Error, KeyPolicy, Rows, SeriesKey, Store, View};
+use tapestore_catalog::span;
 use tapestore_format::schema::Column;
 use tapestore_format::time::SECOND_NS;
 
@@ -18,7 +19,6 @@ use crate::fail::{Fail, Result};
 use crate::number::grouped;
 use crate::output::rows::{RowWriter, Style};
 use crate::output::{Out, note};
-use crate::when::parse_span;
 
 /// How long a store may be unreadable, as while a writer starts, before that is an error.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -28,19 +28,19 @@ pub(crate) fn run(context: &Context, arguments: &Tail) -> Result<()> {
     if !arguments.follow {
         return read::ends(context, &arguments.ends, End::Last);
     }
-    let interval = parse_span(&arguments.interval).filter(|span| *span > 0).ok_or_else(|| {
+    let interval = span::parse(&arguments.interval).filter(|span| *span > 0).ok_or_else(|| {
         Fail::Usage(format!("--interval {:?} is no span of time; write 20ms or 1s", arguments.interval))
     })?;
     let wait = Wait::begin(Duration::from_nanos(interval.unsigned_abs()))?;
     let store = context.open_to_read()?;
     let view = store.view();
     let (key, info) = series(&view, &arguments.ends.series)?;
-    let form = &arguments.ends.form;
+    let form = &arguments.ends.selection.form;
     let style = style(context, form);
     let mut tail = Following {
         store: &store,
         key,
-        range: range(&arguments.ends.span)?,
+        range: range(&arguments.ends.selection.span)?,
         columns: columns(&info, form)?,
         all: form.columns.is_none() && style == Style::Json,
         style,
