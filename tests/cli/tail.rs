@@ -11,7 +11,7 @@ use tapestore::{Batch, Options, SeriesKey, Store, Values};
 
 use super::{Place, member, tape};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const START: i64 = 1_704_067_200;
 
 /// A `tape tail -f` and the lines that it prints, as they come.
@@ -142,8 +142,10 @@ fn rows_are_followed_over_killed_and_restarted_writers_and_all_upkeep() {
         // Each row is seen while the writer lives.
         for minute in 10 * round + 10..10 * round + 15 {
             writer.row(minute, 1000 + minute);
-            take(&mut known, &tail.line());
-            assert_eq!(known.get(&(START + 60 * minute)), Some(&(1000 + minute)));
+            // The last rows of a writer that was killed may come first.
+            while known.get(&(START + 60 * minute)) != Some(&(1000 + minute)) {
+                take(&mut known, &tail.line());
+            }
         }
         if round % 2 == 0 {
             // Killed with rows on their way: some of them may be committed, none may be lost to the follower.
