@@ -9,3 +9,5 @@ mod derive;
 mod in_force;
 mod panel;
 mod resample;
+mod retain;
+mod sizes;

@@ -27,13 +27,28 @@ pub(crate) enum Mode {
 #[derive(Debug)]
 pub(crate) enum Change {
     Create(Schema),
-    AddColumn { name: String, kind: ColumnType, description: String },
-    AlterColumn { name: String, nullable: bool, description: String },
+    AddColumn {
+        name: String,
+        kind: ColumnType,
+        description: String,
+    },
+    AlterColumn {
+        name: String,
+        nullable: bool,
+        description: String,
+    },
     Drop,
-    Rows { mode: Mode, rows: RowSet, source: String, schema: Arc<Schema> },
+    Rows {
+        mode: Mode,
+        rows: RowSet,
+        source: String,
+        schema: Arc<Schema>,
+    },
     Delete(Range<i64>),
     Absent(Range<i64>),
     Expected(Range<i64>),
+    /// No commit after this version touched the series.
+    Unchanged(u64),
 }
 
 /// What a commit did.
@@ -253,6 +268,13 @@ impl Transaction {
     /// As [`Transaction::delete_range`].
     pub fn withdraw_absence(&mut self, key: &SeriesKey, range: Range<i64>) -> Result<()> {
         self.ranged(key, range, Change::Expected)
+    }
+
+    /// Makes the commit depend on what was read: it is refused if any commit after version `since` touched the series.
+    /// A series that does not exist may be named, too.
+    pub fn expect_unchanged(&mut self, key: &SeriesKey, since: u64) -> &mut Self {
+        self.changes.push((key.clone(), Change::Unchanged(since)));
+        self
     }
 
     /// Commits with the store's durability. All changes become visible together.

@@ -1,5 +1,6 @@
 //! The grammar of the command line.
 
+pub(crate) mod live;
 pub(crate) mod market;
 pub(crate) mod schema;
 pub(crate) mod table;
@@ -47,8 +48,8 @@ pub(crate) enum Command {
     Info(Info),
     /// First rows of a series.
     Head(Ends),
-    /// Last rows of a series.
-    Tail(Ends),
+    /// Last rows of a series; with -f also those that follow, as they are committed.
+    Tail(live::Tail),
     /// Rows of a range.
     Show(Show),
     /// Least, greatest, sum and count of columns over a range, from zone maps.

@@ -38,7 +38,7 @@ pub(crate) struct Resample {
     #[arg(long)]
     pub(crate) unfinished: bool,
     /// Store the bars as a series of their own, or bring it up to date: only what changed is made anew.
-    #[arg(long, requires = "into", conflicts_with_all = ["unfinished", "csv", "columns", "from", "to", "as_of"])]
+    #[arg(long, conflicts_with_all = ["unfinished", "csv", "columns", "from", "to", "as_of"])]
     pub(crate) save: bool,
     #[command(flatten)]
     pub(crate) selection: Selection,

@@ -10,7 +10,7 @@ use tapestore_query::average::{twap, vwap};
 use tapestore_query::book::{Book as OrderBook, Side};
 use tapestore_query::{
     Adjustment, Anchor, AsOfJoin, Direction, Parts, Resample, Rule, Sessions, Times, asof, book_at, depth,
-    derive,
+    derive, derived_key,
 };
 
 use super::coverage::read_sessions;
@@ -81,11 +81,10 @@ pub(crate) fn resample(context: &Context, arguments: &market::Resample) -> Resul
         Some(path) => Some(Arc::new(Sessions::of_ranges(read_sessions(path)?)?)),
         None => None,
     };
-    if let (true, Rule::Time(timeframe)) = (arguments.save, rule) {
-        let target = format!("{} {timeframe}", arguments.series.instrument);
-        return watched(context, "derive", &target, |_| {
-            save(context, &arguments.series, timeframe, sessions)
-        });
+    if arguments.save {
+        let source = SeriesKey::new(&arguments.series.instrument, &arguments.series.frame)?;
+        let target = derived_key(&source, rule)?.to_string();
+        return watched(context, "derive", &target, |_| save(context, &arguments.series, rule, sessions));
     }
     let (_store, view) = context.view(&arguments.selection.state)?;
     let (key, _) = series(&view, &arguments.series)?;
@@ -124,17 +123,12 @@ fn timeframe(text: &str) -> Result<Timeframe> {
     })
 }
 
-fn save(
-    context: &Context,
-    wanted: &Series,
-    timeframe: Timeframe,
-    sessions: Option<Arc<Sessions>>,
-) -> Result<()> {
+fn save(context: &Context, wanted: &Series, rule: Rule, sessions: Option<Arc<Sessions>>) -> Result<()> {
     let store = context.open_to_write()?;
     let (key, _) = series(&store.view(), wanted)?;
-    let report = derive(&store, &key, timeframe, sessions)?;
+    let report = derive(&store, &key, rule, sessions)?;
     let bars = report.bars_written();
-    let target = SeriesKey::new(key.instrument(), timeframe.name())?;
+    let target = derived_key(&key, rule)?;
     store.close()?;
     let mut out = Out::stdout();
     let whole = report.remade.contains(&(i64::MIN..i64::MAX));

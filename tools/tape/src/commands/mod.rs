@@ -12,6 +12,7 @@ pub(crate) mod read;
 pub(crate) mod repair;
 pub(crate) mod schema;
 pub(crate) mod table;
+pub(crate) mod tail;
 pub(crate) mod upkeep;
 pub(crate) mod versions;
 

@@ -120,6 +120,15 @@ impl RowWriter {
         }
     }
 
+    /// Writes all rows there are, for whoever looks on: a table in columns as wide as they were so far.
+    pub(crate) fn show(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        if let Some(table) = &mut self.table {
+            table.write_more(out)?;
+        }
+        self.drain(out)?;
+        out.flush()
+    }
+
     fn drain(&mut self, out: &mut dyn Write) -> io::Result<()> {
         out.write_all(&self.buffer)?;
         self.buffer.clear();
