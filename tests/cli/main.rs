@@ -2,19 +2,21 @@
 //!
 //! One file a subject: [`contract`] what scripts rely on, [`import`] what files become, [`history`] versions,
 //! [`failures`] wrong calls, damage and exit codes, [`full_disk`] a disk without space, [`looks`] what people see,
-//! [`market`] questions of market data, [`operations`] what was done, [`repair`] what is saved of damaged stores,
-//! [`real`] the market data files.
+//! [`kinds`] kinds of data, [`market`] questions of market data, [`operations`] what was done, [`repair`] what is saved
+//! of damaged stores, [`tail`] following a store, [`real`] the market data files.
 
 mod contract;
 mod failures;
 mod full_disk;
 mod history;
 mod import;
+mod kinds;
 mod looks;
 mod market;
 mod operations;
 mod real;
 mod repair;
+mod tail;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

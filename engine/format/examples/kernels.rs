@@ -10,14 +10,12 @@ use std::time::Instant;
 
 use tapestore_format::codec::bitpack::{pack, packed_bytes};
 use tapestore_format::codec::group::Role;
-use tapestore_format::codec::kernel::Kernels;
+use tapestore_format::codec::kernel::{Kernels, Loops};
+use tapestore_format::codec::lane::{Block, Lane, block};
 
 const COUNT: usize = 1024;
 const REPEATS: usize = 400;
 const BLOCKS: usize = 16;
-
-/// A loop with a table, numbers and doubles to work on.
-type Loop<'a> = dyn FnMut(&Kernels, &mut [i64], &mut [f64]) + 'a;
 
 /// Least seconds of one call.
 fn least(mut call: impl FnMut()) -> f64 {
@@ -48,48 +46,102 @@ fn three_steps(value: u64) -> u64 {
     value.wrapping_add(0x9e37_79b9_7f4a_7c15).rotate_left(7) ^ 0x55
 }
 
-fn main() {
-    // Addition, rotation and exclusive or: three cycles a step.
-    let cycle = cycle() / 3.0;
-    println!("one cycle is {:.3} ns", cycle * 1e9);
-    let per_value = |seconds: f64| seconds / cycle / COUNT as f64;
-    let tables: Vec<&Kernels> = Kernels::all().collect();
-    print!("{:24}", "cycles per value");
-    tables.iter().for_each(|table| print!(" {:>8}", table.name));
+/// Blocks of numbers of one size to work on.
+struct Blocks<N> {
+    out: Vec<N>,
+    close: Vec<N>,
+    open: Vec<N>,
+    values: Block<N>,
+    doubles: Vec<f64>,
+}
+
+impl<N: Lane> Blocks<N> {
+    fn new() -> Self {
+        let numbers =
+            |factor: i64, modulus: i64| (0..COUNT as i64).map(move |i| N::of(100_000 + i * factor % modulus));
+        Self {
+            out: numbers(1, 2).collect(),
+            close: numbers(7919, 501).collect(),
+            open: numbers(6007, 503).collect(),
+            values: block(),
+            doubles: vec![0.0; COUNT],
+        }
+    }
+}
+
+/// Prints a line: cycles per value of one loop for every table, over numbers of one size.
+fn line<N: Lane>(cycle: f64, name: &str, mut call: impl FnMut(&Loops<N>, &mut Blocks<N>)) {
+    print!("| {name} of {} bits |", size_of::<N>() * 8);
+    let mut blocks = Blocks::new();
+    for table in Kernels::all() {
+        let loops = N::loops(table);
+        print!(" {:.2} |", least(|| call(loops, &mut blocks)) / cycle / COUNT as f64);
+    }
     println!();
-    let mut out = vec![0i64; COUNT];
-    for width in 1..=64 {
+}
+
+/// Unpacking by width.
+fn unpacking<N: Lane>(cycle: f64, widths: std::ops::RangeInclusive<u32>) {
+    for width in widths {
         let mask = if width == 64 { u64::MAX } else { (1 << width) - 1 };
         let mut bytes = Vec::with_capacity(packed_bytes(COUNT, width));
         pack((0..COUNT as u64).map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15) & mask), width, &mut bytes);
-        print!("unpack {width:2} bits          ");
-        for table in &tables {
-            let seconds = least(|| {
-                black_box((table.unpack)(black_box(&bytes), width, &mut out));
-            });
-            print!(" {:8.2}", per_value(seconds));
-        }
-        println!();
+        line::<N>(cycle, &format!("unpack {width} bits to numbers"), |loops, blocks| {
+            black_box((loops.unpack)(black_box(&bytes), width, &mut blocks.out));
+        });
     }
-    let close: Vec<i64> = (0..COUNT as i64).map(|i| 100_000 + i * 7919 % 501).collect();
-    let open: Vec<i64> = (0..COUNT as i64).map(|i| 100_000 + i * 6007 % 503).collect();
-    let mut doubles = vec![0.0; COUNT];
-    let mut line = |name: &str, call: &mut Loop<'_>| {
-        print!("{name:24}");
-        for table in &tables {
-            print!(" {:8.2}", per_value(least(|| call(table, &mut out, &mut doubles))));
-        }
-        println!();
-    };
-    line("base", &mut |table, out, _| (table.place)(black_box(7), 1, false, out));
-    line("zigzag and base", &mut |table, out, _| (table.place)(black_box(7), 1, true, out));
-    line("multiplier", &mut |table, out, _| (table.place)(black_box(7), black_box(25), true, out));
-    line("sum of differences", &mut |table, out, _| (table.sum)(black_box(7), out));
-    for role in [Role::Open, Role::High, Role::Low] {
-        line(&format!("predicted {role:?}"), &mut |table, out, _| (table.restore)(role, &close, &open, out));
-    }
-    line("decimals", &mut |table, _, doubles| (table.scale)(black_box(&close), 1, 100.0, doubles));
-    line("decimals with divisor", &mut |table, _, doubles| {
-        (table.scale)(black_box(&close), black_box(5), 100.0, doubles);
+}
+
+/// Every other loop.
+fn others<N: Lane>(cycle: f64) {
+    let number = |number| black_box(N::of(number));
+    let noise = |i: usize| ((i as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as u8;
+    let (bitmap, selectors): (Vec<u8>, Vec<u8>) =
+        ((0..COUNT / 8).map(noise).collect(), (0..COUNT / 4).map(noise).collect());
+    line::<N>(cycle, "base, numbers", |loops, b| (loops.place)(number(7), number(1), false, &mut b.out));
+    line::<N>(cycle, "zigzag and base, numbers", |loops, b| {
+        (loops.place)(number(7), number(1), true, &mut b.out);
     });
+    line::<N>(cycle, "multiplier, numbers", |loops, b| {
+        (loops.place)(number(7), number(25), true, &mut b.out);
+    });
+    line::<N>(cycle, "sum of differences, numbers", |loops, b| (loops.sum)(number(7), &mut b.out));
+    for role in [Role::Open, Role::High, Role::Low] {
+        line::<N>(cycle, &format!("predicted {role:?}, numbers"), |loops, b| {
+            (loops.restore)(role, &b.close, &b.open, &mut b.out);
+        });
+    }
+    line::<N>(cycle, "sparse, numbers", |loops, b| {
+        (loops.expand)(black_box(&bitmap), &b.values, number(0), &mut b.out);
+    });
+    line::<N>(cycle, "classes, numbers", |loops, b| {
+        (loops.choose)(black_box(&selectors), &b.values, [0, 200, 400, 600], &mut b.out);
+    });
+    line::<N>(cycle, "decimals, small mantissas", |loops, b| {
+        (loops.scale)(&b.close, 1.0, black_box(100.0), &mut b.doubles);
+    });
+    line::<N>(cycle, "decimals with a divisor, small mantissas", |loops, b| {
+        (loops.scale)(&b.close, black_box(5.0), black_box(100.0), &mut b.doubles);
+    });
+}
+
+fn main() {
+    // Addition, rotation and exclusive or: three cycles a step.
+    let cycle = cycle() / 3.0;
+    println!("One cycle is {:.3} ns.\n", cycle * 1e9);
+    let tables: Vec<&str> = Kernels::all().map(|table| table.name).collect();
+    println!("| cycles per value | {} |\n| --- |{}", tables.join(" | "), " --- |".repeat(tables.len()));
+    unpacking::<i32>(cycle, 1..=31);
+    unpacking::<i64>(cycle, 1..=64);
+    others::<i32>(cycle);
+    others::<i64>(cycle);
+    let (close, mut doubles) = (Blocks::<i64>::new().close, vec![0.0; COUNT]);
+    for divisor in [1, 5] {
+        print!("| decimals, divisor {divisor}, any mantissas of 64 bits |");
+        for table in Kernels::all() {
+            let seconds = least(|| (table.scale)(black_box(&close), divisor, 100.0, &mut doubles));
+            print!(" {:.2} |", seconds / cycle / COUNT as f64);
+        }
+        println!();
+    }
 }

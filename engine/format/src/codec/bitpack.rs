@@ -1,6 +1,8 @@
 //! Bit packing: `count` numbers of `width` bits each, end to end, least significant bit first, in
 //! `ceil(count * width / 8)` bytes; the bits left over in the last byte are zero.
 
+use super::lane::Lane;
+
 /// Bytes that `count` numbers of `width` bits take.
 pub fn packed_bytes(count: usize, width: u32) -> usize {
     (count * width as usize).div_ceil(8)
@@ -34,14 +36,14 @@ pub fn pack(values: impl IntoIterator<Item = u64>, width: u32, out: &mut Vec<u8>
 
 /// Unpacks `out.len()` numbers of `width` bits from `bytes`, which has exactly [`packed_bytes`] of them.
 ///
-/// Returns whether the left-over bits were zero.
-pub fn unpack(bytes: &[u8], width: u32, out: &mut [i64]) -> bool {
+/// Of numbers that are too wide for `N`, the low bits. Returns whether the left-over bits were zero.
+pub fn unpack<N: Lane>(bytes: &[u8], width: u32, out: &mut [N]) -> bool {
     debug_assert_eq!(bytes.len(), packed_bytes(out.len(), width));
     macro_rules! by_width {
         ($($w:literal)*) => {
             match width {
-                0 => out.fill(0),
-                $($w => unpack_width::<$w>(bytes, out),)*
+                0 => out.fill(N::of(0)),
+                $($w => unpack_width::<$w, N>(bytes, out),)*
                 _ => unreachable!("widths are checked to be at most 64"),
             }
         };
@@ -75,7 +77,7 @@ fn unpack_one(bytes: &[u8], bit: usize, width: usize) -> u64 {
 
 /// Eight numbers fill exactly `W` bytes, so with `W` known all shifts and offsets are constants.
 #[inline]
-pub(super) fn unpack_width<const W: usize>(bytes: &[u8], out: &mut [i64]) {
+pub(super) fn unpack_width<const W: usize, N: Lane>(bytes: &[u8], out: &mut [N]) {
     let mask = if W == 64 { u64::MAX } else { (1u64 << W) - 1 };
     // A word load reads up to 8 bytes past the number's first byte; the last groups are left to the slow twin.
     let fast = if bytes.len() >= W + 9 { ((bytes.len() - 9) / W).min(out.len() / 8) } else { 0 };
@@ -88,11 +90,11 @@ pub(super) fn unpack_width<const W: usize>(bytes: &[u8], out: &mut [i64]) {
             if W + shift > 64 {
                 value |= u64::from(window[offset + 8]) << (64 - shift);
             }
-            *slot = (value & mask) as i64;
+            *slot = N::of((value & mask) as i64);
         }
     }
     for (number, slot) in rest.iter_mut().enumerate() {
-        *slot = unpack_one(bytes, (fast * 8 + number) * W, W) as i64;
+        *slot = N::of(unpack_one(bytes, (fast * 8 + number) * W, W) as i64);
     }
 }
 
@@ -116,7 +118,7 @@ mod tests {
                 let mut bytes = Vec::new();
                 pack(values.iter().copied(), width, &mut bytes);
                 assert_eq!(bytes.len(), packed_bytes(count, width));
-                let mut out = vec![-1; count];
+                let mut out = vec![-1i64; count];
                 assert!(unpack(&bytes, width, &mut out));
                 assert!(out.iter().zip(&values).all(|(a, b)| *a as u64 == *b), "width {width} count {count}");
             }
@@ -125,7 +127,7 @@ mod tests {
 
     #[test]
     fn left_over_bits_must_be_zero() {
-        let mut out = [0; 3];
+        let mut out = [0i64; 3];
         assert!(unpack(&[0xff, 0x01], 3, &mut out));
         assert_eq!(out, [7; 3]);
         assert!(!unpack(&[0xff, 0x03], 3, &mut out));

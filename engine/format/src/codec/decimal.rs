@@ -6,6 +6,7 @@
 
 use super::bitpack::{bits, pack, packed_bytes, unpack};
 use super::kernel::Kernels;
+use super::lane::Lane;
 use crate::bytes::{ByteReader, ByteWriter};
 use crate::error::Result;
 
@@ -32,6 +33,14 @@ pub trait Float: Copy {
     fn from_int(bits: i64) -> Self;
     /// Appends `(mantissa * divisor) / power` for every mantissa.
     fn scale(kernels: &Kernels, mantissas: &[i64], divisor: i64, power: f64, out: &mut Vec<Self>);
+    /// The same, where products with the divisor are below 2^51 in magnitude.
+    fn scale_small<N: Lane>(
+        kernels: &Kernels,
+        mantissas: &[N],
+        divisor: f64,
+        power: f64,
+        out: &mut Vec<Self>,
+    );
 }
 
 impl Float for f64 {
@@ -52,6 +61,17 @@ impl Float for f64 {
         out.resize(at + mantissas.len(), 0.0);
         (kernels.scale)(mantissas, divisor, power, &mut out[at..]);
     }
+    fn scale_small<N: Lane>(
+        kernels: &Kernels,
+        mantissas: &[N],
+        divisor: f64,
+        power: f64,
+        out: &mut Vec<Self>,
+    ) {
+        let at = out.len();
+        out.resize(at + mantissas.len(), 0.0);
+        (N::loops(kernels).scale)(mantissas, divisor, power, &mut out[at..]);
+    }
 }
 
 impl Float for f32 {
@@ -70,6 +90,9 @@ impl Float for f32 {
     fn scale(_: &Kernels, mantissas: &[i64], divisor: i64, power: f64, out: &mut Vec<Self>) {
         let value = |mantissa: &i64| (mantissa.wrapping_mul(divisor) as f64 / power) as Self;
         out.extend(mantissas.iter().map(value));
+    }
+    fn scale_small<N: Lane>(_: &Kernels, mantissas: &[N], divisor: f64, power: f64, out: &mut Vec<Self>) {
+        out.extend(mantissas.iter().map(|mantissa| (mantissa.double() * divisor / power) as Self));
     }
 }
 
@@ -110,6 +133,16 @@ impl Scale {
     /// Appends the values of mantissas.
     pub fn extend<F: Float>(&self, kernels: &Kernels, mantissas: &[i64], out: &mut Vec<F>) {
         F::scale(kernels, mantissas, self.divisor, POWERS[usize::from(self.exponent)], out);
+    }
+
+    /// Whether [`Scale::extend_small`] may be used for mantissas of at most this magnitude.
+    pub fn is_small(&self, reach: u64) -> bool {
+        reach.checked_mul(self.divisor as u64).is_some_and(|product| product < 1 << 51)
+    }
+
+    /// Appends the values of small mantissas.
+    pub fn extend_small<F: Float, N: Lane>(&self, kernels: &Kernels, mantissas: &[N], out: &mut Vec<F>) {
+        F::scale_small(kernels, mantissas, self.divisor as f64, POWERS[usize::from(self.exponent)], out);
     }
 }
 

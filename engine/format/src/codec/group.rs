@@ -5,6 +5,8 @@
 //! negative residuals, nothing worse. Blocks do not look at one another: in the first row of a block the close of the
 //! same row stands in for the one before.
 
+use super::lane::Lane;
+
 /// Which of the four a column is. Ids are frozen; a role depends only on roles before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -30,33 +32,33 @@ impl Role {
 }
 
 /// Adds the predictions to residuals; `open` is not looked at for opens.
-pub fn restore(role: Role, close: &[i64], open: &[i64], numbers: &mut [i64]) {
+pub fn restore<N: Lane>(role: Role, close: &[N], open: &[N], numbers: &mut [N]) {
     restore_inline(role, close, open, numbers);
 }
 
 /// [`restore`], to be inlined into shims that allow more instructions.
 #[expect(clippy::inline_always, reason = "inlined into the shims of kernels")]
 #[inline(always)]
-pub(super) fn restore_inline(role: Role, close: &[i64], open: &[i64], numbers: &mut [i64]) {
+pub(super) fn restore_inline<N: Lane>(role: Role, close: &[N], open: &[N], numbers: &mut [N]) {
     match role {
         Role::Close => {}
         Role::Open => {
             let (Some(before), Some((first, rest))) = (close.first(), numbers.split_first_mut()) else {
                 return;
             };
-            *first = first.wrapping_add(*before);
+            *first = first.plus(*before);
             for (number, before) in rest.iter_mut().zip(close) {
-                *number = number.wrapping_add(*before);
+                *number = number.plus(*before);
             }
         }
         Role::High => {
             for ((number, close), open) in numbers.iter_mut().zip(close).zip(open) {
-                *number = number.wrapping_add(*close.max(open));
+                *number = number.plus(*close.max(open));
             }
         }
         Role::Low => {
             for ((number, close), open) in numbers.iter_mut().zip(close).zip(open) {
-                *number = close.min(open).wrapping_sub(*number);
+                *number = (*close.min(open)).minus(*number);
             }
         }
     }

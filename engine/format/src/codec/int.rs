@@ -4,8 +4,9 @@
 //! numbers. It tells its own length, but not its count: the caller knows how many numbers there are.
 
 use super::bins::{BinScratch, Model};
-use super::bitpack::{bits, packed_bytes};
+use super::bitpack::{bits, is_padded, packed_bytes};
 use super::kernel::Kernels;
+use super::lane::{Block, Lane, PADDED, block};
 use crate::bytes::ByteReader;
 use crate::error::Result;
 use crate::limits::BLOCK_ROWS;
@@ -74,33 +75,37 @@ pub(super) const CODED: u8 = 1 << 7;
 /// Buffers for decoding integer blocks.
 #[derive(Clone, Debug)]
 pub struct IntScratch {
-    first: Vec<i64>,
-    second: Vec<i64>,
-    positions: Vec<i64>,
-    highs: Vec<i64>,
+    wide: Inner<i64>,
+    narrow: Inner<i32>,
+    lengths: Inner<i64>,
     bins: BinScratch,
     pub(crate) kernels: &'static Kernels,
 }
 
 impl Default for IntScratch {
     fn default() -> Self {
-        let buffer = || vec![0; BLOCK_ROWS];
         Self {
-            first: buffer(),
-            second: buffer(),
-            positions: buffer(),
-            highs: buffer(),
+            wide: Inner::default(),
+            narrow: Inner::default(),
+            lengths: Inner::default(),
             bins: BinScratch::default(),
             kernels: Kernels::best(),
         }
     }
 }
 
-/// The value of a zigzag number.
-#[expect(clippy::inline_always, reason = "inlined into the shims of kernels")]
-#[inline(always)]
-pub(super) fn unzigzag(value: u64) -> i64 {
-    (value >> 1) as i64 ^ -((value & 1) as i64)
+/// Numbers of blocks inside of a block, and of patches.
+#[derive(Clone, Debug)]
+pub(super) struct Inner<N> {
+    values: Block<N>,
+    positions: Block<N>,
+    tops: Block<N>,
+}
+
+impl<N: Lane> Default for Inner<N> {
+    fn default() -> Self {
+        Self { values: block(), positions: block(), tops: block() }
+    }
 }
 
 /// The zigzag number of a value: small for small magnitudes.
@@ -124,25 +129,102 @@ pub fn decode(
     scratch: &mut IntScratch,
     model: Option<&Model>,
 ) -> Result<Transform> {
-    debug_assert!(out.len() <= BLOCK_ROWS);
     let head = Head::read(reader, model.is_some())?;
-    let count = out.len();
-    let IntScratch { first, second, positions, highs, bins, kernels } = scratch;
+    let IntScratch { wide, lengths, bins, kernels, .. } = scratch;
     if let Some(model) = model.filter(|_| head.coded) {
         reader.cite("K16");
         model.decode(reader, out, bins)?;
         head.finish(kernels, out);
-        return Ok(head.transform);
+    } else {
+        decode_packed(kernels, reader, &head, out, wide, lengths)?;
     }
-    let (first, second) = (&mut first[..BLOCK_ROWS], &mut second[..BLOCK_ROWS]);
+    Ok(head.transform)
+}
+
+/// [`decode`] for a block whose [`reach`] is known, and is below 2^31.
+///
+/// # Errors
+/// Those of [`decode`].
+pub(crate) fn decode_narrow(
+    reader: &mut ByteReader<'_>,
+    out: &mut [i32],
+    scratch: &mut IntScratch,
+) -> Result<Transform> {
+    let head = Head::read(reader, false)?;
+    let IntScratch { narrow, lengths, kernels, .. } = scratch;
+    decode_packed(kernels, reader, &head, out, narrow, lengths)?;
+    Ok(head.transform)
+}
+
+/// The transform of a block, and the greatest magnitude that a number of it can have, before any prediction is added, as
+/// far as the parameters tell; `None` if they do not, or are broken. No number on the way to the values has more.
+pub(crate) fn reach(mut reader: ByteReader<'_>, count: usize) -> Option<(Transform, u64)> {
+    let head = Head::read(&mut reader, false).ok()?;
+    let most = match head.packing {
+        Packing::Runs => {
+            reader.varint().ok()?;
+            reach_simple(&mut reader, count)?
+        }
+        Packing::Dictionary => {
+            let distinct = reader.varint().ok()?;
+            reach_simple(&mut reader, usize::try_from(distinct).ok()?)?
+        }
+        Packing::Sparse => {
+            let default = reader.signed_varint().ok()?.unsigned_abs();
+            let others = reader.varint().ok()?;
+            reader.take(count.div_ceil(8)).ok()?;
+            default.max(reach_simple(&mut reader, usize::try_from(others).ok()?)?)
+        }
+        _ => reach_offsets(&mut reader, &head)?,
+    };
+    Some((head.transform, head.summed(most, count)))
+}
+
+/// The reach of a block inside of a block.
+fn reach_simple(reader: &mut ByteReader<'_>, count: usize) -> Option<u64> {
+    let head = Head::read(reader, false).ok()?;
+    Some(head.summed(reach_offsets(reader, &head)?, count))
+}
+
+/// The reach of numbers that are constant or offsets.
+fn reach_offsets(reader: &mut ByteReader<'_>, head: &Head) -> Option<u64> {
+    if head.packing == Packing::Constant {
+        return Some(reader.signed_varint().ok()?.unsigned_abs());
+    }
+    let base = reader.signed_varint().ok()?.unsigned_abs();
+    let width = match head.packing {
+        Packing::Packed => u32::from(reader.u8().ok()?),
+        Packing::Patched => u32::from(reader.u8().ok()?) + u32::from(reader.u8().ok()?),
+        Packing::Classes => {
+            let widths = reader.take(4).ok()?;
+            u32::from(widths.iter().copied().max()?)
+        }
+        _ => return None,
+    };
+    // Above every offset; a folded one is half as far from the base, but takes this on the way there.
+    let most = 1u64.checked_shl(width)?.checked_mul(u64::try_from(head.multiplier).ok()?)?;
+    base.checked_add(most)
+}
+
+/// What stands behind the head, and its sums.
+fn decode_packed<N: Lane>(
+    kernels: &Kernels,
+    reader: &mut ByteReader<'_>,
+    head: &Head,
+    out: &mut [N],
+    inner: &mut Inner<N>,
+    lengths: &mut Inner<i64>,
+) -> Result<()> {
+    debug_assert!(out.len() <= BLOCK_ROWS);
+    let count = out.len();
     match head.packing {
         Packing::Runs => {
             let runs = bounded(reader, count)?;
-            let (values, lengths) = (&mut first[..runs], &mut second[..runs]);
-            decode_simple(kernels, reader, values, positions, highs)?;
-            decode_simple(kernels, reader, lengths, positions, highs)?;
+            decode_simple(kernels, reader, inner, runs)?;
+            // In 64 bits, whatever the values are: nothing was asked of their reach.
+            decode_simple(kernels, reader, lengths, runs)?;
             let mut rest = &mut *out;
-            for (value, length) in values.iter().zip(lengths.iter()) {
+            for (value, length) in inner.values.iter().zip(&lengths.values[..runs]) {
                 if *length < 0 || *length as u64 >= rest.len() as u64 {
                     return Err(reader.error("runs are longer than the block"));
                 }
@@ -156,15 +238,15 @@ pub fn decode(
         }
         Packing::Dictionary => {
             let distinct = bounded(reader, count)?;
-            let entries = &mut first[..distinct];
-            decode_simple(kernels, reader, entries, positions, highs)?;
+            decode_simple(kernels, reader, inner, distinct)?;
             let width = bits(distinct as u64 - 1);
             unpack_checked(kernels, reader, width, out)?;
             for slot in out.iter_mut() {
-                let Some(value) = entries.get(*slot as usize) else {
-                    return Err(reader.error(format!("code {slot} of {distinct}")));
-                };
-                *slot = *value;
+                let code = slot.wide() as usize;
+                if code >= distinct {
+                    return Err(reader.error(format!("code {code} of {distinct}")));
+                }
+                *slot = inner.values[code];
             }
         }
         Packing::Sparse => {
@@ -175,23 +257,14 @@ pub fn decode(
             if set as usize != others || (!count.is_multiple_of(8) && bitmap[count / 8] >> (count % 8) != 0) {
                 return Err(reader.error("bitmap and count disagree"));
             }
-            decode_simple(kernels, reader, &mut first[..others], positions, highs)?;
-            let mut next = 0;
-            for (group, byte) in out.chunks_mut(8).zip(bitmap) {
-                for (number, slot) in group.iter_mut().enumerate() {
-                    let taken = byte >> number & 1;
-                    // Masked, so that no bound is checked: there are never more than `others` of them.
-                    let value = first[next & (BLOCK_ROWS - 1)];
-                    *slot = if taken == 1 { value } else { default };
-                    next += usize::from(taken);
-                }
-            }
+            decode_simple(kernels, reader, inner, others)?;
+            (N::loops(kernels).expand)(bitmap, &inner.values, N::of(default), out);
         }
-        Packing::Classes => decode_classes(kernels, reader, &head, out, first, second)?,
-        _ => unpack_simple(kernels, reader, &head, out, positions, highs)?,
+        Packing::Classes => decode_classes(kernels, reader, head, out, inner)?,
+        _ => unpack_simple(kernels, reader, head, out, &mut inner.positions, &mut inner.tops)?,
     }
     head.finish(kernels, out);
-    Ok(head.transform)
+    Ok(())
 }
 
 /// Decodes one block that is neither predicted nor coded.
@@ -213,6 +286,21 @@ pub fn decode_alone(
     model: Option<&Model>,
 ) -> Result<()> {
     match decode(reader, out, scratch, model)? {
+        Transform::Group => Err(reader.error("prediction in a column that has none")),
+        _ => Ok(()),
+    }
+}
+
+/// [`decode_narrow`] for a block that may not be predicted.
+///
+/// # Errors
+/// Those of [`decode`], and a block of residuals.
+pub(crate) fn decode_narrow_alone(
+    reader: &mut ByteReader<'_>,
+    out: &mut [i32],
+    scratch: &mut IntScratch,
+) -> Result<()> {
+    match decode_narrow(reader, out, scratch)? {
         Transform::Group => Err(reader.error("prediction in a column that has none")),
         _ => Ok(()),
     }
@@ -252,9 +340,32 @@ impl Head {
     }
 
     /// Sums differences.
-    fn finish(&self, kernels: &Kernels, out: &mut [i64]) {
+    fn finish<N: Lane>(&self, kernels: &Kernels, out: &mut [N]) {
         if self.transform == Transform::Delta {
-            (kernels.sum)(self.first, out);
+            (N::loops(kernels).sum)(N::of(self.first), out);
+        }
+    }
+
+    /// Turns offsets into numbers.
+    fn place<N: Lane>(&self, kernels: &Kernels, base: i64, out: &mut [N]) {
+        (N::loops(kernels).place)(N::of(base), N::of(self.multiplier), self.zigzag, out);
+    }
+
+    /// That of a block inside a block.
+    fn simple(reader: &mut ByteReader<'_>) -> Result<Self> {
+        let head = Self::read(reader, false)?;
+        if head.transform == Transform::Group {
+            return Err(reader.error("prediction inside a block"));
+        }
+        Ok(head)
+    }
+
+    /// The reach of sums of numbers that reach so far.
+    fn summed(&self, most: u64, count: usize) -> u64 {
+        if self.transform == Transform::Delta {
+            self.first.unsigned_abs().saturating_add(most.saturating_mul(count as u64))
+        } else {
+            most
         }
     }
 }
@@ -268,9 +379,14 @@ fn bounded(reader: &mut ByteReader<'_>, limit: usize) -> Result<usize> {
     Ok(count as usize)
 }
 
-fn unpack_checked(kernels: &Kernels, reader: &mut ByteReader<'_>, width: u32, out: &mut [i64]) -> Result<()> {
+fn unpack_checked<N: Lane>(
+    kernels: &Kernels,
+    reader: &mut ByteReader<'_>,
+    width: u32,
+    out: &mut [N],
+) -> Result<()> {
     let bytes = reader.take(packed_bytes(out.len(), width))?;
-    if (kernels.unpack)(bytes, width, out) {
+    if (N::loops(kernels).unpack)(bytes, width, out) {
         Ok(())
     } else {
         Err(reader.error("left-over bits are not zero"))
@@ -286,58 +402,55 @@ fn width(reader: &mut ByteReader<'_>, limit: u32) -> Result<u32> {
 }
 
 /// A block inside a block: constant, packed, patched or raw; plain or differences.
-fn decode_simple(
+fn decode_simple<N: Lane>(
     kernels: &Kernels,
     reader: &mut ByteReader<'_>,
-    out: &mut [i64],
-    positions: &mut [i64],
-    highs: &mut [i64],
+    inner: &mut Inner<N>,
+    count: usize,
 ) -> Result<()> {
-    let head = Head::read(reader, false)?;
-    if head.transform == Transform::Group {
-        return Err(reader.error("prediction inside a block"));
-    }
-    unpack_simple(kernels, reader, &head, out, positions, highs)?;
+    let Inner { values, positions, tops } = inner;
+    let head = Head::simple(reader)?;
+    let out = &mut values[..count];
+    unpack_simple(kernels, reader, &head, out, positions, tops)?;
     head.finish(kernels, out);
     Ok(())
 }
 
-fn unpack_simple(
+fn unpack_simple<N: Lane>(
     kernels: &Kernels,
     reader: &mut ByteReader<'_>,
     head: &Head,
-    out: &mut [i64],
-    positions: &mut [i64],
-    highs: &mut [i64],
+    out: &mut [N],
+    positions: &mut [N; PADDED],
+    tops: &mut [N; PADDED],
 ) -> Result<()> {
     match head.packing {
-        Packing::Constant => out.fill(reader.signed_varint()?),
-        Packing::Raw => {
-            let bytes = reader.take(out.len() * 8)?;
-            (kernels.unpack)(bytes, 64, out);
-        }
+        Packing::Constant => out.fill(N::of(reader.signed_varint()?)),
+        Packing::Raw => unpack_checked(kernels, reader, 64, out)?,
         Packing::Packed => {
             let base = reader.signed_varint()?;
             let width = width(reader, 64)?;
             unpack_checked(kernels, reader, width, out)?;
-            (kernels.place)(base, head.multiplier, head.zigzag, out);
+            head.place(kernels, base, out);
         }
         Packing::Patched => {
             let base = reader.signed_varint()?;
             let low = width(reader, 63)?;
             let high = width(reader, 64 - low)?;
             let patches = bounded(reader, out.len())?;
-            let (positions, highs) = (&mut positions[..patches], &mut highs[..patches]);
+            let (positions, tops) = (&mut positions[..patches], &mut tops[..patches]);
             unpack_checked(kernels, reader, bits(out.len() as u64 - 1), positions)?;
-            unpack_checked(kernels, reader, high, highs)?;
+            unpack_checked(kernels, reader, high, tops)?;
             unpack_checked(kernels, reader, low, out)?;
-            for (position, high) in positions.iter().zip(highs.iter()) {
-                let Some(slot) = out.get_mut(*position as usize) else {
+            let unit = N::of(1i64.wrapping_shl(low));
+            for (position, top) in positions.iter().zip(tops.iter()) {
+                let position = position.wide() as usize;
+                let Some(slot) = out.get_mut(position) else {
                     return Err(reader.error(format!("patch at {position} is outside of the block")));
                 };
-                *slot |= high << low;
+                *slot = slot.or(top.times(unit));
             }
-            (kernels.place)(base, head.multiplier, head.zigzag, out);
+            head.place(kernels, base, out);
         }
         _ => return Err(reader.error("this packing may not stand inside a block")),
     }
@@ -345,36 +458,46 @@ fn unpack_simple(
 }
 
 /// Selectors of two bits, then the numbers of each class end to end.
-fn decode_classes(
+fn decode_classes<N: Lane>(
     kernels: &Kernels,
     reader: &mut ByteReader<'_>,
     head: &Head,
-    out: &mut [i64],
-    selectors: &mut [i64],
-    values: &mut [i64],
+    out: &mut [N],
+    inner: &mut Inner<N>,
 ) -> Result<()> {
     let base = reader.signed_varint()?;
     let mut widths = [0; 4];
     for slot in &mut widths {
         *slot = width(reader, 64)?;
     }
-    let selectors = &mut selectors[..out.len()];
-    unpack_checked(kernels, reader, 2, selectors)?;
-    // Four counters of 16 bits in one register: a block has at most 1024 numbers.
-    let counts: u64 = selectors.iter().map(|selector| 1u64 << ((selector & 3) * 16)).sum();
-    let (mut next, mut start) = (0u64, 0);
-    for (class, width) in widths.iter().enumerate() {
-        let count = (counts >> (class * 16) & 0xffff) as usize;
-        unpack_checked(kernels, reader, *width, &mut values[start..start + count])?;
-        next |= (start as u64) << (class * 16);
-        start += count;
+    let selectors = reader.take(packed_bytes(out.len(), 2))?;
+    if !is_padded(selectors, 2, out.len()) {
+        return Err(reader.error("left-over bits are not zero"));
     }
-    for (slot, selector) in out.iter_mut().zip(selectors.iter()) {
-        let shift = (selector & 3) * 16;
-        // Masked, so that no bound is checked.
-        *slot = values[(next >> shift) as usize & (BLOCK_ROWS - 1)];
-        next = next.wrapping_add(1 << shift);
+    let members = members(selectors, out.len());
+    let (mut starts, mut start) = ([0; 4], 0);
+    for (class, width) in widths.into_iter().enumerate() {
+        let values = &mut inner.values[start..start + members[class]];
+        unpack_checked(kernels, reader, width, values)?;
+        starts[class] = start;
+        start += members[class];
     }
-    (kernels.place)(base, head.multiplier, head.zigzag, out);
+    (N::loops(kernels).choose)(selectors, &inner.values, starts, out);
+    head.place(kernels, base, out);
     Ok(())
+}
+
+/// How many of `count` numbers are in each class.
+fn members(selectors: &[u8], count: usize) -> [usize; 4] {
+    let (mut first, mut second, mut third) = (0, 0, 0);
+    for bytes in selectors.chunks(8) {
+        let mut word = [0; 8];
+        word[..bytes.len()].copy_from_slice(bytes);
+        let word = u64::from_le_bytes(word);
+        let (low, high) = (word & 0x5555_5555_5555_5555, word >> 1 & 0x5555_5555_5555_5555);
+        first += (low & !high).count_ones() as usize;
+        second += (high & !low).count_ones() as usize;
+        third += (low & high).count_ones() as usize;
+    }
+    [count - first - second - third, first, second, third]
 }

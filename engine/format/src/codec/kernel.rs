@@ -1,9 +1,9 @@
 //! The loops that decoding spends its time in, compiled for what the machine has: chosen once per [`Kernels::best`],
 //! which readers ask when they make their buffers.
 //!
-//! Each loop is written once, for any machine, and inlined into a shim per set of instructions; only unpacking, which
-//! compilers do not vectorise, and division have an AVX2 form of their own. The scalar table is the reference; tests
-//! compare every other table with it, bit by bit.
+//! Each loop is written once, for any machine and for numbers of 32 and of 64 bits, and inlined into a shim per set of
+//! instructions; only what compilers do not vectorise (unpacking, sums, spreading) and division have an AVX2 form of their
+//! own. The scalar table is the reference; tests compare every other table with it, bit by bit.
 //!
 //! # Invariants
 //! - U1. A table with instructions beyond the baseline is only handed out after they were detected.
@@ -15,23 +15,46 @@
 
 use super::bitpack;
 use super::group::{self, Role};
-use super::int::unzigzag;
+use super::lane::{Lane, PADDED};
+use crate::limits::BLOCK_ROWS;
+
+#[cfg(target_arch = "x86_64")]
+#[path = "kernel_avx2.rs"]
+mod vector;
 
 /// Decoding loops for one set of instructions.
 #[derive(Debug)]
 pub struct Kernels {
     /// Name of the instructions.
     pub name: &'static str,
-    /// Unpacks numbers of a width; whether the left-over bits were zero. As [`bitpack::unpack`].
-    pub unpack: fn(&[u8], u32, &mut [i64]) -> bool,
-    /// Turns offsets into numbers: base, multiplier, whether zigzag.
-    pub place: fn(i64, i64, bool, &mut [i64]),
-    /// Adds each number to the one before, the first to the number given.
-    pub sum: fn(i64, &mut [i64]),
-    /// Adds the predictions of a role: close, open, residuals. As [`group::restore`].
-    pub restore: fn(Role, &[i64], &[i64], &mut [i64]),
-    /// Mantissas to doubles: divisor, power of ten.
+    /// Loops over any numbers.
+    pub wide: Loops<i64>,
+    /// Loops over blocks in which no number needs more than 32 bits.
+    pub narrow: Loops<i32>,
+    /// Mantissas of any size to doubles: divisor, power of ten.
     pub scale: fn(&[i64], i64, f64, &mut [f64]),
+}
+
+/// A loop over selectors, values, where each class begins in them, and what is chosen.
+pub type Choose<N> = fn(&[u8], &[N; PADDED], [usize; 4], &mut [N]);
+
+/// Decoding loops for numbers of one size.
+#[derive(Debug)]
+pub struct Loops<N: 'static> {
+    /// Unpacks numbers of a width; whether the left-over bits were zero. As [`bitpack::unpack`].
+    pub unpack: fn(&[u8], u32, &mut [N]) -> bool,
+    /// Turns offsets into numbers: base, multiplier, whether zigzag.
+    pub place: fn(N, N, bool, &mut [N]),
+    /// Adds each number to the one before, the first to the number given.
+    pub sum: fn(N, &mut [N]),
+    /// Adds the predictions of a role: close, open, residuals. As [`group::restore`].
+    pub restore: fn(Role, &[N], &[N], &mut [N]),
+    /// The next of the values where a bit is set, else the default: bitmap, values, default.
+    pub expand: fn(&[u8], &[N; PADDED], N, &mut [N]),
+    /// The next value of the class that two bits select: selectors, values, where each class begins in them.
+    pub choose: Choose<N>,
+    /// Mantissas to doubles: divisor, power of ten. Products with the divisor are below 2^51 in magnitude.
+    pub scale: fn(&[N], f64, f64, &mut [f64]),
 }
 
 impl Kernels {
@@ -47,7 +70,8 @@ impl Kernels {
             let avx2 = is_x86_feature_detected!("avx2")
                 && is_x86_feature_detected!("fma")
                 && is_x86_feature_detected!("bmi1")
-                && is_x86_feature_detected!("bmi2");
+                && is_x86_feature_detected!("bmi2")
+                && is_x86_feature_detected!("popcnt");
             let avx512 = avx2
                 && is_x86_feature_detected!("avx512f")
                 && is_x86_feature_detected!("avx512dq")
@@ -61,40 +85,61 @@ impl Kernels {
 }
 
 /// The reference. On aarch64, where NEON belongs to the baseline, the compiler vectorises these loops.
-static SCALAR: Kernels =
-    Kernels { name: "scalar", unpack: bitpack::unpack, place, sum, restore: group::restore, scale };
+static SCALAR: Kernels = Kernels { name: "scalar", wide: Loops::SCALAR, narrow: Loops::SCALAR, scale };
+
+impl<N: Lane> Loops<N> {
+    const SCALAR: Self = Self {
+        unpack: bitpack::unpack,
+        place,
+        sum,
+        restore: group::restore,
+        expand,
+        choose,
+        scale: scale_small,
+    };
+}
 
 #[inline(always)]
-fn place(base: i64, multiplier: i64, zigzag: bool, out: &mut [i64]) {
-    match (zigzag, multiplier) {
-        (false, 1) if base == 0 => {}
-        (false, 1) => out.iter_mut().for_each(|slot| *slot = slot.wrapping_add(base)),
-        (true, 1) => out.iter_mut().for_each(|slot| *slot = unzigzag(*slot as u64).wrapping_add(base)),
-        (false, _) => {
-            out.iter_mut().for_each(|slot| *slot = slot.wrapping_mul(multiplier).wrapping_add(base));
-        }
-        (true, _) => {
-            for slot in out {
-                *slot = unzigzag(*slot as u64).wrapping_mul(multiplier).wrapping_add(base);
-            }
+fn place<N: Lane>(base: N, multiplier: N, zigzag: bool, out: &mut [N]) {
+    match (zigzag, multiplier == N::of(1)) {
+        (false, true) if base == N::of(0) => {}
+        (false, true) => out.iter_mut().for_each(|slot| *slot = slot.plus(base)),
+        (true, true) => out.iter_mut().for_each(|slot| *slot = slot.unzigzag().plus(base)),
+        (false, false) => out.iter_mut().for_each(|slot| *slot = slot.times(multiplier).plus(base)),
+        (true, false) => {
+            out.iter_mut().for_each(|slot| *slot = slot.unzigzag().times(multiplier).plus(base));
         }
     }
 }
 
-#[inline(always)]
-fn sum(first: i64, out: &mut [i64]) {
-    // Four at a time: only one addition of a group waits for the group before.
+fn sum<N: Lane>(first: N, out: &mut [N]) {
     let mut value = first;
-    let mut groups = out.chunks_exact_mut(4);
-    for group in &mut groups {
-        let (a, b) = (group[0], group[0].wrapping_add(group[1]));
-        let (c, d) = (b.wrapping_add(group[2]), b.wrapping_add(group[2].wrapping_add(group[3])));
-        group.copy_from_slice(&[a, b, c, d].map(|part| value.wrapping_add(part)));
-        value = value.wrapping_add(d);
-    }
-    for slot in groups.into_remainder() {
-        value = value.wrapping_add(*slot);
+    for slot in out {
+        value = value.plus(*slot);
         *slot = value;
+    }
+}
+
+fn expand<N: Lane>(bitmap: &[u8], values: &[N; PADDED], default: N, out: &mut [N]) {
+    let mut next = 0;
+    for (group, byte) in out.chunks_mut(8).zip(bitmap) {
+        for (number, slot) in group.iter_mut().enumerate() {
+            let taken = byte >> number & 1;
+            // Masked, so that no bound is checked: there are never more than a block of them.
+            let value = values[next & (BLOCK_ROWS - 1)];
+            *slot = if taken == 1 { value } else { default };
+            next += usize::from(taken);
+        }
+    }
+}
+
+fn choose<N: Lane>(selectors: &[u8], values: &[N; PADDED], mut starts: [usize; 4], out: &mut [N]) {
+    for (group, selectors) in out.chunks_mut(4).zip(selectors) {
+        for (number, slot) in group.iter_mut().enumerate() {
+            let next = &mut starts[usize::from(selectors >> (number * 2) & 3)];
+            *slot = values[*next & (BLOCK_ROWS - 1)];
+            *next += 1;
+        }
     }
 }
 
@@ -102,6 +147,12 @@ fn sum(first: i64, out: &mut [i64]) {
 fn scale(mantissas: &[i64], divisor: i64, power: f64, out: &mut [f64]) {
     for (value, mantissa) in out.iter_mut().zip(mantissas) {
         *value = mantissa.wrapping_mul(divisor) as f64 / power;
+    }
+}
+
+fn scale_small<N: Lane>(mantissas: &[N], divisor: f64, power: f64, out: &mut [f64]) {
+    for (value, mantissa) in out.iter_mut().zip(mantissas) {
+        *value = mantissa.wide() as f64 * divisor / power;
     }
 }
 
@@ -121,40 +172,58 @@ fn double(number: i64) -> f64 {
     (high - BOTH) + low
 }
 
-/// [`scale`] for machines with fused multiplication and addition, which is faster there than division, and as exact.
+/// The largest power of ten for which one correction of the quotient suffices.
+#[cfg(target_arch = "x86_64")]
+const ONCE: f64 = 1e15;
+
+/// Quotients of doubles that are integers by a power of ten, for machines with fused multiplication and addition, which
+/// is faster there than division, and as exact.
 ///
-/// With `inverse` the double nearest to `1 / power`, the first quotient is off by less than two units in the last place;
-/// one correction makes it faithful, and by Markstein's theorem (IBM J. Res. Dev. 34, 1990) another one makes of a
-/// faithful quotient the correctly rounded one. A quotient of an integer by at most 10^22 never comes near the
-/// range where doubles lose bits.
+/// With `inverse` the double nearest to `1 / power`, the first quotient is off by less than two units in the last place.
+/// What is missing, `number - first * power`, is a double if the power is at most 10^15: a multiple of the quotient's
+/// last half bit, and below `4 * power < 2^52` of these. So the corrected quotient, before it is rounded, is off by less than 2^-51
+/// of a unit; as the true quotient is never half way between two doubles, nor nearer to that than one part in `2 * power` of a
+/// unit, both round to the same double. For larger powers the first correction makes the quotient faithful, and by
+/// Markstein's theorem (IBM J. Res. Dev. 34, 1990) a second one makes of that the correctly rounded one. A quotient
+/// of an integer by at most 10^22 never comes near the range where doubles lose bits.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-fn scale_fused(mantissas: &[i64], divisor: i64, power: f64, out: &mut [f64]) {
+fn divide<T: Copy>(numbers: &[T], power: f64, out: &mut [f64], double: impl Fn(T) -> f64) {
     let inverse = 1.0 / power;
-    let quotient = |number: i64| {
-        let number = double(number);
-        let first = number * inverse;
-        let faithful = first.mul_add(-power, number).mul_add(inverse, first);
-        faithful.mul_add(-power, number).mul_add(inverse, faithful)
-    };
-    if divisor == 1 {
-        out.iter_mut().zip(mantissas).for_each(|(value, mantissa)| *value = quotient(*mantissa));
+    let correct = |number: f64, quotient: f64| quotient.mul_add(-power, number).mul_add(inverse, quotient);
+    if power <= ONCE {
+        for (value, number) in out.iter_mut().zip(numbers) {
+            let number = double(*number);
+            *value = correct(number, number * inverse);
+        }
     } else {
-        for (value, mantissa) in out.iter_mut().zip(mantissas) {
-            *value = quotient(mantissa.wrapping_mul(divisor));
+        for (value, number) in out.iter_mut().zip(numbers) {
+            let number = double(*number);
+            *value = correct(number, correct(number, number * inverse));
         }
     }
 }
 
-/// Calls a function with the width as a constant.
+/// [`scale`] with fused multiplication and addition.
 #[cfg(target_arch = "x86_64")]
-macro_rules! by_width {
-    ($width:expr, $call:ident, $bytes:expr, $out:expr, $($w:literal)*) => {
-        match $width {
-            $($w => $call::<$w>($bytes, $out),)*
-            _ => unreachable!("widths are checked to be at most 64"),
-        }
-    };
+#[inline(always)]
+fn scale_fused(mantissas: &[i64], divisor: i64, power: f64, out: &mut [f64]) {
+    if divisor == 1 {
+        divide(mantissas, power, out, double);
+    } else {
+        divide(mantissas, power, out, |mantissa: i64| double(mantissa.wrapping_mul(divisor)));
+    }
+}
+
+/// [`scale_small`] with fused multiplication and addition.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn scale_small_fused<N: Lane>(mantissas: &[N], divisor: f64, power: f64, out: &mut [f64]) {
+    if divisor == 1.0 {
+        divide(mantissas, power, out, N::double);
+    } else {
+        divide(mantissas, power, out, |mantissa: N| mantissa.double() * divisor);
+    }
 }
 
 /// A table for one set of instructions: every loop in a shim that allows them.
@@ -162,48 +231,70 @@ macro_rules! by_width {
 macro_rules! table {
     ($module:ident, $name:literal, $features:literal) => {
         mod $module {
-            use super::vector::unpack_vector;
-            use super::{Kernels, Role};
+            use super::vector;
+            use super::{Kernels, Lane, Loops, PADDED, Role};
 
             #[target_feature(enable = $features)]
-            fn unpack(bytes: &[u8], width: u32, out: &mut [i64]) -> bool {
-                match width {
-                    0 => out.fill(0),
-                    width => by_width!(
-                        width, unpack_vector, bytes, out,
-                        1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34
-                        35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56 57 58 59 60 61 62 63 64
-                    ),
-                }
+            fn unpack<N: Lane>(bytes: &[u8], width: u32, out: &mut [N]) -> bool {
+                vector::unpack(bytes, width, out);
                 super::bitpack::is_padded(bytes, width, out.len())
             }
             #[target_feature(enable = $features)]
-            fn place(base: i64, multiplier: i64, zigzag: bool, out: &mut [i64]) {
+            fn place<N: Lane>(base: N, multiplier: N, zigzag: bool, out: &mut [N]) {
                 super::place(base, multiplier, zigzag, out);
             }
             #[target_feature(enable = $features)]
-            fn sum(first: i64, out: &mut [i64]) {
-                super::sum(first, out);
+            fn sum<N: Lane>(first: N, out: &mut [N]) {
+                vector::sum(first, out);
             }
             #[target_feature(enable = $features)]
-            fn restore(role: Role, close: &[i64], open: &[i64], numbers: &mut [i64]) {
+            fn restore<N: Lane>(role: Role, close: &[N], open: &[N], numbers: &mut [N]) {
                 super::group::restore_inline(role, close, open, numbers);
+            }
+            #[target_feature(enable = $features)]
+            fn expand<N: Lane>(bitmap: &[u8], values: &[N; PADDED], default: N, out: &mut [N]) {
+                vector::expand(bitmap, values, default, out);
+            }
+            #[target_feature(enable = $features)]
+            fn choose<N: Lane>(selectors: &[u8], values: &[N; PADDED], starts: [usize; 4], out: &mut [N]) {
+                vector::choose(selectors, values, starts, out);
+            }
+            #[target_feature(enable = $features)]
+            fn scale_small<N: Lane>(mantissas: &[N], divisor: f64, power: f64, out: &mut [f64]) {
+                super::scale_small_fused(mantissas, divisor, power, out);
             }
             #[target_feature(enable = $features)]
             fn scale(mantissas: &[i64], divisor: i64, power: f64, out: &mut [f64]) {
                 super::scale_fused(mantissas, divisor, power, out);
             }
 
+            const fn loops<N: Lane>() -> Loops<N> {
+                Loops {
+                    // SAFETY: U1: `Kernels::all` gives this table out only if the machine has the instructions.
+                    unpack: |bytes, width, out| unsafe { unpack(bytes, width, out) },
+                    // SAFETY: U1, as above.
+                    place: |base, multiplier, zigzag, out| unsafe { place(base, multiplier, zigzag, out) },
+                    // SAFETY: U1, as above.
+                    sum: |first, out| unsafe { sum(first, out) },
+                    // SAFETY: U1, as above.
+                    restore: |role, close, open, numbers| unsafe { restore(role, close, open, numbers) },
+                    // SAFETY: U1, as above.
+                    expand: |bitmap, values, default, out| unsafe { expand(bitmap, values, default, out) },
+                    // SAFETY: U1, as above.
+                    choose: |selectors, values, starts, out| unsafe {
+                        choose(selectors, values, starts, out)
+                    },
+                    // SAFETY: U1, as above.
+                    scale: |mantissas, divisor, power, out| unsafe {
+                        scale_small(mantissas, divisor, power, out);
+                    },
+                }
+            }
+
             pub(super) static KERNELS: Kernels = Kernels {
                 name: $name,
-                // SAFETY: U1: `Kernels::all` gives this table out only if the machine has the instructions.
-                unpack: |bytes, width, out| unsafe { unpack(bytes, width, out) },
-                // SAFETY: U1, as above.
-                place: |base, multiplier, zigzag, out| unsafe { place(base, multiplier, zigzag, out) },
-                // SAFETY: U1, as above.
-                sum: |first, out| unsafe { sum(first, out) },
-                // SAFETY: U1, as above.
-                restore: |role, close, open, numbers| unsafe { restore(role, close, open, numbers) },
+                wide: loops(),
+                narrow: loops(),
                 // SAFETY: U1, as above.
                 scale: |mantissas, divisor, power, out| unsafe { scale(mantissas, divisor, power, out) },
             };
@@ -212,130 +303,13 @@ macro_rules! table {
 }
 
 #[cfg(target_arch = "x86_64")]
-table!(avx2, "avx2", "avx2,fma,bmi1,bmi2");
+table!(avx2, "avx2", "avx2,fma,bmi1,bmi2,popcnt");
 #[cfg(target_arch = "x86_64")]
-table!(avx512, "avx512", "avx512f,avx512dq,avx512vl,avx2,fma,bmi1,bmi2");
-
-/// Unpacking with shuffles and shifts of vectors.
-#[cfg(target_arch = "x86_64")]
-mod vector {
-    use std::arch::x86_64::{
-        __m128i, __m256i, _mm_shuffle_epi8, _mm256_and_si256, _mm256_castsi128_si256, _mm256_castsi256_si128,
-        _mm256_cvtepu32_epi64, _mm256_extracti128_si256, _mm256_inserti128_si256, _mm256_set1_epi32,
-        _mm256_set1_epi64x, _mm256_srlv_epi32, _mm256_srlv_epi64,
-    };
-
-    use crate::codec::bitpack::unpack_width;
-
-    /// For lanes of `SIZE` bytes, each a number that begins at bit `lead + lane * width`: which bytes of a window of 16
-    /// it takes, and how far to shift it. A number and the bits before it in its first byte fit a lane.
-    const fn lanes<const SIZE: usize>(width: usize, lead: usize) -> ([u8; 16], [u8; 4]) {
-        let (mut bytes, mut shifts) = ([0; 16], [0; 4]);
-        let mut lane = 0;
-        while lane < 16 / SIZE {
-            let bit = lead + lane * width;
-            shifts[lane] = (bit % 8) as u8;
-            let mut byte = 0;
-            while byte < SIZE {
-                let index = bit / 8 + byte;
-                // A byte beyond the window is beyond the number: it is masked, and any other byte serves.
-                bytes[lane * SIZE + byte] = if index < 16 { index as u8 } else { 0x80 };
-                byte += 1;
-            }
-            lane += 1;
-        }
-        (bytes, shifts)
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn window(bytes: &[u8], offset: usize, order: [u8; 16]) -> __m128i {
-        let window: __m128i = bytemuck::pod_read_unaligned(&bytes[offset..offset + 16]);
-        _mm_shuffle_epi8(window, bytemuck::cast(order))
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn both(low: __m128i, high: __m128i) -> __m256i {
-        _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(low), high)
-    }
-
-    /// Unpacks all; what is too near the end for whole windows is copied to where it is not.
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    pub(super) fn unpack_vector<const W: usize>(bytes: &[u8], out: &mut [i64]) {
-        if W > 56 {
-            unpack_width::<W>(bytes, out);
-            return;
-        }
-        let fast = unpack_groups::<W>(bytes, out);
-        // Less than a window and a group is left, and that is followed by zeros here.
-        let mut tail = [0; 192];
-        let rest = &bytes[fast * W / 8..];
-        tail[..rest.len()].copy_from_slice(rest);
-        let mut last = [0; 256];
-        let rest = &mut out[fast..];
-        let count = rest.len();
-        unpack_groups::<W>(&tail, &mut last[..count.next_multiple_of(8)]);
-        rest.copy_from_slice(&last[..count]);
-    }
-
-    /// Eight numbers of `W` bits begin on a whole byte and take `W` bytes: groups of eight, from windows of 16 bytes.
-    /// Returns how many numbers were unpacked before the windows reached the end.
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn unpack_groups<const W: usize>(bytes: &[u8], out: &mut [i64]) -> usize {
-        // The last window of a group begins at most at byte `6 * W / 8`; groups too near the end are left.
-        let reach = 6 * W / 8 + 16;
-        let fast = if bytes.len() >= reach { ((bytes.len() - reach) / W + 1).min(out.len() / 8) } else { 0 };
-        for (index, group) in out[..fast * 8].chunks_exact_mut(8).enumerate() {
-            let window_of = |offset, order| window(&bytes[index * W..index * W + reach], offset, order);
-            let (low, high) = if W <= 25 {
-                let (first, second) = (const { lanes::<4>(W, 0) }, const { lanes::<4>(W, 4 * W % 8) });
-                let shifts: [u32; 8] = const {
-                    let (a, b) = (lanes::<4>(W, 0).1, lanes::<4>(W, 4 * W % 8).1);
-                    [
-                        a[0] as u32,
-                        a[1] as u32,
-                        a[2] as u32,
-                        a[3] as u32,
-                        b[0] as u32,
-                        b[1] as u32,
-                        b[2] as u32,
-                        b[3] as u32,
-                    ]
-                };
-                let words = both(window_of(0, first.0), window_of(4 * W / 8, second.0));
-                let words = _mm256_srlv_epi32(words, bytemuck::cast(shifts));
-                let words = _mm256_and_si256(words, _mm256_set1_epi32(((1u64 << W) - 1) as i32));
-                (
-                    _mm256_cvtepu32_epi64(_mm256_castsi256_si128(words)),
-                    _mm256_cvtepu32_epi64(_mm256_extracti128_si256::<1>(words)),
-                )
-            } else {
-                let mask = _mm256_set1_epi64x(((1u64 << W) - 1) as i64);
-                let half = |pair: usize| {
-                    let first = const { lanes::<8>(W, 0) };
-                    let second = const { lanes::<8>(W, 2 * W % 8) };
-                    let third = const { lanes::<8>(W, 4 * W % 8) };
-                    let fourth = const { lanes::<8>(W, 6 * W % 8) };
-                    let (a, b) = if pair == 0 { (first, second) } else { (third, fourth) };
-                    let shifts = [a.1[0], a.1[1], b.1[0], b.1[1]].map(u64::from);
-                    let (at, next) = (4 * pair * W / 8, (4 * pair + 2) * W / 8);
-                    let words = both(window_of(at, a.0), window_of(next, b.0));
-                    _mm256_and_si256(_mm256_srlv_epi64(words, bytemuck::cast(shifts)), mask)
-                };
-                (half(0), half(1))
-            };
-            group[..4].copy_from_slice(&bytemuck::cast::<__m256i, [i64; 4]>(low));
-            group[4..].copy_from_slice(&bytemuck::cast::<__m256i, [i64; 4]>(high));
-        }
-        fast * 8
-    }
-}
+table!(avx512, "avx512", "avx512f,avx512dq,avx512vl,avx2,fma,bmi1,bmi2,popcnt");
 
 #[cfg(test)]
 mod tests {
+    use super::super::lane::block;
     use super::*;
 
     /// Numbers that mix all lengths and signs.
@@ -366,52 +340,109 @@ mod tests {
                             _ => (i % 3 * 0x55) as u8,
                         };
                         let bytes: Vec<u8> = (0..bytes).map(byte).collect();
-                        let (mut expected, mut found) = (vec![-1; count], vec![-2; count]);
-                        let padded = bitpack::unpack(&bytes, width, &mut expected);
-                        assert_eq!((kernels.unpack)(&bytes, width, &mut found), padded);
-                        assert_eq!(found, expected, "{} width {width} count {count}", kernels.name);
+                        unpacks_alike::<i64>(kernels, &bytes, width, count);
+                        unpacks_alike::<i32>(kernels, &bytes, width, count);
                     }
                 }
             }
         }
     }
 
+    fn unpacks_alike<N: Lane>(kernels: &Kernels, bytes: &[u8], width: u32, count: usize) {
+        let (mut expected, mut found) = (vec![N::of(-1); count], vec![N::of(-2); count]);
+        let padded = bitpack::unpack(bytes, width, &mut expected);
+        assert_eq!((N::loops(kernels).unpack)(bytes, width, &mut found), padded);
+        assert_eq!(found, expected, "{} width {width} count {count}", kernels.name);
+    }
+
+    /// Every loop but unpacking and scaling, on numbers of one size.
+    fn works_alike<N: Lane>(kernels: &Kernels, count: usize) {
+        let (loops, scalar) = (N::loops(kernels), N::loops(&SCALAR));
+        let numbers: Vec<N> = edges(count).into_iter().map(N::of).collect();
+        let apply = |change: &dyn Fn(&mut [N])| {
+            let mut out = numbers.clone();
+            change(&mut out);
+            out
+        };
+        for base in [0, 1, -77, i64::MIN, i64::MAX].map(N::of) {
+            for (multiplier, zigzag) in [(1, false), (1, true), (25, false), (-3, true)] {
+                let multiplier = N::of(multiplier);
+                assert_eq!(
+                    apply(&|out| (loops.place)(base, multiplier, zigzag, out)),
+                    apply(&|out| (scalar.place)(base, multiplier, zigzag, out))
+                );
+            }
+            assert_eq!(apply(&|out| (loops.sum)(base, out)), apply(&|out| (scalar.sum)(base, out)));
+        }
+        let (close, mut open) = (numbers.clone(), numbers.clone());
+        open.rotate_left(count / 3);
+        for role in Role::ALL {
+            assert_eq!(
+                apply(&|out| (loops.restore)(role, &close, &open, out)),
+                apply(&|out| group::restore(role, &close, &open, out))
+            );
+        }
+        let mut values = block::<N>();
+        for (slot, number) in values.iter_mut().zip(edges(PADDED)) {
+            *slot = N::of(number);
+        }
+        for fill in [0u64, 1, 2, 3] {
+            let byte = |i: usize| match fill {
+                0 => 0,
+                1 => 0xff,
+                _ => ((i as u64 + fill).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u8,
+            };
+            let bitmap: Vec<u8> = (0..count.div_ceil(8)).map(byte).collect();
+            assert_eq!(
+                apply(&|out| (loops.expand)(&bitmap, &values, N::of(-5), out)),
+                apply(&|out| (scalar.expand)(&bitmap, &values, N::of(-5), out))
+            );
+            let selectors: Vec<u8> = (0..count.div_ceil(4)).map(byte).collect();
+            let mut members = [0; 4];
+            for row in 0..count {
+                members[usize::from(selectors[row / 4] >> (row % 4 * 2) & 3)] += 1;
+            }
+            let starts = [0, members[0], members[0] + members[1], count - members[3]];
+            assert_eq!(
+                apply(&|out| (loops.choose)(&selectors, &values, starts, out)),
+                apply(&|out| (scalar.choose)(&selectors, &values, starts, out))
+            );
+        }
+    }
+
     #[test]
-    fn every_kernel_places_and_sums_and_restores_as_the_scalar_one() {
+    fn every_kernel_works_as_the_scalar_one() {
         for kernels in Kernels::all() {
             for count in COUNTS {
-                let numbers = edges(count);
-                let apply = |change: &dyn Fn(&mut [i64])| {
-                    let mut out = numbers.clone();
-                    change(&mut out);
-                    out
-                };
-                for base in [0, 1, -77, i64::MIN, i64::MAX] {
-                    for (multiplier, zigzag) in [(1, false), (1, true), (25, false), (-3, true)] {
-                        assert_eq!(
-                            apply(&|out| (kernels.place)(base, multiplier, zigzag, out)),
-                            apply(&|out| (SCALAR.place)(base, multiplier, zigzag, out))
-                        );
-                    }
-                    let mut value = base;
-                    let sums: Vec<i64> = numbers
-                        .iter()
-                        .map(|number| {
-                            value = value.wrapping_add(*number);
-                            value
-                        })
-                        .collect();
-                    assert_eq!(apply(&|out| (kernels.sum)(base, out)), sums);
-                }
-                let (close, mut open) = (edges(count), edges(count));
-                open.rotate_left(count / 3);
-                for role in Role::ALL {
-                    assert_eq!(
-                        apply(&|out| (kernels.restore)(role, &close, &open, out)),
-                        apply(&|out| group::restore(role, &close, &open, out))
-                    );
-                }
+                works_alike::<i64>(kernels, count);
+                works_alike::<i32>(kernels, count);
             }
+        }
+    }
+
+    #[test]
+    fn sums_are_sums() {
+        let mut out = edges(9);
+        let wanted: Vec<i64> =
+            (0..9).map(|i| edges(9)[..=i].iter().fold(7, |sum: i64, n| sum.wrapping_add(*n))).collect();
+        sum(7, &mut out);
+        assert_eq!(out, wanted);
+    }
+
+    /// The loop for products with the divisor below 2^51.
+    fn divides_alike<N: Lane>(kernels: &Kernels, numbers: &[i64], divisor: i64, power: f64) {
+        let fits = |number: &&i64| {
+            N::of(**number).wide() == **number
+                && number.checked_mul(divisor).is_some_and(|product| product.unsigned_abs() < 1 << 51)
+        };
+        let numbers: Vec<N> = numbers.iter().filter(fits).map(|number| N::of(*number)).collect();
+        let (mut expected, mut found) = (vec![0.0; numbers.len()], vec![1.0; numbers.len()]);
+        let wide: Vec<i64> = numbers.iter().map(|number| number.wide()).collect();
+        scale(&wide, divisor, power, &mut expected);
+        (N::loops(kernels).scale)(&numbers, divisor as f64, power, &mut found);
+        for ((found, expected), number) in found.iter().zip(&expected).zip(&numbers) {
+            let same = found.to_bits() == expected.to_bits();
+            assert!(same, "{}: {number:?} * {divisor} / {power:e}: {found:e}", kernels.name);
         }
     }
 
@@ -439,6 +470,8 @@ mod tests {
                         let same = found.to_bits() == expected.to_bits();
                         assert!(same, "{}: {number} * {divisor} / 10^{exponent}: {found:e}", kernels.name);
                     }
+                    divides_alike::<i64>(kernels, &numbers, divisor, power);
+                    divides_alike::<i32>(kernels, &numbers, divisor, power);
                 }
             }
         }

@@ -7,7 +7,7 @@
 //! - [`int`]: blocks of integers: transform and packing; [`int_encode`] chooses.
 //! - [`bins`]: blocks coded by how often a column uses which numbers; [`bins_encode`] chooses.
 //! - [`decimal`]: floats as decimal mantissas with exact exceptions.
-//! - [`kernel`]: the loops of decoding, for what the machine has.
+//! - [`kernel`]: the loops of decoding, for what the machine has; [`lane`]: the numbers that they work on.
 //! - [`group`]: what open, high, low and close tell about one another.
 
 pub mod bins;
@@ -18,3 +18,4 @@ pub mod group;
 pub mod int;
 pub mod int_encode;
 pub mod kernel;
+pub mod lane;

@@ -1,10 +1,11 @@
 //! Chunks: parsing the head, finding the blocks. Rules S16 to S22.
 
-use std::borrow::Cow;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
 
 use super::index::{ChunkRef, PartIndex, read_kind};
 use super::sealed::{Checked, sealed_bytes};
-use super::{Stream, Tier};
+use super::{Stream, Tier, Zone};
 use crate::bytes::ByteReader;
 use crate::codec::bins::MODEL_BYTES;
 use crate::codec::decimal::Scale;
@@ -13,7 +14,6 @@ use crate::error::{FormatError, Result};
 use crate::header::features;
 use crate::limits::{ALIGNMENT, BLOCK_ROWS, CHECKED_BYTES, CHUNK_ROWS, PART_COLUMNS, STRING_BYTES};
 use crate::schema::{ColumnId, ColumnType};
-use std::ops::Range;
 
 /// First bytes of a chunk.
 pub(super) const CHUNK_MAGIC: [u8; 4] = *b"TCHK";
@@ -127,7 +127,7 @@ impl Key {
 }
 
 /// The entry of a column in the head of a chunk, with the places of its parts.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Entry {
     pub(super) key: Key,
     pub(super) kind: ColumnType,
@@ -137,8 +137,16 @@ pub(super) struct Entry {
     pub(super) parameters: Range<usize>,
     /// Zone maps, in the head; empty if there are none.
     pub(super) zones: Range<usize>,
-    /// Lengths and checksums of blocks, in the head.
-    lengths: usize,
+    /// The zone maps, once they were asked for.
+    pub(super) statistics: OnceLock<Option<Box<[Zone]>>>,
+    /// The scale of decimals, and the role in the group.
+    pub(super) scale: Option<Scale>,
+    pub(super) role: Option<Role>,
+    /// Where every block begins, from `offset`, and where the last one ends.
+    starts: Box<[u64]>,
+    /// Whether every block is one unit of checksums.
+    single: bool,
+    /// Checksums of units, in the head.
     crcs: usize,
     /// Content of the heap or of the model, in bytes.
     pub(super) heap: usize,
@@ -147,17 +155,61 @@ pub(super) struct Entry {
     pub(super) bytes: u64,
 }
 
-/// A chunk of a segment: head parsed and verified; blocks are verified when they are touched.
-#[derive(Clone, Debug)]
-pub struct Chunk<'a> {
-    pub(super) file: Checked<'a>,
-    pub(super) head: Cow<'a, [u8]>,
+/// What the parameters of an encoding tell.
+#[derive(Debug, Default)]
+struct Parameters {
+    /// Content of the heap, in bytes.
+    heap: usize,
+    scale: Option<Scale>,
+    role: Option<Role>,
+}
+
+/// The head of a chunk, parsed and verified.
+#[derive(Debug)]
+pub(super) struct Head {
+    pub(super) content: Box<[u8]>,
     pub(super) entries: Vec<Entry>,
     pub(super) stream: Stream,
     pub(super) offset: u64,
     pub(super) end: u64,
     first_row: u64,
     rows: usize,
+    /// The entries of the group, by role, if the chunk has one.
+    group: Option<[usize; 4]>,
+}
+
+/// The heads of a part's chunks that were read, by stream: each is parsed once.
+#[derive(Debug, Default)]
+pub(super) struct Heads([Box<[OnceLock<Arc<Head>>]>; 2]);
+
+impl Heads {
+    /// None read yet, of so many live and history chunks.
+    pub(super) fn new(chunks: [usize; 2]) -> Self {
+        Self(chunks.map(|count| (0..count).map(|_| OnceLock::new()).collect()))
+    }
+}
+
+/// What was read of one index is not taken over to another.
+impl Clone for Heads {
+    fn clone(&self) -> Self {
+        Self::new([self.0[0].len(), self.0[1].len()])
+    }
+}
+
+/// What was read is no part of what an index says.
+impl PartialEq for Heads {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Heads {}
+
+/// A chunk of a segment: head parsed and verified; blocks are verified when they are touched.
+#[derive(Clone, Debug)]
+pub struct Chunk<'a> {
+    pub(super) file: Checked<'a>,
+    pub(super) head: Arc<Head>,
 }
 
 /// What a chunk tells about one of its columns.
@@ -187,232 +239,72 @@ impl<'a> Chunk<'a> {
         number: usize,
         place: &ChunkRef,
     ) -> Result<Self> {
-        let head = file.sealed_with_magic(place.offset, CHUNK_MAGIC, "chunk")?;
-        let mut chunk = Self {
-            file,
-            head: Cow::Borrowed(&[]),
+        let kept = part.heads.0[stream as usize].get(number);
+        if let Some(head) = kept.and_then(OnceLock::get) {
+            return Ok(Self { file, head: head.clone() });
+        }
+        let content = file.sealed_with_magic(place.offset, CHUNK_MAGIC, "chunk")?;
+        let mut head = Head {
+            content: Box::from(&*content),
             entries: Vec::new(),
             stream,
             offset: place.offset,
             end: 0,
             first_row: place.first_row,
             rows: place.rows as usize,
+            group: None,
         };
-        let mut reader = ByteReader::new(&head, "S16");
-        let parsed = chunk.parse(&mut reader, part, number, place, head.len());
+        let mut reader = ByteReader::new(&content, "S16");
+        let parsed = head.parse(&mut reader, &file, part, number, place);
         parsed.and_then(|()| reader.finish()).map_err(|error| error.shifted(place.offset))?;
-        if chunk.end > part.offset {
+        if head.end > part.offset {
             return Err(FormatError::corrupt(
                 "S17",
                 place.offset,
                 "the chunk reaches past the index of its part",
             ));
         }
-        chunk.head = head;
-        chunk.check_group()?;
-        Ok(chunk)
-    }
-
-    fn parse(
-        &mut self,
-        reader: &mut ByteReader<'_>,
-        part: &PartIndex,
-        number: usize,
-        place: &ChunkRef,
-        head_bytes: usize,
-    ) -> Result<()> {
-        reader.take(8)?;
-        let found =
-            [reader.varint()?, u64::from(reader.u8()?), reader.varint()?, reader.varint()?, reader.varint()?];
-        let expected = [
-            u64::from(part.summary.series),
-            self.stream as u64,
-            number as u64,
-            place.first_row,
-            u64::from(place.rows),
-        ];
-        let first_time = reader.signed_varint()?;
-        let last_time = first_time.checked_add_unsigned(reader.varint()?);
-        if found != expected || first_time != place.first_time || last_time != Some(place.last_time) {
-            return Err(reader.error("the chunk is another one than the index says"));
+        head.check_group()?;
+        let head = Arc::new(head);
+        if let Some(kept) = kept {
+            let _ = kept.set(head.clone());
         }
-        debug_assert!(self.rows <= CHUNK_ROWS);
-        let count = reader.varint()?;
-        if count > PART_COLUMNS as u64 + 5 {
-            return Err(FormatError::limit(
-                "S18",
-                reader.position() as u64,
-                format!("{count} columns in a chunk"),
-            ));
-        }
-        let mut position = self.offset + sealed_bytes(head_bytes) as u64;
-        for _ in 0..count {
-            let entry = self.parse_entry(reader, part, position)?;
-            position = entry.offset + entry.bytes;
-            self.entries.push(entry);
-        }
-        self.end = position;
-        let grid = self.stream == Stream::Live && self.first_row + self.rows as u64 <= part.grid_rows;
-        if grid == self.entry(Key::Time).is_some() {
-            return Err(reader.error("times must be stored exactly where runs do not tell them"));
-        }
-        Ok(())
-    }
-
-    fn parse_entry(&self, reader: &mut ByteReader<'_>, part: &PartIndex, position: u64) -> Result<Entry> {
-        let code = reader.varint()?;
-        let Some(key) = Key::from_code(code) else {
-            return Err(reader.error(format!("unknown column code {code}")));
-        };
-        let kind = read_kind(reader)?;
-        let known = match key {
-            Key::Column(id) => part.columns.contains(&(id, kind)),
-            Key::Until => self.stream == Stream::History && kind == ColumnType::I64,
-            _ => kind == ColumnType::I64,
-        };
-        if !known || self.entries.iter().any(|entry| entry.key == key) {
-            return Err(reader.error("a column appears twice, or with a type other than in the index"));
-        }
-        let encoding = reader.u8()?;
-        let Some(encoding) = Encoding::from_id(encoding) else {
-            return Err(reader.error(format!("unknown encoding {encoding}")));
-        };
-        let flags = reader.u8()?;
-        check_encoding(reader, key, kind, encoding, flags)?;
-        let start = reader.position();
-        let mut heap = self.skip_parameters(reader, kind, encoding)?;
-        if flags & MODEL != 0 {
-            let length = reader.varint()?;
-            if self.file.required & features::CODED == 0 || length == 0 || length > MODEL_BYTES as u64 {
-                return Err(
-                    reader.error(format!("a model of {length} bytes, or one without its feature bit"))
-                );
-            }
-            heap = length as usize;
-        }
-        let parameters = start..reader.position();
-        let zones = if flags & ZONES != 0 { reader.varint()? as usize } else { 0 };
-        let zones_start = reader.position();
-        reader.take(zones)?;
-        let zones = zones_start..reader.position();
-        let mut offset = position;
-        if encoding == Encoding::Raw {
-            offset = offset.next_multiple_of(ALIGNMENT as u64);
-        }
-        let lengths = reader.position();
-        let mut bytes = sealed_bytes(heap) as u64;
-        let mut units = 0;
-        if encoding.has_blocks() {
-            for block in 0..self.rows.div_ceil(BLOCK_ROWS) {
-                let length = match encoding {
-                    Encoding::Raw => self.block_rows(block).len() * width(kind),
-                    _ if flags & LONG != 0 => reader.u32()? as usize,
-                    _ => reader.u16()? as usize,
-                };
-                bytes += length as u64;
-                units += length.div_ceil(CHECKED_BYTES);
-            }
-        }
-        let crcs = reader.position();
-        reader.take(units * 4)?;
-        Ok(Entry { key, kind, encoding, flags, parameters, zones, lengths, crcs, heap, offset, bytes })
-    }
-
-    /// Steps over the parameters of an encoding, checking them; returns the length of the heap.
-    fn skip_parameters(
-        &self,
-        reader: &mut ByteReader<'_>,
-        kind: ColumnType,
-        encoding: Encoding,
-    ) -> Result<usize> {
-        match encoding {
-            Encoding::Constant => match kind {
-                ColumnType::I64 | ColumnType::Timestamp => drop(reader.signed_varint()?),
-                ColumnType::F64 => drop(reader.u64()?),
-                ColumnType::F32 => drop(reader.u32()?),
-                ColumnType::U8 | ColumnType::Bool => drop(reader.u8()?),
-                ColumnType::String => drop(reader.string(STRING_BYTES)?),
-            },
-            Encoding::Null | Encoding::Raw | Encoding::Integers | Encoding::Text => {}
-            Encoding::Decimal => drop(Scale::decode(reader)?),
-            Encoding::Group => {
-                let role = reader.u8()?;
-                if Role::from_id(role).is_none() {
-                    return Err(reader.error(format!("unknown role {role}")));
-                }
-                Scale::decode(reader)?;
-            }
-            Encoding::Split => {
-                let cut = usize::from(reader.u8()?);
-                if cut == 0 || cut >= width(kind) * 8 {
-                    return Err(reader.error(format!("floats cut at bit {cut}")));
-                }
-            }
-            Encoding::Dictionary => {
-                let (distinct, heap) = (reader.varint()?, reader.varint()?);
-                if distinct == 0 || distinct > self.rows as u64 || heap > HEAP_LIMIT {
-                    return Err(reader.error(format!("dictionary of {distinct} strings in {heap} bytes")));
-                }
-                return Ok(heap as usize);
-            }
-        }
-        Ok(0)
+        Ok(Self { file, head })
     }
 
     /// Number of rows.
     pub fn rows(&self) -> usize {
-        self.rows
+        self.head.rows
     }
 
     /// Number of the first row within its stream.
     pub fn first_row(&self) -> u64 {
-        self.first_row
+        self.head.first_row
     }
 
     /// Number of blocks.
     pub fn blocks(&self) -> usize {
-        self.rows.div_ceil(BLOCK_ROWS)
+        self.head.rows.div_ceil(BLOCK_ROWS)
     }
 
     /// The rows of a block.
     pub(super) fn block_rows(&self, block: usize) -> Range<usize> {
-        block * BLOCK_ROWS..self.rows.min((block + 1) * BLOCK_ROWS)
+        self.head.block_rows(block)
     }
 
     pub(super) fn entry(&self, key: Key) -> Option<&Entry> {
-        self.entries.iter().find(|entry| entry.key == key)
-    }
-
-    fn number<const N: usize>(&self, offset: usize) -> [u8; N] {
-        let mut out = [0; N];
-        out.copy_from_slice(&self.head[offset..offset + N]);
-        out
-    }
-
-    fn block_bytes(&self, entry: &Entry, block: usize) -> usize {
-        if entry.encoding == Encoding::Raw {
-            self.block_rows(block).len() * width(entry.kind)
-        } else if entry.flags & LONG != 0 {
-            u32::from_le_bytes(self.number(entry.lengths + block * 4)) as usize
-        } else {
-            usize::from(u16::from_le_bytes(self.number(entry.lengths + block * 2)))
-        }
+        self.head.entry(key)
     }
 
     /// The bytes of a block, verified, and their place in the file.
     pub(super) fn block(&self, entry: &Entry, block: usize) -> Result<(&'a [u8], u64)> {
-        let mut offset = entry.offset + sealed_bytes(entry.heap) as u64;
-        let mut unit = 0;
-        for before in 0..block {
-            let length = self.block_bytes(entry, before);
-            offset += length as u64;
-            unit += length.div_ceil(CHECKED_BYTES);
-        }
-        let length = self.block_bytes(entry, block);
+        let (start, end) = (entry.starts[block], entry.starts[block + 1]);
+        let (offset, length) = (entry.offset + start, (end - start) as usize);
+        let mut unit = if entry.single { block } else { entry.units_before(block) };
         let mut done = 0;
         while done < length {
             let part = (length - done).min(CHECKED_BYTES);
-            let crc = u32::from_le_bytes(self.number(entry.crcs + unit * 4));
+            let crc = u32::from_le_bytes(self.head.number(entry.crcs + unit * 4));
             self.file.unit(offset + done as u64, part, crc)?;
             done += part;
             unit += 1;
@@ -422,8 +314,8 @@ impl<'a> Chunk<'a> {
 
     /// The bytes that align raw columns are zero.
     pub(super) fn check_padding(&self) -> Result<()> {
-        let mut end = self.offset + sealed_bytes(self.head.len()) as u64;
-        for entry in &self.entries {
+        let mut end = self.head.offset + sealed_bytes(self.head.content.len()) as u64;
+        for entry in &self.head.entries {
             let padding = self.file.slice(end, entry.offset - end)?;
             if padding.iter().any(|byte| *byte != 0) {
                 return Err(FormatError::corrupt("S2", end, "padding before a raw column is not zero"));
@@ -435,8 +327,10 @@ impl<'a> Chunk<'a> {
 
     /// The columns of the chunk, in file order.
     pub fn columns(&self) -> impl Iterator<Item = ColumnInfo> + '_ {
-        self.entries.iter().enumerate().map(|(index, entry)| {
-            let end = self.entries.get(index + 1).map_or(self.head.len(), |next| next.parameters.start - 4);
+        let entries = &self.head.entries;
+        entries.iter().enumerate().map(|(index, entry)| {
+            let end =
+                entries.get(index + 1).map_or(self.head.content.len(), |next| next.parameters.start - 4);
             ColumnInfo {
                 id: match entry.key {
                     Key::Column(id) => Some(id),
@@ -462,13 +356,13 @@ impl<'a> Chunk<'a> {
     /// The tier that the chunk was written for, as far as its encodings tell: cold if a column has a model, hot if all
     /// columns of numbers that differ from row to row are raw.
     pub fn tier(&self) -> Tier {
-        if self.entries.iter().any(|entry| entry.flags & MODEL != 0) {
+        if self.head.entries.iter().any(|entry| entry.flags & MODEL != 0) {
             return Tier::Cold;
         }
         let numbers = |entry: &&Entry| {
             !entry.key.is_system() && entry.kind != ColumnType::String && entry.encoding.has_blocks()
         };
-        let mut raw = self.entries.iter().filter(numbers).map(|entry| entry.encoding == Encoding::Raw);
+        let mut raw = self.head.entries.iter().filter(numbers).map(|entry| entry.encoding == Encoding::Raw);
         match raw.next() {
             Some(true) if raw.all(|raw| raw) => Tier::Hot,
             _ => Tier::Dense,
@@ -477,53 +371,237 @@ impl<'a> Chunk<'a> {
 
     /// Bytes of the file from the head to the last block.
     pub fn bytes(&self) -> Range<u64> {
-        self.offset..self.end
+        self.head.offset..self.head.end
     }
 
     /// Bytes of the head, with its checksums.
     pub fn head_bytes(&self) -> u64 {
-        sealed_bytes(self.head.len()) as u64
-    }
-
-    /// The scale of a column of decimals.
-    pub(super) fn scale(&self, entry: &Entry) -> Result<Option<Scale>> {
-        let skip = match entry.encoding {
-            Encoding::Decimal => 0,
-            Encoding::Group => 1,
-            _ => return Ok(None),
-        };
-        Scale::decode(&mut ByteReader::new(&self.head[entry.parameters.start + skip..], "K10")).map(Some)
-    }
-
-    /// The role of a column of the group.
-    pub(super) fn role(&self, entry: &Entry) -> Option<Role> {
-        let id = self.head.get(entry.parameters.start).copied()?;
-        Role::from_id(id).filter(|_| entry.encoding == Encoding::Group)
+        sealed_bytes(self.head.content.len()) as u64
     }
 
     /// The column of the group with this role.
     pub(super) fn member(&self, role: Role) -> Result<&Entry> {
-        let member = self.entries.iter().find(|entry| self.role(entry) == Some(role));
-        member.ok_or_else(|| FormatError::corrupt("K13", self.offset, "a column of the group is missing"))
+        let group = self.head.group.map(|group| &self.head.entries[group[role as usize]]);
+        group.ok_or_else(|| FormatError::corrupt("K13", self.head.offset, "a column of the group is missing"))
+    }
+}
+
+impl Entry {
+    /// Units of checksums of the blocks before one.
+    fn units_before(&self, block: usize) -> usize {
+        self.starts[..=block]
+            .windows(2)
+            .map(|pair| (pair[1] - pair[0]).div_ceil(CHECKED_BYTES as u64) as usize)
+            .sum()
+    }
+}
+
+impl Head {
+    fn parse(
+        &mut self,
+        reader: &mut ByteReader<'_>,
+        file: &Checked<'_>,
+        part: &PartIndex,
+        number: usize,
+        place: &ChunkRef,
+    ) -> Result<()> {
+        reader.take(8)?;
+        let found =
+            [reader.varint()?, u64::from(reader.u8()?), reader.varint()?, reader.varint()?, reader.varint()?];
+        let expected = [
+            u64::from(part.summary.series),
+            self.stream as u64,
+            number as u64,
+            place.first_row,
+            u64::from(place.rows),
+        ];
+        let first_time = reader.signed_varint()?;
+        let last_time = first_time.checked_add_unsigned(reader.varint()?);
+        if found != expected || first_time != place.first_time || last_time != Some(place.last_time) {
+            return Err(reader.error("the chunk is another one than the index says"));
+        }
+        debug_assert!(self.rows <= CHUNK_ROWS);
+        let count = reader.varint()?;
+        if count > PART_COLUMNS as u64 + 5 {
+            return Err(FormatError::limit(
+                "S18",
+                reader.position() as u64,
+                format!("{count} columns in a chunk"),
+            ));
+        }
+        let mut position = self.offset + sealed_bytes(self.content.len()) as u64;
+        for _ in 0..count {
+            let entry = self.parse_entry(reader, file, part, position)?;
+            position = entry.offset + entry.bytes;
+            self.entries.push(entry);
+        }
+        self.end = position;
+        let grid = self.stream == Stream::Live && self.first_row + self.rows as u64 <= part.grid_rows;
+        if grid == self.entry(Key::Time).is_some() {
+            return Err(reader.error("times must be stored exactly where runs do not tell them"));
+        }
+        Ok(())
+    }
+
+    fn parse_entry(
+        &self,
+        reader: &mut ByteReader<'_>,
+        file: &Checked<'_>,
+        part: &PartIndex,
+        position: u64,
+    ) -> Result<Entry> {
+        let code = reader.varint()?;
+        let Some(key) = Key::from_code(code) else {
+            return Err(reader.error(format!("unknown column code {code}")));
+        };
+        let kind = read_kind(reader)?;
+        let known = match key {
+            Key::Column(id) => part.columns.contains(&(id, kind)),
+            Key::Until => self.stream == Stream::History && kind == ColumnType::I64,
+            _ => kind == ColumnType::I64,
+        };
+        if !known || self.entries.iter().any(|entry| entry.key == key) {
+            return Err(reader.error("a column appears twice, or with a type other than in the index"));
+        }
+        let encoding = reader.u8()?;
+        let Some(encoding) = Encoding::from_id(encoding) else {
+            return Err(reader.error(format!("unknown encoding {encoding}")));
+        };
+        let flags = reader.u8()?;
+        check_encoding(reader, key, kind, encoding, flags)?;
+        let start = reader.position();
+        let Parameters { mut heap, scale, role } = self.parameters(reader, kind, encoding)?;
+        if flags & MODEL != 0 {
+            let length = reader.varint()?;
+            if file.required & features::CODED == 0 || length == 0 || length > MODEL_BYTES as u64 {
+                return Err(
+                    reader.error(format!("a model of {length} bytes, or one without its feature bit"))
+                );
+            }
+            heap = length as usize;
+        }
+        let parameters = start..reader.position();
+        let zones = if flags & ZONES != 0 { reader.varint()? as usize } else { 0 };
+        let zones_start = reader.position();
+        reader.take(zones)?;
+        let zones = zones_start..reader.position();
+        let mut offset = position;
+        if encoding == Encoding::Raw {
+            offset = offset.next_multiple_of(ALIGNMENT as u64);
+        }
+        let mut starts = vec![sealed_bytes(heap) as u64];
+        let (mut units, mut single) = (0, true);
+        let blocks = if encoding.has_blocks() { self.rows.div_ceil(BLOCK_ROWS) } else { 0 };
+        for block in 0..blocks {
+            let length = match encoding {
+                Encoding::Raw => self.block_rows(block).len() * width(kind),
+                _ if flags & LONG != 0 => reader.u32()? as usize,
+                _ => reader.u16()? as usize,
+            };
+            starts.push(starts[block] + length as u64);
+            units += length.div_ceil(CHECKED_BYTES);
+            single &= (1..=CHECKED_BYTES).contains(&length);
+        }
+        let crcs = reader.position();
+        reader.take(units * 4)?;
+        let bytes = starts[blocks];
+        let starts = starts.into_boxed_slice();
+        let statistics = OnceLock::new();
+        Ok(Entry {
+            key,
+            kind,
+            encoding,
+            flags,
+            parameters,
+            zones,
+            statistics,
+            scale,
+            role,
+            starts,
+            single,
+            crcs,
+            heap,
+            offset,
+            bytes,
+        })
+    }
+
+    /// Reads the parameters of an encoding.
+    fn parameters(
+        &self,
+        reader: &mut ByteReader<'_>,
+        kind: ColumnType,
+        encoding: Encoding,
+    ) -> Result<Parameters> {
+        let mut out = Parameters::default();
+        match encoding {
+            Encoding::Constant => match kind {
+                ColumnType::I64 | ColumnType::Timestamp => drop(reader.signed_varint()?),
+                ColumnType::F64 => drop(reader.u64()?),
+                ColumnType::F32 => drop(reader.u32()?),
+                ColumnType::U8 | ColumnType::Bool => drop(reader.u8()?),
+                ColumnType::String => drop(reader.string(STRING_BYTES)?),
+            },
+            Encoding::Null | Encoding::Raw | Encoding::Integers | Encoding::Text => {}
+            Encoding::Decimal => out.scale = Some(Scale::decode(reader)?),
+            Encoding::Group => {
+                let role = reader.u8()?;
+                out.role = Role::from_id(role);
+                if out.role.is_none() {
+                    return Err(reader.error(format!("unknown role {role}")));
+                }
+                out.scale = Some(Scale::decode(reader)?);
+            }
+            Encoding::Split => {
+                let cut = usize::from(reader.u8()?);
+                if cut == 0 || cut >= width(kind) * 8 {
+                    return Err(reader.error(format!("floats cut at bit {cut}")));
+                }
+            }
+            Encoding::Dictionary => {
+                let (distinct, heap) = (reader.varint()?, reader.varint()?);
+                if distinct == 0 || distinct > self.rows as u64 || heap > HEAP_LIMIT {
+                    return Err(reader.error(format!("dictionary of {distinct} strings in {heap} bytes")));
+                }
+                out.heap = heap as usize;
+            }
+        }
+        Ok(out)
+    }
+
+    fn block_rows(&self, block: usize) -> Range<usize> {
+        block * BLOCK_ROWS..self.rows.min((block + 1) * BLOCK_ROWS)
+    }
+
+    pub(super) fn entry(&self, key: Key) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.key == key)
+    }
+
+    fn number<const N: usize>(&self, offset: usize) -> [u8; N] {
+        let mut out = [0; N];
+        out.copy_from_slice(&self.content[offset..offset + N]);
+        out
     }
 
     /// All columns of the group are there, once each, with one scale.
-    fn check_group(&self) -> Result<()> {
-        let members = self.entries.iter().filter(|entry| entry.encoding == Encoding::Group);
-        if members.count() == 0 {
-            return Ok(());
-        }
-        let close = self.scale(self.member(Role::Close)?)?;
-        for role in Role::ALL {
-            let twins = self.entries.iter().filter(|entry| self.role(entry) == Some(role)).count();
-            if twins != 1 || self.scale(self.member(role)?)? != close {
-                return Err(FormatError::corrupt(
-                    "K13",
-                    self.offset,
-                    "the group has two scales, or a role twice",
-                ));
+    fn check_group(&mut self) -> Result<()> {
+        let mut found = [None; 4];
+        for (index, entry) in self.entries.iter().enumerate() {
+            let Some(role) = entry.role else { continue };
+            if found[role as usize].replace(index).is_some() {
+                return Err(FormatError::corrupt("K13", self.offset, "a role occurs twice in the group"));
             }
         }
+        if found == [None; 4] {
+            return Ok(());
+        }
+        let [Some(close), Some(open), Some(high), Some(low)] = found else {
+            return Err(FormatError::corrupt("K13", self.offset, "a column of the group is missing"));
+        };
+        if [open, high, low].iter().any(|index| self.entries[*index].scale != self.entries[close].scale) {
+            return Err(FormatError::corrupt("K13", self.offset, "the group has two scales"));
+        }
+        self.group = Some([close, open, high, low]);
         Ok(())
     }
 }

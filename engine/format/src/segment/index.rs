@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::chunk::Heads;
 use super::runs::Anchor;
 use super::sealed::{Checked, sealed_bytes};
 use super::{LEAST_BYTES, PartSummary, Stream};
@@ -147,6 +148,8 @@ pub struct PartIndex {
     /// Live rows, counted from the first, whose times the runs tell.
     pub(super) grid_rows: u64,
     pub(super) anchors: Vec<Anchor>,
+    /// Heads of chunks that were read.
+    pub(super) heads: Heads,
     /// Where the part begins, where its index does, and where it ends.
     pub(super) start: u64,
     pub(super) offset: u64,
@@ -289,6 +292,7 @@ impl PartIndex {
             bytes: end - entry.start + ENTRY_BYTES as u64,
         };
         let on_grid = timeframe.is_some() && grid_rows == summary.rows;
+        let heads = Heads::new([live.len(), history.len()]);
         Ok(Self {
             summary,
             columns,
@@ -301,6 +305,7 @@ impl PartIndex {
             ohlc,
             grid_rows,
             anchors,
+            heads,
             start: entry.start,
             offset: entry.index,
             end,

@@ -15,6 +15,9 @@ use crate::limits::{ALIGNMENT, BLOCK_ROWS, STRING_BYTES};
 use crate::rows::{ColumnValues, RowSet, RunVec, Values};
 use crate::schema::{ColumnId, ColumnType};
 
+/// What numbers of 32 bits stay below in magnitude.
+pub(super) const NARROW: u64 = 1 << 31;
+
 impl<'a> Chunk<'a> {
     /// Appends rows to `out`: the system columns that `system` asks for, and the columns that `out` has; one that the
     /// chunk lacks becomes null. System columns that are not asked for stay untouched. Rows count from the chunk's first.
@@ -35,7 +38,7 @@ impl<'a> Chunk<'a> {
         }
         if system.version {
             self.read_runs(Key::Version, &range, scratch, &mut out.version, |number| Some(number as u64))?;
-            if self.stream == Stream::History {
+            if self.head.stream == Stream::History {
                 self.read_runs(Key::Until, &range, scratch, &mut out.until, |number| Some(number as u64))?;
             }
         }
@@ -63,7 +66,7 @@ impl<'a> Chunk<'a> {
             return Ok(());
         }
         let detail = format!("rows {} to {} of {}", range.start, range.end, self.rows());
-        Err(FormatError::limit("S23", self.offset, detail))
+        Err(FormatError::limit("S23", self.head.offset, detail))
     }
 
     /// Appends times, stored or implied by runs.
@@ -90,7 +93,7 @@ impl<'a> Chunk<'a> {
         out: &mut RunVec<T>,
         value: impl Fn(i64) -> Option<T>,
     ) -> Result<()> {
-        let broken = |detail: &str| FormatError::corrupt("S19", self.offset, detail);
+        let broken = |detail: &str| FormatError::corrupt("S19", self.head.offset, detail);
         let Some(entry) = self.entry(key) else { return Err(broken("a system column is missing")) };
         if entry.encoding == Encoding::Constant {
             let number = self.constant(entry).signed_varint()?;
@@ -117,7 +120,7 @@ impl<'a> Chunk<'a> {
     }
 
     fn constant(&self, entry: &Entry) -> ByteReader<'_> {
-        ByteReader::new(&self.head[entry.parameters.clone()], "S20")
+        ByteReader::new(&self.head.content[entry.parameters.clone()], "S20")
     }
 
     /// Appends integers of a column without nulls.
@@ -329,7 +332,7 @@ impl<'a> Chunk<'a> {
     ) -> Result<bool> {
         let (bytes, offset) = self.block(entry, block)?;
         let count = self.block_rows(block).len();
-        let Some(scale) = self.scale(entry)? else { return Err(wrong_type(entry)) };
+        let Some(scale) = entry.scale else { return Err(wrong_type(entry)) };
         let mut reader = ByteReader::new(bytes, "K10");
         let at = out.len();
         let decoded = (|| {
@@ -338,10 +341,21 @@ impl<'a> Chunk<'a> {
                 out.resize(at + rows.len(), F::narrow(0.0));
                 return reader.finish().map(|()| true);
             }
-            let Scratch { int, numbers, model, .. } = scratch;
-            let numbers = &mut numbers[..count];
-            int::decode_alone(&mut reader, numbers, int, model_of(entry, model))?;
-            scale.extend(int.kernels, &numbers[rows.clone()], out);
+            let Scratch { int, numbers, small, model, .. } = scratch;
+            let reach = int::reach(reader.clone(), count).map_or(u64::MAX, |reach| reach.1);
+            if scale.is_small(reach) && reach < NARROW {
+                let numbers = &mut small[..count];
+                int::decode_narrow_alone(&mut reader, numbers, int)?;
+                scale.extend_small(int.kernels, &numbers[rows.clone()], out);
+            } else {
+                let numbers = &mut numbers[..count];
+                int::decode_alone(&mut reader, numbers, int, model_of(entry, model))?;
+                if scale.is_small(reach) {
+                    scale.extend_small(int.kernels, &numbers[rows.clone()], out);
+                } else {
+                    scale.extend(int.kernels, &numbers[rows.clone()], out);
+                }
+            }
             if entry.flags & STRAYS != 0 {
                 reader.cite("K11");
                 decimal::patch(&mut reader, count, rows.start, &mut out[at..], &mut scratch.bits)?;
@@ -360,7 +374,7 @@ impl<'a> Chunk<'a> {
     fn decode_split(&self, entry: &Entry, block: usize, scratch: &mut Scratch) -> Result<bool> {
         let (bytes, offset) = self.block(entry, block)?;
         let count = self.block_rows(block).len();
-        let cut = u32::from(self.head[entry.parameters.start]);
+        let cut = u32::from(self.head.content[entry.parameters.start]);
         let mut reader = ByteReader::new(bytes, "K12");
         let decoded = (|| {
             let (some, all) = Self::read_nulls(entry, &mut reader, count, scratch)?;

@@ -4,13 +4,33 @@ use std::ops::Range;
 
 use super::Scratch;
 use super::chunk::{Chunk, Entry, Key, STRAYS};
-use super::read::{each_block, model_of, wrong_type};
+use super::read::{NARROW, each_block, model_of, wrong_type};
+use super::scratch::Group;
 use crate::bytes::ByteReader;
-use crate::codec::decimal;
+use crate::codec::bins::Model;
+use crate::codec::decimal::{self, Scale};
 use crate::codec::group::Role;
-use crate::codec::int::{self, Transform};
+use crate::codec::int::{self, IntScratch, Transform};
+use crate::codec::kernel::Kernels;
+use crate::codec::lane::Lane;
 use crate::error::{FormatError, Result};
 use crate::rows::{RowSet, Values};
+
+/// Decodes a block of numbers of one size.
+type Decode<N> = fn(&mut ByteReader<'_>, &mut [N], &mut IntScratch, Option<&Model>) -> Result<Transform>;
+
+/// Appends the values of mantissas.
+type Append<N> = fn(&Scale, &Kernels, &[N], &mut Vec<f64>);
+
+/// What decoding the members of a block needs.
+struct Members<'s, N> {
+    group: &'s mut Group<N>,
+    models: &'s mut [(Model, bool); 4],
+    int: &'s mut IntScratch,
+    bits: &'s mut [i64],
+    decode: Decode<N>,
+    append: Append<N>,
+}
 
 impl Chunk<'_> {
     /// The columns of the group, block by block, so that what predicts is decoded once.
@@ -21,87 +41,124 @@ impl Chunk<'_> {
         scratch: &mut Scratch,
     ) -> Result<()> {
         scratch.group_models.iter_mut().for_each(|model| model.1 = false);
-        each_block(range, |block, rows| {
-            scratch.group_have = [false; 4];
-            for (id, values) in &mut out.columns {
-                let Some(entry) = self.entry(Key::Column(*id)) else { continue };
-                let Some(role) = self.role(entry) else { continue };
-                let Values::F64(out) = &mut values.values else { return Err(wrong_type(entry)) };
-                self.read_member(entry, role, block, rows.clone(), out, scratch)?;
-                if let Some(nulls) = &mut values.nulls {
-                    nulls.resize(out.len(), false);
-                }
+        let mut wanted: Vec<(&Entry, Role, &mut Vec<f64>)> = Vec::with_capacity(4);
+        for (id, values) in &mut out.columns {
+            let Some(entry) = self.entry(Key::Column(*id)) else { continue };
+            let Some(role) = entry.role else { continue };
+            let Values::F64(out) = &mut values.values else { return Err(wrong_type(entry)) };
+            if let Some(nulls) = &mut values.nulls {
+                nulls.resize(out.len() + range.len(), false);
             }
-            Ok(())
+            wanted.push((entry, role, out));
+        }
+        each_block(range, |block, rows| {
+            let mut reach = 0;
+            let mut known = [None; 4];
+            for (_, role, _) in &wanted {
+                reach = reach.max(self.reach(*role, block, &mut known)?);
+            }
+            let small =
+                wanted.iter().all(|(entry, ..)| entry.scale.is_some_and(|scale| scale.is_small(reach)));
+            let Scratch { int, bits, group, small_group, group_models: models, .. } = &mut *scratch;
+            if small && reach < NARROW {
+                let decode: Decode<i32> = |reader, out, scratch, _| int::decode_narrow(reader, out, scratch);
+                let append = Scale::extend_small;
+                let members = Members { group: small_group, models, int, bits, decode, append };
+                self.read_members(members, &mut wanted, block, &rows)
+            } else {
+                let append = if small { Scale::extend_small } else { Scale::extend };
+                let members = Members { group, models, int, bits, decode: int::decode, append };
+                self.read_members(members, &mut wanted, block, &rows)
+            }
         })
     }
 
-    fn read_member(
-        &self,
-        entry: &Entry,
-        role: Role,
-        block: usize,
-        rows: Range<usize>,
-        out: &mut Vec<f64>,
-        scratch: &mut Scratch,
-    ) -> Result<()> {
-        self.decode_member(role, block, scratch)?;
-        let Some(scale) = self.scale(entry)? else { return Err(wrong_type(entry)) };
-        let at = out.len();
-        scale.extend(scratch.int.kernels, &scratch.group[role as usize][rows.clone()], out);
-        if entry.flags & STRAYS == 0 {
-            return Ok(());
+    /// The greatest magnitude that a mantissa of a member can have, as far as the parameters of blocks tell.
+    fn reach(&self, role: Role, block: usize, known: &mut [Option<u64>; 4]) -> Result<u64> {
+        if let Some(known) = known[role as usize] {
+            return Ok(known);
         }
-        // The exceptions stand behind the numbers.
-        let (bytes, offset) = self.block(entry, block)?;
+        let (bytes, _) = self.block(self.member(role)?, block)?;
         let count = self.block_rows(block).len();
-        let rest = scratch.group_rest[role as usize];
-        let mut reader = ByteReader::new(&bytes[rest..], "K11");
-        decimal::patch(&mut reader, count, rows.start, &mut out[at..], &mut scratch.bits)
-            .and_then(|()| reader.finish())
-            .map_err(|error| error.shifted(offset + rest as u64))
+        let found = int::reach(ByteReader::new(bytes, "K13"), count);
+        let (transform, own) = found.unwrap_or((Transform::Plain, u64::MAX));
+        let predicted = match (transform, role) {
+            (Transform::Group, Role::Open) => self.reach(Role::Close, block, known)?,
+            (Transform::Group, Role::High | Role::Low) => {
+                self.reach(Role::Close, block, known)?.max(self.reach(Role::Open, block, known)?)
+            }
+            _ => 0,
+        };
+        let reach = own.saturating_add(predicted);
+        known[role as usize] = Some(reach);
+        Ok(reach)
+    }
+
+    fn read_members<N: Lane>(
+        &self,
+        mut members: Members<'_, N>,
+        wanted: &mut [(&Entry, Role, &mut Vec<f64>)],
+        block: usize,
+        rows: &Range<usize>,
+    ) -> Result<()> {
+        members.group.have = [false; 4];
+        for (entry, role, out) in wanted {
+            self.decode_member(*role, block, &mut members)?;
+            let Some(scale) = entry.scale else { return Err(wrong_type(entry)) };
+            let at = out.len();
+            let numbers = &members.group.numbers[*role as usize][rows.clone()];
+            (members.append)(&scale, members.int.kernels, numbers, out);
+            if entry.flags & STRAYS == 0 {
+                continue;
+            }
+            // The exceptions stand behind the numbers.
+            let (bytes, offset) = self.block(entry, block)?;
+            let count = self.block_rows(block).len();
+            let rest = members.group.rest[*role as usize];
+            let mut reader = ByteReader::new(&bytes[rest..], "K11");
+            decimal::patch(&mut reader, count, rows.start, &mut out[at..], members.bits)
+                .and_then(|()| reader.finish())
+                .map_err(|error| error.shifted(offset + rest as u64))?;
+        }
+        Ok(())
     }
 
     /// Decodes the mantissas of a member of the group, and first of those that predict it, unless they are there.
-    fn decode_member(&self, role: Role, block: usize, scratch: &mut Scratch) -> Result<()> {
+    fn decode_member<N: Lane>(&self, role: Role, block: usize, members: &mut Members<'_, N>) -> Result<()> {
         let at = role as usize;
-        if scratch.group_have[at] {
+        if members.group.have[at] {
             return Ok(());
         }
         let entry = self.member(role)?;
         let (bytes, offset) = self.block(entry, block)?;
         let count = self.block_rows(block).len();
         let mut reader = ByteReader::new(bytes, "K13");
-        let (model, known) = &mut scratch.group_models[at];
+        let (model, known) = &mut members.models[at];
         if !*known {
             self.read_model(entry, model)?;
             *known = true;
         }
-        let mut numbers = std::mem::take(&mut scratch.group[at]);
-        let decoded =
-            int::decode(&mut reader, &mut numbers[..count], &mut scratch.int, model_of(entry, model));
-        scratch.group_rest[at] = reader.position();
+        let numbers = &mut members.group.numbers[at][..count];
+        let decoded = (members.decode)(&mut reader, numbers, members.int, model_of(entry, model));
+        members.group.rest[at] = reader.position();
         let finished = if entry.flags & STRAYS == 0 { reader.finish() } else { Ok(()) };
-        scratch.group[at] = numbers;
         let transform = decoded.and_then(|transform| finished.map(|()| transform));
         if transform.map_err(|error| error.shifted(offset))? == Transform::Group {
             if role == Role::Close {
                 return Err(FormatError::corrupt("K13", offset, "close is not predicted"));
             }
-            self.decode_member(Role::Close, block, scratch)?;
+            self.decode_member(Role::Close, block, members)?;
             if role != Role::Open {
-                self.decode_member(Role::Open, block, scratch)?;
+                self.decode_member(Role::Open, block, members)?;
             }
-            let kernels = scratch.int.kernels;
-            let [close, rest @ ..] = &mut scratch.group;
-            let (open, rest) = rest.split_at_mut(1);
-            let close = &close[..count];
+            let restore = N::loops(members.int.kernels).restore;
+            let [close, open, rest @ ..] = &mut members.group.numbers;
             match role {
-                Role::Open => (kernels.restore)(role, close, &[], &mut open[0][..count]),
-                _ => (kernels.restore)(role, close, &open[0][..count], &mut rest[at - 2][..count]),
+                Role::Close | Role::Open => restore(role, &close[..count], &[], &mut open[..count]),
+                _ => restore(role, &close[..count], &open[..count], &mut rest[at - 2][..count]),
             }
         }
-        scratch.group_have[at] = true;
+        members.group.have[at] = true;
         Ok(())
     }
 }

@@ -21,7 +21,7 @@ impl Chunk<'_> {
         scratch: &mut Scratch,
     ) -> Result<()> {
         let heap = self.file.sealed(entry.offset, entry.heap)?;
-        let mut parameters = ByteReader::new(&self.head[entry.parameters.clone()], "K14");
+        let mut parameters = ByteReader::new(&self.head.content[entry.parameters.clone()], "K14");
         let distinct = parameters.varint()?;
         let texts = parse_heap(&heap, distinct).map_err(|error| error.shifted(entry.offset))?;
         each_block(range, |block, rows| {

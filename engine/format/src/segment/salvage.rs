@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use super::chunk::{CHUNK_MAGIC, Chunk, Key};
+use super::chunk::{CHUNK_MAGIC, Chunk, Heads, Key};
 use super::index::{ChunkRef, INDEX_MAGIC, PartEntry, PartIndex};
 use super::sealed::{Checked, Verified, sealed_bytes};
 use super::{PartSpec, PartSummary, Scratch, Stream, System};
@@ -120,7 +120,7 @@ impl<'a> Remains<'a> {
         let mut rows = RowSet::default();
         let read = chunk.read(&part.index, range.clone(), System::TIME, &mut rows, scratch);
         let Err(error) = read else { return Ok(rows.time) };
-        let place = &part.index.chunks(chunk.stream)[at];
+        let place = &part.index.chunks(chunk.head.stream)[at];
         let timeframe = part.index.timeframe.filter(|_| chunk.entry(Key::Time).is_none());
         let full = timeframe.filter(|timeframe| {
             let slots = timeframe.slot(place.last_time).checked_sub(timeframe.slot(place.first_time));
@@ -244,6 +244,7 @@ impl<'a> Remains<'a> {
             ohlc: spec.and_then(|spec| spec.ohlc),
             grid_rows: 0,
             anchors: Vec::new(),
+            heads: Heads::default(),
             start: 0,
             offset: end,
             end,

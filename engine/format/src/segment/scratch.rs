@@ -7,6 +7,7 @@ use std::ops::{Deref, DerefMut};
 use super::runs::RunBuffer;
 use crate::codec::bins::Model;
 use crate::codec::int::IntScratch;
+use crate::codec::lane::{Block, Lane, block};
 use crate::limits::BLOCK_ROWS;
 
 /// Buffers that a thread keeps, at most: those of a read, and of one that runs inside of it.
@@ -15,6 +16,22 @@ const KEPT: usize = 2;
 thread_local! {
     #[expect(clippy::vec_box, reason = "they move in and out of the list as they are")]
     static POOL: RefCell<Vec<Box<Scratch>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The columns of the group in one block, by role.
+#[derive(Debug)]
+pub(super) struct Group<N> {
+    /// Mantissas, and whether they are there.
+    pub(super) numbers: [Block<N>; 4],
+    pub(super) have: [bool; 4],
+    /// Where the exceptions begin in the blocks.
+    pub(super) rest: [usize; 4],
+}
+
+impl<N: Lane> Default for Group<N> {
+    fn default() -> Self {
+        Self { numbers: std::array::from_fn(|_| block()), have: [false; 4], rest: [0; 4] }
+    }
 }
 
 /// Buffers that reads reuse: nothing is allocated per block.
@@ -26,11 +43,10 @@ pub struct Scratch {
     pub(super) nulls: Vec<bool>,
     pub(super) runs: RunBuffer,
     pub(super) system: Vec<i64>,
-    /// Mantissas of close, open, high and low of one block, in order of roles, and which are there.
-    pub(super) group: [Vec<i64>; 4],
-    pub(super) group_have: [bool; 4],
-    /// Where the exceptions of these begin in their blocks.
-    pub(super) group_rest: [usize; 4],
+    /// Numbers of a block that fit 32 bits.
+    pub(super) small: Block<i32>,
+    pub(super) group: Group<i64>,
+    pub(super) small_group: Group<i32>,
     /// Models of the group, and which were read; of any other column, while it is read.
     pub(super) group_models: [(Model, bool); 4],
     pub(super) model: Model,
@@ -45,9 +61,9 @@ impl Default for Scratch {
             nulls: vec![false; BLOCK_ROWS],
             runs: RunBuffer::default(),
             system: Vec::new(),
-            group: std::array::from_fn(|_| vec![0; BLOCK_ROWS]),
-            group_have: [false; 4],
-            group_rest: [0; 4],
+            small: block(),
+            group: Group::default(),
+            small_group: Group::default(),
             group_models: Default::default(),
             model: Model::default(),
         }

@@ -99,7 +99,7 @@ impl Verifier<'_, '_> {
                 self.padding(end, offset);
             }
             let checked = self.segment.chunk(part, stream, number).and_then(|chunk| {
-                end = Some(chunk.end);
+                end = Some(chunk.head.end);
                 if self.deep { self.chunk(part, stream, &chunk, &mut seen[stream as usize]) } else { Ok(()) }
             });
             if let Err(error) = checked {
@@ -159,7 +159,7 @@ impl Verifier<'_, '_> {
                 let Some(zone) = zones.as_ref().and_then(|zones| zones.get(block)) else { continue };
                 if !zones::same(zone, &zones::measure(column, 0..range.len())) {
                     let detail = format!("zone map of column {id}, block {block} differs from its rows");
-                    return Err(FormatError::corrupt("S25", chunk.offset, detail));
+                    return Err(FormatError::corrupt("S25", chunk.head.offset, detail));
                 }
             }
             for text in &texts {
@@ -167,10 +167,10 @@ impl Verifier<'_, '_> {
                 chunk.read(part, range.clone(), System::NONE, &mut rows, &mut self.scratch)?;
             }
         }
-        let place = part.chunks(stream).iter().find(|place| place.offset == chunk.offset);
+        let place = part.chunks(stream).iter().find(|place| place.offset == chunk.head.offset);
         if place.is_none_or(|at| first != Some(at.first_time) || last != Some(at.last_time)) {
             let detail = "first or last time of the chunk differs from its rows";
-            return Err(FormatError::corrupt("S11", chunk.offset, detail));
+            return Err(FormatError::corrupt("S11", chunk.head.offset, detail));
         }
         Ok(())
     }
@@ -184,7 +184,7 @@ fn check_times(
     rows: &RowSet,
     seen: &mut Seen,
 ) -> Result<()> {
-    let broken = |detail: &str| Err(FormatError::corrupt("S11", chunk.offset, detail));
+    let broken = |detail: &str| Err(FormatError::corrupt("S11", chunk.head.offset, detail));
     let strict = part.unique && stream == Stream::Live;
     for time in &rows.time {
         if !(TIME_MIN..=TIME_MAX).contains(time) {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use xxhash_rust::xxh3::Xxh3;
 
-use super::chunk::{CHUNK_MAGIC, Key};
+use super::chunk::{CHUNK_MAGIC, Heads, Key};
 use super::column_encode::{self, Encoded};
 use super::index::{ChunkRef, ENTRY_BYTES, Footer, PartEntry, PartIndex};
 use super::runs::{self, Anchor};
@@ -145,6 +145,7 @@ impl SegmentWriter {
             ohlc: spec.ohlc,
             grid_rows: 0,
             anchors: Vec::new(),
+            heads: Heads::default(),
             start: self.position,
             offset: 0,
             end: 0,

@@ -158,19 +158,27 @@ impl Chunk<'_> {
     pub fn chunk_zone(&self, id: ColumnId) -> Result<Option<Zone>> {
         Ok(self.zones(id)?.map(|zones| {
             let mut all = Zone::EMPTY;
-            for zone in &zones {
+            for zone in zones {
                 all.merge(zone);
             }
             all
         }))
     }
 
-    /// Statistics of every block.
+    /// Statistics of every block. Decoded once for the index of a part.
     ///
     /// # Errors
     /// Zone maps that cannot be decoded.
-    pub fn zones(&self, id: ColumnId) -> Result<Option<Vec<Zone>>> {
+    pub fn zones(&self, id: ColumnId) -> Result<Option<&[Zone]>> {
         let Some(entry) = self.entry(Key::Column(id)) else { return Ok(None) };
+        if let Some(known) = entry.statistics.get() {
+            return Ok(known.as_deref());
+        }
+        let zones = self.read_zones(entry)?.map(Vec::into_boxed_slice);
+        Ok(entry.statistics.get_or_init(|| zones).as_deref())
+    }
+
+    fn read_zones(&self, entry: &Entry) -> Result<Option<Vec<Zone>>> {
         let blocks = (0..self.blocks()).map(|block| self.block_rows(block));
         if entry.kind == ColumnType::String {
             return Ok(None);
@@ -190,9 +198,9 @@ impl Chunk<'_> {
             _ if entry.zones.is_empty() => return Ok(None),
             _ => {}
         }
-        let mut reader = ByteReader::new(&self.head[entry.zones.clone()], "S24");
+        let mut reader = ByteReader::new(&self.head.content[entry.zones.clone()], "S24");
         let zones = self.decode_zones(entry, &mut reader).and_then(|zones| reader.finish().map(|()| zones));
-        zones.map(Some).map_err(|error| error.shifted(self.offset + entry.zones.start as u64))
+        zones.map(Some).map_err(|error| error.shifted(self.head.offset + entry.zones.start as u64))
     }
 
     fn decode_zones(&self, entry: &Entry, reader: &mut ByteReader<'_>) -> Result<Vec<Zone>> {
@@ -206,7 +214,7 @@ impl Chunk<'_> {
         for (max, min) in maxs.iter_mut().zip(mins.iter()) {
             *max = max.wrapping_add(*min);
         }
-        let bounds = match (self.scale(entry)?, entry.kind) {
+        let bounds = match (entry.scale, entry.kind) {
             (Some(scale), ColumnType::F32) => floats::<f32>(reader, [mins, maxs], scale, scratch.kernels)?,
             (Some(scale), _) => floats::<f64>(reader, [mins, maxs], scale, scratch.kernels)?,
             (None, kind) => {
