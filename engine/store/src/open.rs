@@ -411,3 +411,64 @@ pub(crate) fn build_state(
         }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tapestore_format::manifest::SeriesRecord;
+    use tapestore_format::schema::{KeyPolicy, Schema};
+
+    use super::*;
+    use crate::io::MemoryStorage;
+    use crate::seal::series_record;
+
+    /// What opening says of a manifest with this record of a series.
+    fn opened(record: &SeriesRecord) -> Result<State> {
+        let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+        let mut manifest = ManifestState::default();
+        manifest.state.sealed_version = 5;
+        let commits = first_state(&Catalog::default());
+        let commits = series_record(commits.series(COMMITS).expect("series 0"));
+        manifest.series.insert(COMMITS, commits);
+        manifest.series.insert(record.id, record.clone());
+        build_state(&storage, [1; 16], &manifest, &Catalog::default(), &HashMap::new())
+    }
+
+    /// The record of the log of commits, its schema changed.
+    fn commits(change: impl FnOnce(&mut Schema)) -> SeriesRecord {
+        let state = first_state(&Catalog::default());
+        let mut record = series_record(state.series(COMMITS).expect("series 0"));
+        change(record.definitions[0].1.as_mut().expect("a schema"));
+        record
+    }
+
+    fn m5(record: &SeriesRecord, what: &str) {
+        let error = opened(record).expect_err("a record that does not fit").to_string();
+        assert!(error.contains("rule M5") && error.contains(what), "{error}");
+    }
+
+    #[test]
+    fn series_0_is_the_log_of_commits_and_nothing_else() {
+        let what = "series 0 is not defined as the log of commits";
+        opened(&commits(|_| ())).unwrap();
+        // What people read of it is free.
+        opened(&commits(|schema| schema.columns[0].description = "other".into())).unwrap();
+        m5(&commits(|schema| schema.key = KeyPolicy::Unique), what);
+        m5(&commits(|schema| schema.columns[1].nullable = true), what);
+        m5(&commits(|schema| drop(schema.columns.pop())), what);
+        let mut twice = commits(|_| ());
+        twice.definitions.push((1, None));
+        m5(&twice, what);
+    }
+
+    #[test]
+    fn a_definition_of_a_commit_that_is_not_sealed_is_refused() {
+        let defined = |version| SeriesRecord {
+            id: 1,
+            instrument: "A".into(),
+            frame: "1m".into(),
+            definitions: vec![(version, Some(crate::schema::bars()))],
+        };
+        opened(&defined(5)).unwrap();
+        m5(&defined(6), "series 1 has a definition from a commit that is not in segments");
+    }
+}
