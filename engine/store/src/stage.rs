@@ -23,7 +23,7 @@ use crate::key::SeriesKey;
 use crate::overlay::{Plan, RowKey, split_deleted};
 use crate::scan::Scan;
 use crate::state::{Catalog, Layer, SeriesState, State};
-use crate::transaction::{Change, CommitReport, Mode, Transaction, same_schema};
+use crate::transaction::{Change, CommitReport, Mode, Transaction, altered, same_schema};
 
 /// What staging needs to know of the store.
 pub(crate) struct Stage<'a> {
@@ -177,6 +177,13 @@ impl Stage<'_> {
                 schema.columns.push(Column { id, name, kind, nullable: true, description });
                 work.schema = Some(Arc::new(schema));
                 work.defined = true;
+            }
+            Change::AlterColumn { name, nullable, description } => {
+                let mut schema = (*existing(key, work)?).clone();
+                if altered(&mut schema, key, &name, nullable, &description)? {
+                    work.schema = Some(Arc::new(schema));
+                    work.defined = true;
+                }
             }
             Change::Drop => {
                 existing(key, work)?;

@@ -32,6 +32,11 @@ pub(crate) enum Change {
         kind: ColumnType,
         description: String,
     },
+    AlterColumn {
+        name: String,
+        nullable: bool,
+        description: String,
+    },
     Drop,
     Rows {
         mode: Mode,
@@ -178,6 +183,29 @@ impl Transaction {
         Ok(())
     }
 
+    /// Says anew what a column means, and whether rows that are written from now on may lack a value. Rows that exist stay
+    /// as they are: one that lacks a value is still read as such. Does nothing if the column says so already.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is no such series or column, [`Error::Usage`] if the description is too long.
+    pub fn alter_column(
+        &mut self,
+        key: &SeriesKey,
+        name: &str,
+        nullable: bool,
+        description: &str,
+    ) -> Result<()> {
+        let mut schema = (*self.existing_schema(key)?).clone();
+        altered(&mut schema, key, name, nullable, description)?;
+        if let Some(problem) = schema.problem() {
+            return Err(Error::Usage(problem));
+        }
+        self.schemas.insert(key.clone(), Some(Arc::new(schema)));
+        let (name, description) = (name.to_owned(), description.to_owned());
+        self.changes.push((key.clone(), Change::AlterColumn { name, nullable, description }));
+        Ok(())
+    }
+
     /// Drops a series with all its rows. Older versions keep it; creating it again starts empty.
     ///
     /// # Errors
@@ -313,6 +341,22 @@ impl Transaction {
     fn existing_schema(&self, key: &SeriesKey) -> Result<Arc<Schema>> {
         self.schema(key).ok_or_else(|| Error::NotFound(format!("there is no series {key}; create it first")))
     }
+}
+
+/// Changes what a column says of itself; whether that is anything new.
+pub(crate) fn altered(
+    schema: &mut Schema,
+    key: &SeriesKey,
+    name: &str,
+    nullable: bool,
+    description: &str,
+) -> Result<bool> {
+    let column = schema.columns.iter_mut().find(|column| column.name == name);
+    let column = column.ok_or_else(|| Error::NotFound(format!("{key} has no column {name:?}")))?;
+    let new = column.nullable != nullable || column.description != description;
+    column.nullable = nullable;
+    description.clone_into(&mut column.description);
+    Ok(new)
 }
 
 /// The text, at most `bytes` long.

@@ -23,7 +23,9 @@ use clap::Parser;
 
 use args::{Cli, Command};
 use commands::read::End;
-use commands::{Context, aggregate, coverage, inspect, list, market, read, repair, tail, upkeep, versions};
+use commands::{
+    Context, aggregate, coverage, inspect, list, market, read, repair, retain, tail, upkeep, versions,
+};
 use fail::{CLEAN, Fail, Result};
 use output::note;
 
@@ -67,11 +69,14 @@ fn run(context: &Context, command: Command) -> Result<()> {
         Command::Average(arguments) => market::average(context, &arguments),
         Command::Adjust(arguments) => market::adjust(context, &arguments),
         Command::Book(arguments) => market::book(context, &arguments),
+        Command::Table(arguments) => commands::table::run(context, &arguments),
         Command::Gaps(arguments) => coverage::gaps(context, &arguments),
         Command::Coverage(arguments) => coverage::coverage(context, &arguments),
         Command::Log(arguments) => versions::log(context, &arguments),
+        Command::Schema(command) => commands::schema::run(context, &command),
         Command::Snapshot(arguments) => versions::snapshot(context, &arguments),
         Command::Rollback(arguments) => versions::rollback(context, &arguments),
+        Command::Retain(arguments) => retain::run(context, &arguments),
         Command::Prune(arguments) => versions::prune(context, &arguments),
         Command::Compact(arguments) => upkeep::compact(context, &arguments),
         Command::Verify(arguments) => upkeep::verify(context, &arguments),

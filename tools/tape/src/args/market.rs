@@ -155,6 +155,9 @@ pub(crate) struct Book {
     /// The series of updates.
     #[arg(long, default_value = "book")]
     pub(crate) frame: String,
+    /// The series of snapshots of fixed depth: the nearest one is what updates come on top of.
+    #[arg(long, default_value = "depth", value_name = "FRAME")]
+    pub(crate) snapshots: String,
     /// When; by default after the last update.
     #[arg(long, value_name = "TIME")]
     pub(crate) at: Option<String>,

@@ -236,6 +236,21 @@ fn push_json_time(out: &mut Vec<u8>, style: TimeStyle, time: i64) {
     }
 }
 
+/// A value as text; `None` if it is null.
+pub(crate) fn cell_text(
+    kind: ColumnType,
+    values: &ColumnValues,
+    row: usize,
+    time: TimeStyle,
+) -> Option<String> {
+    if values.is_null(row) {
+        return None;
+    }
+    let mut out = Vec::new();
+    push_plain_value(&mut out, kind, values, row, time, |out, text| out.extend_from_slice(text.as_bytes()));
+    Some(String::from_utf8_lossy(&out).into_owned())
+}
+
 /// A value that is not null; strings through `push_text`.
 fn push_plain_value(
     out: &mut Vec<u8>,
