@@ -43,7 +43,7 @@ impl Table {
         Ok(Self { key: SeriesKey::new("X", frame)?, rows: Rows { columns: schema.columns, set } })
     }
 
-    fn write(&self, store: &Store, schema: Schema) -> Result<()> {
+    fn write(&self, store: &Store, schema: &Schema) -> Result<()> {
         let all = &self.rows;
         for start in (0..all.len()).step_by(BATCH) {
             let rows = start..(start + BATCH).min(all.len());
@@ -92,9 +92,9 @@ fn main() -> Result<()> {
     let minutes = Table::load(directory, "bars", "1m", bars_of_doubles())?;
     let place = tempfile::tempdir()?;
     let store = Store::create(place.path().join("store"), Options::default())?;
-    trades.write(&store, of_trades)?;
-    quotes.write(&store, of_quotes)?;
-    minutes.write(&store, bars_of_doubles())?;
+    trades.write(&store, &of_trades)?;
+    quotes.write(&store, &of_quotes)?;
+    minutes.write(&store, &bars_of_doubles())?;
     store.seal()?;
     store.compact()?;
     let view = store.view();

@@ -78,7 +78,7 @@ fn a_book_is_the_nearest_snapshot_and_the_updates_after_it() {
             (SeriesKey::new("A.X", "depth").unwrap(), SeriesKey::new("A.X", "book").unwrap());
         let mut time = 0;
         let mut updates = Vec::new();
-        for _ in 0..random.below(300) + 1 {
+        for _ in 0..=random.below(300) {
             time += random.below(4) as i64;
             let clear = random.below(100) < 2;
             let code = if clear { action::CLEAR } else { action::SET };
@@ -108,8 +108,8 @@ fn a_book_is_the_nearest_snapshot_and_the_updates_after_it() {
             let nearest = snapshots.iter().rfind(|snapshot| snapshot.0 <= moment);
             let mut plain = Plain::default();
             if let Some((_, book)) = nearest {
-                for side in 0..2 {
-                    plain[side] = best(book, side).into_iter().take(LEVELS).collect();
+                for (side, levels) in plain.iter_mut().enumerate() {
+                    *levels = best(book, side).into_iter().take(LEVELS).collect();
                 }
             }
             let alone = plain.clone();

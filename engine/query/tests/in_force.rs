@@ -72,7 +72,7 @@ fn what_was_valid_and_known_is_what_a_search_finds() {
     for case in 0..cases {
         let (_directory, store) = new_store();
         let key = SeriesKey::new("reference", "constituents").unwrap();
-        let mut rows: Vec<Row> = (0..random.below(40) + 1)
+        let mut rows: Vec<Row> = (0..=random.below(40))
             .map(|number| {
                 let index = ["HSI", "SPX"][random.below(2) as usize];
                 let member = [None, Some("A"), Some("B"), Some("C")][random.below(4) as usize];
