@@ -37,6 +37,9 @@ fn a_saved_series_follows_its_source_and_says_what_it_did() {
     let again = place.tape("resample A.X 1m --into 2m --save --json").clean();
     assert!(again.contains("\"written\": 0") && again.contains("\"whole\": false"), "{again}");
     assert_eq!(place.tape("show A.X 2m --csv").clean().lines().count(), 3);
+    let ticks = place.tape("resample A.X 1m --ticks 2 --save --json").clean();
+    assert!(ticks.contains("\"frame\": \"ticks-2\"") && ticks.contains("\"written\": 2"), "{ticks}");
+    assert_eq!(place.tape("show A.X ticks-2 --csv --columns end --time s").clean().lines().count(), 3);
     assert!(place.tape("verify --deep").clean().contains("clean"));
 }
 

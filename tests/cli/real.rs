@@ -11,7 +11,7 @@ use super::{Place, member};
 
 const MINUTE_NS: i64 = 60_000_000_000;
 
-fn data() -> Option<PathBuf> {
+pub(super) fn data() -> Option<PathBuf> {
     let path = match std::env::var_os("TAPE_DATA") {
         Some(path) => PathBuf::from(path),
         None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"),
@@ -24,7 +24,7 @@ fn data() -> Option<PathBuf> {
 }
 
 /// The text of a file, unpacked without any code of the project.
-fn text(path: &Path) -> String {
+pub(super) fn text(path: &Path) -> String {
     let file = std::fs::File::open(path).expect("opens");
     let mut out = String::new();
     match path.extension().and_then(|extension| extension.to_str()) {

@@ -55,7 +55,7 @@ pub struct KindColumn {
     pub required: bool,
     /// What it means, and its unit.
     pub meaning: &'static str,
-    /// Other names in files, in plain form: lower case, words joined by `_`.
+    /// Other names in files: in plain form (lower case, words joined by `_`), or one capital letter, as messages have it.
     pub aliases: &'static [&'static str],
     /// What stands in files, and the value it means; empty: the value itself.
     pub words: &'static [(&'static str, &'static str)],
@@ -102,7 +102,7 @@ impl KindColumn {
 }
 
 /// How the side of a trade is written. Makers: a trade whose buyer is the maker was a sale.
-const SIDES: [(&str, &str); 12] = [
+const SIDES: [(&str, &str); 13] = [
     ("buy", "buy"),
     ("b", "buy"),
     ("bid", "buy"),
@@ -112,6 +112,7 @@ const SIDES: [(&str, &str); 12] = [
     ("sell", "sell"),
     ("s", "sell"),
     ("ask", "sell"),
+    ("a", "sell"),
     ("short", "sell"),
     ("true", "sell"),
     ("-1", "sell"),
@@ -385,6 +386,7 @@ const SPECS: [Spec; Kind::ALL.len()] = [
                 "bid_amount",
                 "bid_quantity",
                 "bid1_size",
+                "B",
             ]),
             number("ask", "best ask; none: nobody sells").also(&[
                 "a",
@@ -401,6 +403,7 @@ const SPECS: [Spec; Kind::ALL.len()] = [
                 "ask_amount",
                 "ask_quantity",
                 "ask1_size",
+                "A",
             ]),
             column("update", ColumnType::I64, "number of the update, as the source counts them").also(&[
                 "u",

@@ -1,3 +1,4 @@
 //! Schema files and what comes of them.
 
+mod apply;
 mod files;

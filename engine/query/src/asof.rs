@@ -10,7 +10,9 @@
 
 use std::ops::Range;
 
-use tapestore::{Column, ColumnType, ColumnValues, Error, Result, Rows, SeriesKey, Strings, Values, View};
+use tapestore::{
+    Column, ColumnType, ColumnValues, Error, Result, RowSet, Rows, SeriesKey, Strings, Values, View,
+};
 
 /// Stands where no row matches.
 pub const NO_ROW: u32 = u32::MAX;
@@ -240,6 +242,18 @@ pub fn gather(from: &ColumnValues, rows: &[u32], out: &mut ColumnValues) {
     }
     let null = |row: &u32| *row == NO_ROW || from.is_null(*row as usize);
     out.nulls = rows.iter().any(null).then(|| rows.iter().map(null).collect());
+}
+
+/// Whole rows, without provenance, in the order asked for.
+pub fn gather_rows(from: &Rows, rows: &[u32]) -> Rows {
+    let pick = |(id, values): &(u16, ColumnValues)| {
+        let mut out = ColumnValues::from(Values::empty(ColumnType::I64));
+        gather(values, rows, &mut out);
+        (*id, out)
+    };
+    let time = rows.iter().map(|row| from.time()[*row as usize]).collect();
+    let columns = from.set.columns.iter().map(pick).collect();
+    Rows { columns: from.columns.clone(), set: RowSet { time, columns, ..RowSet::default() } }
 }
 
 /// Joins two series: the rows of `left` in `range`, each with the row of `right` that matches, wherever in time that is.

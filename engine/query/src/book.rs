@@ -8,6 +8,8 @@
 //! - K1. A book at a time holds everything that happened at or before it.
 //! - K2. What was before the last clear does not matter.
 //! - K3. Orders of one price stand in the order in which they came; one that changes its price goes to the end.
+//! - K5. After a clear that says up to which update its snapshot goes, updates of smaller numbers are older than that and
+//!   do not count: they were under way when the snapshot was made.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
@@ -91,6 +93,10 @@ pub struct Book {
     sides: [BTreeMap<(Price, u64), f64>; 2],
     orders: HashMap<i64, (Side, Price, u64)>,
     rank: u64,
+    /// Up to which update the last snapshot goes, if it says so (K5).
+    snapshot_update: Option<i64>,
+    /// Updates that were older than the snapshot before them (K5).
+    pub stale: u64,
     /// Changes and deletions of orders that are not in the book, and updates that mean nothing.
     pub unknown: u64,
 }
@@ -162,7 +168,15 @@ impl Book {
             ));
         };
         let orders = rows.i64("order").zip(rows.column("order"));
+        let updates = rows.i64("update").zip(rows.column("update"));
         for row in 0..rows.len() {
+            let update = updates.filter(|(_, column)| !column.is_null(row)).map(|(numbers, _)| numbers[row]);
+            if actions[row] == action::CLEAR {
+                self.snapshot_update = update;
+            } else if update.zip(self.snapshot_update).is_some_and(|(update, snapshot)| update < snapshot) {
+                self.stale += 1;
+                continue;
+            }
             let order = orders.filter(|(_, column)| !column.is_null(row)).map(|(numbers, _)| numbers[row]);
             self.apply(actions[row], sides[row], prices[row], quantities[row], order);
         }

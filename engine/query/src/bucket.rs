@@ -30,6 +30,12 @@ pub enum Rule {
     Dollars(f64),
 }
 
+impl From<Timeframe> for Rule {
+    fn from(timeframe: Timeframe) -> Self {
+        Self::Time(timeframe)
+    }
+}
+
 impl Rule {
     /// What cannot be.
     ///

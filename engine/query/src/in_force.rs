@@ -11,11 +11,9 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use tapestore::{
-    AsOf, ColumnType, ColumnValues, Error, Result, RowSet, Rows, SeriesKey, Store, Values, View,
-};
+use tapestore::{AsOf, ColumnType, Error, Result, Rows, SeriesKey, Store, Values, View};
 
-use crate::asof::gather;
+use crate::asof::gather_rows;
 
 /// When to look at a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,14 +104,7 @@ pub fn in_force(view: &View, key: &SeriesKey, identity: &[&str], moment: Moment)
     let ended =
         |row: usize| until.as_ref().and_then(|until| until(row)).is_some_and(|end| end <= moment.valid_ns);
     let picked: Vec<u32> = chosen.into_values().filter(|row| !ended(*row)).map(|row| row as u32).collect();
-    let pick = |(id, values): &(u16, ColumnValues)| {
-        let mut out = ColumnValues::from(Values::empty(ColumnType::I64));
-        gather(values, &picked, &mut out);
-        (*id, out)
-    };
-    let columns = rows.set.columns.iter().map(pick).collect();
-    let time = picked.iter().map(|row| rows.time()[*row as usize]).collect();
-    Ok(Rows { columns: rows.columns.clone(), set: RowSet { time, columns, ..RowSet::default() } })
+    Ok(gather_rows(&rows, &picked))
 }
 
 fn times<'r>(rows: &'r Rows, name: &str) -> Option<impl Fn(usize) -> Option<i64> + use<'r>> {

@@ -8,7 +8,7 @@
 //!
 //! [`asof`]: rows of one series to rows of another. [`session`]: when a market is open. [`bucket`]: which rows make a
 //! bar; [`fold`]: what becomes of their values; [`mod@resample`]: both together; [`mod@derive`]: bars that are stored
-//! and follow their source. [`average`]: by volume and by time. [`mod@panel`]: one field
+//! and follow their source; [`retain`]: what stays of rows that grow old. [`average`]: by volume and by time. [`mod@panel`]: one field
 //! of many instruments. [`adjust`]: splits and dividends. [`book`]: order books at any time;
 //! [`depth`]: out of snapshots of fixed depth. [`in_force`]: reference tables as they were valid and known at a time.
 
@@ -23,16 +23,18 @@ pub mod fold;
 pub mod in_force;
 pub mod panel;
 pub mod resample;
+pub mod retain;
 pub mod session;
 
 pub use adjust::{Adjustment, Anchor, Parts};
 pub use asof::{AsOfJoin, Direction};
 pub use book::{Book, book_at};
 pub use bucket::Rule;
-pub use derive::{Derivation, DeriveReport, derivations, derive};
+pub use derive::{Derivation, DeriveReport, derivations, derive, derived_key};
 pub use in_force::{Moment, in_force, view_known_at};
 pub use panel::{Times, panel};
 pub use resample::{Resample, Resampled, resample};
+pub use retain::Policy;
 pub use session::{Session, Sessions};
 
 /// How many leading times satisfy `holds`, for sorted times: doubling steps, then bisection.

@@ -291,7 +291,7 @@ fn describe(frame: &Frame, schema: &Schema) -> Result<(Source, Vec<Column>)> {
 }
 
 /// A bar of `to` has to hold whole bars of `from`.
-fn check_coarser(from: Timeframe, to: Timeframe) -> Result<()> {
+pub(crate) fn check_coarser(from: Timeframe, to: Timeframe) -> Result<()> {
     let fits = match (from.step_ns(), to.step_ns()) {
         (Some(from), Some(to)) => from < to && to % from == 0,
         (Some(from), None) => DAY_NS % from == 0,

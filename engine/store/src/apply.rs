@@ -186,7 +186,7 @@ fn change_series(
         if let Some(schema) = &define {
             check_types(id, &definitions, schema)?;
         }
-        Arc::make_mut(&mut definitions).push((version, define.map(Arc::new)));
+        Arc::make_mut(&mut definitions).push((version, define.map(|schema| catalog.shared_schema(schema))));
     }
     check_rows(id, &definitions, &change.rows)?;
     check_sources(id, catalog, &change.rows)?;

@@ -1,4 +1,4 @@
-//! The last row of one series, or of all: from memory, shared instead of copied.
+//! The last row of one series, or of all: from memory, borrowed from the view instead of copied.
 //!
 //! A state remembers the last row of a series once it was asked for, and every commit that follows brings it up to date
 //! (`apply`): in the process that writes and, by [`crate::Store::refresh`], in those that read beside it.
@@ -14,14 +14,33 @@ use crate::key::SeriesKey;
 use crate::state::{SeriesState, State};
 use crate::view::{View, project};
 
-/// The last row of a series at the version of a view. Cheap to clone; holds on to nothing but the row.
+/// The last row of a series at the version of a view, where it stands in memory.
 #[derive(Clone, Debug)]
-pub struct Latest {
-    schema: Arc<Schema>,
-    row: Arc<RowSet>,
+pub struct Latest<'v> {
+    schema: &'v Schema,
+    row: Row<'v>,
 }
 
-impl Latest {
+#[derive(Clone, Debug)]
+enum Row<'v> {
+    /// What the state of the view remembers.
+    Known(&'v RowSet),
+    /// Of an older version: read for this answer.
+    Read(Arc<RowSet>),
+}
+
+impl std::ops::Deref for Row<'_> {
+    type Target = RowSet;
+
+    fn deref(&self) -> &RowSet {
+        match self {
+            Self::Known(row) => row,
+            Self::Read(row) => row,
+        }
+    }
+}
+
+impl Latest<'_> {
     /// Its time: nanoseconds since the Unix epoch, UTC; for bars the open time.
     pub fn time_ns(&self) -> i64 {
         self.row.time[0]
@@ -38,8 +57,8 @@ impl Latest {
     }
 
     /// The schema of the series.
-    pub fn schema(&self) -> &Arc<Schema> {
-        &self.schema
+    pub fn schema(&self) -> &Schema {
+        self.schema
     }
 
     /// The value of an `f64` column; `None` if it is null, or there is no such column.
@@ -74,7 +93,7 @@ impl Latest {
 
     /// The row with all columns of the schema, as reads give it.
     pub fn rows(&self) -> Rows {
-        project(&self.row, &self.schema)
+        project(&self.row, self.schema)
     }
 }
 
@@ -88,12 +107,12 @@ impl View {
         Ok(self.latest_row(key)?.map(|latest| latest.rows()))
     }
 
-    /// The last row of a series, shared; `None` if it has no row. Remembered: asking again is a lookup, below a
+    /// The last row of a series, not copied; `None` if it has no row. Remembered: asking again is a lookup, below a
     /// microsecond.
     ///
     /// # Errors
     /// As [`View::latest`].
-    pub fn latest_row(&self, key: &SeriesKey) -> Result<Option<Latest>> {
+    pub fn latest_row(&self, key: &SeriesKey) -> Result<Option<Latest<'_>>> {
         let (series, schema) = self.find(key)?;
         self.latest_of(series, schema)
     }
@@ -103,30 +122,31 @@ impl View {
     ///
     /// # Errors
     /// Damage.
-    pub fn latest_rows(&self, wanted: impl Fn(&SeriesKey) -> bool) -> Result<Vec<(Arc<SeriesKey>, Latest)>> {
+    pub fn latest_rows(&self, wanted: impl Fn(&SeriesKey) -> bool) -> Result<Vec<(&SeriesKey, Latest<'_>)>> {
         let mut out = Vec::with_capacity(self.state().series.len());
         for (series, schema) in self.existing() {
             if wanted(&series.key)
                 && let Some(latest) = self.latest_of(series, schema)?
             {
-                out.push((series.key.clone(), latest));
+                out.push((&*series.key, latest));
             }
         }
         Ok(out)
     }
 
-    fn latest_of(&self, series: &SeriesState, schema: &Arc<Schema>) -> Result<Option<Latest>> {
+    fn latest_of<'v>(&self, series: &'v SeriesState, schema: &'v Schema) -> Result<Option<Latest<'v>>> {
+        let known =
+            |row: &'v Option<Arc<RowSet>>| row.as_deref().map(|row| Latest { schema, row: Row::Known(row) });
         let newest = self.version() == self.state().version;
-        let latest = |row: &Arc<RowSet>| Latest { schema: schema.clone(), row: row.clone() };
-        if newest && let Some(known) = series.latest.get() {
-            return Ok(known.as_ref().map(latest));
+        if newest && let Some(row) = series.latest.get() {
+            return Ok(known(row));
         }
         let row = self.read(&series.key).provenance().last(1)?.set;
         let found = (!row.is_empty()).then(|| Arc::new(row));
         if newest {
-            let _ = series.latest.set(found.clone());
+            return Ok(known(series.latest.get_or_init(|| found)));
         }
-        Ok(found.as_ref().map(latest))
+        Ok(found.map(|row| Latest { schema, row: Row::Read(row) }))
     }
 }
 

@@ -13,6 +13,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
@@ -240,15 +241,17 @@ impl Listener {
 #[derive(Debug, Default)]
 pub(crate) struct Listeners {
     all: Mutex<Vec<Listener>>,
+    /// Whether there ever was one: without, a commit costs no lock, and the models of `sync` have no step more.
+    any: AtomicBool,
 }
 
 impl Listeners {
     /// What is to be told of a record that follows `state`; `None` if nobody wants to know. Told once it is visible.
     pub(crate) fn draft(&self, state: &State, record: &TransactionRecord) -> Option<Draft> {
-        let listeners = self.all.lock();
-        if listeners.is_empty() {
+        if !self.any.load(Ordering::Acquire) {
             return None;
         }
+        let listeners = self.all.lock();
         let wanted = |key: &SeriesKey| listeners.iter().any(|listener| listener.filter.passes(key));
         let mut drafting = Drafting { state, changes: Vec::new() };
         for effect in &record.effects {
@@ -278,14 +281,21 @@ impl Listeners {
 
     /// Tells that everything from `after + 1` to `through` was missed.
     pub(crate) fn miss(&self, after: u64, through: u64) {
-        if after < through {
+        if after < through && self.any.load(Ordering::Acquire) {
             self.all.lock().retain(|listener| listener.miss(after, through));
         }
     }
 
+    fn add(&self, listener: Listener) {
+        self.any.store(true, Ordering::Release);
+        self.all.lock().push(listener);
+    }
+
     /// Nothing more is told; what waits can still be received.
     pub(crate) fn end(&self) {
-        self.all.lock().clear();
+        if self.any.load(Ordering::Acquire) {
+            self.all.lock().clear();
+        }
     }
 }
 
@@ -429,12 +439,12 @@ impl Store {
         let since = match &shared.role {
             Role::Writer(role) => {
                 let _quiet = role.pipeline.quiesce(shared)?;
-                shared.listeners.all.lock().push(listener);
+                shared.listeners.add(listener);
                 shared.published.read().version
             }
             Role::Reader(role) => {
                 let _still = role.lock();
-                shared.listeners.all.lock().push(listener);
+                shared.listeners.add(listener);
                 shared.published.read().version
             }
         };

@@ -365,7 +365,7 @@ pub(crate) fn build_state(
         let definitions: Definitions = record
             .definitions
             .iter()
-            .map(|(version, schema)| (*version, schema.clone().map(Arc::new)))
+            .map(|(version, schema)| (*version, schema.clone().map(|schema| catalog.shared_schema(schema))))
             .collect();
         let mut own = layers.remove(&record.id).unwrap_or_default();
         own.sort_by_key(Layer::low);

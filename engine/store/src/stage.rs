@@ -22,8 +22,8 @@ use crate::gaps::{absences, clip};
 use crate::key::SeriesKey;
 use crate::overlay::{Plan, RowKey, split_deleted};
 use crate::scan::Scan;
-use crate::state::{Catalog, SeriesState, State};
-use crate::transaction::{Change, CommitReport, Mode, Transaction, same_schema};
+use crate::state::{Catalog, Layer, SeriesState, State};
+use crate::transaction::{Change, CommitReport, Mode, Transaction, altered, same_schema};
 
 /// What staging needs to know of the store.
 pub(crate) struct Stage<'a> {
@@ -178,6 +178,13 @@ impl Stage<'_> {
                 work.schema = Some(Arc::new(schema));
                 work.defined = true;
             }
+            Change::AlterColumn { name, nullable, description } => {
+                let mut schema = (*existing(key, work)?).clone();
+                if altered(&mut schema, key, &name, nullable, &description)? {
+                    work.schema = Some(Arc::new(schema));
+                    work.defined = true;
+                }
+            }
             Change::Drop => {
                 existing(key, work)?;
                 work.rows = RowSet::default();
@@ -196,6 +203,7 @@ impl Stage<'_> {
                 work.rows = kept;
                 work.marks.push(mark);
             }
+            Change::Unchanged(since) => return unchanged(key, work, since),
             Change::Absent(range) | Change::Expected(range) if range.is_empty() => {}
             Change::Absent(range) => self.absence(key, work, MarkKind::Absent, &range, version)?,
             Change::Expected(range) => self.absence(key, work, MarkKind::Expected, &range, version)?,
@@ -411,6 +419,17 @@ fn check_column_ids(key: &SeriesKey, first: u16, count: usize) -> Result<()> {
         )));
     }
     Ok(())
+}
+
+/// What [`Transaction::expect_unchanged`] asks for.
+fn unchanged(key: &SeriesKey, work: &Work, since: u64) -> Result<()> {
+    let Some(base) = &work.base else { return Ok(()) };
+    let defined = base.definitions.last().map_or(0, |definition| definition.0);
+    let newest = base.layers.iter().map(Layer::high).fold(defined, u64::max);
+    if newest <= since {
+        return Ok(());
+    }
+    Err(Error::rejected(key, None, format!("version {newest} changed it, after version {since}; look again")))
 }
 
 fn existing(key: &SeriesKey, work: &Work) -> Result<Arc<Schema>> {

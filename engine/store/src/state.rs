@@ -113,6 +113,8 @@ pub(crate) struct SeriesState {
     pub(crate) id: u32,
     pub(crate) key: Arc<SeriesKey>,
     pub(crate) definitions: Arc<Definitions>,
+    /// The last of the definitions: what almost every look-up wants.
+    newest: (u64, Option<Arc<Schema>>),
     /// Oldest first (Y3).
     pub(crate) layers: Vec<Layer>,
     /// The last row at the state's own version, once asked for.
@@ -126,7 +128,8 @@ impl SeriesState {
         definitions: Arc<Definitions>,
         layers: Vec<Layer>,
     ) -> Self {
-        Self { id, key, definitions, layers, latest: OnceLock::new() }
+        let newest = definitions.last().cloned().unwrap_or_default();
+        Self { id, key, definitions, newest, layers, latest: OnceLock::new() }
     }
 
     /// The same series with other layers that hold the same rows.
@@ -135,6 +138,7 @@ impl SeriesState {
             id: self.id,
             key: self.key.clone(),
             definitions: self.definitions.clone(),
+            newest: self.newest.clone(),
             layers,
             latest: self.latest.clone(),
         }
@@ -142,6 +146,9 @@ impl SeriesState {
 
     /// The schema at `version`; `None` if the series did not exist then.
     pub(crate) fn schema_at(&self, version: u64) -> Option<&Arc<Schema>> {
+        if self.newest.0 <= version {
+            return self.newest.1.as_ref();
+        }
         let next = self.definitions.partition_point(|definition| definition.0 <= version);
         self.definitions[..next].last()?.1.as_ref()
     }
@@ -248,7 +255,11 @@ struct CatalogInner {
     series: HashMap<SeriesKey, u32>,
     sources: Vec<String>,
     source_ids: HashMap<String, u16>,
+    schemas: Vec<Arc<Schema>>,
 }
+
+/// Schemas that are looked at before a new one is taken: thousands of series share a few.
+const SHARED_SCHEMAS: usize = 32;
 
 impl Catalog {
     pub(crate) fn series_id(&self, key: &SeriesKey) -> Option<u32> {
@@ -275,6 +286,19 @@ impl Catalog {
 
     pub(crate) fn sources(&self) -> Vec<String> {
         self.inner.read().sources.clone()
+    }
+
+    /// The schema, in one copy for all series that have it: what many share stays in the caches of the processor.
+    pub(crate) fn shared_schema(&self, schema: Schema) -> Arc<Schema> {
+        let mut inner = self.inner.write();
+        if let Some(known) = inner.schemas.iter().find(|known| ***known == schema) {
+            return known.clone();
+        }
+        let schema = Arc::new(schema);
+        if inner.schemas.len() < SHARED_SCHEMAS {
+            inner.schemas.push(schema.clone());
+        }
+        schema
     }
 
     /// Gives a source its id; the next free one, or one it already has.

@@ -27,12 +27,28 @@ pub(crate) enum Mode {
 #[derive(Debug)]
 pub(crate) enum Change {
     Create(Schema),
-    AddColumn { name: String, kind: ColumnType, description: String },
+    AddColumn {
+        name: String,
+        kind: ColumnType,
+        description: String,
+    },
+    AlterColumn {
+        name: String,
+        nullable: bool,
+        description: String,
+    },
     Drop,
-    Rows { mode: Mode, rows: RowSet, source: String, schema: Arc<Schema> },
+    Rows {
+        mode: Mode,
+        rows: RowSet,
+        source: String,
+        schema: Arc<Schema>,
+    },
     Delete(Range<i64>),
     Absent(Range<i64>),
     Expected(Range<i64>),
+    /// No commit after this version touched the series.
+    Unchanged(u64),
 }
 
 /// What a commit did.
@@ -167,6 +183,29 @@ impl Transaction {
         Ok(())
     }
 
+    /// Says anew what a column means, and whether rows that are written from now on may lack a value. Rows that exist stay
+    /// as they are: one that lacks a value is still read as such. Does nothing if the column says so already.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is no such series or column, [`Error::Usage`] if the description is too long.
+    pub fn alter_column(
+        &mut self,
+        key: &SeriesKey,
+        name: &str,
+        nullable: bool,
+        description: &str,
+    ) -> Result<()> {
+        let mut schema = (*self.existing_schema(key)?).clone();
+        altered(&mut schema, key, name, nullable, description)?;
+        if let Some(problem) = schema.problem() {
+            return Err(Error::Usage(problem));
+        }
+        self.schemas.insert(key.clone(), Some(Arc::new(schema)));
+        let (name, description) = (name.to_owned(), description.to_owned());
+        self.changes.push((key.clone(), Change::AlterColumn { name, nullable, description }));
+        Ok(())
+    }
+
     /// Drops a series with all its rows. Older versions keep it; creating it again starts empty.
     ///
     /// # Errors
@@ -229,6 +268,13 @@ impl Transaction {
     /// As [`Transaction::delete_range`].
     pub fn withdraw_absence(&mut self, key: &SeriesKey, range: Range<i64>) -> Result<()> {
         self.ranged(key, range, Change::Expected)
+    }
+
+    /// Makes the commit depend on what was read: it is refused if any commit after version `since` touched the series.
+    /// A series that does not exist may be named, too.
+    pub fn expect_unchanged(&mut self, key: &SeriesKey, since: u64) -> &mut Self {
+        self.changes.push((key.clone(), Change::Unchanged(since)));
+        self
     }
 
     /// Commits with the store's durability. All changes become visible together.
@@ -295,6 +341,22 @@ impl Transaction {
     fn existing_schema(&self, key: &SeriesKey) -> Result<Arc<Schema>> {
         self.schema(key).ok_or_else(|| Error::NotFound(format!("there is no series {key}; create it first")))
     }
+}
+
+/// Changes what a column says of itself; whether that is anything new.
+pub(crate) fn altered(
+    schema: &mut Schema,
+    key: &SeriesKey,
+    name: &str,
+    nullable: bool,
+    description: &str,
+) -> Result<bool> {
+    let column = schema.columns.iter_mut().find(|column| column.name == name);
+    let column = column.ok_or_else(|| Error::NotFound(format!("{key} has no column {name:?}")))?;
+    let new = column.nullable != nullable || column.description != description;
+    column.nullable = nullable;
+    description.clone_into(&mut column.description);
+    Ok(new)
 }
 
 /// The text, at most `bytes` long.

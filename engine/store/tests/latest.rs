@@ -7,7 +7,7 @@ use tapestore::{AsOf, Store, View};
 
 fn closes(view: &View) -> Vec<(String, i64, f64, u64)> {
     let rows = view.latest_rows(|key| key.instrument() != "Z.X").unwrap();
-    let close = |row: &tapestore::Latest| row.f64("close").unwrap();
+    let close = |row: &tapestore::Latest<'_>| row.f64("close").unwrap();
     rows.iter()
         .map(|(key, row)| (key.instrument().to_owned(), row.time_ns(), close(row), row.version()))
         .collect()
@@ -23,7 +23,8 @@ fn the_last_rows_of_all_series_come_in_one_call() {
     write(&store, "B.X", &[3], 9.0);
     let expected = [("B.X".to_owned(), 4 * MINUTE, 5.25, 1), ("A.X".to_owned(), 7 * MINUTE, 9.25, 2)];
     assert_eq!(closes(&store.view()), expected);
-    let row = store.view().latest_row(&key("A.X")).unwrap().unwrap();
+    let view = store.view();
+    let row = view.latest_row(&key("A.X")).unwrap().unwrap();
     assert_eq!(
         (row.f64("volume"), row.f64("nope"), row.i64("close"), row.text("close")),
         (Some(109.0), None, None, None)

@@ -1,6 +1,9 @@
 //! The grammar of the command line.
 
+pub(crate) mod live;
 pub(crate) mod market;
+pub(crate) mod schema;
+pub(crate) mod table;
 
 use std::path::PathBuf;
 
@@ -9,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::calendar::TimeStyle;
 use crate::import::OnError;
 use crate::import::clock::Unit;
+use tapestore_catalog::Kind;
 use tapestore_format::schema::ColumnType;
 
 /// Tapestore: an embedded store for market data.
@@ -44,8 +48,8 @@ pub(crate) enum Command {
     Info(Info),
     /// First rows of a series.
     Head(Ends),
-    /// Last rows of a series.
-    Tail(Ends),
+    /// Last rows of a series; with -f also those that follow, as they are committed.
+    Tail(live::Tail),
     /// Rows of a range.
     Show(Show),
     /// Least, greatest, sum and count of columns over a range, from zone maps.
@@ -66,12 +70,17 @@ pub(crate) enum Command {
     Adjust(Box<market::Adjust>),
     /// The order book at a time.
     Book(market::Book),
+    /// A reference table as it was valid at one time and known at another.
+    Table(Box<table::TableAt>),
     /// What is missing, from the gap index.
     Gaps(Gaps),
     /// What is there: a strip per series, or the covered ranges of one.
     Coverage(Coverage),
     /// Commits, newest first.
     Log(Log),
+    /// Make the store as a schema file declares it, and compare the two.
+    #[command(subcommand)]
+    Schema(schema::Schema),
     /// Named versions that are always kept.
     #[command(subcommand)]
     Snapshot(Snapshot),
@@ -188,12 +197,15 @@ pub(crate) struct Import {
     /// Files in the order they are imported; - is standard input.
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
-    /// Instrument, such as BTCUSDT.BINANCE.
-    #[arg(long)]
-    pub(crate) instrument: String,
-    /// Timeframe (1m, 4h, 1d), trades, quotes, book, or the name of a table.
-    #[arg(long)]
-    pub(crate) frame: String,
+    /// What the files hold: trades, quotes, depth, book, instruments, orders, …; columns get their standard names.
+    #[arg(long, value_parser = kind)]
+    pub(crate) kind: Option<Kind>,
+    /// Instrument, such as BTCUSDT.BINANCE; kinds of tables have one of their own: reference, metadata, transactions.
+    #[arg(long, required_unless_present = "kind")]
+    pub(crate) instrument: Option<String>,
+    /// Timeframe (1m, 4h, 1d), trades, quotes, book, or the name of a table; by default the name of the kind.
+    #[arg(long, required_unless_present = "kind")]
+    pub(crate) frame: Option<String>,
     /// Where the rows come from; kept with each row.
     #[arg(long, default_value = "import", value_name = "NAME")]
     pub(crate) source: String,
@@ -511,6 +523,13 @@ pub(crate) struct Demo {
     /// Keep the store and its CSV files in this new directory.
     #[arg(long, value_name = "DIR")]
     pub(crate) keep: Option<PathBuf>,
+}
+
+fn kind(text: &str) -> Result<Kind, String> {
+    Kind::parse(text).ok_or_else(|| {
+        let names: Vec<&str> = Kind::ALL.into_iter().map(Kind::name).collect();
+        format!("{text:?} is no kind; the kinds are {}", names.join(", "))
+    })
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

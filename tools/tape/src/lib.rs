@@ -23,7 +23,7 @@ use clap::Parser;
 
 use args::{Cli, Command};
 use commands::read::End;
-use commands::{Context, aggregate, coverage, inspect, list, market, read, repair, upkeep, versions};
+use commands::{Context, aggregate, coverage, inspect, list, market, read, repair, tail, upkeep, versions};
 use fail::{CLEAN, Fail, Result};
 use output::note;
 
@@ -56,7 +56,7 @@ fn run(context: &Context, command: Command) -> Result<()> {
         Command::Ls(arguments) => list::ls(context, &arguments),
         Command::Info(arguments) => list::info(context, &arguments),
         Command::Head(arguments) => read::ends(context, &arguments, End::First),
-        Command::Tail(arguments) => read::ends(context, &arguments, End::Last),
+        Command::Tail(arguments) => tail::run(context, &arguments),
         Command::Show(arguments) => read::show(context, &arguments),
         Command::Aggregate(arguments) => aggregate::run(context, &arguments),
         Command::Export(arguments) => read::export(context, &arguments),
@@ -67,9 +67,11 @@ fn run(context: &Context, command: Command) -> Result<()> {
         Command::Average(arguments) => market::average(context, &arguments),
         Command::Adjust(arguments) => market::adjust(context, &arguments),
         Command::Book(arguments) => market::book(context, &arguments),
+        Command::Table(arguments) => commands::table::run(context, &arguments),
         Command::Gaps(arguments) => coverage::gaps(context, &arguments),
         Command::Coverage(arguments) => coverage::coverage(context, &arguments),
         Command::Log(arguments) => versions::log(context, &arguments),
+        Command::Schema(command) => commands::schema::run(context, &command),
         Command::Snapshot(arguments) => versions::snapshot(context, &arguments),
         Command::Rollback(arguments) => versions::rollback(context, &arguments),
         Command::Prune(arguments) => versions::prune(context, &arguments),

@@ -38,7 +38,7 @@ pub(crate) struct Resample {
     #[arg(long)]
     pub(crate) unfinished: bool,
     /// Store the bars as a series of their own, or bring it up to date: only what changed is made anew.
-    #[arg(long, requires = "into", conflicts_with_all = ["unfinished", "csv", "columns", "from", "to", "as_of"])]
+    #[arg(long, conflicts_with_all = ["unfinished", "csv", "columns", "from", "to", "as_of"])]
     pub(crate) save: bool,
     #[command(flatten)]
     pub(crate) selection: Selection,
@@ -155,6 +155,9 @@ pub(crate) struct Book {
     /// The series of updates.
     #[arg(long, default_value = "book")]
     pub(crate) frame: String,
+    /// The series of snapshots of fixed depth: the nearest one is what updates come on top of.
+    #[arg(long, default_value = "depth", value_name = "FRAME")]
+    pub(crate) snapshots: String,
     /// When; by default after the last update.
     #[arg(long, value_name = "TIME")]
     pub(crate) at: Option<String>,

@@ -3,6 +3,8 @@
 use std::time::Instant;
 
 use tapestore::{Batch, Error, Operation, Options, SeriesKey, Store};
+use tapestore_catalog::kind::{Class, Identity};
+use tapestore_catalog::{Kind, Table, declared};
 use tapestore_format::schema::{Column, KeyPolicy, Schema};
 
 use super::Context;
@@ -52,7 +54,8 @@ impl Outcome {
 
 /// Runs `tape import`.
 pub(crate) fn run(context: &Context, arguments: &Import) -> Result<()> {
-    let target = format!("{} {}", arguments.instrument, arguments.frame);
+    let target = target(arguments);
+    let target = format!("{} {}", target.0.unwrap_or_default(), target.1.unwrap_or_default());
     let (key, settings, store) = watched(context, "import", &target, |_| prepare(context, arguments))?;
     let mut out = Out::stdout();
     let mut rows = 0;
@@ -85,9 +88,23 @@ pub(crate) fn run(context: &Context, arguments: &Import) -> Result<()> {
     out.finish()
 }
 
+/// Instrument and frame, as said or as the kind has them.
+fn target(arguments: &Import) -> (Option<&str>, Option<&str>) {
+    let kind = arguments.kind;
+    let frame = kind.filter(|kind| *kind != Kind::Bars).map(Kind::name);
+    (arguments.instrument.as_deref().or_else(|| kind?.instrument()), arguments.frame.as_deref().or(frame))
+}
+
 /// What can be wrong before a file is read.
 fn prepare(context: &Context, arguments: &Import) -> Result<(SeriesKey, Settings, Store)> {
-    let key = SeriesKey::new(&arguments.instrument, &arguments.frame)?;
+    let (Some(instrument), Some(frame)) = target(arguments) else {
+        let kind = arguments.kind.map_or("", Kind::name);
+        return Err(Fail::Usage(format!("of what are these {kind}? say --instrument, and of bars --frame")));
+    };
+    let key = SeriesKey::new(instrument, frame)?;
+    if arguments.kind.is_some_and(|kind| (kind == Kind::Bars) != key.frame().timeframe().is_some()) {
+        return Err(Fail::Usage("bars, and only they, have a timeframe as their frame".into()));
+    }
     if key.frame().timeframe().is_some() && (!arguments.dedup.is_empty() || arguments.unique) {
         return Err(Fail::Usage(
             "--dedup and --unique are for trades and tables; bars are unique by time".into(),
@@ -101,7 +118,7 @@ fn prepare(context: &Context, arguments: &Import) -> Result<(SeriesKey, Settings
     Ok((key, settings(arguments), open_or_create(context)?))
 }
 
-fn open_or_create(context: &Context) -> Result<Store> {
+pub(super) fn open_or_create(context: &Context) -> Result<Store> {
     let directory = context.directory()?;
     if directory.exists() {
         return Ok(Store::open(directory, Options::default())?);
@@ -121,6 +138,8 @@ fn settings(arguments: &Import) -> Settings {
             delimiter: arguments.delimiter,
             json: arguments.format.map(|format| format == Format::Json),
         },
+        kind: arguments.kind,
+        table: None,
         wishes: Wishes {
             columns: arguments.columns.clone(),
             types: arguments.types.clone(),
@@ -151,6 +170,7 @@ fn import_one(
         format!("import {}", name.rsplit(['/', '\\']).next().unwrap_or(&name))
     });
     let mut sink = StoreSink::new(store, key, &arguments.source, &message, operation.clone())?;
+    sink.kind = arguments.kind;
     sink.dedup.clone_from(&arguments.dedup);
     sink.unique = arguments.unique;
     sink.import(input, settings, progress)
@@ -163,6 +183,10 @@ pub(crate) struct StoreSink<'a> {
     schema: Option<Schema>,
     source: String,
     message: String,
+    /// What the file holds, if that is said.
+    pub(crate) kind: Option<Kind>,
+    /// The table that is declared for the series.
+    table: Option<Table>,
     /// Columns that identify a row of a new sequence.
     pub(crate) dedup: Vec<String>,
     /// A new table holds one row per time.
@@ -189,6 +213,7 @@ impl<'a> StoreSink<'a> {
             Err(Error::NotFound(_)) => None,
             Err(error) => return Err(error.into()),
         };
+        let table = declared(&view)?.of(key).cloned();
         let outcome = Outcome { version: view.version(), ..Outcome::default() };
         Ok(Self {
             store,
@@ -196,6 +221,8 @@ impl<'a> StoreSink<'a> {
             schema,
             source: source.to_owned(),
             message: message.to_owned(),
+            kind: None,
+            table,
             dedup: Vec::new(),
             unique: false,
             targets: Vec::new(),
@@ -216,7 +243,12 @@ impl<'a> StoreSink<'a> {
         let started = Instant::now();
         self.file = input.name();
         let bars = self.key.frame().timeframe().is_some();
-        let schema = self.schema.clone();
+        // A series that does not exist yet becomes as it is declared.
+        let schema = match (&self.schema, &self.table) {
+            (None, Some(table)) => Some(table.schema()?),
+            (known, _) => known.clone(),
+        };
+        let settings = &Settings { table: self.table.clone(), ..settings.clone() };
         let tally = import_file(input, settings, bars, schema.as_ref(), progress, &mut self)?;
         if !self.prepared {
             let progress = Progressed { read: tally.read, bad: tally.bad, last: true };
@@ -242,7 +274,10 @@ impl<'a> StoreSink<'a> {
 
     fn new_schema(&self) -> Result<Schema> {
         let bars = self.key.frame().timeframe().is_some();
-        let mut columns = Vec::new();
+        if let Some(table) = &self.table {
+            return self.declared_schema(table);
+        }
+        let mut columns = self.standard_columns();
         let plain = if bars {
             let optional: Vec<&str> = self
                 .targets
@@ -258,7 +293,11 @@ impl<'a> StoreSink<'a> {
             columns.clone_from(&plain.columns);
         }
         let known = |name: &str| BAR_COLUMNS.contains(&name) || OPTIONAL_BAR_COLUMNS.contains(&name);
+        let standard = columns.len();
         for target in self.targets.iter().filter(|target| !bars || !known(&target.name)) {
+            if columns[..standard].iter().any(|column| column.name == target.name) {
+                continue;
+            }
             columns.push(Column {
                 id: columns.len() as u16,
                 name: target.name.clone(),
@@ -273,13 +312,60 @@ impl<'a> StoreSink<'a> {
                     Fail::Usage(format!("--dedup names {name:?}, which is no column of the file"))
                 })
             };
-        let dedup = self.dedup.iter().map(id_of).collect::<Result<_>>()?;
+        let identity = self.identity(&columns);
+        let dedup = identity.iter().map(id_of).collect::<Result<_>>()?;
         let key = if bars || self.unique { KeyPolicy::Unique } else { KeyPolicy::Sequence { dedup } };
         let schema = Schema { columns, key };
         match schema.problem() {
             None => Ok(schema),
             Some(problem) => Err(Fail::Usage(format!("{}: {problem}", self.key))),
         }
+    }
+
+    /// The columns of the kind: of market data those that the file has, of tables all.
+    fn standard_columns(&self) -> Vec<Column> {
+        let Some(kind) = self.kind.filter(|kind| !matches!(kind, Kind::Bars | Kind::Depth)) else {
+            return Vec::new();
+        };
+        let target = |name: &str| self.targets.iter().find(|target| target.name == name);
+        let mut columns = kind.schema().columns;
+        columns.retain(|column| kind.class() != Class::Market || target(&column.name).is_some());
+        for (column, id) in columns.iter_mut().zip(0..) {
+            column.id = id;
+            if let Some(target) = target(&column.name) {
+                (column.kind, column.nullable) = (target.kind, target.nullable);
+            }
+        }
+        columns
+    }
+
+    /// The names of the columns that identify a row of a new sequence.
+    fn identity(&self, columns: &[Column]) -> Vec<String> {
+        match self.kind.map(Kind::identity) {
+            Some(Identity::Columns(names)) if self.dedup.is_empty() && !self.unique => {
+                let has = |name: &&&str| columns.iter().any(|column| column.name == ***name);
+                names.iter().filter(has).map(|name| (*name).to_owned()).collect()
+            }
+            _ => self.dedup.clone(),
+        }
+    }
+
+    /// The schema that is declared, and further columns of the file.
+    fn declared_schema(&self, table: &Table) -> Result<Schema> {
+        let mut schema = table.schema()?;
+        for target in &self.targets {
+            if schema.column(&target.name).is_none() {
+                schema.columns.push(Column {
+                    id: schema.columns.len() as u16,
+                    name: target.name.clone(),
+                    kind: target.kind,
+                    nullable: true,
+                    description: String::new(),
+                });
+            }
+        }
+        self.check_key(&schema)?;
+        Ok(schema)
     }
 
     fn check_key(&self, schema: &Schema) -> Result<()> {

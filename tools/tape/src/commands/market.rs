@@ -7,9 +7,10 @@ use tapestore::{Column, ColumnType, Rows, SeriesKey, Values, flags, time::Timefr
 use tapestore_catalog::span;
 use tapestore_query::adjust::{actions, adjusted};
 use tapestore_query::average::{twap, vwap};
-use tapestore_query::book::Side;
+use tapestore_query::book::{Book as OrderBook, Side};
 use tapestore_query::{
-    Adjustment, Anchor, AsOfJoin, Direction, Parts, Resample, Rule, Sessions, Times, asof, book_at, derive,
+    Adjustment, Anchor, AsOfJoin, Direction, Parts, Resample, Rule, Sessions, Times, asof, book_at, depth,
+    derive, derived_key,
 };
 
 use super::coverage::read_sessions;
@@ -28,7 +29,7 @@ use crate::output::{Out, note};
 use crate::when::{now_ns, parse_time};
 
 /// Writes rows that were made, not read: they have no provenance.
-fn write(context: &Context, form: &Form, rows: &Rows) -> Result<()> {
+pub(super) fn write(context: &Context, form: &Form, rows: &Rows) -> Result<()> {
     if form.provenance {
         return Err(Fail::Usage(
             "rows that are computed have no provenance; ask for that of their sources".into(),
@@ -42,7 +43,7 @@ fn write(context: &Context, form: &Form, rows: &Rows) -> Result<()> {
 }
 
 /// Keeps the columns asked for, in the order asked for.
-fn pick(rows: Rows, names: Option<&[String]>) -> Result<Rows> {
+pub(super) fn pick(rows: Rows, names: Option<&[String]>) -> Result<Rows> {
     let Some(names) = names else { return Ok(rows) };
     let mut out = Rows { columns: Vec::new(), set: rows.set.clone() };
     out.set.columns.clear();
@@ -80,11 +81,10 @@ pub(crate) fn resample(context: &Context, arguments: &market::Resample) -> Resul
         Some(path) => Some(Arc::new(Sessions::of_ranges(read_sessions(path)?)?)),
         None => None,
     };
-    if let (true, Rule::Time(timeframe)) = (arguments.save, rule) {
-        let target = format!("{} {timeframe}", arguments.series.instrument);
-        return watched(context, "derive", &target, |_| {
-            save(context, &arguments.series, timeframe, sessions)
-        });
+    if arguments.save {
+        let source = SeriesKey::new(&arguments.series.instrument, &arguments.series.frame)?;
+        let target = derived_key(&source, rule)?.to_string();
+        return watched(context, "derive", &target, |_| save(context, &arguments.series, rule, sessions));
     }
     let (_store, view) = context.view(&arguments.selection.state)?;
     let (key, _) = series(&view, &arguments.series)?;
@@ -123,17 +123,12 @@ fn timeframe(text: &str) -> Result<Timeframe> {
     })
 }
 
-fn save(
-    context: &Context,
-    wanted: &Series,
-    timeframe: Timeframe,
-    sessions: Option<Arc<Sessions>>,
-) -> Result<()> {
+fn save(context: &Context, wanted: &Series, rule: Rule, sessions: Option<Arc<Sessions>>) -> Result<()> {
     let store = context.open_to_write()?;
     let (key, _) = series(&store.view(), wanted)?;
-    let report = derive(&store, &key, timeframe, sessions)?;
+    let report = derive(&store, &key, rule, sessions)?;
     let bars = report.bars_written();
-    let target = SeriesKey::new(key.instrument(), timeframe.name())?;
+    let target = derived_key(&key, rule)?;
     store.close()?;
     let mut out = Out::stdout();
     let whole = report.remade.contains(&(i64::MIN..i64::MAX));
@@ -294,11 +289,25 @@ pub(crate) fn adjust(context: &Context, arguments: &Adjust) -> Result<()> {
 /// Runs `tape book`.
 pub(crate) fn book(context: &Context, arguments: &Book) -> Result<()> {
     let (_store, view) = context.view(&arguments.state)?;
-    let wanted = Series { instrument: arguments.instrument.clone(), frame: arguments.frame.clone() };
-    let (key, info) = series(&view, &wanted)?;
+    let series_of = |frame: &str| {
+        series(&view, &Series { instrument: arguments.instrument.clone(), frame: frame.to_owned() })
+    };
+    let snapshots = series_of(&arguments.snapshots).ok();
+    let updates = match (series_of(&arguments.frame), &snapshots) {
+        (Err(_), Some(_)) => None,
+        (updates, _) => Some(updates?),
+    };
     let asked = arguments.at.as_deref().map(|text| parse_time(text, now_ns())).transpose()?;
-    let time = asked.or(info.last_ns).unwrap_or(0);
-    let book = book_at(&view, &key, time)?;
+    let last = updates.iter().chain(&snapshots).filter_map(|(_, info)| info.last_ns).max();
+    let time = asked.or(last).unwrap_or(0);
+    let book = match (&snapshots, &updates) {
+        (Some((snapshots, _)), updates) => {
+            depth::book_at(&view, snapshots, updates.as_ref().map(|(key, _)| key), time)?
+        }
+        (None, Some((key, _))) => book_at(&view, key, time)?,
+        (None, None) => OrderBook::default(),
+    };
+    let key = updates.or(snapshots).map(|(key, _)| key.to_string()).unwrap_or_default();
     let mut out = Out::stdout();
     if context.json {
         for (name, side) in [("bid", Side::Bid), ("ask", Side::Ask)] {

@@ -10,6 +10,9 @@ pub(crate) mod market;
 pub(crate) mod operations;
 pub(crate) mod read;
 pub(crate) mod repair;
+pub(crate) mod schema;
+pub(crate) mod table;
+pub(crate) mod tail;
 pub(crate) mod upkeep;
 pub(crate) mod versions;
 

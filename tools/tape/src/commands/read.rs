@@ -35,7 +35,7 @@ pub(super) fn style(context: &Context, form: &Form) -> Style {
 }
 
 /// The columns asked for, in the order asked for; all by default.
-fn columns(info: &SeriesInfo, form: &Form) -> Result<Vec<Column>> {
+pub(super) fn columns(info: &SeriesInfo, form: &Form) -> Result<Vec<Column>> {
     let Some(names) = &form.columns else { return Ok(info.schema.columns.clone()) };
     let find = |name: &String| {
         info.schema.column(name).cloned().ok_or_else(|| {
@@ -46,7 +46,7 @@ fn columns(info: &SeriesInfo, form: &Form) -> Result<Vec<Column>> {
     names.iter().filter(|name| *name != "time").map(find).collect()
 }
 
-fn source_name(store: &Store) -> impl Fn(u16) -> String + '_ {
+pub(super) fn source_name(store: &Store) -> impl Fn(u16) -> String + '_ {
     |id| store.source_name(id).unwrap_or_else(|| id.to_string())
 }
 
@@ -222,7 +222,7 @@ fn union(found: &[(SeriesKey, Rows)], form: &Form) -> Vec<Column> {
 }
 
 /// The rows under the columns of a union; null where they lack one.
-fn spread(rows: &Rows, union: &[Column]) -> RowSet {
+pub(super) fn spread(rows: &Rows, union: &[Column]) -> RowSet {
     let own = |wanted: &Column| {
         rows.columns.iter().position(|column| column.name == wanted.name && column.kind == wanted.kind)
     };

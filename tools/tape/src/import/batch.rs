@@ -16,8 +16,12 @@ pub(crate) struct Target {
     pub(crate) kind: ColumnType,
     /// Whether an empty cell is allowed.
     pub(crate) nullable: bool,
-    /// Cell of the row; `None`: zero in every row.
+    /// Cell of the row; `None`: the same in every row.
     pub(crate) cell: Option<usize>,
+    /// What stands for an empty cell, or in every row if there is no cell; `None`: null, or zero.
+    pub(crate) default: Option<String>,
+    /// What the file writes, and the value it means; empty: the value itself.
+    pub(crate) words: &'static [(&'static str, &'static str)],
 }
 
 /// Rows ready to be written.
@@ -110,13 +114,10 @@ impl Builder {
         let cell = |index: usize| record.get(index).unwrap_or_default();
         let time = self.clock.read(cell(self.time_cell))?;
         for column in self.columns.iter().filter(|column| column.target.kind == ColumnType::String) {
-            column.check_string(cell(column.target.cell.unwrap_or(self.time_cell)))?;
+            column.check_string(column.target.cell.map_or(b"".as_slice(), cell))?;
         }
         for column in &mut self.columns {
-            match column.target.cell {
-                Some(index) => column.push(cell(index))?,
-                None => column.push_default(),
-            }
+            column.push(column.target.cell.map(cell))?;
         }
         self.time.push(time);
         Ok(())
@@ -133,7 +134,31 @@ impl Builder {
 }
 
 impl Filling {
-    fn push(&mut self, cell: &[u8]) -> Result<(), String> {
+    /// Adds what the cell means; without a cell, what stands in every row.
+    fn push(&mut self, cell: Option<&[u8]>) -> Result<(), String> {
+        let empty = cell.is_none_or(|cell| cell.trim_ascii().is_empty());
+        match (self.target.default.clone(), cell) {
+            (Some(default), _) if empty => self.push_cell(default.as_bytes()),
+            (_, None) => {
+                self.push_default();
+                Ok(())
+            }
+            (_, Some(cell)) if empty || self.target.words.is_empty() => self.push_cell(cell),
+            (_, Some(cell)) => self.push_cell(self.meaning(cell)?.as_bytes()),
+        }
+    }
+
+    /// The value that a word of the file means.
+    fn meaning(&self, cell: &[u8]) -> Result<&'static str, String> {
+        let words = self.target.words;
+        let known = words.iter().find(|(word, _)| cell.trim_ascii().eq_ignore_ascii_case(word.as_bytes()));
+        known.map(|(_, value)| *value).ok_or_else(|| {
+            let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            format!("{} is none of {}: {}", self.target.name, names.join(", "), show(cell))
+        })
+    }
+
+    fn push_cell(&mut self, cell: &[u8]) -> Result<(), String> {
         // A string cell is kept as it stands; around anything else spaces mean nothing.
         let trimmed = cell.trim_ascii();
         if trimmed.is_empty() {
@@ -188,8 +213,12 @@ impl Filling {
         if cell.len() > STRING_BYTES {
             return Err(format!("{name} is {} bytes long, at most {STRING_BYTES} are kept", cell.len()));
         }
-        if cell.trim_ascii().is_empty() && !self.target.nullable {
-            return Err(format!("{name} is empty"));
+        if cell.trim_ascii().is_empty() {
+            let missing = !self.target.nullable && self.target.default.is_none();
+            return if missing { Err(format!("{name} is empty")) } else { Ok(()) };
+        }
+        if !self.target.words.is_empty() {
+            self.meaning(cell)?;
         }
         std::str::from_utf8(cell).map(|_| ()).map_err(|_| format!("{name} is not UTF-8: {}", show(cell)))
     }
@@ -235,7 +264,7 @@ mod tests {
     use super::*;
 
     fn target(name: &str, kind: ColumnType, nullable: bool, cell: usize) -> Target {
-        Target { name: name.into(), kind, nullable, cell: Some(cell) }
+        Target { name: name.into(), kind, nullable, cell: Some(cell), default: None, words: &[] }
     }
 
     fn builder() -> Builder {

@@ -100,10 +100,10 @@ const WITHOUT_NEWS: [&str; 5] = ["ignore", "close_time", "closetime", "end", "un
 /// Columns that tell whether a bar is finished.
 const FINISHED: [&str; 4] = ["confirm", "is_closed", "isclosed", "x"];
 /// Columns that name the instrument.
-const SYMBOLS: [&str; 7] = ["symbol", "ticker", "instrument", "pair", "product_id", "instid", "s"];
+pub(crate) const SYMBOLS: [&str; 7] = ["symbol", "ticker", "instrument", "pair", "product_id", "instid", "s"];
 
 /// Names that rows use themselves.
-const RESERVED: [&str; 4] = ["time", "source", "flags", "version"];
+pub(crate) const RESERVED: [&str; 4] = ["time", "source", "flags", "version"];
 
 /// Columns of a file at most: each is compared with all others.
 pub(crate) const FILE_COLUMNS: usize = 4096;
@@ -131,8 +131,10 @@ pub(crate) struct Wishes {
 pub(crate) struct Mapped {
     /// Name in the series.
     pub(crate) name: String,
-    /// Cell of the row; `None`: zero in every row.
+    /// Cell of the row; `None`: the same in every row.
     pub(crate) cell: Option<usize>,
+    /// What stands in every row, and in place of an empty cell; `None`: zero, where there is no cell.
+    pub(crate) fixed: Option<&'static str>,
 }
 
 /// Which cell becomes what.
@@ -160,7 +162,7 @@ pub(crate) fn is_time_name(name: &str) -> bool {
 }
 
 /// `Adj Close` → `adj_close`, `Volume_(BTC)` → `volume_btc`.
-fn plain(name: &str) -> String {
+pub(crate) fn plain(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     for letter in name.trim().chars() {
         if letter.is_alphanumeric() {
@@ -174,7 +176,7 @@ fn plain(name: &str) -> String {
 }
 
 /// The columns of a file under the names they are looked up by.
-struct Names {
+pub(crate) struct Names {
     file: String,
     /// As written; numbered where the file has no header.
     written: Vec<String>,
@@ -184,7 +186,7 @@ struct Names {
 }
 
 impl Names {
-    fn new(file: &str, header: &Header, layout: Option<&[&str]>) -> Self {
+    pub(crate) fn new(file: &str, header: &Header, layout: Option<&[&str]>) -> Self {
         let written: Vec<String> = match header {
             Header::Names(names) => names.clone(),
             Header::Positions { count, .. } => (0..*count)
@@ -212,7 +214,33 @@ impl Names {
         Self { file: file.to_owned(), written, plain, taken }
     }
 
-    fn find(&self, name: &str) -> Option<usize> {
+    /// A free column of exactly this name.
+    pub(crate) fn written_as(&self, name: &str) -> Option<usize> {
+        (0..self.written.len()).find(|index| !self.taken[*index] && self.written[*index] == name)
+    }
+
+    /// The columns that have no meaning yet.
+    pub(crate) fn untaken(&self) -> Vec<usize> {
+        (0..self.taken.len()).filter(|index| !self.taken[*index]).collect()
+    }
+
+    /// A column's name in the file.
+    pub(crate) fn written(&self, index: usize) -> &str {
+        &self.written[index]
+    }
+
+    /// The filters that the caller asks for.
+    pub(crate) fn filters(&mut self, wishes: &Wishes) -> Result<Vec<(usize, String)>> {
+        resolve_filters(self, wishes)
+    }
+
+    /// The columns that the caller names.
+    pub(crate) fn named(&mut self, wishes: &Wishes) -> Result<Vec<(String, usize)>> {
+        resolve_columns(self, wishes)
+    }
+
+    /// A free column of this name, in any spelling.
+    pub(crate) fn find(&self, name: &str) -> Option<usize> {
         (0..self.plain.len()).find(|index| !self.taken[*index] && self.plain[*index] == name)
     }
 
@@ -233,7 +261,7 @@ impl Names {
             .ok_or_else(|| Fail::Usage(format!("{} has no column {wanted:?}; {}", self.file, self.listing())))
     }
 
-    fn listing(&self) -> String {
+    pub(crate) fn listing(&self) -> String {
         let mut out = String::from("its columns are ");
         for (index, name) in self.written.iter().enumerate() {
             let comma = if index == 0 { "" } else { ", " };
@@ -242,7 +270,7 @@ impl Names {
         out
     }
 
-    fn time(&mut self) -> Result<usize> {
+    pub(crate) fn time(&mut self) -> Result<usize> {
         let by_name = TIME_NAMES.iter().find_map(|name| self.find(name));
         let by_part = || {
             let like = |name: &str| name.starts_with("ts_") || name.contains("time") || name.contains("date");
@@ -266,7 +294,7 @@ impl Names {
         Ok(index)
     }
 
-    fn take(&mut self, index: usize) -> usize {
+    pub(crate) fn take(&mut self, index: usize) -> usize {
         self.taken[index] = true;
         index
     }
@@ -323,7 +351,7 @@ pub(crate) fn map_bars(file: &str, header: &Header, wishes: &Wishes) -> Result<M
             None => find_bar_column(&names, name).map(|index| names.take(index)),
         };
         if cell.is_some() || (name == "volume" && wishes.no_volume) {
-            columns.push(Mapped { name: name.to_owned(), cell });
+            columns.push(Mapped { name: name.to_owned(), cell, fixed: None });
         } else if BAR_COLUMNS.contains(&name) {
             let fix = if name == "volume" { ", or say --no-volume to store 0" } else { "" };
             let text = format!(
@@ -341,7 +369,7 @@ pub(crate) fn map_bars(file: &str, header: &Header, wishes: &Wishes) -> Result<M
         .filter(|index| !TIME_NAMES.contains(&names.plain[*index].as_str()) && Some(*index) != symbol)
         .map(|index| names.written[index].clone())
         .collect();
-    columns.extend(explicit.into_iter().map(|(name, cell)| Mapped { name, cell: Some(cell) }));
+    columns.extend(explicit.into_iter().map(|(name, cell)| Mapped { name, cell: Some(cell), fixed: None }));
     Ok(Mapping { time, columns, finished, symbol, filters, ignored, renamed: Vec::new() })
 }
 
@@ -402,7 +430,7 @@ pub(crate) fn map_table(file: &str, header: &Header, wishes: &Wishes) -> Result<
                 cell + 1
             )));
         }
-        columns.push(Mapped { name, cell: Some(cell) });
+        columns.push(Mapped { name, cell: Some(cell), fixed: None });
     }
     Ok(Mapping { time, columns, finished: None, symbol: None, filters, ignored: Vec::new(), renamed })
 }
@@ -425,7 +453,7 @@ fn resolve_filters(names: &mut Names, wishes: &Wishes) -> Result<Vec<(usize, Str
     wishes.filters.iter().map(resolve).collect()
 }
 
-fn take_named(explicit: &mut Vec<(String, usize)>, name: &str) -> Option<usize> {
+pub(crate) fn take_named(explicit: &mut Vec<(String, usize)>, name: &str) -> Option<usize> {
     let position = explicit.iter().position(|(known, _)| known == name)?;
     Some(explicit.remove(position).1)
 }
@@ -545,7 +573,7 @@ mod tests {
         assert!(error.contains("--column volume=") && error.contains("--no-volume"), "{error}");
         let wishes = Wishes { no_volume: true, ..Wishes::default() };
         let mapping = map_bars("f.csv", &named("date,open,high,low,close"), &wishes).unwrap();
-        assert_eq!(mapping.columns[4], Mapped { name: "volume".into(), cell: None });
+        assert_eq!(mapping.columns[4], Mapped { name: "volume".into(), cell: None, fixed: None });
         let error = map_bars("f", &named("a,open,high,low,close,volume"), &Wishes::default())
             .unwrap_err()
             .to_string();

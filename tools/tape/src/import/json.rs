@@ -10,11 +10,12 @@ use csv::ByteRecord;
 use simd_json::borrowed::Value;
 use simd_json::prelude::Writable;
 use simd_json::{StaticNode, to_borrowed_value};
+use tapestore_catalog::Kind;
 
 use super::columns::{FILE_COLUMNS, is_time_name, too_many_columns};
+use super::messages::{self, Row, push_cell, received};
 use super::records::{Header, Item};
 use crate::fail::{Fail, Result};
-use crate::number::{push_f64, push_i64};
 
 /// Longest text that is read.
 const TEXT_BYTES: u64 = 4 << 30;
@@ -36,11 +37,18 @@ pub(crate) struct JsonRecords {
     row: u64,
     header: Header,
     pending: VecDeque<ByteRecord>,
+    /// The kind whose messages the rows are; `None`: rows are taken as they stand.
+    messages: Option<Kind>,
 }
 
 impl JsonRecords {
     /// `head` is the beginning of the text, `rest` what follows it.
-    pub(crate) fn open(name: String, head: Vec<u8>, rest: Box<dyn BufRead + Send>) -> Result<Self> {
+    pub(crate) fn open(
+        name: String,
+        head: Vec<u8>,
+        rest: Box<dyn BufRead + Send>,
+        kind: Option<Kind>,
+    ) -> Result<Self> {
         let mut text = head;
         let read = rest.take(TEXT_BYTES).read_to_end(&mut text);
         read.map_err(|error| Fail::Io(format!("cannot read {name}: {error}")))?;
@@ -52,9 +60,25 @@ impl JsonRecords {
         }
         let lines = is_lines(&text);
         let header = Header::Positions { count: 0, json: true };
-        let mut records =
-            Self { name, text, lines, position: 0, line: 0, row: 0, header, pending: VecDeque::new() };
-        records.find_header()?;
+        let mut records = Self {
+            name,
+            text,
+            lines,
+            position: 0,
+            line: 0,
+            row: 0,
+            header,
+            pending: VecDeque::new(),
+            messages: kind,
+        };
+        if let Some(kind) = kind {
+            records.find_names(kind)?;
+            (records.position, records.line) = (0, 0);
+        }
+        if records.header.width() == 0 {
+            records.messages = None;
+            records.find_header()?;
+        }
         (records.position, records.line) = (0, 0);
         Ok(records)
     }
@@ -87,6 +111,27 @@ impl JsonRecords {
                 return Some(rest[..length].to_vec());
             }
         }
+    }
+
+    /// The names of all messages of a kind.
+    fn find_names(&mut self, kind: Kind) -> Result<()> {
+        let mut names: Vec<String> = Vec::new();
+        while let Some(document) = self.document() {
+            for row in messages_of(&document, kind).unwrap_or_default() {
+                for (name, _) in row {
+                    if !names.contains(&name) {
+                        names.push(name);
+                    }
+                    if names.len() > FILE_COLUMNS {
+                        return Err(too_many_columns(&self.name));
+                    }
+                }
+            }
+        }
+        if !names.is_empty() {
+            self.header = Header::Names(names);
+        }
+        Ok(())
     }
 
     fn find_header(&mut self) -> Result<()> {
@@ -141,6 +186,15 @@ impl JsonRecords {
             }
             let Some(mut document) = self.document() else { return Item::End };
             let text = if self.lines { document.trim_ascii().to_vec() } else { Vec::new() };
+            if let (Some(kind), Header::Names(names)) = (self.messages, &self.header) {
+                match messages_of(&document, kind) {
+                    Ok(rows) => self.pending.extend(rows.into_iter().map(|row| cells_by_name(row, names))),
+                    Err(what) => {
+                        return Item::Bad { line: self.line, what: format!("not valid JSON: {what}"), text };
+                    }
+                }
+                continue;
+            }
             match parse(&mut document) {
                 Ok(value) => {
                     for row in rows_of(&value) {
@@ -189,7 +243,7 @@ fn is_deeper(text: &[u8], limit: usize) -> bool {
 fn is_lines(text: &[u8]) -> bool {
     let text = text.trim_ascii();
     let Some(end) = text.iter().position(|byte| *byte == b'\n') else { return false };
-    let mut first = text[..end].to_vec();
+    let mut first = received(&text[..end]).1.to_vec();
     parse(&mut first).is_ok_and(|value| matches!(value, Value::Array(_) | Value::Object(_)))
 }
 
@@ -260,6 +314,24 @@ fn is_plain(value: &Value<'_>) -> bool {
     matches!(value, Value::Static(_) | Value::String(_))
 }
 
+/// The rows that the messages of a document are.
+fn messages_of(document: &[u8], kind: Kind) -> std::result::Result<Vec<Row>, String> {
+    let (stamp, body) = received(document.trim_ascii());
+    let (stamp, mut body) = (stamp.map(<[u8]>::to_vec), body.to_vec());
+    let value = parse(&mut body)?;
+    Ok(messages::rows_of(&value, kind, stamp.as_deref()))
+}
+
+fn cells_by_name(row: Row, names: &[String]) -> ByteRecord {
+    let mut cells = vec![Vec::new(); names.len()];
+    for (name, cell) in row {
+        if let Some(at) = names.iter().position(|known| *known == name) {
+            cells[at] = cell;
+        }
+    }
+    ByteRecord::from(cells)
+}
+
 fn cells_of(row: &Value<'_>, header: &Header) -> ByteRecord {
     let mut record = ByteRecord::new();
     let mut cell = Vec::new();
@@ -283,26 +355,14 @@ fn cells_of(row: &Value<'_>, header: &Header) -> ByteRecord {
     record
 }
 
-/// The text of a plain value, as CSV would hold it; floats in the shortest form, so nothing is lost.
-fn push_cell(out: &mut Vec<u8>, value: &Value<'_>) {
-    match value {
-        Value::String(text) => out.extend_from_slice(text.as_bytes()),
-        Value::Static(StaticNode::I64(number)) => push_i64(out, *number),
-        Value::Static(StaticNode::U64(number)) => out.extend_from_slice(number.to_string().as_bytes()),
-        Value::Static(StaticNode::F64(number)) => push_f64(out, *number),
-        Value::Static(StaticNode::Bool(yes)) => out.extend_from_slice(if *yes { b"true" } else { b"false" }),
-        Value::Static(StaticNode::Null) => {}
-        nested => out.extend_from_slice(nested.encode().as_bytes()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn read(text: &str) -> (Header, Vec<Vec<String>>) {
         let mut records =
-            JsonRecords::open("x.json".into(), text.as_bytes().to_vec(), Box::new(std::io::empty())).unwrap();
+            JsonRecords::open("x.json".into(), text.as_bytes().to_vec(), Box::new(std::io::empty()), None)
+                .unwrap();
         let mut rows = Vec::new();
         let mut record = ByteRecord::new();
         loop {
@@ -360,7 +420,7 @@ mod tests {
     #[test]
     fn values_that_are_nested_without_end_are_refused() {
         let open = |text: String| {
-            JsonRecords::open("x.json".into(), text.into_bytes(), Box::new(std::io::empty())).err()
+            JsonRecords::open("x.json".into(), text.into_bytes(), Box::new(std::io::empty()), None).err()
         };
         let deep = |count: usize| format!("{}{}", "[".repeat(count), "]".repeat(count));
         let error = open(deep(1_000_000)).expect("refused").to_string();

@@ -10,6 +10,8 @@ pub(crate) mod columns;
 mod csv;
 mod infer;
 mod json;
+mod kinds;
+mod messages;
 pub(crate) mod records;
 pub(crate) mod source;
 
@@ -18,6 +20,7 @@ use std::io::BufWriter;
 use std::path::PathBuf;
 
 use ::csv::{ByteRecord, Writer, WriterBuilder};
+use tapestore_catalog::{Kind, Table};
 use tapestore_format::schema::{ColumnType, KeyPolicy, Schema};
 
 use crate::calendar::brief;
@@ -27,6 +30,7 @@ use batch::{Builder, Piece, Target, parse_bool};
 use clock::{Clock, Unit, show};
 use columns::{BAR_COLUMNS, FILE_COLUMNS, Mapping, Wishes, map_bars, map_table, too_many_columns};
 use infer::Guess;
+use kinds::map_kind;
 use records::{Dialect, Header, Item, Records};
 use source::Input;
 
@@ -50,6 +54,10 @@ pub(crate) enum OnError {
 pub(crate) struct Settings {
     /// Overrides of what is found out about the file.
     pub(crate) dialect: Dialect,
+    /// What the file holds, if the caller says so.
+    pub(crate) kind: Option<Kind>,
+    /// The table that is declared for the series.
+    pub(crate) table: Option<Table>,
     /// What the caller says about columns.
     pub(crate) wishes: Wishes,
     /// Unit of the times, if given.
@@ -125,10 +133,10 @@ pub(crate) fn import_file(
     if header.width() > FILE_COLUMNS {
         return Err(too_many_columns(&name));
     }
-    let mapping = if bars {
-        map_bars(&name, &header, &settings.wishes)?
-    } else {
-        map_table(&name, &header, &settings.wishes)?
+    let mapping = match settings.kind {
+        _ if bars => map_bars(&name, &header, &settings.wishes)?,
+        Some(kind) => map_kind(&name, &header, &settings.wishes, kind, records.is_json())?,
+        None => map_table(&name, &header, &settings.wishes)?,
     };
     let guesses = if bars || schema.is_some_and(|schema| knows_all(schema, &mapping)) {
         Vec::new()
@@ -137,13 +145,15 @@ pub(crate) fn import_file(
         records = open(&input, settings, progress)?;
         guesses
     };
-    let targets = targets(&name, &mapping, bars, schema, &settings.wishes, &guesses)?;
+    let targets = targets(&name, &mapping, bars, schema, settings, &guesses)?;
     note_columns(&mapping, &mut tally);
     sink.begin(&targets)?;
+    let needed_cells = if records.is_json() { needed(settings.kind, &mapping.columns) } else { Vec::new() };
     let clock = Clock::new(settings.unit, settings.drop_zone);
     let mut run = Run {
         name,
         builder: Builder::new(clock, mapping.time, header.width(), &targets),
+        needed: needed_cells,
         mapping,
         settings,
         header,
@@ -164,7 +174,7 @@ pub(crate) fn import_file(
 fn open(input: &Input, settings: &Settings, progress: &mut Progress) -> Result<Records> {
     let source = input.open(settings.entry.as_deref())?;
     progress.follow(&source.name, &source.done, source.total);
-    Records::open(source, &settings.dialect)
+    Records::open(source, &settings.dialect, settings.kind)
 }
 
 fn knows_all(schema: &Schema, mapping: &Mapping) -> bool {
@@ -204,9 +214,12 @@ fn targets(
     mapping: &Mapping,
     bars: bool,
     schema: Option<&Schema>,
-    wishes: &Wishes,
+    settings: &Settings,
     guesses: &[Guess],
 ) -> Result<Vec<Target>> {
+    let wishes = &settings.wishes;
+    let standard = |name: &str| settings.kind?.columns().iter().find(|column| column.name == name);
+    let declared = |name: &str| settings.table.as_ref()?.column(name);
     if let Some((name, _)) =
         wishes.types.iter().find(|(name, _)| mapping.columns.iter().all(|mapped| mapped.name != *name))
     {
@@ -227,20 +240,37 @@ fn targets(
             )));
         }
         let required_bar = bars && BAR_COLUMNS.contains(&name.as_str());
+        let own = standard(&name);
+        let default = mapped.fixed.map(str::to_owned).or_else(|| declared(&name)?.default.clone());
         let (kind, nullable) = match (known, given, guesses.get(index)) {
             (Some(known), _, _) => (known.kind, known.nullable),
-            (None, Some(given), _) => (given, !required_bar),
+            (None, Some(given), _) => (given, !required_bar && !own.is_some_and(|own| own.required)),
+            (None, None, Some(guess)) if own.is_some() => {
+                let own = own.expect("checked");
+                let text = own.id && guess.kind().0 != ColumnType::I64;
+                (if text { ColumnType::String } else { own.kind }, !own.required)
+            }
+            _ if settings.kind == Some(Kind::Depth) && is_level(&name) => (ColumnType::F64, true),
             (None, None, Some(guess)) => {
                 let (kind, empty) = guess.kind();
                 // A column added to an existing series has no value in older rows.
-                (kind, empty || schema.is_some())
+                (kind, empty || schema.is_some() || settings.kind.is_some())
             }
             (None, None, None) if bars && name == "trades" => (ColumnType::I64, true),
             (None, None, None) => (ColumnType::F64, !required_bar),
         };
-        targets.push(Target { name, kind, nullable, cell: mapped.cell });
+        let words = own.map(|own| own.words).unwrap_or_default();
+        targets.push(Target { name, kind, nullable, cell: mapped.cell, default, words });
     }
     if let Some(schema) = schema {
+        for column in
+            schema.columns.iter().filter(|column| mapping.columns.iter().all(|m| m.name != column.name))
+        {
+            if let Some(default) = declared(&column.name).and_then(|column| column.default.clone()) {
+                let (name, kind, nullable) = (column.name.clone(), column.kind, column.nullable);
+                targets.push(Target { name, kind, nullable, cell: None, default: Some(default), words: &[] });
+            }
+        }
         let missing = schema
             .columns
             .iter()
@@ -253,6 +283,25 @@ fn targets(
         }
     }
     Ok(targets)
+}
+
+/// The cells of the columns that rows of a kind must have, or of all where none must be.
+fn needed(kind: Option<Kind>, columns: &[columns::Mapped]) -> Vec<usize> {
+    let Some(kind) = kind else { return Vec::new() };
+    let required = |mapped: &&columns::Mapped| {
+        let mut own = kind.columns().iter();
+        own.any(|own| {
+            own.name == mapped.name && (own.required || kind == Kind::Quotes && own.name != "update")
+        })
+    };
+    columns.iter().filter(required).filter_map(|mapped| mapped.cell).collect()
+}
+
+/// Whether a column is one of a book of fixed depth.
+fn is_level(name: &str) -> bool {
+    let rest = name.strip_prefix("bid").or_else(|| name.strip_prefix("ask")).unwrap_or_default();
+    let digits = rest.strip_suffix("_size").unwrap_or(rest);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn note_columns(mapping: &Mapping, tally: &mut Tally) {
@@ -281,6 +330,8 @@ struct Run<'a> {
     time_is_a_guess: bool,
     /// What rows are counted by in messages: lines, or rows of a document.
     place: &'static str,
+    /// Cells of which a row of JSON has one at least, if it is of the kind.
+    needed: Vec<usize>,
     symbol: Option<Vec<u8>>,
     highest_time: Option<i64>,
     tally: Tally,
@@ -321,7 +372,7 @@ impl Run<'_> {
 
     fn take_row(&mut self, record: &ByteRecord, line: u64, delimiter: u8, sink: &mut dyn Sink) -> Result<()> {
         if record.len() == self.header.width() {
-            if !passes(&self.mapping, record) {
+            if !passes(&self.mapping, record) || self.is_other_message(record) {
                 self.tally.filtered += 1;
                 return Ok(());
             }
@@ -344,9 +395,22 @@ impl Run<'_> {
         }
     }
 
+    /// Whether a row of JSON has none of the values that rows of the kind must have: another message of the same stream.
+    fn is_other_message(&self, record: &ByteRecord) -> bool {
+        !self.needed.is_empty()
+            && self
+                .needed
+                .iter()
+                .all(|cell| record.get(*cell).is_none_or(|cell| cell.trim_ascii().is_empty()))
+    }
+
     /// Bars of two instruments in one series would overwrite each other.
     fn check_symbol(&mut self, record: &ByteRecord, line: u64) -> Result<()> {
         let Some(cell) = self.mapping.symbol.and_then(|cell| record.get(cell)) else { return Ok(()) };
+        // Messages of one stream need not all say of what they are.
+        if self.settings.kind.is_some() && cell.is_empty() {
+            return Ok(());
+        }
         match &self.symbol {
             None => self.symbol = Some(cell.to_vec()),
             Some(symbol) if symbol != cell => {

@@ -1,9 +1,11 @@
 //! Rows of text cells, whatever the file is written in.
 
 use csv::ByteRecord;
+use tapestore_catalog::Kind;
 
 use super::csv::CsvRecords;
 use super::json::JsonRecords;
+use super::messages::received;
 use super::source::Source;
 use crate::fail::{Fail, Result};
 
@@ -71,15 +73,16 @@ pub(crate) enum Records {
 
 impl Records {
     /// Finds out what the file is and stands before its first row.
-    pub(crate) fn open(source: Source, dialect: &Dialect) -> Result<Self> {
+    pub(crate) fn open(source: Source, dialect: &Dialect, kind: Option<Kind>) -> Result<Self> {
         let Source { name, mut reader, .. } = source;
         let mut head = Vec::new();
         let unreadable = |error: std::io::Error| Fail::Io(format!("cannot read {name}: {error}"));
         std::io::Read::read_to_end(&mut std::io::Read::take(&mut reader, 64 * 1024), &mut head)
             .map_err(unreadable)?;
         let start = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&head).trim_ascii_start();
-        if dialect.json.unwrap_or(matches!(start.first(), Some(b'[' | b'{'))) {
-            JsonRecords::open(name, head, reader).map(Self::Json)
+        let looks = matches!(received(start).1.first(), Some(b'[' | b'{'));
+        if dialect.json.unwrap_or(looks) {
+            JsonRecords::open(name, head, reader, kind).map(Self::Json)
         } else {
             CsvRecords::open(name, head, reader, dialect).map(Self::Csv)
         }
@@ -91,6 +94,11 @@ impl Records {
             Self::Csv(csv) => csv.header(),
             Self::Json(json) => json.header(),
         }
+    }
+
+    /// Whether the file is JSON.
+    pub(crate) fn is_json(&self) -> bool {
+        matches!(self, Self::Json(_))
     }
 
     /// Name of the file in messages.

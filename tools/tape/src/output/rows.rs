@@ -120,6 +120,15 @@ impl RowWriter {
         }
     }
 
+    /// Writes all rows there are, for whoever looks on: a table in columns as wide as they were so far.
+    pub(crate) fn show(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        if let Some(table) = &mut self.table {
+            table.write_more(out)?;
+        }
+        self.drain(out)?;
+        out.flush()
+    }
+
     fn drain(&mut self, out: &mut dyn Write) -> io::Result<()> {
         out.write_all(&self.buffer)?;
         self.buffer.clear();
@@ -225,6 +234,21 @@ fn push_json_time(out: &mut Vec<u8>, style: TimeStyle, time: i64) {
         style.push(out, time);
         out.push(b'"');
     }
+}
+
+/// A value as text; `None` if it is null.
+pub(crate) fn cell_text(
+    kind: ColumnType,
+    values: &ColumnValues,
+    row: usize,
+    time: TimeStyle,
+) -> Option<String> {
+    if values.is_null(row) {
+        return None;
+    }
+    let mut out = Vec::new();
+    push_plain_value(&mut out, kind, values, row, time, |out, text| out.extend_from_slice(text.as_bytes()));
+    Some(String::from_utf8_lossy(&out).into_owned())
 }
 
 /// A value that is not null; strings through `push_text`.

@@ -17,6 +17,8 @@ pub(crate) enum Side {
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
     heads: Vec<(String, Side)>,
+    /// Of the columns as written so far; empty before the heads are.
+    widths: Vec<usize>,
     rows: Vec<Vec<String>>,
 }
 
@@ -25,6 +27,7 @@ impl Table {
     pub(crate) fn new<'a>(heads: impl IntoIterator<Item = (&'a str, Side)>) -> Self {
         Self {
             heads: heads.into_iter().map(|(head, side)| (head.to_owned(), side)).collect(),
+            widths: Vec::new(),
             rows: Vec::new(),
         }
     }
@@ -40,16 +43,25 @@ impl Table {
     }
 
     /// Writes head and rows.
-    pub(crate) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-        let width = |column: usize| {
-            let cells = self.rows.iter().filter_map(|row| row.get(column)).map(String::as_str);
-            cells.chain([self.heads[column].0.as_str()]).map(|cell| cell.chars().count()).max().unwrap_or(0)
-        };
-        let widths: Vec<usize> = (0..self.heads.len()).map(width).collect();
+    pub(crate) fn write(mut self, out: &mut dyn Write) -> io::Result<()> {
+        self.write_more(out)
+    }
+
+    /// Writes the rows added since the last time, the first time with heads: in columns as wide as any before.
+    pub(crate) fn write_more(&mut self, out: &mut dyn Write) -> io::Result<()> {
         let heads: Vec<String> = self.heads.iter().map(|(head, _)| head.clone()).collect();
-        for row in std::iter::once(&heads).chain(&self.rows) {
+        let heads = if self.widths.is_empty() { Some(heads) } else { None };
+        self.widths.resize(self.heads.len(), 0);
+        for row in heads.iter().chain(&self.rows) {
+            for (width, cell) in self.widths.iter_mut().zip(row) {
+                *width = cell.chars().count().max(*width);
+            }
+        }
+        for row in heads.iter().chain(&self.rows) {
             let mut line = String::new();
-            for (column, ((cell, width), (_, side))) in row.iter().zip(&widths).zip(&self.heads).enumerate() {
+            for (column, ((cell, width), (_, side))) in
+                row.iter().zip(&self.widths).zip(&self.heads).enumerate()
+            {
                 let space = " ".repeat(width.saturating_sub(cell.chars().count()));
                 let (before, after) = if *side == Side::Right { (&*space, "") } else { ("", &*space) };
                 line.push_str(if column == 0 { "" } else { "  " });
@@ -59,6 +71,7 @@ impl Table {
             }
             writeln!(out, "{}", line.trim_end())?;
         }
+        self.rows.clear();
         Ok(())
     }
 }
@@ -82,8 +95,11 @@ mod tests {
         table.row(["a".into(), "1".into(), "x".into()]);
         table.row(["longer".into(), "12345".into(), "bell\u{7}".into()]);
         let mut out = Vec::new();
-        table.write(&mut out).unwrap();
+        table.write_more(&mut out).unwrap();
         let expected = "name     rows  note\na           1  x\nlonger  12345  bell·\n";
-        assert_eq!(String::from_utf8(out).unwrap(), expected);
+        assert_eq!(String::from_utf8(std::mem::take(&mut out)).unwrap(), expected);
+        table.row(["b".into(), "1234567".into(), "y".into()]);
+        table.write(&mut out).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), "b       1234567  y\n");
     }
 }
