@@ -3,7 +3,7 @@
 //! One file a subject: [`contract`] what scripts rely on, [`import`] what files become, [`history`] versions,
 //! [`failures`] wrong calls, damage and exit codes, [`full_disk`] a disk without space, [`looks`] what people see,
 //! [`kinds`] kinds of data, [`market`] questions of market data, [`operations`] what was done, [`repair`] what is saved
-//! of damaged stores, [`tail`] following a store, [`real`] the market data files.
+//! of damaged stores, [`retain`] what goes when it grows old, [`tail`] following a store, [`real`] the market data files.
 
 mod contract;
 mod failures;
@@ -16,6 +16,7 @@ mod market;
 mod operations;
 mod real;
 mod repair;
+mod retain;
 mod tail;
 
 use std::io::Write;

@@ -22,6 +22,7 @@ impl<'a> ByteReader<'a> {
     }
 
     /// Bytes read so far.
+    #[inline]
     pub fn position(&self) -> usize {
         self.position
     }
@@ -37,6 +38,7 @@ impl<'a> ByteReader<'a> {
     }
 
     /// The next `count` bytes.
+    #[inline]
     pub fn take(&mut self, count: usize) -> Result<&'a [u8]> {
         if count > self.remaining() {
             return Err(self.error(format!("{count} bytes wanted, {} left", self.remaining())));
@@ -46,6 +48,7 @@ impl<'a> ByteReader<'a> {
         Ok(&self.bytes[start..self.position])
     }
 
+    #[inline]
     fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
         let mut out = [0; N];
         out.copy_from_slice(self.take(N)?);
@@ -53,6 +56,7 @@ impl<'a> ByteReader<'a> {
     }
 
     /// One byte.
+    #[inline]
     pub fn u8(&mut self) -> Result<u8> {
         Ok(self.array::<1>()?[0])
     }
@@ -91,6 +95,7 @@ impl<'a> ByteReader<'a> {
     }
 
     /// An unsigned LEB128 number of at most ten bytes.
+    #[inline]
     pub fn varint(&mut self) -> Result<u64> {
         let mut value = 0u64;
         for shift in (0..64).step_by(7) {
@@ -108,12 +113,14 @@ impl<'a> ByteReader<'a> {
     }
 
     /// A zigzag LEB128 number.
+    #[inline]
     pub fn signed_varint(&mut self) -> Result<i64> {
         let raw = self.varint()?;
         Ok((raw >> 1) as i64 ^ -((raw & 1) as i64))
     }
 
     /// Fails unless every byte was read.
+    #[inline]
     pub fn finish(self) -> Result<()> {
         if self.remaining() == 0 {
             Ok(())

@@ -7,7 +7,7 @@ use tapestore_format::schema::{Column, ColumnType};
 use tapestore_format::segment::{Chunk, PooledScratch, Scratch, Stream, System};
 
 use crate::error::{Error, Result};
-use crate::scan::{Scan, chunks_of, part_rows};
+use crate::scan::{SHOWN_ROWS, Scan, chunks_of, part_rows};
 use crate::state::Layer;
 use crate::view::Read;
 
@@ -111,18 +111,24 @@ impl Visitor<'_> {
                     let chunk =
                         segment.chunk(index, Stream::Live, number).map_err(|error| part.blame(error))?;
                     let borrowed = self.borrow(&chunk, rows.clone()).map_err(|error| part.blame(error))?;
-                    let flow = if let Some(slice) = borrowed {
+                    if let Some(slice) = borrowed {
                         self.report.borrowed += slice.len() as u64;
-                        visit(slice)
-                    } else {
+                        if let flow @ ControlFlow::Break(()) = visit(slice) {
+                            return Ok(flow);
+                        }
+                        continue;
+                    }
+                    let mut row = rows.start;
+                    while row < rows.end {
+                        let end = rows.end.min(row / SHOWN_ROWS * SHOWN_ROWS + SHOWN_ROWS);
                         self.buffer.clear();
                         chunk
-                            .read(index, rows, System::NONE, &mut self.buffer, &mut self.scratch)
+                            .read(index, row..end, System::NONE, &mut self.buffer, &mut self.scratch)
                             .map_err(|error| part.blame(error))?;
-                        self.show_buffer(visit)
-                    };
-                    if flow.is_break() {
-                        return Ok(flow);
+                        if let flow @ ControlFlow::Break(()) = self.show_buffer(visit) {
+                            return Ok(flow);
+                        }
+                        row = end;
                     }
                 }
                 Ok(ControlFlow::Continue(()))

@@ -19,6 +19,9 @@ use crate::overlay::{Plan, RowKey};
 use crate::segment::Part;
 use crate::state::{Layer, SeriesState};
 
+/// Rows that are shown at a time: few enough that the columns of bars stay in a core's own cache.
+pub(crate) const SHOWN_ROWS: usize = 8 * BLOCK_ROWS;
+
 /// Reads of at most this many rows of a chunk go through the cache.
 const CACHED_ROWS: usize = 4 * BLOCK_ROWS;
 
@@ -39,6 +42,8 @@ pub(crate) struct Sink<'a> {
     pub(crate) out: &'a mut RowSet,
     /// How many may be appended before `full` is called.
     pub(crate) room: usize,
+    /// Whether `full` may be called earlier, where a block ends: so that no block is decoded for two buffers.
+    pub(crate) early: bool,
     /// Called with the buffer when there is no room left; makes room or stops the scan.
     pub(crate) full: &'a mut dyn FnMut(&mut RowSet) -> ControlFlow<(), usize>,
 }
@@ -74,7 +79,12 @@ impl Scan<'_> {
         let mut out = RowSet::with_columns(&self.columns);
         self.run(
             range,
-            &mut Sink { out: &mut out, room: usize::MAX, full: &mut |_| ControlFlow::Break(()) },
+            &mut Sink {
+                out: &mut out,
+                room: usize::MAX,
+                early: false,
+                full: &mut |_| ControlFlow::Break(()),
+            },
         )?;
         Ok(out)
     }
@@ -193,7 +203,7 @@ impl Scan<'_> {
                         segment.chunk(index, Stream::Live, number).map_err(|error| part.blame(error))?;
                     let mut row = rows.start;
                     while row < rows.end {
-                        let stop = rows.end.min(row.saturating_add(sink.room));
+                        let stop = sink.stop(row, rows.end);
                         self.read_chunk(part, &chunk, place.offset, row..stop, sink.out, scratch)?;
                         if let flow @ ControlFlow::Break(()) = sink.appended(stop - row) {
                             return Ok(flow);
@@ -374,9 +384,16 @@ fn cut_history(layer: &MemLayer, wanted: bool, cut: &dyn Fn(&RowSet) -> RowSet) 
 }
 
 impl Sink<'_> {
+    /// Where a piece of a chunk's rows that begins at `row` ends.
+    fn stop(&self, row: usize, end: usize) -> usize {
+        let stop = end.min(row.saturating_add(self.room));
+        let block = stop / BLOCK_ROWS * BLOCK_ROWS;
+        if self.early && stop < end && block > row { block } else { stop }
+    }
+
     fn appended(&mut self, rows: usize) -> ControlFlow<()> {
         self.room -= rows;
-        if self.room == 0 {
+        if self.room == 0 || (self.early && self.room < BLOCK_ROWS) {
             self.room = (self.full)(self.out)?;
         }
         ControlFlow::Continue(())

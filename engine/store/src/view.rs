@@ -4,7 +4,6 @@ use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use tapestore_format::coverage::Run;
-use tapestore_format::limits::CHUNK_ROWS;
 use tapestore_format::rows::RowSet;
 use tapestore_format::schema::{Column, Schema};
 use tapestore_format::segment::System;
@@ -16,7 +15,7 @@ use crate::cache::BlockCache;
 use crate::error::{Error, Result};
 use crate::gaps::{self, Gap};
 use crate::key::SeriesKey;
-use crate::scan::{Scan, Sink};
+use crate::scan::{SHOWN_ROWS, Scan, Sink};
 use crate::state::{Layer, SeriesState, State};
 use crate::store::Shared;
 
@@ -376,7 +375,7 @@ impl<'v> Read<'v> {
             return Ok(());
         }
         let mut stop = |_: &mut RowSet| ControlFlow::Break(());
-        let mut sink = Sink { out: &mut rows.set, room: limit, full: &mut stop };
+        let mut sink = Sink { out: &mut rows.set, room: limit, early: false, full: &mut stop };
         self.scan(&rows.columns)?.run(&self.range, &mut sink)
     }
 
@@ -451,7 +450,7 @@ impl<'v> Read<'v> {
         Ok(rows)
     }
 
-    /// Shows the rows in order, in pieces of at most 65,536, until `visit` breaks. One buffer is used for all.
+    /// Shows the rows in order, in pieces of at most 8,192, until `visit` breaks. One buffer is used for all.
     ///
     /// # Errors
     /// As [`Read::rows`]; pieces before the damage were shown.
@@ -466,9 +465,9 @@ impl<'v> Read<'v> {
             std::mem::swap(&mut rows.set, set);
             set.clear();
             stopped = flow.is_break();
-            flow.map_continue(|()| CHUNK_ROWS)
+            flow.map_continue(|()| SHOWN_ROWS)
         };
-        let mut sink = Sink { out: &mut set, room: CHUNK_ROWS, full: &mut show };
+        let mut sink = Sink { out: &mut set, room: SHOWN_ROWS, early: true, full: &mut show };
         self.scan(&columns)?.run(&self.range, &mut sink)?;
         if !set.is_empty() && !stopped {
             rows.set = set;

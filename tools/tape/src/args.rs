@@ -88,6 +88,8 @@ pub(crate) enum Command {
     Rollback(Rollback),
     /// Delete rows of a series, or all of it. Older versions keep them, until they are pruned.
     Delete(Delete),
+    /// What declared tables keep and roll up: shows which rows would go and which bars be made; does it with --apply.
+    Retain(live::Retain),
     /// Forget history before a version, to free space.
     Prune(Prune),
     /// Merge segments into few large ones.

@@ -9,6 +9,7 @@ pub fn packed_bytes(count: usize, width: u32) -> usize {
 }
 
 /// Bits needed to hold `value`: 0 for 0, 64 for the largest.
+#[inline]
 pub fn bits(value: u64) -> u32 {
     64 - value.leading_zeros()
 }

@@ -109,6 +109,7 @@ impl<N: Lane> Default for Inner<N> {
 }
 
 /// The zigzag number of a value: small for small magnitudes.
+#[inline]
 pub(super) fn zigzag(value: i64) -> u64 {
     ((value << 1) ^ (value >> 63)) as u64
 }

@@ -3,6 +3,7 @@
 use super::bitpack::{bits, pack, packed_bytes};
 use super::decimal::gcd;
 use super::int::{MULTIPLIER, Packing, Transform, ZIGZAG, zigzag};
+use super::kernel::{Histogram, Kernels};
 use crate::bytes::ByteWriter;
 
 /// Most distinct values that a dictionary is tried for.
@@ -45,9 +46,6 @@ pub fn encode(values: &[i64], residuals: Option<&[i64]>, out: &mut Vec<u8>) {
     plan.try_classes(numbers, if plan.transform == Transform::Delta { svarint_bytes(first) } else { 0 });
     plan.write(numbers, first, out);
 }
-
-/// Numbers of offsets by their length in bits.
-type Histogram = [u32; 65];
 
 /// Bits that a few of the numbers take, as zigzag offsets from a middle.
 fn estimate(numbers: &[i64], middle: i64) -> u64 {
@@ -92,32 +90,19 @@ impl Offsets {
 
     /// How many numbers have an offset of how many bits.
     fn histogram(&self, numbers: &[i64]) -> Histogram {
-        let base = self.base;
-        match (self.zigzag, self.multiplier) {
-            (false, 1) => count_bits(numbers, |number| number.wrapping_sub(base) as u64),
-            (true, 1) => count_bits(numbers, |number| zigzag(number.wrapping_sub(base))),
-            _ => count_bits(numbers, |number| self.of(number)),
+        if self.multiplier == 1 {
+            return (Kernels::best().lengths)(numbers, self.base, self.zigzag);
         }
+        let mut counts = [0; 65];
+        for number in numbers {
+            counts[bits(self.of(*number)) as usize] += 1;
+        }
+        counts
     }
 
     fn parameter_bytes(&self) -> usize {
         svarint_bytes(self.base) + if self.multiplier == 1 { 0 } else { varint_bytes(self.multiplier as u64) }
     }
-}
-
-/// Two histograms in turn, so that equal neighbours do not wait for one another.
-fn count_bits(numbers: &[i64], offset: impl Fn(i64) -> u64) -> Histogram {
-    let mut counts = [[0u32; 65]; 2];
-    for pair in numbers.chunks(2) {
-        for (number, counts) in pair.iter().zip(&mut counts) {
-            counts[bits(offset(*number)) as usize] += 1;
-        }
-    }
-    let [mut first, second] = counts;
-    for (first, second) in first.iter_mut().zip(second) {
-        *first += second;
-    }
-    first
 }
 
 fn varint_bytes(value: u64) -> usize {

@@ -33,7 +33,12 @@ pub struct Kernels {
     pub narrow: Loops<i32>,
     /// Mantissas of any size to doubles: divisor, power of ten.
     pub scale: fn(&[i64], i64, f64, &mut [f64]),
+    /// For encoding: how many numbers have an offset of how many bits from a base, folded (zigzag) or not.
+    pub lengths: fn(&[i64], i64, bool) -> Histogram,
 }
+
+/// How many numbers have how many bits.
+pub type Histogram = [u32; 65];
 
 /// A loop over selectors, values, where each class begins in them, and what is chosen.
 pub type Choose<N> = fn(&[u8], &[N; PADDED], [usize; 4], &mut [N]);
@@ -71,7 +76,8 @@ impl Kernels {
                 && is_x86_feature_detected!("fma")
                 && is_x86_feature_detected!("bmi1")
                 && is_x86_feature_detected!("bmi2")
-                && is_x86_feature_detected!("popcnt");
+                && is_x86_feature_detected!("popcnt")
+                && is_x86_feature_detected!("lzcnt");
             let avx512 = avx2
                 && is_x86_feature_detected!("avx512f")
                 && is_x86_feature_detected!("avx512dq")
@@ -85,7 +91,8 @@ impl Kernels {
 }
 
 /// The reference. On aarch64, where NEON belongs to the baseline, the compiler vectorises these loops.
-static SCALAR: Kernels = Kernels { name: "scalar", wide: Loops::SCALAR, narrow: Loops::SCALAR, scale };
+static SCALAR: Kernels =
+    Kernels { name: "scalar", wide: Loops::SCALAR, narrow: Loops::SCALAR, scale, lengths };
 
 impl<N: Lane> Loops<N> {
     const SCALAR: Self = Self {
@@ -141,6 +148,31 @@ fn choose<N: Lane>(selectors: &[u8], values: &[N; PADDED], mut starts: [usize; 4
             *next += 1;
         }
     }
+}
+
+#[inline(always)]
+fn lengths(numbers: &[i64], base: i64, zigzag: bool) -> Histogram {
+    if zigzag {
+        count_bits(numbers, |number| super::int::zigzag(number.wrapping_sub(base)))
+    } else {
+        count_bits(numbers, |number| number.wrapping_sub(base) as u64)
+    }
+}
+
+/// Four histograms in turn, so that equal neighbours do not wait for one another.
+#[inline(always)]
+fn count_bits(numbers: &[i64], offset: impl Fn(i64) -> u64) -> Histogram {
+    let mut counts = [[0u32; 65]; 4];
+    let fours = numbers.chunks_exact(4);
+    for number in fours.remainder() {
+        counts[0][bitpack::bits(offset(*number)) as usize] += 1;
+    }
+    for four in fours {
+        for (number, counts) in four.iter().zip(&mut counts) {
+            counts[bitpack::bits(offset(*number)) as usize] += 1;
+        }
+    }
+    std::array::from_fn(|bits| counts.iter().map(|counts| counts[bits]).sum())
 }
 
 #[inline(always)]
@@ -232,7 +264,7 @@ macro_rules! table {
     ($module:ident, $name:literal, $features:literal) => {
         mod $module {
             use super::vector;
-            use super::{Kernels, Lane, Loops, PADDED, Role};
+            use super::{Histogram, Kernels, Lane, Loops, PADDED, Role};
 
             #[target_feature(enable = $features)]
             fn unpack<N: Lane>(bytes: &[u8], width: u32, out: &mut [N]) -> bool {
@@ -268,6 +300,11 @@ macro_rules! table {
                 super::scale_fused(mantissas, divisor, power, out);
             }
 
+            #[target_feature(enable = $features)]
+            fn lengths(numbers: &[i64], base: i64, zigzag: bool) -> Histogram {
+                super::lengths(numbers, base, zigzag)
+            }
+
             const fn loops<N: Lane>() -> Loops<N> {
                 Loops {
                     // SAFETY: U1: `Kernels::all` gives this table out only if the machine has the instructions.
@@ -297,15 +334,17 @@ macro_rules! table {
                 narrow: loops(),
                 // SAFETY: U1, as above.
                 scale: |mantissas, divisor, power, out| unsafe { scale(mantissas, divisor, power, out) },
+                // SAFETY: U1, as above.
+                lengths: |numbers, base, zigzag| unsafe { lengths(numbers, base, zigzag) },
             };
         }
     };
 }
 
 #[cfg(target_arch = "x86_64")]
-table!(avx2, "avx2", "avx2,fma,bmi1,bmi2,popcnt");
+table!(avx2, "avx2", "avx2,fma,bmi1,bmi2,popcnt,lzcnt");
 #[cfg(target_arch = "x86_64")]
-table!(avx512, "avx512", "avx512f,avx512dq,avx512vl,avx2,fma,bmi1,bmi2,popcnt");
+table!(avx512, "avx512", "avx512f,avx512dq,avx512vl,avx2,fma,bmi1,bmi2,popcnt,lzcnt");
 
 #[cfg(test)]
 mod tests {
@@ -416,6 +455,24 @@ mod tests {
             for count in COUNTS {
                 works_alike::<i64>(kernels, count);
                 works_alike::<i32>(kernels, count);
+            }
+        }
+    }
+
+    #[test]
+    fn every_kernel_counts_lengths_as_the_scalar_one() {
+        for count in COUNTS {
+            let numbers = edges(count);
+            for (base, folded) in [(0, false), (0, true), (-77, true), (i64::MIN, false)] {
+                let mut expected = [0; 65];
+                for number in &numbers {
+                    let offset = number.wrapping_sub(base);
+                    let offset = if folded { super::super::int::zigzag(offset) } else { offset as u64 };
+                    expected[bitpack::bits(offset) as usize] += 1;
+                }
+                for kernels in Kernels::all() {
+                    assert_eq!((kernels.lengths)(&numbers, base, folded), expected, "{}", kernels.name);
+                }
             }
         }
     }

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use super::index::{ChunkRef, PartIndex, read_kind};
+use super::scratch::MODELS;
 use super::sealed::{Checked, sealed_bytes};
 use super::{Stream, Tier, Zone};
 use crate::bytes::ByteReader;
@@ -144,6 +145,8 @@ pub(super) struct Entry {
     pub(super) role: Option<Role>,
     /// Where every block begins, from `offset`, and where the last one ends.
     starts: Box<[u64]>,
+    /// Where its model is kept while it is read.
+    pub(super) slot: usize,
     /// Whether every block is one unit of checksums.
     single: bool,
     /// Checksums of units, in the head.
@@ -518,6 +521,7 @@ impl Head {
             scale,
             role,
             starts,
+            slot: self.entries.len() % MODELS,
             single,
             crcs,
             heap,

@@ -184,7 +184,12 @@ fn nulls_of(column: &ColumnValues) -> Option<&[bool]> {
 }
 
 fn is_constant(column: &ColumnValues) -> bool {
-    nulls_of(column).is_none() && (1..column.len()).all(|row| column.values.same(row, &column.values, 0))
+    let same = match &column.values {
+        Values::I64(values) => values.iter().all(|value| *value == values[0]),
+        Values::F64(values) => values.iter().all(|value| value.to_bits() == values[0].to_bits()),
+        values => (1..values.len()).all(|row| values.same(row, values, 0)),
+    };
+    same && nulls_of(column).is_none()
 }
 
 /// Encodes open, high, low and close together, if all four are decimals of one scale.

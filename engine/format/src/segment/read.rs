@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::chunk::{Chunk, Encoding, Entry, Key, MODEL, NULLS, STRAYS};
 use super::index::PartIndex;
+use super::scratch::Models;
 use super::{Scratch, Stream, System};
 use crate::bytes::ByteReader;
 use crate::codec::bins::Model;
@@ -110,13 +111,15 @@ impl<'a> Chunk<'a> {
         read
     }
 
-    /// The model of a column, if it has one, made ready in `model`.
-    pub(super) fn read_model(&self, entry: &Entry, model: &mut Model) -> Result<()> {
+    /// Makes the model of a column ready, if it has one.
+    pub(super) fn read_model(&self, entry: &Entry, models: &mut Models) -> Result<()> {
         if entry.flags & MODEL == 0 {
             return Ok(());
         }
-        let bytes = self.file.sealed(entry.offset, entry.heap)?;
-        model.read(&bytes).map_err(|error| error.shifted(entry.offset))
+        models.read(entry.slot, (self.file.bytes.as_ptr() as usize, entry.offset), |model| {
+            let bytes = self.file.sealed(entry.offset, entry.heap)?;
+            model.read(&bytes).map_err(|error| error.shifted(entry.offset))
+        })
     }
 
     fn constant(&self, entry: &Entry) -> ByteReader<'_> {
@@ -138,7 +141,7 @@ impl<'a> Chunk<'a> {
                 Ok(())
             }
             Encoding::Integers => {
-                self.read_model(entry, &mut scratch.model)?;
+                self.read_model(entry, &mut scratch.models)?;
                 each_block(range, |block, rows| {
                     self.decode_integers(entry, block, scratch)?;
                     out.extend_from_slice(&scratch.numbers[rows]);
@@ -178,7 +181,7 @@ impl<'a> Chunk<'a> {
             Encoding::Constant => self.read_constant(entry, range.len(), &mut out.values)?,
             Encoding::Dictionary => self.read_dictionary(entry, range, out, scratch)?,
             _ => {
-                self.read_model(entry, &mut scratch.model)?;
+                self.read_model(entry, &mut scratch.models)?;
                 each_block(range, |block, rows| {
                     let at = out.len();
                     if self.read_block(entry, block, rows.clone(), &mut out.values, scratch)? {
@@ -305,12 +308,12 @@ impl<'a> Chunk<'a> {
         let mut reader = ByteReader::new(bytes, "K1");
         let decoded = (|| {
             let (some, all) = Self::read_nulls(entry, &mut reader, count, scratch)?;
-            let Scratch { int, numbers, nulls, model, .. } = scratch;
+            let Scratch { int, numbers, nulls, models, .. } = scratch;
             let numbers = &mut numbers[..count];
             if all {
                 numbers.fill(0);
             } else {
-                int::decode_alone(&mut reader, numbers, int, model_of(entry, model))?;
+                int::decode_alone(&mut reader, numbers, int, model_of(entry, models))?;
             }
             if some {
                 for (number, null) in numbers.iter_mut().zip(nulls.iter()) {
@@ -341,7 +344,7 @@ impl<'a> Chunk<'a> {
                 out.resize(at + rows.len(), F::narrow(0.0));
                 return reader.finish().map(|()| true);
             }
-            let Scratch { int, numbers, small, model, .. } = scratch;
+            let Scratch { int, numbers, small, models, .. } = scratch;
             let reach = int::reach(reader.clone(), count).map_or(u64::MAX, |reach| reach.1);
             if scale.is_small(reach) && reach < NARROW {
                 let numbers = &mut small[..count];
@@ -349,7 +352,7 @@ impl<'a> Chunk<'a> {
                 scale.extend_small(int.kernels, &numbers[rows.clone()], out);
             } else {
                 let numbers = &mut numbers[..count];
-                int::decode_alone(&mut reader, numbers, int, model_of(entry, model))?;
+                int::decode_alone(&mut reader, numbers, int, model_of(entry, models))?;
                 if scale.is_small(reach) {
                     scale.extend_small(int.kernels, &numbers[rows.clone()], out);
                 } else {
@@ -378,13 +381,13 @@ impl<'a> Chunk<'a> {
         let mut reader = ByteReader::new(bytes, "K12");
         let decoded = (|| {
             let (some, all) = Self::read_nulls(entry, &mut reader, count, scratch)?;
-            let Scratch { int, numbers, bits, nulls, model, .. } = scratch;
+            let Scratch { int, numbers, bits, nulls, models, .. } = scratch;
             let (numbers, bits) = (&mut numbers[..count], &mut bits[..count]);
             if all {
                 numbers.fill(0);
                 return reader.finish().map(|()| true);
             }
-            int::decode_alone(&mut reader, numbers, int, model_of(entry, model))?;
+            int::decode_alone(&mut reader, numbers, int, model_of(entry, models))?;
             reader.cite("K12");
             if !unpack(reader.take(packed_bytes(count, cut))?, cut, bits) {
                 return Err(reader.error("left-over bits are not zero"));
@@ -440,8 +443,8 @@ impl<'a> Chunk<'a> {
 }
 
 /// The model to decode a column's blocks with, if it has one.
-pub(super) fn model_of<'m>(entry: &Entry, model: &'m Model) -> Option<&'m Model> {
-    (entry.flags & MODEL != 0).then_some(model)
+pub(super) fn model_of<'m>(entry: &Entry, models: &'m Models) -> Option<&'m Model> {
+    (entry.flags & MODEL != 0).then(|| models.of(entry.slot))
 }
 
 /// Appends the nulls of a block to a column that had `at` rows before it.

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::Scratch;
 use super::chunk::{Chunk, Entry, Key, STRAYS};
 use super::read::{NARROW, each_block, model_of, wrong_type};
-use super::scratch::Group;
+use super::scratch::{Group, Models};
 use crate::bytes::ByteReader;
 use crate::codec::bins::Model;
 use crate::codec::decimal::{self, Scale};
@@ -25,7 +25,7 @@ type Append<N> = fn(&Scale, &Kernels, &[N], &mut Vec<f64>);
 /// What decoding the members of a block needs.
 struct Members<'s, N> {
     group: &'s mut Group<N>,
-    models: &'s mut [(Model, bool); 4],
+    models: &'s mut Models,
     int: &'s mut IntScratch,
     bits: &'s mut [i64],
     decode: Decode<N>,
@@ -40,7 +40,6 @@ impl Chunk<'_> {
         out: &mut RowSet,
         scratch: &mut Scratch,
     ) -> Result<()> {
-        scratch.group_models.iter_mut().for_each(|model| model.1 = false);
         let mut wanted: Vec<(&Entry, Role, &mut Vec<f64>)> = Vec::with_capacity(4);
         for (id, values) in &mut out.columns {
             let Some(entry) = self.entry(Key::Column(*id)) else { continue };
@@ -59,7 +58,7 @@ impl Chunk<'_> {
             }
             let small =
                 wanted.iter().all(|(entry, ..)| entry.scale.is_some_and(|scale| scale.is_small(reach)));
-            let Scratch { int, bits, group, small_group, group_models: models, .. } = &mut *scratch;
+            let Scratch { int, bits, group, small_group, models, .. } = &mut *scratch;
             if small && reach < NARROW {
                 let decode: Decode<i32> = |reader, out, scratch, _| int::decode_narrow(reader, out, scratch);
                 let append = Scale::extend_small;
@@ -133,13 +132,9 @@ impl Chunk<'_> {
         let (bytes, offset) = self.block(entry, block)?;
         let count = self.block_rows(block).len();
         let mut reader = ByteReader::new(bytes, "K13");
-        let (model, known) = &mut members.models[at];
-        if !*known {
-            self.read_model(entry, model)?;
-            *known = true;
-        }
+        self.read_model(entry, members.models)?;
         let numbers = &mut members.group.numbers[at][..count];
-        let decoded = (members.decode)(&mut reader, numbers, members.int, model_of(entry, model));
+        let decoded = (members.decode)(&mut reader, numbers, members.int, model_of(entry, members.models));
         members.group.rest[at] = reader.position();
         let finished = if entry.flags & STRAYS == 0 { reader.finish() } else { Ok(()) };
         let transform = decoded.and_then(|transform| finished.map(|()| transform));

@@ -8,6 +8,7 @@ use super::runs::RunBuffer;
 use crate::codec::bins::Model;
 use crate::codec::int::IntScratch;
 use crate::codec::lane::{Block, Lane, block};
+use crate::error::Result;
 use crate::limits::BLOCK_ROWS;
 
 /// Buffers that a thread keeps, at most: those of a read, and of one that runs inside of it.
@@ -16,6 +17,40 @@ const KEPT: usize = 2;
 thread_local! {
     #[expect(clippy::vec_box, reason = "they move in and out of the list as they are")]
     static POOL: RefCell<Vec<Box<Scratch>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Models that are kept: of as many columns of a chunk.
+pub(super) const MODELS: usize = 8;
+
+/// The models of columns that were read last, with the file's bytes and the place in them.
+#[derive(Debug, Default)]
+pub(super) struct Models([(Model, Option<(usize, u64)>); MODELS]);
+
+impl Models {
+    /// Has to be called before they are used with another file, which may stand where one stood before.
+    fn forget(&mut self) {
+        self.0.iter_mut().for_each(|(_, place)| *place = None);
+    }
+
+    /// Makes the model at `place` ready in a slot, unless it is there.
+    pub(super) fn read(
+        &mut self,
+        slot: usize,
+        place: (usize, u64),
+        read: impl FnOnce(&mut Model) -> Result<()>,
+    ) -> Result<()> {
+        let (model, known) = &mut self.0[slot];
+        if *known != Some(place) {
+            *known = None;
+            read(model)?;
+            *known = Some(place);
+        }
+        Ok(())
+    }
+
+    pub(super) fn of(&self, slot: usize) -> &Model {
+        &self.0[slot].0
+    }
 }
 
 /// The columns of the group in one block, by role.
@@ -47,9 +82,7 @@ pub struct Scratch {
     pub(super) small: Block<i32>,
     pub(super) group: Group<i64>,
     pub(super) small_group: Group<i32>,
-    /// Models of the group, and which were read; of any other column, while it is read.
-    pub(super) group_models: [(Model, bool); 4],
-    pub(super) model: Model,
+    pub(super) models: Models,
 }
 
 impl Default for Scratch {
@@ -64,8 +97,7 @@ impl Default for Scratch {
             small: block(),
             group: Group::default(),
             small_group: Group::default(),
-            group_models: Default::default(),
-            model: Model::default(),
+            models: Models::default(),
         }
     }
 }
@@ -76,6 +108,7 @@ impl Scratch {
         let kept = POOL.try_with(|pool| pool.borrow_mut().pop()).ok().flatten();
         let mut scratch = kept.unwrap_or_default();
         scratch.runs.forget();
+        scratch.models.forget();
         PooledScratch(Some(scratch))
     }
 }
