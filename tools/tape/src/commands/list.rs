@@ -49,7 +49,7 @@ pub(crate) fn ls(context: &Context, arguments: &Ls) -> Result<()> {
     out.finish()
 }
 
-fn matches(instrument: &str, pattern: &str) -> bool {
+pub(super) fn matches(instrument: &str, pattern: &str) -> bool {
     instrument.to_lowercase().contains(&pattern.to_lowercase())
 }
 
