@@ -120,7 +120,7 @@ pub(crate) fn bench_latest(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(SERIES as u64));
     let close = COLUMNS.iter().position(|name| *name == "close").expect("a column of bars");
     group.bench_function("in one call", |bencher| {
-        bencher.iter(|| view.latest_rows(|_| true).expect("rows").len())
+        bencher.iter(|| view.latest_rows(|_| true).expect("rows").len());
     });
     group.bench_function("in one call, with their closes", |bencher| {
         bencher.iter(|| {

@@ -247,3 +247,76 @@ fn declared_tables_shape_what_is_imported() {
     place.tape("schema drop ticks --force").clean();
     assert!(!place.tape("ls").clean().contains("A.X"));
 }
+
+/// What every kind of table makes of a file, and of the same in JSON: kind, file, and what is stored.
+const TABLES: [(&str, &str, &str); 6] = [
+    (
+        "exchanges",
+        "date,mic,name,country,tz\n2000-01-01,XHKG,Hong Kong,HK,Asia/Hong_Kong\n",
+        "time,exchange,name,country,timezone,currency,until,known\n946684800,XHKG,Hong Kong,HK,Asia/Hong_Kong,,,\n",
+    ),
+    (
+        "contracts",
+        "date,symbol,uly,ctVal,expTime,strike\n2024-01-01,BTC-240628,BTC,0.01,2024-06-28,\n",
+        "time,symbol,underlying,exchange,multiplier,tick_size,margin,expiry,strike,settlement,currency,until,known\n\
+         1704067200,BTC-240628,BTC,,0.01,,,1719532800,,,,,\n",
+    ),
+    (
+        "calendar",
+        "day,exchange,status,session_open,session_close,holiday\n2024-01-02,XHKG,open,2024-01-02T01:30:00Z,2024-01-02T04:00:00Z,\n\
+         2024-01-02,XHKG,open,2024-01-02T05:00:00Z,2024-01-02T08:00:00Z,\n2024-02-12,XHKG,closed,,,New Year\n",
+        "time,exchange,status,open,close,note,known\n1704153600,XHKG,open,1704159000,1704168000,,\n\
+         1704153600,XHKG,open,1704171600,1704182400,,\n1707696000,XHKG,closed,,,New Year,\n",
+    ),
+    (
+        "actions",
+        "ex_date,type,old,new,amount,announced\n2025-01-06,dividend,,,2,2025-01-02\n2025-01-07,split,1,4,,2025-01-03\n",
+        "time,kind,old,new,amount,known\n1736121600,dividend,,,2,1735776000\n1736208000,split,1,4,,1735862400\n",
+    ),
+    (
+        "parameters",
+        "effective,strategy,parameter,value\n2024-01-01,momentum,window,20\n2024-02-01,momentum,window,30\n",
+        "time,owner,name,value,until,known\n1704067200,momentum,window,20,,\n1706745600,momentum,window,30,,\n",
+    ),
+    (
+        "cash",
+        "time,asset,total\n2024-01-01,USD,1000.25\n",
+        "time,account,currency,balance,available,margin,equity\n1704067200,,USD,1000.25,,,\n",
+    ),
+];
+
+/// The rows of a CSV as JSON objects, every value a string.
+fn as_json(csv: &str) -> String {
+    let mut lines = csv.lines();
+    let names: Vec<&str> = lines.next().expect("a header").split(',').collect();
+    let row = |line: &str| {
+        let cells = names.iter().zip(line.split(',')).filter(|(_, cell)| !cell.is_empty());
+        let members: Vec<String> = cells.map(|(name, cell)| format!("\"{name}\": \"{cell}\"")).collect();
+        format!("{{{}}}", members.join(", "))
+    };
+    format!("[{}]", lines.map(row).collect::<Vec<_>>().join(",\n"))
+}
+
+#[test]
+fn tables_of_every_kind_come_from_csv_and_json() {
+    for (kind, csv, stored) in TABLES {
+        for (name, text) in [("t.csv", csv.to_owned()), ("t.json", as_json(csv))] {
+            let place = Place::new();
+            let file = place.write(name, text);
+            let line = format!("import {file} --kind {kind} --instrument X.Y --json");
+            let rows = csv.lines().count() as i64 - 1;
+            assert_eq!(member(&place.tape(&line).clean(), "added"), rows, "{kind} {name}");
+            assert_eq!(member(&place.tape(&line).clean(), "unchanged"), rows, "{kind} {name}");
+            let out = place.tape(&format!("export X.Y {kind} --csv --time s")).clean();
+            assert_eq!(out, stored, "{kind} {name}");
+        }
+    }
+    let place = Place::new();
+    let file = place.write("t.csv", TABLES[4].1);
+    place.tape(&format!("import {file} --kind parameters")).clean();
+    let at = |time: &str| place.tape(&format!("table parameters --at {time} --json --columns value")).clean();
+    assert!(at("2024-01-15").contains("\"value\": \"20\"") && at("2024-02-01").contains("\"value\": \"30\""));
+    assert_eq!(at("2023-12-31"), "");
+    let ended = place.tape("table parameters --by nothing").failed(2);
+    assert!(ended.contains("nothing"), "{ended}");
+}

@@ -1,9 +1,9 @@
 //! The command line as a process: what it prints, where, and how it exits.
 //!
 //! One file a subject: [`contract`] what scripts rely on, [`import`] what files become, [`history`] versions,
-//! [`failures`] wrong calls, damage and exit codes, [`looks`] what people see, [`kinds`] kinds of data, [`market`]
-//! questions of market data, [`operations`] what was done, [`repair`] what is saved of damaged stores, [`tail`]
-//! following a store, [`real`] the market data files.
+//! [`failures`] wrong calls, damage and exit codes, [`looks`] what people see, [`kinds`] kinds of data, [`market`] questions of
+//! market data, [`operations`] what was done, [`repair`] what is saved of damaged stores, [`retain`] what goes when it
+//! grows old, [`tail`] following a store, [`real`] the market data files.
 
 mod contract;
 mod failures;
@@ -15,6 +15,7 @@ mod market;
 mod operations;
 mod real;
 mod repair;
+mod retain;
 mod tail;
 
 use std::io::Write;

@@ -27,6 +27,13 @@ const SESSIONS: &str = "2025-01-02T01:30:00Z,2025-01-02T04:00:00Z
 const REPAIR: &str = "time,open,high,low,close,volume
 2025-01-02T02:07:00Z,400,401,399,400,900
 ";
+const SCHEMA: &str = "[[tables]]
+name = \"minutes\"
+kind = \"bars\"
+frame = \"1m\"
+instruments = [\"*.HK\"]
+retention = { keep = \"12h\", rollup = [\"5m\", \"1h\"] }
+";
 const DAYS: &str = "date,open,high,low,close,volume
 2025-01-02,400,404,399,400,1000
 2025-01-03,400,402,396,398,1200
@@ -70,7 +77,7 @@ fn minutes() -> String {
 fn the_page_on_queries_shows_what_the_commands_print() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../engine/query/README.md");
     let minutes = minutes();
-    for chapter in ["Trades", "Bars", "Actions", "Books"] {
+    for chapter in ["Trades", "Bars", "Live", "Retention", "Actions", "Books"] {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let files = [
             ("trades.csv", TRADES),
@@ -78,6 +85,7 @@ fn the_page_on_queries_shows_what_the_commands_print() {
             ("minutes.csv", &minutes),
             ("sessions.csv", SESSIONS),
             ("repair.csv", REPAIR),
+            ("schema.toml", SCHEMA),
             ("days.csv", DAYS),
             ("actions.csv", ACTIONS),
             ("updates.csv", UPDATES),

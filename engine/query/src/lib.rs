@@ -10,7 +10,7 @@
 //! bar; [`fold`]: what becomes of their values; [`mod@resample`]: both together; [`mod@derive`]: bars that are stored
 //! and follow their source; [`retain`]: what stays of rows that grow old. [`average`]: by volume and by time. [`mod@panel`]: one field
 //! of many instruments. [`adjust`]: splits and dividends. [`book`]: order books at any time;
-//! [`depth`]: out of snapshots of fixed depth. [`in_force`]: reference tables as they were valid and known at a time.
+//! [`depth`]: out of snapshots of fixed depth. [`mod@in_force`]: reference tables as they were valid and known at a time.
 
 pub mod adjust;
 pub mod asof;

@@ -10,6 +10,7 @@ use tapestore_format::wal::{Effect, TransactionRecord};
 
 use crate::error::{Error, Result};
 use crate::key::SeriesKey;
+use crate::latest::LastRow;
 use crate::layer::{MemLayer, Retained};
 use crate::schema::SchemaBuilder;
 use crate::state::{Catalog, Definitions, Layer, SeriesState, State};
@@ -265,21 +266,21 @@ fn check_sources(id: u32, catalog: &Catalog, rows: &RowSet) -> Result<()> {
 
 /// The last row after a change, where that is known without reading anything.
 fn next_latest(
-    known: Option<Option<Arc<RowSet>>>,
+    known: Option<Option<Arc<LastRow>>>,
     rows: &RowSet,
     marks: &[Mark],
-) -> Option<Option<Arc<RowSet>>> {
+) -> Option<Option<Arc<LastRow>>> {
     let known = known?;
     if marks.iter().any(|mark| mark.kind == tapestore_format::rows::MarkKind::Delete) {
         return None;
     }
     let Some(last) = rows.time.last() else { return Some(known) };
     match &known {
-        Some(row) if row.time[0] > *last => Some(known),
+        Some(row) if row.time_ns() > *last => Some(known),
         _ => {
             let mut row = crate::batch::empty_union(&[rows]);
             row.extend_from(rows, rows.len() - 1..rows.len());
-            Some(Some(Arc::new(row)))
+            Some(Some(Arc::new(LastRow::new(row))))
         }
     }
 }

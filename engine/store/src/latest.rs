@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use tapestore_format::rows::{ColumnValues, RowSet, Values};
-use tapestore_format::schema::Schema;
+use tapestore_format::rows::{ColumnValues, ORDINAL, RowSet, Values};
+use tapestore_format::schema::{Column, ColumnId, ColumnType, Schema};
 
 use crate::batch::Rows;
 use crate::error::Result;
@@ -24,15 +24,15 @@ pub struct Latest<'v> {
 #[derive(Clone, Debug)]
 enum Row<'v> {
     /// What the state of the view remembers.
-    Known(&'v RowSet),
+    Known(&'v LastRow),
     /// Of an older version: read for this answer.
-    Read(Arc<RowSet>),
+    Read(Arc<LastRow>),
 }
 
 impl std::ops::Deref for Row<'_> {
-    type Target = RowSet;
+    type Target = LastRow;
 
-    fn deref(&self) -> &RowSet {
+    fn deref(&self) -> &LastRow {
         match self {
             Self::Known(row) => row,
             Self::Read(row) => row,
@@ -40,20 +40,65 @@ impl std::ops::Deref for Row<'_> {
     }
 }
 
+/// Numbers that stand in the head of a last row.
+const HEAD: usize = 8;
+
+/// A last row, with what is asked of it most in one place: its first numbers lie beside its time, not behind the
+/// pointers of columns, each of which the processor would have to wait for.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct LastRow {
+    time: i64,
+    /// Columns whose numbers follow, by id; the rest is [`NO_COLUMN`].
+    ids: [ColumnId; HEAD],
+    /// The bits of an `f64` or `i64`.
+    numbers: [u64; HEAD],
+    all: RowSet,
+}
+
+/// No column has this id: [`ORDINAL`] is the engine's own.
+const NO_COLUMN: ColumnId = ORDINAL;
+
+impl LastRow {
+    /// Takes a set of one row.
+    pub(crate) fn new(all: RowSet) -> Self {
+        let (mut ids, mut numbers) = ([NO_COLUMN; HEAD], [0; HEAD]);
+        let number = |(id, column): &(ColumnId, ColumnValues)| match &column.values {
+            _ if column.is_null(0) || *id == NO_COLUMN => None,
+            Values::F64(values) => Some((*id, values[0].to_bits())),
+            Values::I64(values) => Some((*id, values[0] as u64)),
+            _ => None,
+        };
+        for (place, (id, bits)) in all.columns.iter().filter_map(number).take(HEAD).enumerate() {
+            (ids[place], numbers[place]) = (id, bits);
+        }
+        Self { time: all.time[0], ids, numbers, all }
+    }
+
+    pub(crate) fn time_ns(&self) -> i64 {
+        self.time
+    }
+
+    /// The bits of a number of the head.
+    fn number(&self, id: ColumnId) -> Option<u64> {
+        Some(self.numbers[self.ids.iter().position(|known| *known == id)?])
+    }
+}
+
 impl Latest<'_> {
     /// Its time: nanoseconds since the Unix epoch, UTC; for bars the open time.
     pub fn time_ns(&self) -> i64 {
-        self.row.time[0]
+        self.row.time
     }
 
     /// The commit that wrote it.
     pub fn version(&self) -> u64 {
-        self.row.version.get(0)
+        self.row.all.version.get(0)
     }
 
     /// Its flags, bits of [`crate::flags`].
     pub fn flags(&self) -> u16 {
-        self.row.flags.get(0)
+        self.row.all.flags.get(0)
     }
 
     /// The schema of the series.
@@ -63,7 +108,11 @@ impl Latest<'_> {
 
     /// The value of an `f64` column; `None` if it is null, or there is no such column.
     pub fn f64(&self, column: &str) -> Option<f64> {
-        match &self.column(column)?.values {
+        let column = self.schema.column(column).filter(|column| column.kind == ColumnType::F64)?;
+        if let Some(bits) = self.row.number(column.id) {
+            return Some(f64::from_bits(bits));
+        }
+        match self.value(column.id)? {
             Values::F64(values) => values.first().copied(),
             _ => None,
         }
@@ -71,7 +120,12 @@ impl Latest<'_> {
 
     /// The value of an `i64` or timestamp column; `None` likewise.
     pub fn i64(&self, column: &str) -> Option<i64> {
-        match &self.column(column)?.values {
+        let number = |column: &&Column| matches!(column.kind, ColumnType::I64 | ColumnType::Timestamp);
+        let column = self.schema.column(column).filter(number)?;
+        if let Some(bits) = self.row.number(column.id) {
+            return Some(bits as i64);
+        }
+        match self.value(column.id)? {
             Values::I64(values) => values.first().copied(),
             _ => None,
         }
@@ -79,21 +133,24 @@ impl Latest<'_> {
 
     /// The value of a string column; `None` likewise.
     pub fn text(&self, column: &str) -> Option<&str> {
-        match &self.column(column)?.values {
+        match self.value(self.schema.column(column)?.id)? {
             Values::Str(values) => Some(values.get(0)),
             _ => None,
         }
     }
 
-    /// The values of a column of any type, one; `None` likewise.
-    pub fn column(&self, name: &str) -> Option<&ColumnValues> {
-        let id = self.schema.column(name)?.id;
-        self.row.column(id).filter(|column| !column.is_null(0))
+    /// The value of a column of any type, one; `None` likewise.
+    pub fn column(&self, name: &str) -> Option<&Values> {
+        self.value(self.schema.column(name)?.id)
+    }
+
+    fn value(&self, id: ColumnId) -> Option<&Values> {
+        self.row.all.column(id).filter(|column| !column.is_null(0)).map(|column| &column.values)
     }
 
     /// The row with all columns of the schema, as reads give it.
     pub fn rows(&self) -> Rows {
-        project(&self.row, self.schema)
+        project(&self.row.all, self.schema)
     }
 }
 
@@ -136,13 +193,13 @@ impl View {
 
     fn latest_of<'v>(&self, series: &'v SeriesState, schema: &'v Schema) -> Result<Option<Latest<'v>>> {
         let known =
-            |row: &'v Option<Arc<RowSet>>| row.as_deref().map(|row| Latest { schema, row: Row::Known(row) });
+            |row: &'v Option<Arc<LastRow>>| row.as_deref().map(|row| Latest { schema, row: Row::Known(row) });
         let newest = self.version() == self.state().version;
         if newest && let Some(row) = series.latest.get() {
             return Ok(known(row));
         }
         let row = self.read(&series.key).provenance().last(1)?.set;
-        let found = (!row.is_empty()).then(|| Arc::new(row));
+        let found = (!row.is_empty()).then(|| Arc::new(LastRow::new(row)));
         if newest {
             return Ok(known(series.latest.get_or_init(|| found)));
         }

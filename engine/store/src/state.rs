@@ -12,6 +12,7 @@ use tapestore_format::schema::{ColumnId, Schema};
 
 use crate::error::{Error, Result};
 use crate::key::SeriesKey;
+use crate::latest::LastRow;
 use crate::layer::MemLayer;
 use crate::overlay::RowKey;
 use crate::segment::Part;
@@ -118,7 +119,7 @@ pub(crate) struct SeriesState {
     /// Oldest first (Y3).
     pub(crate) layers: Vec<Layer>,
     /// The last row at the state's own version, once asked for.
-    pub(crate) latest: OnceLock<Option<Arc<RowSet>>>,
+    pub(crate) latest: OnceLock<Option<Arc<LastRow>>>,
 }
 
 impl SeriesState {

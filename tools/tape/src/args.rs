@@ -86,6 +86,8 @@ pub(crate) enum Command {
     Snapshot(Snapshot),
     /// A new commit whose content equals an older version.
     Rollback(Rollback),
+    /// What declared tables keep and roll up: shows which rows would go and which bars be made; does it with --apply.
+    Retain(live::Retain),
     /// Forget history before a version, to free space.
     Prune(Prune),
     /// Merge segments into few large ones.

@@ -23,7 +23,9 @@ use clap::Parser;
 
 use args::{Cli, Command};
 use commands::read::End;
-use commands::{Context, aggregate, coverage, inspect, list, market, read, repair, tail, upkeep, versions};
+use commands::{
+    Context, aggregate, coverage, inspect, list, market, read, repair, retain, tail, upkeep, versions,
+};
 use fail::{CLEAN, Fail, Result};
 use output::note;
 
@@ -74,6 +76,7 @@ fn run(context: &Context, command: Command) -> Result<()> {
         Command::Schema(command) => commands::schema::run(context, &command),
         Command::Snapshot(arguments) => versions::snapshot(context, &arguments),
         Command::Rollback(arguments) => versions::rollback(context, &arguments),
+        Command::Retain(arguments) => retain::run(context, &arguments),
         Command::Prune(arguments) => versions::prune(context, &arguments),
         Command::Compact(arguments) => upkeep::compact(context, &arguments),
         Command::Verify(arguments) => upkeep::verify(context, &arguments),

@@ -1,6 +1,6 @@
 //! Schema files: TOML and YAML, read with the line of every value, and written.
 //!
-//! Both become the same tree of [`Node`]s, from which [`crate::declaration`] takes tables; so both know the same fields
+//! Both become the same tree of values, from which [`crate::declaration`] takes tables; so both know the same fields
 //! and name the same mistakes.
 
 mod toml;

@@ -1,4 +1,4 @@
-//! The grammar of what follows a store while it grows: tail.
+//! The grammar of what follows a store while it grows, and of what goes when it grows old: tail and retain.
 
 use clap::Args;
 
@@ -15,4 +15,17 @@ pub(crate) struct Tail {
     /// How often to look for new commits: 20ms, 1s.
     #[arg(long, value_name = "SPAN", default_value = "100ms", requires = "follow")]
     pub(crate) interval: String,
+}
+
+/// Arguments of `retain`.
+#[derive(Args, Debug)]
+pub(crate) struct Retain {
+    /// Only series whose instrument contains this.
+    pub(crate) pattern: Option<String>,
+    /// Do it. Without, only what would be done is shown.
+    #[arg(long)]
+    pub(crate) apply: bool,
+    /// Also delete rows that came after the bars of their time were made: they are in no bar.
+    #[arg(long, requires = "apply")]
+    pub(crate) late: bool,
 }

@@ -10,7 +10,7 @@ use crate::calendar::brief;
 use crate::fail::Result;
 use crate::number::{bytes, grouped};
 use crate::output::Out;
-use crate::output::json::Object;
+use crate::output::json::{Object, texts};
 use crate::output::strip::{percent, strip};
 use crate::output::table::{Side, Table, facts};
 
@@ -49,7 +49,7 @@ pub(crate) fn ls(context: &Context, arguments: &Ls) -> Result<()> {
     out.finish()
 }
 
-fn matches(instrument: &str, pattern: &str) -> bool {
+pub(super) fn matches(instrument: &str, pattern: &str) -> bool {
     instrument.to_lowercase().contains(&pattern.to_lowercase())
 }
 
@@ -132,7 +132,7 @@ fn series_info(context: &Context, arguments: &Info, wanted: &Series) -> Result<(
         });
         let mut object = series_object(&view, &key, &info)?
             .text("key", if unique { "unique" } else { "sequence" })
-            .raw("dedup", &list(&dedup))
+            .raw("dedup", &texts(&dedup))
             .count("version", view.version());
         for (tier, rows) in view.tiers(&key)? {
             object = object.count(&format!("{}_rows", tier.name()), rows);
@@ -197,18 +197,6 @@ fn series_info(context: &Context, arguments: &Info, wanted: &Series) -> Result<(
     }
     table.write(&mut out)?;
     out.finish()
-}
-
-fn list(names: &[&str]) -> Vec<u8> {
-    let mut out = vec![b'['];
-    for name in names {
-        if out.len() > 1 {
-            out.extend_from_slice(b", ");
-        }
-        crate::output::json::push_string(&mut out, name);
-    }
-    out.push(b']');
-    out
 }
 
 /// Runs `tape stats`.

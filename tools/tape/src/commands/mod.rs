@@ -10,6 +10,7 @@ pub(crate) mod market;
 pub(crate) mod operations;
 pub(crate) mod read;
 pub(crate) mod repair;
+pub(crate) mod retain;
 pub(crate) mod schema;
 pub(crate) mod table;
 pub(crate) mod tail;

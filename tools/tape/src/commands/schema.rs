@@ -6,14 +6,16 @@ use std::path::Path;
 use tapestore::{Operation, Store};
 use tapestore_catalog::file::{Language, parse, to_toml, to_yaml};
 use tapestore_catalog::validate::undeclared;
-use tapestore_catalog::{Change, Declarations, Finding, Plan, declared, drop_table, plan, validate};
+use tapestore_catalog::{
+    Change, Declarations, Finding, Key, Kind, Plan, declared, drop_table, plan, validate,
+};
 
 use super::import::open_or_create;
 use super::operations::{note_done, watched};
 use super::{Context, as_of};
 use crate::args::schema::{Apply, DropTable, Schema, SchemaFile, ShowSchema, Validate};
 use crate::fail::{Fail, Result};
-use crate::output::json::Object;
+use crate::output::json::{Object, texts};
 use crate::output::{Out, plain};
 use crate::when::now_ns;
 
@@ -206,12 +208,25 @@ fn show(context: &Context, arguments: &ShowSchema) -> Result<()> {
                 }
                 object.text("comment", &column.comment)
             });
-            let object = Object::new()
+            let (key, dedup) = match &table.key {
+                Key::Unique => ("unique", &[][..]),
+                Key::Sequence(dedup) => ("sequence", dedup.as_slice()),
+            };
+            let tags = table.tags.iter().fold(Object::new(), |tags, (name, value)| tags.text(name, value));
+            let mut object = Object::new()
                 .text("table", &table.name)
+                .raw("instruments", &texts(&table.instruments))
                 .text("frame", &table.frame.to_string())
+                .text("kind", table.kind.map_or("none", Kind::name))
+                .text("key", key)
+                .raw("dedup", &texts(dedup))
                 .text("comment", &table.comment)
-                .count("series", series as u64)
-                .objects("columns", columns);
+                .raw("tags", &tags.closed());
+            if let Some(retention) = &table.retention {
+                let rollup: Vec<&str> = retention.rollup.iter().map(|bars| bars.name()).collect();
+                object = object.maybe_int("keep_ns", retention.keep_ns).raw("rollup", &texts(&rollup));
+            }
+            let object = object.count("series", series as u64).objects("columns", columns);
             out.write_all(&object.line())?;
         }
     } else {

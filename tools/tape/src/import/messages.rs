@@ -14,6 +14,8 @@ use crate::number::{push_f64, push_i64};
 pub(crate) const RECEIVED: &str = "(received)";
 /// How deep messages are looked for.
 const DEPTH: usize = 6;
+/// Most plain members of a message of a book that are kept: each of its levels carries them.
+const MEMBERS: usize = 64;
 const PRICES: [&str; 3] = ["price", "px", "p"];
 const QUANTITIES: [&str; 6] = ["size", "sz", "qty", "quantity", "q", "amount"];
 /// Columns of an update of a book.
@@ -54,7 +56,7 @@ fn find(value: &Value<'_>, kind: Kind, depth: usize, context: &Row, rows: &mut V
         Value::Array(items) => items.iter().for_each(|item| find(item, kind, depth - 1, context, rows)),
         Value::Object(object) => {
             if let (Kind::Book | Kind::Depth, Some(sides)) = (kind, sides(object)) {
-                let own = with_scalars(context, object);
+                let own = with_scalars(context, object, MEMBERS);
                 return if kind == Kind::Book {
                     updates(&own, &sides, rows);
                 } else {
@@ -70,11 +72,11 @@ fn find(value: &Value<'_>, kind: Kind, depth: usize, context: &Row, rows: &mut V
                 (object.values().any(nested), object.values().filter(|v| is_plain(v)).count());
             if !has_nested && plain >= 2 {
                 // What a message says wins over what is said around it.
-                return rows.push(with_scalars(context, object));
+                return rows.push(with_scalars(context, object, usize::MAX));
             }
             // Times and kinds of books stand around them.
             let around = if matches!(kind, Kind::Book | Kind::Depth) {
-                with_scalars(context, object)
+                with_scalars(context, object, MEMBERS)
             } else {
                 context.clone()
             };
@@ -88,9 +90,11 @@ fn is_plain(value: &Value<'_>) -> bool {
     matches!(value, Value::Static(_) | Value::String(_))
 }
 
-fn with_scalars(context: &Row, object: &Object<'_>) -> Row {
+/// What was said around an object, and its plain members, at most `most` of them.
+fn with_scalars(context: &Row, object: &Object<'_>, most: usize) -> Row {
     let mut out = context.clone();
-    for (name, value) in object.iter().filter(|(_, value)| is_plain(value)) {
+    let room = most.saturating_sub(out.len());
+    for (name, value) in object.iter().filter(|(_, value)| is_plain(value)).take(room) {
         let mut cell = Vec::new();
         push_cell(&mut cell, value);
         match out.iter_mut().find(|known| known.0 == **name) {

@@ -115,6 +115,19 @@ pub(crate) fn push_number(out: &mut Vec<u8>, value: f64) {
     }
 }
 
+/// A list of strings.
+pub(crate) fn texts(items: &[impl AsRef<str>]) -> Vec<u8> {
+    let mut out = vec![b'['];
+    for item in items {
+        if out.len() > 1 {
+            out.extend_from_slice(b", ");
+        }
+        push_string(&mut out, item.as_ref());
+    }
+    out.push(b']');
+    out
+}
+
 /// Appends a quoted string.
 pub(crate) fn push_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
