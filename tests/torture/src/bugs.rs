@@ -280,8 +280,8 @@ pub(crate) const BUGS: &[Bug] = &[
         what: "a manifest written anew has an id that is reserved only by its own step",
         changes: &[(
             "engine/store/src/manifest.rs",
-            "            return self.rewrite(id);",
-            "            let id = if planted(\"manifest-with-an-id-not-reserved\") { self.state.state.next_file } else { id };\n            self.state.state.next_file += u64::from(planted(\"manifest-with-an-id-not-reserved\"));\n            return self.rewrite(id);",
+            "            match self.rewrite(id) {",
+            "            let id = if planted(\"manifest-with-an-id-not-reserved\") { self.state.state.next_file } else { id };\n            self.state.state.next_file += u64::from(planted(\"manifest-with-an-id-not-reserved\"));\n            match self.rewrite(id) {",
         )],
         tests: CUTS_ANEW,
     },
