@@ -74,7 +74,7 @@ fn is_delta(name: &str) -> bool {
     name == "parquet i64 DELTA"
 }
 
-/// How many times as fast as the fastest of some peers.
+/// How many times as fast as the fastest of some peers; and as the slowest of them.
 fn factor(
     workloads: &[Workload],
     name: &str,
@@ -88,8 +88,11 @@ fn factor(
         let (Some(own), Some(peer)) = (workload.median(own), workload.fastest(pass)) else { continue };
         let factor = peer.median() / own;
         met &= factor >= least;
+        let others = workload.times.iter().filter(|times| pass(&times.name) && times.name != peer.name);
+        let slowest = others.map(|times| times.median() / own).fold(factor, f64::max);
+        let slowest = if slowest > factor { format!(", up to {slowest:.1} ×") } else { String::new() };
         texts.push(format!(
-            "{factor:.1} × on {} ({})",
+            "{factor:.1} × on {} ({}{slowest})",
             short(&workload.table),
             peer.name.trim_start_matches("parquet ")
         ));

@@ -554,8 +554,16 @@ impl Reader<'_> {
             "bigint" | "int" | "integer" | "smallint" => (ColumnType::I64, None),
             "double" | "double precision" => (ColumnType::F64, None),
             "numeric" | "decimal" => {
-                let scale = arguments.trim_end_matches(')').split(',').nth(1).map(str::trim);
-                (ColumnType::F64, scale.and_then(|scale| scale.parse().ok()))
+                let scale =
+                    arguments.trim_end_matches(')').split(',').nth(1).map(|scale| scale.trim().parse());
+                match scale {
+                    None => (ColumnType::F64, None),
+                    Some(Ok(scale)) if i64::from(scale) <= DECIMALS => (ColumnType::F64, Some(scale)),
+                    Some(_) => {
+                        let what = format!("{text:?} has no number of decimals from 0 to {DECIMALS}");
+                        return Err(mistake(self.file, node.line, &what));
+                    }
+                }
             }
             "float" | "real" => (ColumnType::F32, None),
             "tinyint" => (ColumnType::U8, None),

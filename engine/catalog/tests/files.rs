@@ -138,6 +138,8 @@ fn mistakes_are_named_with_their_lines() {
         (format!("{table}[[tables.columns]]\nname = \"a\"\ntype = \"blob\"\n"), 7, "i64, f64"),
         (format!("{table}[[tables.columns]]\nname = \"time\"\ntype = \"i64\"\n"), 2, "reserved"),
         (format!("{table}[[tables.columns]]\nname = \"a\"\ntype = \"u8\"\ndefault = 256\n"), 8, "256"),
+        // Found by fuzzing: decimals of numbers as SQL writes them were not bounded.
+        (format!("{table}[[tables.columns]]\nname = \"a\"\ntype = \"numeric(9,54)\"\n"), 7, "from 0 to 18"),
         (format!("{table}[[tables.columns]]\nname = \"a\"\ntype = \"u8\"\ndecimals = 2\n"), 8, "only f64"),
         (
             format!("{table}dedup = [\"q\"]\n[[tables.columns]]\nname = \"a\"\ntype = \"u8\"\n"),

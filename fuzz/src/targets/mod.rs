@@ -3,6 +3,7 @@
 mod codecs;
 mod grids;
 mod logs;
+mod schemas;
 mod segments;
 mod store;
 mod texts;
@@ -10,7 +11,7 @@ mod texts;
 use crate::Target;
 
 /// Every target, the slow ones first: threads take them in turn.
-pub const ALL: [Target; 16] = [
+pub const ALL: [Target; 17] = [
     store::STORE,
     store::SALVAGE,
     segments::SEGMENT,
@@ -20,6 +21,7 @@ pub const ALL: [Target; 16] = [
     texts::ARCHIVE,
     texts::WORDS,
     texts::SESSIONS,
+    schemas::SCHEMA,
     grids::COVERAGE,
     codecs::INTEGERS,
     codecs::FLOATS,

@@ -2,6 +2,7 @@
 
 use tape_cli::probe::{self, Imported, Reading};
 use tapestore::SeriesKey;
+use tapestore_catalog::Kind;
 use tapestore_format::limits::{STRING_BYTES, TIME_MAX, TIME_MIN};
 use tapestore_format::rows::Values;
 use tapestore_format::schema::ColumnType;
@@ -14,6 +15,18 @@ use crate::{Outcome, Target};
 const NOW_NS: i64 = 1_704_110_400_000_000_000;
 /// Most bytes that are taken out of a packed file here.
 const UNPACKED_BYTES: u64 = 1 << 18;
+
+/// What files are said to hold.
+const KINDS: [Option<Kind>; 8] = [
+    None,
+    Some(Kind::Trades),
+    Some(Kind::Quotes),
+    Some(Kind::Depth),
+    Some(Kind::Book),
+    Some(Kind::Instruments),
+    Some(Kind::Orders),
+    Some(Kind::Constituents),
+];
 
 /// CSV to import: a byte that says how, then the file.
 pub(super) const CSV: Target = Target {
@@ -44,7 +57,9 @@ pub(super) const JSON: Target = Target {
 fn seeds(target: &str, manners: u8) -> Vec<Vec<u8>> {
     let files = own(target);
     assert!(!files.is_empty(), "fuzz/corpus/{target} holds seeds");
-    files.iter().flat_map(|file| (0..manners).map(|manner| [&[manner][..], file].concat())).collect()
+    // Kinds are said for files that are no bars.
+    let manners = || (0..manners).chain((1..8).map(|kind| 1 | kind << 5));
+    files.iter().flat_map(|file| manners().map(|manner| [&[manner][..], file].concat())).collect()
 }
 
 fn imported(input: &[u8], json: bool) -> Outcome {
@@ -56,6 +71,7 @@ fn imported(input: &[u8], json: bool) -> Outcome {
         header: [None, Some(true), None, Some(false)][usize::from(manner >> 2 & 3)],
         batch_rows: [1000, 2][usize::from(manner >> 4 & 1)],
         nanoseconds: false,
+        kind: KINDS[usize::from(manner >> 5)],
     };
     let found = match probe::import(file, reading) {
         Ok(found) => found,

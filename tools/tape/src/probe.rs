@@ -4,6 +4,7 @@
 use std::io::Read as _;
 use std::ops::Range;
 
+use tapestore_catalog::Kind;
 use tapestore_format::rows::ColumnValues;
 use tapestore_format::schema::ColumnType;
 
@@ -34,6 +35,8 @@ pub struct Reading {
     pub batch_rows: usize,
     /// Times are nanoseconds, whatever they look like.
     pub nanoseconds: bool,
+    /// What the file holds, if that is said.
+    pub kind: Option<Kind>,
 }
 
 /// Columns by name.
@@ -74,6 +77,7 @@ pub fn import(bytes: &[u8], reading: Reading) -> std::result::Result<Imported, S
         dialect: Dialect { header: reading.header, delimiter: None, json: reading.json },
         on_error: if reading.skip { OnError::Skip } else { OnError::Stop },
         batch_rows: reading.batch_rows,
+        kind: reading.kind,
         unit: reading.nanoseconds.then_some(Unit::Ns),
         ..Settings::default()
     };

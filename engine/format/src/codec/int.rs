@@ -502,3 +502,97 @@ fn members(selectors: &[u8], count: usize) -> [usize; 4] {
     }
     [count - first - second - third, first, second, third]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::int_encode::encode;
+    use super::*;
+
+    struct Random(u64);
+
+    impl Random {
+        fn below(&mut self, bound: u64) -> u64 {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (self.0 >> 33) % bound
+        }
+    }
+
+    /// Numbers of a kind that some packing suits.
+    fn numbers(random: &mut Random, kind: u64) -> Vec<i64> {
+        let count = [1, 7, 64, 1000, 1024][random.below(5) as usize];
+        let width = random.below(34);
+        let wide = 1u64 << width;
+        let mut last = random.below(wide) as i64;
+        let number = |_| {
+            let next = random.below(wide) as i64;
+            match kind {
+                0 => next,
+                1 => next * 25 - 7,
+                2 => {
+                    if random.below(4) == 0 {
+                        next
+                    } else {
+                        0
+                    }
+                }
+                3 => {
+                    if random.below(40) == 0 {
+                        next
+                    } else {
+                        next & 7
+                    }
+                }
+                4 => next % 5 * 1_000_003,
+                5 => next >> random.below(width + 1),
+                _ => {
+                    last += if kind == 6 { next % 9 - 4 } else { i64::from(random.below(30) == 0) };
+                    last
+                }
+            }
+        };
+        (0..count).map(number).collect()
+    }
+
+    /// Decodes in 64 bits and, if the reach allows it, in 32; both must agree. Whether it did.
+    fn agrees(bytes: &[u8], count: usize, scratch: &mut IntScratch) -> bool {
+        let (mut wide, mut narrow) = (vec![0i64; count], vec![0i32; count]);
+        let Some((transform, most)) = reach(ByteReader::new(bytes, "K1"), count) else { return false };
+        let found = decode(&mut ByteReader::new(bytes, "K1"), &mut wide, scratch, None);
+        if let Ok(found) = &found {
+            assert_eq!(*found, transform);
+            assert!(wide.iter().all(|number| number.unsigned_abs() <= most), "beyond the reach of {most}");
+        }
+        if most >= 1 << 31 {
+            return false;
+        }
+        let other = decode_narrow(&mut ByteReader::new(bytes, "K1"), &mut narrow, scratch);
+        assert_eq!(found.is_ok(), other.is_ok(), "{found:?} {other:?}");
+        assert!(found.is_err() || narrow.iter().zip(&wide).all(|(narrow, wide)| i64::from(*narrow) == *wide));
+        true
+    }
+
+    #[test]
+    fn blocks_decode_in_32_bits_as_in_64_however_damaged() {
+        let mut random = Random(5);
+        let mut scratch = IntScratch::default();
+        for kernels in Kernels::all() {
+            scratch.kernels = kernels;
+            let mut tried = [0; 2];
+            for round in 0..1500 {
+                let numbers = numbers(&mut random, round % 8);
+                let mut bytes = Vec::new();
+                encode(&numbers, None, &mut bytes);
+                tried[0] += u32::from(agrees(&bytes, numbers.len(), &mut scratch));
+                for _ in 0..4 {
+                    let mut bad = bytes.clone();
+                    for _ in 0..=random.below(3) {
+                        let at = random.below(bad.len().min(24) as u64) as usize;
+                        bad[at] = random.below(256) as u8;
+                    }
+                    tried[1] += u32::from(agrees(&bad, numbers.len(), &mut scratch));
+                }
+            }
+            assert!(tried[0] > 800 && tried[1] > 800, "{}: {tried:?}", kernels.name);
+        }
+    }
+}

@@ -7,7 +7,7 @@ use std::arch::x86_64::{
     _mm256_cmpeq_epi32, _mm256_cmpeq_epi64, _mm256_cvtepu8_epi32, _mm256_cvtepu32_epi64,
     _mm256_extracti128_si256, _mm256_inserti128_si256, _mm256_permute2x128_si256, _mm256_permute4x64_epi64,
     _mm256_permutevar8x32_epi32, _mm256_set1_epi32, _mm256_set1_epi64x, _mm256_setzero_si256,
-    _mm256_shuffle_epi32, _mm256_slli_si256, _mm256_srlv_epi32, _mm256_srlv_epi64, _pext_u32,
+    _mm256_shuffle_epi32, _mm256_slli_si256, _mm256_srlv_epi32, _mm256_srlv_epi64,
 };
 
 use crate::codec::bitpack::unpack_width;
@@ -321,8 +321,12 @@ fn spread<N: Lane>(values: &[N; PADDED], next: usize, bits: u8) -> (__m256i, __m
 #[target_feature(enable = "avx2")]
 fn store<N: Lane>(vector: __m256i, out: &mut [N]) {
     let bytes: [u8; 32] = bytemuck::cast(vector);
-    let length = size_of_val(out);
-    bytemuck::cast_slice_mut::<N, u8>(out).copy_from_slice(&bytes[..length]);
+    let out: &mut [u8] = bytemuck::cast_slice_mut(out);
+    match <&mut [u8; 32]>::try_from(&mut *out) {
+        // Nearly always: one store instead of a call.
+        Ok(whole) => *whole = bytes,
+        Err(_) => out.copy_from_slice(&bytes[..out.len()]),
+    }
 }
 
 /// The next of the values where a bit is set, else the default.
@@ -346,26 +350,5 @@ pub(super) fn expand<N: Lane>(bitmap: &[u8], values: &[N; PADDED], default: N, o
             step(bits & 15, low);
             step(bits >> 4, high);
         }
-    }
-}
-
-/// The next value of the class that two bits select.
-#[inline]
-#[target_feature(enable = "avx2,popcnt,bmi2")]
-pub(super) fn choose<N: Lane>(selectors: &[u8], values: &[N; PADDED], starts: [usize; 4], out: &mut [N]) {
-    let lanes = 32 / size_of::<N>();
-    let mut next = starts;
-    for (out, selectors) in out.chunks_mut(lanes).zip(selectors.chunks(lanes / 4)) {
-        let word = u32::from(selectors[0]) | u32::from(selectors.get(1).copied().unwrap_or(0)) << 8;
-        let (low, high) = (_pext_u32(word, 0x5555) as u8, _pext_u32(word, 0xaaaa) as u8);
-        let all = if lanes == 8 { 0xff } else { 0x0f };
-        let classes = [!low & !high & all, low & !high, !low & high, low & high];
-        let mut chosen = _mm256_setzero_si256();
-        for (bits, next) in classes.into_iter().zip(&mut next) {
-            let (numbers, taken) = spread(values, *next, bits);
-            chosen = _mm256_blendv_epi8(chosen, numbers, taken);
-            *next += bits.count_ones() as usize;
-        }
-        store(chosen, out);
     }
 }
