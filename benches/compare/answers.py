@@ -6,7 +6,8 @@
     /tmp/peers/bin/python answers.py [--rounds N]
 
 A million trades are joined with a million quotes, and the minutes of the longest file resampled to hours: out of columns
-in memory, and out of a store beside Parquet files. All have one thread and give their results in memory of their own.
+in memory, and out of a store beside Parquet files. All have one thread. Tapestore joins columns in memory into buffers of
+the caller, which are used again; polars has an allocator that keeps its memory.
 Each answer's count and sum are compared. Results go to `answers.json`, which `cargo run --release -- report` puts into
 `benches/RESULTS.md`.
 """

@@ -98,15 +98,16 @@ fn main() -> Result<()> {
     store.seal()?;
     store.compact()?;
     let view = store.view();
+    // Buffers of the caller, used again.
+    let mut found = Vec::new();
+    let mut columns = [(); 2].map(|()| ColumnValues::empty(ColumnType::F64));
     println!("ready");
     for line in std::io::stdin().lock().lines() {
         let line = line?;
         let (start, cpu) = (Instant::now(), processor());
         let (count, sum) = match line.as_str() {
             "join memory" => {
-                let mut found = Vec::new();
                 AsOfJoin::default().rows(trades.rows.time(), quotes.rows.time(), &mut found)?;
-                let mut columns = [(); 2].map(|()| ColumnValues::empty(ColumnType::F64));
                 for (out, (_, from)) in columns.iter_mut().zip(&quotes.rows.set.columns) {
                     gather(from, &found, out);
                 }

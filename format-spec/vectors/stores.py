@@ -15,6 +15,7 @@ LOG, MANIFEST, SEGMENT = 1, 2, FILE
 COMMITS = schema(2, [(0, U8, 0, "kind", ""), (1, I64, 0, "series", ""), (2, I64, 0, "added", ""), (3, I64, 0, "updated", ""),
                      (4, I64, 0, "deleted", ""), (5, STRING, 0, "message", "")])
 TABLE = schema(1, [(0, I64, 0, "x", ""), (1, BOOL, 1, "b", "")])
+OTHER_TYPE = schema(1, [(0, BOOL, 0, "x", ""), (1, BOOL, 1, "b", "")])
 
 
 def name(kind, number):
@@ -193,6 +194,8 @@ def manifests(fine, broken):
     m5("segment-twice", "a segment that is added twice", [*base, base[-1]])
     m5("segment-removed", "a segment that is removed and was not there", [*base, (5, u64(77))])
     m5("part-unknown", "a part of a series without a record", [source(), SERIES[0], base[-1]])
+    broken("manifest-type", "a column that changes its type between two definitions", "A4",
+           store([source(), SERIES[0], series(1, "A", "t", (0, OTHER_TYPE), (1, TABLE)), base[-1], state()]), "M3")
     broken("manifest-hidden", "an instrument with a character that changes direction", "A1",
            store([source(), SERIES[0], series(1, "A\u202e", "t", (1, TABLE)), base[-1], state()]), "M3", also=["M5"])
     broken("manifest-frame", "a frame that is no name", "A1", store([source(), SERIES[0], series(1, "A", "1 m", (1, TABLE)), base[-1], state()]), "M3",
@@ -295,6 +298,7 @@ def of_transactions(fine, broken):
     w7("name-frame", "a frame that begins with a digit and is no timeframe", define(2, "B", "7m"), rule="A1")
     w7("name-alias", "a timeframe in another form", define(2, "B", "1min"), rule="A1")
     w7("mark-limit", "a mark beyond the limits of times", u8(5) + u32(1) + u8(1) + u64(0) + u64(9 * 10**18 + 2))
+    w7("type", "a definition that changes the type of a column", define(1, "A", "t", OTHER_TYPE), rule="A4")
     w7("dropped", "rows of a series that the transaction drops", u8(3) + u32(1), rows(1, [T0], []))
     w7("rows-twice", "two sets of rows of one series", table((0, 1, numbers(1))), table((0, 1, numbers(1)), at=T0 + 6))
     w7("column", "a column that the schema does not have", table((7, 1, numbers(1))))

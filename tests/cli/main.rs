@@ -1,12 +1,13 @@
 //! The command line as a process: what it prints, where, and how it exits.
 //!
 //! One file a subject: [`contract`] what scripts rely on, [`import`] what files become, [`history`] versions,
-//! [`failures`] wrong calls, damage and exit codes, [`looks`] what people see, [`kinds`] kinds of data, [`market`] questions of
-//! market data, [`operations`] what was done, [`repair`] what is saved of damaged stores, [`retain`] what goes when it
-//! grows old, [`tail`] following a store, [`real`] the market data files.
+//! [`failures`] wrong calls, damage and exit codes, [`full_disk`] a disk without space, [`looks`] what people see,
+//! [`kinds`] kinds of data, [`market`] questions of market data, [`operations`] what was done, [`repair`] what is saved
+//! of damaged stores, [`retain`] what goes when it grows old, [`tail`] following a store, [`real`] the market data files.
 
 mod contract;
 mod failures;
+mod full_disk;
 mod history;
 mod import;
 mod kinds;

@@ -99,7 +99,7 @@ fn names_are_stored_or_refused_and_never_become_paths_or_commands() {
     let inside: Vec<_> =
         std::fs::read_dir(place.store()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     let known = |name: &str| {
-        ["CURRENT", "LOCK", "visible", "leases"].contains(&name)
+        ["CURRENT", "LOCK", "visible", "reserve", "leases"].contains(&name)
             || ["wal-", "segment-", "manifest-"].iter().any(|prefix| name.starts_with(prefix))
     };
     assert!(inside.iter().all(|name| known(&name.to_string_lossy())), "{inside:?}");

@@ -119,6 +119,7 @@ impl Setting {
             tier: *random.pick(&[Tier::Dense, Tier::Hot, Tier::Cold]),
             retention: Retention::All,
             background: false,
+            reserve_bytes: 4096,
             ..Options::default()
         };
         let size = *random.pick(&[3, 12, 40]);

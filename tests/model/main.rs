@@ -27,7 +27,7 @@ use world::Tally;
 const SEED: u64 = 0x7a9e_5704_e000_0002;
 
 /// Steps of the short form of the torture run; a third of a write more, since transactions hold several.
-const STEPS: usize = 200_000;
+const STEPS: usize = 120_000;
 
 /// Steps that are asked for, where the short form has `steps`: `TORTURE` is unset for a sample, `short`, or `long`.
 fn amount(steps: usize) -> usize {

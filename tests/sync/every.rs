@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use crate::cases::{CASES, Case, join, spawn};
@@ -12,11 +12,15 @@ fn preemption_bound() -> usize {
     std::env::var("SYNC_PREEMPTIONS").map_or(3, |text| text.parse().expect("SYNC_PREEMPTIONS is a number"))
 }
 
-/// All cases.
+/// All cases, two at a time: each model keeps to its thread.
 pub(crate) fn all() -> ExitCode {
-    for case in CASES {
-        explore(&case);
-    }
+    let next = AtomicUsize::new(0);
+    let work = || {
+        while let Some(case) = CASES.get(next.fetch_add(1, Ordering::Relaxed)) {
+            explore(case);
+        }
+    };
+    std::thread::scope(|scope| (0..2).for_each(|_| drop(scope.spawn(work))));
     ExitCode::SUCCESS
 }
 

@@ -191,7 +191,7 @@ fn keeper(store: &Store) {
 }
 
 fn everything() {
-    let options = Options { background: true, memtable_bytes: 600, young_segments: 2, ..Options::default() };
+    let options = Options { background: true, memtable_bytes: 600, young_segments: 2, ..quiet() };
     let world = Arc::new(World::new(options));
     world.disk.share_logs();
     let acknowledged = Arc::<Acknowledged>::default();

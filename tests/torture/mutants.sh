@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Mutation testing: the source is changed, one small thing at a time, and a test has to notice.
 #
-# mutants.sh [GROUP...]   groups: format (log, WAL, manifest, headers, checksums, coverage), codec, segment, engine
+# mutants.sh [GROUP...]   groups: codec, recovery (opening, logs, manifest, replay), commit (staging, committing, sealing),
+#                         format (log, WAL, manifest, headers, checksums, coverage), segment, upkeep (the rest of both)
 # MUTANTS_SHARD=K/N       only the K-th of N parts, counted from 0; without it, all
 # MUTANTS_OUT=DIRECTORY   where results go, target/mutants unless said; a second run there tests only what is left
 #
@@ -21,7 +22,9 @@ files() {
     format) printf 'tapestore-format'; printf ' engine/format/src/%s.rs' log wal checksum header coverage manifest ;;
     codec) printf 'tapestore-format engine/format/src/codec/*.rs' ;;
     segment) printf 'tapestore-format engine/format/src/segment/*.rs' ;;
-    engine) printf 'tapestore'; printf ' engine/store/src/%s.rs' wal commit open manifest apply seal maintenance lease ;;
+    recovery) printf 'tapestore'; printf ' engine/store/src/%s.rs' open wal manifest apply frames ;;
+    commit) printf 'tapestore'; printf ' engine/store/src/%s.rs' commit stage seal ;;
+    upkeep) printf 'tapestore'; printf ' engine/store/src/%s.rs' maintenance lease reserve ;;
     *) printf 'no group %s\n' "$1" >&2; exit 2 ;;
     esac
 }
@@ -42,15 +45,17 @@ run() {
     [ "$status" -eq 0 ] || [ "$status" -eq 2 ] || [ "$status" -eq 3 ]
 }
 
-for group in "${@:-format codec segment engine}"; do
+for group in "${@:-codec recovery commit format segment upkeep}"; do
     for one in $group; do
         case $one in
         codec) run "$one" -- --lib --test codecs ;;
         segment) run "$one" -- --lib --test segment --test columns ;;
+        recovery | commit | upkeep) run "$one" -- --lib --test basics --test opening --test living ;;
         *) run "$one" -- --lib ;;
         esac
         case $one in
-        engine) run "$one" --test-package tapestore --test-package tape-model -- --tests ;;
+        recovery | commit | upkeep)
+            run "$one" --test-package tapestore --test-package crash-tests --test-package tape-model -- --tests ;;
         *) run "$one" --test-package tapestore-format --test-package tapestore --test-package golden -- --tests ;;
         esac
         caught=$(cat "$out/$one/mutants.out/"{caught,previously_caught}.txt 2>/dev/null | sort -u | wc -l)

@@ -5,6 +5,7 @@
 //! `sizes`, `times`, `batch`, `report`; what a part measures takes the place of what the file of figures had. `serve` answers
 //! the script of the Python peers.
 
+mod answers;
 mod contender;
 mod data;
 mod figures;

@@ -73,6 +73,7 @@ pub(crate) fn write(results: &Value, out: &Path, figures_directory: &Path) -> Re
     matrix(&workloads, &mut text)?;
     plot_times(&workloads, &plots)?;
     crate::peers::append(figures_directory, &mut text, &plots)?;
+    crate::answers::append(figures_directory, &mut text)?;
     details(&workloads, &mut text)?;
     std::fs::write(out.join("RESULTS.md"), text)?;
     Ok(())

@@ -3,7 +3,7 @@
 use crate::common::{MINUTE, Random, cases, real};
 use tapestore::schema::SchemaBuilder;
 use tapestore::{Batch, ColumnType, ColumnValues, Options, SeriesKey, Store, Strings, Values};
-use tapestore_query::asof::{Grouped, NO_ROW, codes, gather, join};
+use tapestore_query::asof::{Grouped, NO_ROW, codes, gather, join, join_by};
 use tapestore_query::{AsOfJoin, Direction};
 
 const DIRECTIONS: [Direction; 3] = [Direction::Backward, Direction::Forward, Direction::Nearest];
@@ -189,4 +189,55 @@ fn real_trades_meet_the_quotes_in_force() {
     }
     println!("{matched} of {} trades have a quote not older than a minute", trade_ms.len());
     assert!(matched > 1000);
+}
+
+/// Fills of several instruments in one table, each with the quote of its own instrument.
+#[test]
+fn rows_that_name_their_instrument_find_its_rows() {
+    let mut random = Random(77);
+    let directory = tempfile::tempdir().unwrap();
+    let options = Options { background: false, ..Options::default() };
+    let store = Store::create(directory.path().join("store"), options).unwrap();
+    let names = ["A.X", "B.X", "C.X", "NONE.X"];
+    let fills = SeriesKey::new("fund", "fills").unwrap();
+    let mut transaction = store.begin();
+    let quoted = SchemaBuilder::sequence().column("bid", ColumnType::F64).build().unwrap();
+    let mut quotes = Vec::new();
+    for name in &names[..3] {
+        let key = SeriesKey::new(name, "quotes").unwrap();
+        let times = random.times(200, 40);
+        let bids: Vec<f64> = times.iter().map(|_| random.below(1000) as f64).collect();
+        transaction.create_series(&key, quoted.clone()).unwrap();
+        transaction.append(&key, Batch::new(times.clone()).with("bid", Values::F64(bids.clone()))).unwrap();
+        quotes.push((times, bids));
+    }
+    let times = random.times(300, 30);
+    let of: Vec<usize> = times.iter().map(|_| random.below(4) as usize).collect();
+    let texts: Strings = of.iter().map(|instrument| names[*instrument]).collect();
+    let schema = SchemaBuilder::sequence().column("symbol", ColumnType::String).build().unwrap();
+    transaction.create_series(&fills, schema).unwrap();
+    transaction.append(&fills, Batch::new(times.clone()).with("symbol", Values::Str(texts))).unwrap();
+    transaction.commit().unwrap();
+    let view = store.view();
+    let frame = SeriesKey::new("A.X", "quotes").unwrap().frame().clone();
+    for direction in [Direction::Backward, Direction::Forward, Direction::Nearest] {
+        for (tolerance_ns, strict) in [(None, false), (Some(15), false), (None, true), (Some(40), true)] {
+            let how = AsOfJoin { direction, tolerance_ns, strict };
+            let rows =
+                join_by(&view, (&fills, None), "symbol", (&frame, None), i64::MIN..i64::MAX, &how).unwrap();
+            let bids = rows.column("bid").unwrap();
+            for (row, instrument) in of.iter().enumerate() {
+                let alone = quotes.get(*instrument).and_then(|(times_of, bids_of)| {
+                    let mut found = Vec::new();
+                    how.rows(&times[row..=row], times_of, &mut found).unwrap();
+                    bids_of.get(found[0] as usize).copied()
+                });
+                let joined = (!bids.is_null(row)).then(|| rows.f64("bid").unwrap()[row]);
+                assert_eq!(joined, alone, "row {row}, {how:?}");
+            }
+        }
+    }
+    let wrong =
+        join_by(&view, (&fills, None), "nope", (&frame, None), i64::MIN..i64::MAX, &AsOfJoin::default());
+    assert!(wrong.unwrap_err().to_string().contains("nope"));
 }

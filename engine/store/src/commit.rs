@@ -136,7 +136,7 @@ impl Pipeline {
         let mut inner = self.inner.lock();
         loop {
             inner.check()?;
-            let full = inner.memtable_bytes > 2 * shared.options.memtable_bytes;
+            let full = inner.memtable_bytes > 2 * shared.options.memtable_bytes && !shared.is_cramped();
             if !full || !shared.wake_sealer() {
                 return Ok(inner);
             }
@@ -175,7 +175,7 @@ impl Pipeline {
         } else {
             inner = self.flush_to(shared, inner, version, durability == Durability::Durable)?;
         }
-        let full = inner.memtable_bytes > shared.options.memtable_bytes;
+        let full = inner.memtable_bytes > shared.options.memtable_bytes && !shared.is_cramped();
         drop(inner);
         if full && !shared.wake_sealer() {
             shared.seal()?;

@@ -71,25 +71,63 @@ pub(crate) fn compact(shared: &Shared, role: &WriterRole, scope: Scope) -> Resul
     let _one_at_a_time = role.compacting.lock();
     // A handle that failed publishes no step (I8).
     role.pipeline.lock().check()?;
+    if scope == Scope::Due && role.reserve.is_missing() {
+        return Ok(None);
+    }
     let state = shared.published.read().clone();
     let retained = shared.retained.read().clone();
-    let mut selected = select(shared, &state, &retained, scope)?;
+    let selected = select(shared, &state, &retained, scope)?;
     if selected.is_empty() {
         return Ok(None);
     }
-    // A segment goes as a whole: whoever stands in one that goes takes part.
-    let jobs = loop {
-        let jobs = jobs(&state, &selected, shared.options.own_segment_bytes);
+    let jobs = closed(shared, &state, selected);
+    let tier = if let Scope::To(tier) = scope { Some(tier) } else { None };
+    rewrite(shared, role, &jobs, &retained, tier).map(Some)
+}
+
+/// Compacts on a full disk: as little at a time as can be, what is smallest first, so that each piece makes space for the
+/// next. Whether there was a piece without space for it.
+pub(crate) fn reclaim(shared: &Shared, role: &WriterRole) -> Result<bool> {
+    let _one_at_a_time = role.compacting.lock();
+    // What is written here is not written again.
+    let mut left: HashSet<u64> = segments(&shared.published.read()).into_keys().collect();
+    let mut unfinished = false;
+    loop {
+        role.pipeline.lock().check()?;
+        let state = shared.published.read().clone();
+        let retained = shared.retained.read().clone();
+        let selected = select(shared, &state, &retained, Scope::All)?;
+        let piece = |series: &Arc<SeriesState>| {
+            let ids = parts(series).map(|part| part.file.id());
+            let own: HashSet<u64> = ids.filter(|id| selected.contains(id)).collect();
+            (!own.is_disjoint(&left)).then(|| closed(shared, &state, own))
+        };
+        let bytes = |jobs: &Vec<Job>| jobs.iter().map(|job| job.bytes).sum::<u64>();
+        let Some(jobs) = state.series.iter().filter_map(piece).min_by_key(bytes) else {
+            return Ok(unfinished);
+        };
+        for part in jobs.iter().flat_map(job_parts) {
+            left.remove(&part.file.id());
+        }
+        match rewrite(shared, role, &jobs, &retained, None) {
+            Err(error) if error.is_full_disk() && role.pipeline.lock().check().is_ok() => unfinished = true,
+            other => drop(other?),
+        }
+    }
+}
+
+/// The jobs that rewrite some segments. A segment goes as a whole: whoever stands in one that goes takes part.
+fn closed(shared: &Shared, state: &State, mut selected: HashSet<u64>) -> Vec<Job> {
+    loop {
+        let jobs = jobs(state, &selected, shared.options.own_segment_bytes);
         let touched =
             jobs.iter().flat_map(job_parts).filter(|part| !is_own(&part.file)).map(|part| part.file.id());
         let before = selected.len();
         selected.extend(touched);
         if selected.len() == before {
-            break jobs;
+            return jobs;
         }
-    };
-    let tier = if let Scope::To(tier) = scope { Some(tier) } else { None };
-    rewrite(shared, role, &jobs, &retained, tier).map(Some)
+    }
 }
 
 fn job_parts(job: &Job) -> impl Iterator<Item = &Arc<Part>> {
@@ -226,13 +264,14 @@ fn rewrite(
     report.segments_before = before.len() as u64;
     report.bytes_before = before.values().map(|(file, _)| file.length).sum();
     let mut created = Vec::new();
-    let finished = write_segments(shared, role, jobs, retained, tier, &mut created, &mut report)
-        .inspect_err(|_| {
+    let finished = role.reserve.keeping_back(&*shared.storage, || {
+        write_segments(shared, role, jobs, retained, tier, &mut created, &mut report).inspect_err(|_| {
             // Nothing refers to them; what cannot be removed now is an orphan for the next open.
             for id in &created {
                 let _ = shared.storage.remove(&segment_name(*id));
             }
-        })?;
+        })
+    })?;
     // From here on it is unknown what counts if something fails (I8).
     publish(shared, role, jobs, finished).inspect_err(|error| role.pipeline.poison(error))?;
     let after = segments(&shared.published.read());

@@ -115,6 +115,12 @@ impl Error {
         }
     }
 
+    /// Whether this says that the disk, or a quota, is full. Reading goes on; a store that is opened again has space kept
+    /// aside to delete rows and prune history ([`crate::Options::reserve_bytes`]).
+    pub fn is_full_disk(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if crate::reserve::is_full(source))
+    }
+
     pub(crate) fn io(action: &'static str, path: impl Into<String>, source: io::Error) -> Self {
         Self::Io { action, path: path.into(), source }
     }
@@ -146,7 +152,15 @@ impl fmt::Display for Error {
                 write!(f, "{series}: row {row} refused: {reason}")
             }
             Self::Rejected { series, row: None, reason } => write!(f, "{series}: refused: {reason}"),
-            Self::Io { action, path, source } => write!(f, "{action} {path}: {source}"),
+            Self::Io { action, path, source } => {
+                write!(f, "{action} {path}: {source}")?;
+                if self.is_full_disk() {
+                    f.write_str(
+                        "; make space on this disk, or open the store again and delete rows or prune history",
+                    )?;
+                }
+                Ok(())
+            }
             Self::Locked { path } => write!(
                 f,
                 "{path} is being written by another process; wait for it, or open the store read-only"

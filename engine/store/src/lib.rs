@@ -48,11 +48,12 @@
 //! What is written: [`Batch`] and [`Transaction`], staged (`stage`), applied to the state (`apply`), logged and synced
 //! in groups (`commit`, `wal`). What is read: [`View`] and [`Read`], through `scan` over layers (`layer`, `overlay`),
 //! and the gap index (`gaps`), statistics (`aggregate`, `statistics`), what changed since a version (`changes`), the
-//! last rows (`latest`), and what was done to the store (`operations`). What runs behind: `seal` (memory to segments), `compact` (segments to segments), `maintenance`
-//! (the manifest, file ids, garbage). How it begins: `open`, `follow` (other processes), `lease`. Who is told of
-//! commits as they become visible: [`live`]. What is left of a damaged store: `verify` names it, `salvage` saves it.
-//! All input and output goes through [`io::Storage`], all locks and threads through `sync`, where model checkers take
-//! their place. The format of the files is the crate `tapestore-format`, specified in `format-spec/`.
+//! last rows (`latest`), and what was done to the store (`operations`). What runs behind: `seal` (memory to segments),
+//! `compact` (segments to segments), `maintenance` (the manifest, file ids, garbage). How it begins: `open`, `follow`
+//! (other processes), `lease`. What a full disk leaves room for: `reserve`. Who is told of commits as they become
+//! visible: [`live`]. What is left of a damaged store: `verify` names it, `salvage` saves it. All input and output goes
+//! through [`io::Storage`], all locks and threads through `sync`, where model checkers take their place. The format of
+//! the files is the crate `tapestore-format`, specified in `format-spec/`.
 
 mod aggregate;
 mod apply;
@@ -81,6 +82,7 @@ mod operations;
 mod options;
 mod overlay;
 mod report;
+mod reserve;
 mod rollback;
 mod salvage;
 mod scan;

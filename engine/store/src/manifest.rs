@@ -161,7 +161,7 @@ pub(crate) struct Manifest {
 /// What a step replaced: files that the next garbage collection may remove.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Replaced {
-    /// A manifest that was written anew.
+    /// The manifest before one that was written anew, or one for which there was no space.
     pub(crate) manifest: Option<u64>,
 }
 
@@ -221,7 +221,11 @@ impl Manifest {
             writer.push(record.kind(), &encoded, 0, &mut bytes);
         }
         let file = storage.create_new(&name).map_err(|error| failed("creating", error))?;
-        file.write_at(0, &bytes).map_err(|error| failed("writing", error))?;
+        file.write_at(0, &bytes).map_err(|error| {
+            // Nothing names it; on a full disk the step itself needs the space.
+            let _ = storage.remove(&name);
+            failed("writing", error)
+        })?;
         file.sync_all().map_err(|error| failed("syncing", error))?;
         storage.sync_dir("").map_err(|error| failed("syncing the directory of", error))?;
         current.length = bytes.len() as u64;
@@ -258,8 +262,13 @@ impl Manifest {
             })?;
         }
         let long = self.current.length + bytes.len() as u64 > 2 * self.live_bytes + REWRITE_SLACK_BYTES;
+        let mut replaced = Replaced::default();
         if let Some(id) = spare.filter(|_| long) {
-            return self.rewrite(id);
+            match self.rewrite(id) {
+                // There is no space for another one: this one grows on.
+                Err(error) if error.is_full_disk() => replaced.manifest = Some(id),
+                other => return other,
+            }
         }
         self.file
             .write_at(self.current.length, &bytes)
@@ -268,7 +277,7 @@ impl Manifest {
         self.current.length += bytes.len() as u64;
         self.current.step = next.step;
         self.swap_current()?;
-        Ok(Replaced::default())
+        Ok(replaced)
     }
 
     /// Counts a record as part of the next checkpoint, in place of the one before it.
@@ -283,7 +292,7 @@ impl Manifest {
 
     fn rewrite(&mut self, id: u64) -> Result<Replaced> {
         let old = self.current.manifest;
-        *self = Self::write_anew(self.storage.clone(), self.current, std::mem::take(&mut self.state), id)?;
+        *self = Self::write_anew(self.storage.clone(), self.current, self.state.clone(), id)?;
         Ok(Replaced { manifest: Some(old) })
     }
 

@@ -11,13 +11,14 @@ use crate::apply::{COMMITS, apply, first_state, is_commits};
 use crate::cache::BlockCache;
 use crate::commit::Pipeline;
 use crate::error::{Error, Result};
-use crate::io::{LockGuard, LockKind, RealStorage, Storage};
+use crate::io::{LockGuard, LockKind, RealStorage, Storage, StorageFile};
 use crate::key::SeriesKey;
 use crate::lease::LEASES;
 use crate::live::Listeners;
 use crate::maintenance::Maintenance;
 use crate::manifest::{CURRENT_NEW, Manifest, ManifestState, load, manifest_name, read_current};
 use crate::options::Options;
+use crate::reserve::{self, Reserve};
 use crate::segment::{Part, SegmentFile};
 use crate::state::{Catalog, Definitions, Layer, SeriesState, State};
 use crate::store::{LOCK, LOCK_TRIES, Role, Shared, Store, WriterRole, retained_of, seal_role};
@@ -84,18 +85,17 @@ impl Store {
         };
         let manifest = Manifest::create(storage.clone(), store, storage.now_ns(), state, FIRST_MANIFEST)?;
         let catalog = Catalog::default();
-        Opening {
+        let opening = Opening {
             maintenance: Maintenance::new(storage.clone(), manifest, FIRST_MANIFEST),
             state: first_state(&catalog),
+            visible: show(&*storage, store, &log)?,
             storage,
-            options,
-            lock,
             catalog,
             log,
             memtable_bytes: 0,
             torn: None,
-        }
-        .start()
+        };
+        Ok(opening.start(options, lock))
     }
 
     /// As [`Store::open`], on any storage.
@@ -105,6 +105,30 @@ impl Store {
     pub fn open_on(storage: Arc<dyn Storage>, options: Options) -> Result<Self> {
         find_store(&*storage)?;
         let lock = lock_for_writing(&*storage)?;
+        let opening = match Opening::recover(storage.clone()) {
+            // What was kept aside for this is what it takes now (R1).
+            Err(error) if error.is_full_disk() && reserve::give_up(&*storage)? => Opening::recover(storage)?,
+            other => other?,
+        };
+        Ok(opening.start(options, lock))
+    }
+}
+
+/// The pieces of a writer.
+struct Opening {
+    storage: Arc<dyn Storage>,
+    maintenance: Maintenance,
+    catalog: Catalog,
+    state: State,
+    log: LogWriter,
+    visible: Arc<dyn StorageFile>,
+    memtable_bytes: usize,
+    torn: Option<TornTail>,
+}
+
+impl Opening {
+    /// Reads what an earlier process left, makes that durable, and begins a new log. The lock is held.
+    fn recover(storage: Arc<dyn Storage>) -> Result<Self> {
         let current = find_store(&*storage)?;
         let (manifest, next_sequence) = load(&*storage, &current)?;
         let catalog = Catalog::default();
@@ -140,9 +164,56 @@ impl Store {
             maintenance.retire_log(log);
         }
         maintenance.collect();
-        let torn = replayed.torn;
-        Opening { storage, options, lock, maintenance, catalog, state, log, memtable_bytes, torn }.start()
+        let (visible, torn) = (show(&*storage, current.store, &log)?, replayed.torn);
+        Ok(Self { storage, maintenance, catalog, state, log, visible, memtable_bytes, torn })
     }
+
+    /// Puts them together and starts the threads.
+    fn start(self, options: Options, lock: Box<dyn LockGuard>) -> Store {
+        let current = self.maintenance.manifest.current;
+        let storage = self.storage;
+        let (retained, snapshots) = retained_of(&self.maintenance.manifest.state);
+        let head = Arc::new(self.state);
+        let role = WriterRole {
+            pipeline: Pipeline::new(head.clone(), self.log, self.visible, self.memtable_bytes),
+            worker: Worker::new(options.background),
+            reserve: Reserve::new(&*storage, options.reserve_bytes),
+            maintenance: Mutex::new(self.maintenance),
+            sealing: Mutex::new(()),
+            compacting: Mutex::new(()),
+            torn: self.torn,
+            _lock: lock,
+        };
+        let shared = Arc::new(Shared {
+            cache: BlockCache::new(options.cache_bytes),
+            storage,
+            store: current.store,
+            created: current.created,
+            options,
+            catalog: self.catalog,
+            published: RwLock::new(head),
+            retained: RwLock::new(retained),
+            snapshots: RwLock::new(snapshots),
+            files: Mutex::new(HashMap::new()),
+            listeners: Listeners::default(),
+            role: Role::Writer(Box::new(role)),
+        });
+        shared.remember_files();
+        let role = seal_role(&shared).expect("built above");
+        let threads = Worker::start(&shared, &role.worker);
+        // Stores that are opened, written a little and closed again and again are compacted at opening.
+        role.worker.wake_compactor();
+        Store::new(shared, threads)
+    }
+}
+
+/// Tells other processes how far a new log may be shown.
+fn show(storage: &dyn Storage, store: [u8; 16], log: &LogWriter) -> Result<Arc<dyn StorageFile>> {
+    let visible = Visible::open(storage)?;
+    let hint = Visible { log: log.id, end: log.frames.offset() };
+    let written = visible.write_at(0, &hint.encode(store));
+    written.map_err(|error| Error::io("writing", storage.describe("visible"), error))?;
+    Ok(visible)
 }
 
 /// Removes what a creation that was cut off left behind: the first log, too short for a transaction, the first
@@ -186,63 +257,6 @@ fn make_durable(storage: &dyn Storage, name: &str, length: u64) -> Result<()> {
         done += piece.len() as u64;
     }
     file.sync_data().map_err(|error| Error::io("syncing", storage.describe(name), error))
-}
-
-/// The pieces of a writer.
-struct Opening {
-    storage: Arc<dyn Storage>,
-    options: Options,
-    lock: Box<dyn LockGuard>,
-    maintenance: Maintenance,
-    catalog: Catalog,
-    state: State,
-    log: LogWriter,
-    memtable_bytes: usize,
-    torn: Option<TornTail>,
-}
-
-impl Opening {
-    /// Puts them together and starts the threads.
-    fn start(self) -> Result<Store> {
-        let current = self.maintenance.manifest.current;
-        let storage = self.storage;
-        let visible = Visible::open(&*storage)?;
-        let hint = Visible { log: self.log.id, end: self.log.frames.offset() };
-        visible
-            .write_at(0, &hint.encode(current.store))
-            .map_err(|error| Error::io("writing", storage.describe("visible"), error))?;
-        let (retained, snapshots) = retained_of(&self.maintenance.manifest.state);
-        let head = Arc::new(self.state);
-        let role = WriterRole {
-            pipeline: Pipeline::new(head.clone(), self.log, visible, self.memtable_bytes),
-            worker: Worker::new(self.options.background),
-            maintenance: Mutex::new(self.maintenance),
-            sealing: Mutex::new(()),
-            compacting: Mutex::new(()),
-            torn: self.torn,
-            _lock: self.lock,
-        };
-        let shared = Arc::new(Shared {
-            cache: BlockCache::new(self.options.cache_bytes),
-            storage,
-            store: current.store,
-            created: current.created,
-            options: self.options,
-            catalog: self.catalog,
-            published: RwLock::new(head),
-            retained: RwLock::new(retained),
-            snapshots: RwLock::new(snapshots),
-            files: Mutex::new(HashMap::new()),
-            listeners: Listeners::default(),
-            role: Role::Writer(Box::new(role)),
-        });
-        shared.remember_files();
-        let role = seal_role(&shared).expect("built above");
-        let threads = Worker::start(&shared, &role.worker);
-        // Stores that are opened, written a little and closed again and again are compacted at opening.
-        role.worker.wake_compactor();
-        Ok(Store::new(shared, threads))
-    }
 }
 
 impl Shared {
@@ -395,5 +409,66 @@ pub(crate) fn build_state(
             rule: "M5",
             detail: format!("a segment holds rows of series {series}, which was never defined"),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tapestore_format::manifest::SeriesRecord;
+    use tapestore_format::schema::{KeyPolicy, Schema};
+
+    use super::*;
+    use crate::io::MemoryStorage;
+    use crate::seal::series_record;
+
+    /// What opening says of a manifest with this record of a series.
+    fn opened(record: &SeriesRecord) -> Result<State> {
+        let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+        let mut manifest = ManifestState::default();
+        manifest.state.sealed_version = 5;
+        let commits = first_state(&Catalog::default());
+        let commits = series_record(commits.series(COMMITS).expect("series 0"));
+        manifest.series.insert(COMMITS, commits);
+        manifest.series.insert(record.id, record.clone());
+        build_state(&storage, [1; 16], &manifest, &Catalog::default(), &HashMap::new())
+    }
+
+    /// The record of the log of commits, its schema changed.
+    fn commits(change: impl FnOnce(&mut Schema)) -> SeriesRecord {
+        let state = first_state(&Catalog::default());
+        let mut record = series_record(state.series(COMMITS).expect("series 0"));
+        change(record.definitions[0].1.as_mut().expect("a schema"));
+        record
+    }
+
+    fn m5(record: &SeriesRecord, what: &str) {
+        let error = opened(record).expect_err("a record that does not fit").to_string();
+        assert!(error.contains("rule M5") && error.contains(what), "{error}");
+    }
+
+    #[test]
+    fn series_0_is_the_log_of_commits_and_nothing_else() {
+        let what = "series 0 is not defined as the log of commits";
+        opened(&commits(|_| ())).unwrap();
+        // What people read of it is free.
+        opened(&commits(|schema| schema.columns[0].description = "other".into())).unwrap();
+        m5(&commits(|schema| schema.key = KeyPolicy::Unique), what);
+        m5(&commits(|schema| schema.columns[1].nullable = true), what);
+        m5(&commits(|schema| drop(schema.columns.pop())), what);
+        let mut twice = commits(|_| ());
+        twice.definitions.push((1, None));
+        m5(&twice, what);
+    }
+
+    #[test]
+    fn a_definition_of_a_commit_that_is_not_sealed_is_refused() {
+        let defined = |version| SeriesRecord {
+            id: 1,
+            instrument: "A".into(),
+            frame: "1m".into(),
+            definitions: vec![(version, Some(crate::schema::bars()))],
+        };
+        opened(&defined(5)).unwrap();
+        m5(&defined(6), "series 1 has a definition from a commit that is not in segments");
     }
 }

@@ -44,6 +44,9 @@ pub struct Options {
     pub young_segments: usize,
     /// Which old versions stay readable. Default: [`Retention::All`].
     pub retention: Retention,
+    /// Space kept aside in the directory of the store, in bytes, so that it can be opened, and rows deleted and history
+    /// pruned, when its disk is full. Without space for it nothing else is accepted. Default: 256 KiB; 0: none.
+    pub reserve_bytes: u64,
     /// How segments are encoded. Default: [`Tier::Dense`]. Any tier is read the same way; a store may hold all of them.
     pub tier: Tier,
     /// Rows that are this many nanoseconds older than the newest row of their series become [`Tier::Cold`] when they
@@ -63,6 +66,7 @@ impl Default for Options {
             own_segment_bytes: 1 << 20,
             young_segments: 6,
             retention: Retention::All,
+            reserve_bytes: 256 << 10,
             tier: Tier::Dense,
             cold_after_ns: None,
         }
@@ -81,7 +85,7 @@ mod tests {
         assert!(options.background);
         assert_eq!((options.own_segment_bytes, options.young_segments), (1 << 20, 6));
         assert_eq!((options.retention, options.tier), (Retention::All, Tier::Dense));
-        assert_eq!(options.cold_after_ns, None);
+        assert_eq!((options.cold_after_ns, options.reserve_bytes), (None, 256 << 10));
         assert!(Durability::Durable > Durability::Appended && Durability::Appended > Durability::Volatile);
     }
 }

@@ -56,6 +56,8 @@ pub struct PruneReport {
     pub bytes_before: u64,
     /// Bytes of segments after.
     pub bytes_after: u64,
+    /// Whether the disk was too full to reclaim all: with more space, prune again.
+    pub unfinished: bool,
 }
 
 /// Sizes and counters of a store.
@@ -73,7 +75,7 @@ pub struct Stats {
     pub history_rows: u64,
     /// Segments.
     pub segments: u64,
-    /// All files of the store.
+    /// All files of the store, but for the reserve.
     pub bytes_on_disk: u64,
     /// Segments.
     pub segment_bytes: u64,

@@ -28,21 +28,42 @@ use crate::wal::LogWriter;
 /// Seals everything in memory. `false` if there was nothing.
 pub(crate) fn seal(shared: &Shared, role: &WriterRole) -> Result<bool> {
     let _one_at_a_time = role.sealing.lock();
-    let result = seal_locked(shared, role);
+    let mut step = true;
+    let result = seal_locked(shared, role, &mut step);
     if let Err(error) = &result
         && !matches!(error, Error::Poisoned { .. })
     {
-        // It is unknown what became durable (I8).
-        role.pipeline.poison(error);
+        if step || !error.is_full_disk() {
+            // It is unknown what became durable (I8).
+            role.pipeline.poison(error);
+        } else {
+            role.reserve.give_up(&*shared.storage);
+        }
     }
     role.pipeline.notify();
     result
 }
 
-fn seal_locked(shared: &Shared, role: &WriterRole) -> Result<bool> {
+/// `step` says whether it was at a file that counts when it failed.
+fn seal_locked(shared: &Shared, role: &WriterRole, step: &mut bool) -> Result<bool> {
     let Some((frozen, generation, log_id)) = rotate(shared, role)? else { return Ok(false) };
-    let retained = shared.retained.read().clone();
     let id = role.maintenance.lock().allocate()?;
+    *step = false;
+    let storage = &*shared.storage;
+    let sealed = role.reserve.keeping_back(storage, || {
+        write_segment(shared, id, &frozen, generation).inspect_err(|_| {
+            // Nothing refers to it; a full disk wants its space back now.
+            let _ = storage.remove(&segment_name(id));
+        })
+    })?;
+    *step = true;
+    publish(shared, role, &frozen, generation, log_id, sealed)?;
+    Ok(true)
+}
+
+/// Writes what is frozen up to a generation as a segment; `None` if nobody can see any of it.
+fn write_segment(shared: &Shared, id: u64, frozen: &State, generation: u64) -> Result<Option<SegmentRecord>> {
+    let retained = shared.retained.read().clone();
     let mut output = SegmentOutput::create(shared, id, shared.options.tier, false)?;
     for series in frozen.series.iter() {
         let mut layers = series.layers.iter().filter_map(|layer| match layer {
@@ -58,9 +79,7 @@ fn seal_locked(shared: &Shared, role: &WriterRole) -> Result<bool> {
         let bottom = !series.layers.iter().any(|layer| matches!(layer, Layer::Part(_)));
         write_layer(&mut output, series, layer, bottom, &retained)?;
     }
-    let sealed = output.finish(shared, 0)?;
-    publish(shared, role, &frozen, generation, log_id, sealed)?;
-    Ok(true)
+    output.finish(shared, 0)
 }
 
 /// Makes everything staged durable and goes on in a new log. `None` if there is nothing to seal.

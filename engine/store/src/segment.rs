@@ -179,3 +179,48 @@ impl Part {
         Ok(self.history.get_or_init(|| Box::new(rows)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::Batch;
+    use crate::io::MemoryStorage;
+    use crate::key::SeriesKey;
+    use crate::options::Options;
+    use crate::schema::SchemaBuilder;
+    use crate::state::Layer;
+    use crate::store::Store;
+    use tapestore_format::rows::Values;
+    use tapestore_format::schema::ColumnType;
+
+    /// What the manifest says of a part decides where rows are looked for: a part that says otherwise is refused (M6).
+    #[test]
+    fn a_part_that_is_not_the_one_described_is_refused() {
+        let options = Options { background: false, reserve_bytes: 0, ..Options::default() };
+        let store = Store::create_on(Arc::new(MemoryStorage::new()), options).unwrap();
+        let key = SeriesKey::new("A", "t").unwrap();
+        let mut transaction = store.begin();
+        let schema = SchemaBuilder::unique().column("a", ColumnType::I64).build().unwrap();
+        transaction.create_series(&key, schema).unwrap();
+        transaction.upsert(&key, Batch::new(vec![5, 6]).with("a", Values::I64(vec![1, 2]))).unwrap();
+        transaction.commit().unwrap();
+        store.seal().unwrap();
+        let state = store.shared.published.read().clone();
+        let series = state.series(store.shared.catalog.series_id(&key).unwrap()).unwrap();
+        let [Layer::Part(part)] = &series.layers[..] else { panic!("one sealed layer") };
+        assert_eq!(part.index().unwrap().summary, part.summary);
+        let changes: [fn(&mut PartSummary); 5] = [
+            |summary| summary.rows += 1,
+            |summary| summary.series += 1,
+            |summary| summary.last_time += 1,
+            |summary| summary.version_high += 1,
+            |summary| summary.marks += 1,
+        ];
+        for change in changes {
+            let mut summary = part.summary.clone();
+            change(&mut summary);
+            let error = Part::new(part.file.clone(), summary).index().unwrap_err().to_string();
+            assert!(error.contains("rule M6"), "{error}");
+        }
+    }
+}

@@ -27,6 +27,7 @@ use crate::maintenance::Maintenance;
 use crate::manifest::ManifestState;
 use crate::options::{Durability, Options, Retention};
 use crate::report::{AsOf, CommitInfo, PruneReport, Snapshot, Stats};
+use crate::reserve::{RESERVE, Reserve};
 use crate::rollback;
 use crate::seal;
 use crate::segment::SegmentFile;
@@ -74,6 +75,7 @@ pub(crate) struct WriterRole {
     pub(crate) sealing: Mutex<()>,
     pub(crate) compacting: Mutex<()>,
     pub(crate) worker: Worker,
+    pub(crate) reserve: Reserve,
     /// Bytes behind the last whole commit that recovery left out.
     pub(crate) torn: Option<TornTail>,
     pub(crate) _lock: Box<dyn LockGuard>,
@@ -108,6 +110,11 @@ impl Shared {
         let file = Arc::new(SegmentFile::new(self.storage.clone(), self.store, record));
         files.insert(record.id, Arc::downgrade(&file));
         file
+    }
+
+    /// Whether the disk is so full that only giving up rows is accepted: then nothing is sealed or compacted unasked.
+    pub(crate) fn is_cramped(&self) -> bool {
+        seal_role(self).is_some_and(|role| role.reserve.is_missing())
     }
 
     pub(crate) fn wake_sealer(&self) -> bool {
@@ -213,7 +220,11 @@ impl Store {
     }
 
     pub(crate) fn commit(&self, transaction: Transaction, durability: Durability) -> Result<CommitReport> {
-        self.shared.writer()?.pipeline.commit(&self.shared, transaction, durability)
+        let role = self.shared.writer()?;
+        if transaction.adds() {
+            role.reserve.ensure(&*self.shared.storage)?;
+        }
+        role.pipeline.commit(&self.shared, transaction, durability)
     }
 
     /// The options that the store was opened with.
@@ -321,6 +332,7 @@ impl Store {
         let role = self.shared.writer()?;
         let view = self.view();
         let target = self.resolve(to, &view)?;
+        role.reserve.ensure(&*self.shared.storage)?;
         let mut report = CommitReport::default();
         let make = |head: &State| -> Result<Option<TransactionRecord>> {
             let record = rollback::record(&self.shared, head, target)?;
@@ -335,7 +347,8 @@ impl Store {
         Ok(report)
     }
 
-    /// Gives up versions before `keep_from`, but for snapshots, and reclaims their space.
+    /// Gives up versions before `keep_from`, but for snapshots, and reclaims their space. On a full disk in the order in
+    /// which it can: what needs most space to be rewritten comes last, and may have to wait.
     ///
     /// # Errors
     /// As [`Store::as_of`].
@@ -343,16 +356,46 @@ impl Store {
         let role = self.shared.writer()?;
         let before = self.stats()?;
         let floor = self.resolve(keep_from, &self.view())?;
+        role.pipeline.lock().check()?;
+        role.reserve.give_up_if_tight(&*self.shared.storage);
         self.shared.raise_floor(role, floor)?;
-        self.seal()?;
-        self.compact()?;
+        let done = if role.reserve.is_missing() { Ok(false) } else { self.seal_and_compact().map(|()| true) };
+        let unfinished = match done {
+            Ok(done) => !done && self.reclaim(role)?,
+            Err(error) if error.is_full_disk() && role.pipeline.lock().check().is_ok() => {
+                role.reserve.give_up(&*self.shared.storage);
+                self.reclaim(role)?
+            }
+            Err(error) => return Err(error),
+        };
         let after = self.stats()?;
         Ok(PruneReport {
             floor: after.floor,
             history_rows_dropped: before.history_rows.saturating_sub(after.history_rows),
             bytes_before: before.segment_bytes,
             bytes_after: after.segment_bytes,
+            unfinished,
         })
+    }
+
+    fn seal_and_compact(&self) -> Result<()> {
+        self.seal()?;
+        self.compact().map(drop)
+    }
+
+    /// Reclaims what the space that is left allows, piece by piece; whether something had to wait.
+    fn reclaim(&self, role: &WriterRole) -> Result<bool> {
+        let waits = |done: Result<bool>| match done {
+            Err(error) if error.is_full_disk() && role.pipeline.lock().check().is_ok() => Ok(true),
+            other => other,
+        };
+        // Before sealing, which needs space of its own, and after it.
+        waits(compact::reclaim(&self.shared, role))?;
+        let unsealed = waits(self.seal().map(|_| false))?;
+        let unfinished = waits(compact::reclaim(&self.shared, role))? || unsealed;
+        // With space again everything else is accepted again.
+        let _ = role.reserve.ensure(&*self.shared.storage);
+        Ok(unfinished)
     }
 
     /// Writes what is in memory into a segment now. `false` if there was nothing.
@@ -458,7 +501,7 @@ impl Store {
             snapshots: self.shared.snapshots.read().len() as u64,
             ..Stats::default()
         };
-        for (name, length) in files {
+        for (name, length) in files.into_iter().filter(|file| file.0 != RESERVE) {
             stats.bytes_on_disk += length;
             if name.starts_with("wal-") {
                 stats.wal_bytes += length;
@@ -523,7 +566,8 @@ impl Store {
         let Some(role) = seal_role(&self.shared) else { return Ok(()) };
         self.threads.stop();
         let inner = role.pipeline.quiesce(&self.shared)?;
-        let worth_sealing = inner.memtable_bytes > self.shared.options.memtable_bytes / 1024;
+        let worth_sealing =
+            inner.memtable_bytes > self.shared.options.memtable_bytes / 1024 && !role.reserve.is_missing();
         drop(inner);
         if worth_sealing {
             seal::seal(&self.shared, role)?;

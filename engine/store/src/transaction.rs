@@ -113,6 +113,13 @@ impl Transaction {
         self.changes.is_empty()
     }
 
+    /// Whether this does anything but give up rows, and note that.
+    pub(crate) fn adds(&self) -> bool {
+        let gives_up = |change: &Change| matches!(change, Change::Drop | Change::Delete(_));
+        !self.changes.iter().any(|(_, change)| gives_up(change))
+            || !self.changes.iter().all(|(key, change)| gives_up(change) || key.is_own())
+    }
+
     /// Creates a series. Does nothing if it exists with the same columns and key.
     ///
     /// # Errors

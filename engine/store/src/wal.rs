@@ -367,6 +367,11 @@ impl LogReader<'_> {
             (End::Open, Some(visible)) if visible.log == id => {
                 (visible.end.clamp(from.offset, length.max(from.offset)), true)
             }
+            // The writer went on in this log since it was asked: what of it is acknowledged is not known (I12). Its first
+            // record counts: it was durable before (W4).
+            (End::Open, Some(visible)) if visible.log < id => {
+                (EMPTY_LOG_BYTES.clamp(from.offset, length.max(from.offset)), true)
+            }
             (End::Open, _) => (length, true),
         };
         if stop > length || stop < from.offset {

@@ -155,3 +155,28 @@ fn a_missing_segment_or_log_is_named() {
         assert!(error.to_string().contains(&name), "{error}");
     }
 }
+
+/// A writer goes on in a new log when it seals. A reader that asked how much may be shown just before that, and looks at the
+/// logs just behind it, knows nothing of what is acknowledged in the new one: it shows none of it (I12).
+#[test]
+fn a_log_that_the_writer_has_not_shown_yet_is_not_read() {
+    let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let store = Store::create_on(storage.clone(), options()).unwrap();
+    write(&store, "A", &[0, 1], 1.0);
+    let visible = storage.open("visible").unwrap();
+    let before = visible.read_all(64).unwrap();
+    store.seal().unwrap();
+    write(&store, "A", &[2], 1.0);
+    let after = visible.read_all(64).unwrap();
+    assert_ne!(before, after);
+    visible.write_at(0, &before).unwrap();
+    let reader = Store::open_read_only_on(storage.clone(), options()).unwrap();
+    assert_eq!(reader.view().version(), 1);
+    assert_eq!(reader.refresh().unwrap(), 1);
+    visible.write_at(0, &after).unwrap();
+    assert_eq!(reader.refresh().unwrap(), 2);
+    assert_eq!(reader.view().count(&key("A"), i64::MIN..i64::MAX).unwrap(), 3);
+    // Whoever read more does not go back.
+    visible.write_at(0, &before).unwrap();
+    assert_eq!(reader.refresh().unwrap(), 2);
+}

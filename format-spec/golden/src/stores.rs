@@ -51,7 +51,8 @@ impl Making {
     /// An empty store.
     pub(crate) fn new(seed: u64, tier: Tier) -> Result<Self> {
         let storage = Clocked::new();
-        let options = Options { background: false, tier, young_segments: 100, ..Options::default() };
+        let options =
+            Options { background: false, tier, young_segments: 100, reserve_bytes: 0, ..Options::default() };
         let store = Store::create_on(storage.clone(), options.clone())?;
         Ok(Self { storage, store, options, random: Random(seed) })
     }

@@ -132,6 +132,9 @@ class Series:
     def define(self, cur, version, schema, rule):
         if self.definitions and self.definitions[-1][0] >= version:
             cur.fail("versions of definitions do not ascend", rule)
+        types = {column[0]: column[1] for _, earlier in self.definitions if earlier for column in earlier.columns}
+        if schema and any(types.get(column[0], column[1]) != column[1] for column in schema.columns):
+            cur.fail("a column changes its type (A4)", rule)
         self.definitions.append((version, schema))
 
 

@@ -233,6 +233,8 @@ class Store:
                 end = chain[number + 1].previous_end
             elif hint and hint[0] == log.id:
                 end = min(hint[1], end)
+            elif hint and hint[0] < log.id:
+                end = min(112, end)
             if end > len(file.data):
                 file.fail(len(file.data), "W5", f"the log is shorter than the {end} bytes that its successor states")
             records = logs.Records(file, 64, end, sequence)

@@ -16,7 +16,7 @@ use crate::{Outcome, Target};
 /// Integer blocks: two bytes with the count, then the block.
 pub(super) const INTEGERS: Target = Target {
     name: "integers",
-    smoke: 2_000_000,
+    smoke: 2_400_000,
     longest: 3000,
     fixed: false,
     // Buffers of one block each: four of the decoder, the numbers, those encoded again, and what the encoder tries.

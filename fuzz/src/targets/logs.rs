@@ -19,7 +19,7 @@ const BASE: u64 = HEADER_BYTES as u64;
 /// Frames of a log.
 pub(super) const FRAMES: Target = Target {
     name: "frames",
-    smoke: 800_000,
+    smoke: 900_000,
     longest: 3000,
     fixed: false,
     // The records twice, each growing by doubling, and the frames that they are written to again.

@@ -139,7 +139,7 @@ fn one_column(
 /// Rows of any content: sixteen bytes that decide, then values.
 pub(super) const ROWS: Target = Target {
     name: "rows",
-    smoke: 200_000,
+    smoke: 100_000,
     longest: 4000,
     fixed: false,
     bound: |length| 24 * (1 << 20) + 1000 * length,

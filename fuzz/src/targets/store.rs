@@ -21,7 +21,7 @@ const NAME_BYTES: usize = 40;
 /// A store: for each file a byte with the length of its name, the name, four bytes with its length, and its bytes.
 pub(super) const STORE: Target = Target {
     name: "store",
-    smoke: 200_000,
+    smoke: 60_000,
     longest: 20_000,
     fixed: true,
     // Rows of a few chunks of 65,536, and what a segment may take.
@@ -103,6 +103,7 @@ fn options() -> Options {
         background: false,
         cache_bytes: 1 << 20,
         durability: Durability::Appended,
+        reserve_bytes: 0,
         ..Options::default()
     }
 }

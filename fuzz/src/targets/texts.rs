@@ -31,7 +31,7 @@ const KINDS: [Option<Kind>; 8] = [
 /// CSV to import: a byte that says how, then the file.
 pub(super) const CSV: Target = Target {
     name: "csv",
-    smoke: 200_000,
+    smoke: 120_000,
     longest: 1500,
     fixed: false,
     // Buffers of readers, twice where a file is read twice; then rows as cells, as values and as messages.
@@ -44,7 +44,7 @@ pub(super) const CSV: Target = Target {
 /// JSON to import: a byte that says how, then the file.
 pub(super) const JSON: Target = Target {
     name: "json",
-    smoke: 200_000,
+    smoke: 120_000,
     longest: 1500,
     fixed: false,
     bound: |length| 3 * (1 << 20) + 800 * length,

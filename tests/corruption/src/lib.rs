@@ -2,12 +2,13 @@
 //! exact data or an error that names file and rule (I13).
 //!
 //! [`subject`] has the stores, [`truth`] what they must give, [`layout`] what of their files counts, [`damage`] the ways
-//! to damage them, [`harmless`] the explicit list of damage that may pass unnoticed, [`sweep`] puts them together.
+//! to damage them, [`saved`] what a salvage of them must save, [`harmless`] the explicit list of damage that may pass unnoticed, [`sweep`] puts them together.
 //! A failure is told as a [`sweep::Case`], which replays with one command.
 
 pub mod damage;
 pub mod harmless;
 pub mod layout;
+pub mod saved;
 pub mod subject;
 pub mod sweep;
 pub mod truth;

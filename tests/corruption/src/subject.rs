@@ -35,7 +35,8 @@ pub struct Subject {
 
 /// Options of every store here: small caches, no threads.
 pub fn options() -> Options {
-    Options { background: false, cache_bytes: 1 << 20, ..Options::default() }
+    // A reserve of a size to be damaged byte by byte.
+    Options { background: false, cache_bytes: 1 << 20, reserve_bytes: 64, ..Options::default() }
 }
 
 /// A disk with these files.
@@ -115,7 +116,7 @@ impl Growing {
     }
 
     fn options() -> Options {
-        Options { background: false, tier: Tier::Dense, young_segments: 100, ..Options::default() }
+        Options { tier: Tier::Dense, young_segments: 100, ..options() }
     }
 
     fn remember(&mut self) {

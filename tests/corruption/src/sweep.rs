@@ -14,6 +14,7 @@ use tapestore::{Error, ErrorClass, Finding, Store, verify_storage};
 
 use crate::damage::{Damage, SECTOR_BYTES};
 use crate::harmless::{Allowed, Kind, allowed};
+use crate::saved::{self, Count};
 use crate::subject::{Files, Subject, disk, options};
 use crate::truth::Given;
 
@@ -63,6 +64,10 @@ pub struct Report {
     pub outcomes: BTreeMap<Outcome, u64>,
     /// Stores of which all was read, and which were also opened for writing.
     pub thorough: u64,
+    /// Damaged stores that were salvaged, and the rows of their newest versions.
+    pub salvaged: u64,
+    /// What became of these rows.
+    pub rows: Count,
     /// What is broken: the case and why.
     pub failures: Vec<(Case, String)>,
 }
@@ -82,7 +87,15 @@ impl Report {
             *self.outcomes.entry(outcome).or_default() += count;
         }
         self.thorough += other.thorough;
+        self.salvaged += other.salvaged;
+        self.add_rows(other.rows);
         self.failures.extend(other.failures);
+    }
+
+    fn add_rows(&mut self, rows: Count) {
+        self.rows.held += rows.held;
+        self.rows.saved += rows.saved;
+        self.rows.missing += rows.missing;
     }
 
     /// One line for the table of the torture run, and what it is made of.
@@ -90,9 +103,11 @@ impl Report {
         println!("{name}: {:.1} s, {} of them thoroughly", since.elapsed().as_secs_f64(), self.thorough);
         println!("  damage: {:?}", self.kinds);
         println!("  outcome: {:?}", self.outcomes);
+        println!("  salvaged: {} stores, {:?}", self.salvaged, self.rows);
         println!(
-            "torture: {name} | {} corruptions | seed {seed} | failures {}",
+            "torture: {name} | {} corruptions, {} salvages | seed {seed} | failures {}",
             self.count(),
+            self.salvaged,
             self.failures.len()
         );
     }
@@ -100,6 +115,7 @@ impl Report {
     /// Fails, with all that is needed to do it again, if anything was found.
     pub fn assert_clean(&self) {
         let Some((case, why)) = self.failures.first() else { return };
+        self.failures.iter().skip(1).for_each(|(case, why)| println!("  {case}: {why}"));
         let command = format!("CORRUPTION_REPLAY='{case}' cargo test -p tape-corruption replay");
         panic!("{} failures; the first: {why}\nto see it again: {command}", self.failures.len());
     }
@@ -118,6 +134,8 @@ pub struct Effort {
     pub noise: usize,
     /// Of damaged stores of which all series are read, and which are opened for writing as well.
     pub thorough: usize,
+    /// Of damaged stores that are salvaged.
+    pub salvage: usize,
 }
 
 /// All damages of a store that a sweep of this effort tries, in a fixed order.
@@ -315,13 +333,24 @@ fn check(subject: &Subject, damage: Damage, thorough: bool) -> Result<Option<Out
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err("panic".to_owned())).map(Some)
 }
 
+/// Damages a store and salvages it.
+fn salvaged(subject: &Subject, damage: Damage) -> Result<Count, String> {
+    let after = damage.apply(&subject.files, &subject.earlier);
+    let run = || saved::check(subject, &after);
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err("panic in salvage".to_owned()))
+}
+
 /// Does a case again.
 ///
 /// # Errors
 /// What is broken.
 pub fn replay(subjects: &[Subject], case: &Case) -> Result<Option<Outcome>, String> {
     let subject = subjects.iter().find(|subject| subject.name == case.subject).ok_or("no such store")?;
-    check(subject, case.damage, true)
+    let outcome = check(subject, case.damage, true)?;
+    if outcome.is_some() {
+        salvaged(subject, case.damage)?;
+    }
+    Ok(outcome)
 }
 
 /// Sweeps over some stores; ends early after some failures.
@@ -347,7 +376,16 @@ pub fn sweep(subjects: &[Subject], effort: &Effort, seed: u64) -> Report {
                 let subject = &subjects[*number];
                 let thorough = effort.thorough > 0 && (from + index).is_multiple_of(effort.thorough);
                 report.thorough += u64::from(thorough);
-                match check(subject, *damage, thorough) {
+                let salvage = effort.salvage > 0 && (from + index).is_multiple_of(effort.salvage);
+                let mut checked = check(subject, *damage, thorough);
+                if salvage && matches!(checked, Ok(Some(_))) {
+                    match salvaged(subject, *damage) {
+                        Ok(rows) => report.add_rows(rows),
+                        Err(why) => checked = Err(why),
+                    }
+                    report.salvaged += 1;
+                }
+                match checked {
                     Ok(None) => continue,
                     Ok(Some(outcome)) => *report.outcomes.entry(outcome).or_default() += 1,
                     Err(why) => {

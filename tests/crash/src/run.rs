@@ -101,7 +101,8 @@ impl FromStr for Op {
 
 /// The options of every store here: nothing runs beside the operations.
 pub fn options() -> Options {
-    Options { background: false, cache_bytes: 1 << 16, ..Options::default() }
+    // Not its usual size: every disk that is looked at would be so much longer.
+    Options { background: false, cache_bytes: 1 << 16, reserve_bytes: 512, ..Options::default() }
 }
 
 pub(crate) fn key(series: usize) -> SeriesKey {
@@ -163,6 +164,8 @@ pub struct Run {
     /// The disk of its backups.
     pub target: SimStorage,
     pub(crate) store: Option<Store>,
+    /// What it is opened with.
+    options: Options,
     random: Random,
     pub(crate) versions: Vec<Arc<Content>>,
     pub(crate) now: Moment,
@@ -207,7 +210,12 @@ fn batch(rows: &BTreeMap<i64, f64>) -> Batch {
 impl Run {
     /// A store with two series, a segment and a log.
     pub fn start(seed: u64) -> Self {
-        let mut run = Self::create(SimStorage::new(), seed).expect("a sound disk");
+        Self::start_with(options(), seed)
+    }
+
+    /// As [`Run::start`], with options of its own.
+    pub fn start_with(options: Options, seed: u64) -> Self {
+        let mut run = Self::create_with(SimStorage::new(), options, seed).expect("a sound disk");
         run.seed().expect("a sound disk");
         run.begin();
         run
@@ -218,8 +226,13 @@ impl Run {
     /// # Errors
     /// Whatever creation returns.
     pub fn create(storage: SimStorage, seed: u64) -> Result<Self, Error> {
-        let store = Store::create_on(Arc::new(storage.clone()), options())?;
+        Self::create_with(storage, options(), seed)
+    }
+
+    fn create_with(storage: SimStorage, options: Options, seed: u64) -> Result<Self, Error> {
+        let store = Store::create_on(Arc::new(storage.clone()), options.clone())?;
         Ok(Self {
+            options,
             storage,
             target: SimStorage::new(),
             store: Some(store),
@@ -308,7 +321,7 @@ impl Run {
     /// Whatever the engine returns.
     pub fn reopen(&mut self) -> Result<(), Stop> {
         self.store = None;
-        self.store = Some(Store::open_on(Arc::new(self.storage.clone()), options())?);
+        self.store = Some(Store::open_on(Arc::new(self.storage.clone()), self.options.clone())?);
         let version = self.store()?.view().version() as usize;
         // What recovery shows is durable.
         self.now.issued.version = version;
@@ -319,6 +332,11 @@ impl Run {
     /// Lets go of the store.
     pub fn let_go(&mut self) {
         self.store = None;
+    }
+
+    /// Forgets an operation that was refused: nothing of it was done.
+    pub fn take_back(&mut self, known: Moment) {
+        self.now = known;
     }
 
     /// The state of knowledge if the run ended now.
@@ -416,7 +434,7 @@ impl Run {
                 let store = self.store.take().expect("open");
                 store.close()?;
                 self.acknowledge();
-                self.store = Some(Store::open_on(Arc::new(self.storage.clone()), options())?);
+                self.store = Some(Store::open_on(Arc::new(self.storage.clone()), self.options.clone())?);
                 Ok(())
             }
             Op::Clock => {
@@ -572,9 +590,17 @@ impl Run {
         if self.store.is_none() {
             return Ok(false);
         }
+        let known = self.now.clone();
         match self.apply(op) {
             Ok(()) => Ok(true),
-            Err(Stop::Engine(_)) => Ok(false),
+            Err(Stop::Engine(error)) => {
+                // Refused for want of space, before anything was written: the handle goes on.
+                if error.is_full_disk() && self.store.as_ref().is_some_and(|store| store.wait_idle().is_ok())
+                {
+                    self.now = known;
+                }
+                Ok(false)
+            }
             Err(Stop::Broken(text)) => Err(text),
         }
     }

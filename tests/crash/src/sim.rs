@@ -21,6 +21,8 @@ use crate::spoil::{Owed, Spoiler};
 
 /// Longest file: a stray offset must not become an allocation.
 const FILE_BYTES_MAX: u64 = 1 << 28;
+/// In what files take space on a disk with a bound.
+pub const UNIT_BYTES: u64 = 512;
 /// Where the simulated clock stands at first, nanoseconds since the Unix epoch: it moves by a millisecond per look.
 pub const CLOCK_START_NS: i64 = 1_700_000_000_000_000_000;
 
@@ -369,6 +371,8 @@ struct World {
     fault: Option<(u64, Fault)>,
     fault_hit: bool,
     full: bool,
+    /// Units that all files together may take, if there is a bound.
+    capacity: Option<u64>,
     clock_ns: i64,
 }
 
@@ -464,6 +468,24 @@ impl World {
         }
     }
 
+    /// Units that a file of this length takes.
+    fn units(length: u64) -> u64 {
+        length.div_ceil(UNIT_BYTES)
+    }
+
+    /// Units that all files take. One that was removed takes none: nobody is waited for who still reads it.
+    fn used(&self) -> u64 {
+        self.disk.files().map(|(_, content)| Self::units(content.len() as u64)).sum()
+    }
+
+    /// How many of `count` bytes at `offset` of a file there is space for.
+    fn room(&self, inode: u64, offset: u64, count: usize) -> usize {
+        let Some(capacity) = self.capacity else { return count };
+        let own = Self::units(self.disk.inodes[&inode].content.len() as u64);
+        let end = (own + capacity.saturating_sub(self.used())) * UNIT_BYTES;
+        count.min(end.saturating_sub(offset) as usize)
+    }
+
     /// Keeps the disk as it is after a call.
     fn end(&mut self) {
         if let Some(record) = &mut self.record {
@@ -495,7 +517,7 @@ impl World {
 
 /// The kind of a file, from its name.
 fn class(name: &str) -> &'static str {
-    const KINDS: [(&str, &str); 9] = [
+    const KINDS: [(&str, &str); 10] = [
         ("wal-", "wal"),
         ("segment-", "segment"),
         ("manifest-", "manifest"),
@@ -505,6 +527,7 @@ fn class(name: &str) -> &'static str {
         ("leases", "leases"),
         ("LOCK", "LOCK"),
         ("copy.new", "copy"),
+        ("reserve", "reserve"),
     ];
     if name.is_empty() {
         return "root";
@@ -574,6 +597,12 @@ impl SimStorage {
     /// Ends a full disk.
     pub fn give_space(&self) {
         self.world.lock().full = false;
+    }
+
+    /// Leaves this many units of space; `None`: as much as anyone wants.
+    pub fn leave(&self, units: Option<u64>) {
+        let mut world = self.world.lock();
+        world.capacity = units.map(|units| units + world.used());
     }
 
     /// The disk as it is, page cache included.
@@ -774,6 +803,7 @@ impl StorageFile for SimFile {
         let offset = offset as usize;
         let mut world = self.world.lock();
         let grows = world.disk.inodes[&self.inode].content.len() < end;
+        let room = world.room(self.inode, offset as u64, bytes.len());
         let result = match world.begin(CallKind::Write, &self.name, grows) {
             Err(error) => Err(error),
             Ok(Verdict::Half(error)) => {
@@ -796,6 +826,11 @@ impl StorageFile for SimFile {
                 rotten[bytes.len() / 2] ^= 0x10;
                 world.disk.write(self.inode, offset, &rotten);
                 Ok(bytes.len())
+            }
+            Ok(_) if room == 0 => Err(io::ErrorKind::StorageFull.into()),
+            Ok(Verdict::Go) if room < bytes.len() => {
+                world.disk.write(self.inode, offset, &bytes[..room]);
+                Ok(room)
             }
             Ok(verdict) => {
                 world.disk.write(self.inode, offset, bytes);

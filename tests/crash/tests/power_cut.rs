@@ -15,9 +15,9 @@ use crash_tests::search::{
 
 /// Every call site that short workloads have: a kind of call on a kind of file. One that is missing is no longer tested;
 /// one that is new must be added.
-const SITES: &str = "Create current.new, Create leases, Create segment, Create wal, Write current.new, Write manifest, \
-     Write segment, Write visible, Write wal, Sync current.new, Sync manifest, Sync segment, Sync wal, Rename CURRENT, \
-     Remove leases, Remove segment, Remove wal, SyncDir root";
+const SITES: &str = "Create current.new, Create leases, Create reserve, Create segment, Create wal, Write current.new, \
+     Write manifest, Write reserve, Write segment, Write visible, Write wal, Sync current.new, Sync manifest, Sync reserve, \
+     Sync segment, Sync wal, Rename CURRENT, Remove leases, Remove reserve, Remove segment, Remove wal, SyncDir root";
 
 fn finish(name: &str, report: &mut Report, since: Instant) {
     report.print(name, seed(), since);
@@ -115,6 +115,8 @@ fn a_sync_left_out_is_noticed() {
         println!("  {name}: {all} left out, {} noticed", all - missed);
     }
     report.assert_clean();
+    // The reserve holds nothing: its sync is there to notice a full disk, not for what survives.
+    counts.remove("Sync reserve");
     let blind: Vec<_> = counts.iter().filter(|(_, (all, missed))| all == missed).collect();
     assert!(blind.is_empty(), "{blind:?}");
 }

@@ -86,6 +86,8 @@ pub(crate) enum Command {
     Snapshot(Snapshot),
     /// A new commit whose content equals an older version.
     Rollback(Rollback),
+    /// Delete rows of a series, or all of it. Older versions keep them, until they are pruned.
+    Delete(Delete),
     /// What declared tables keep and roll up: shows which rows would go and which bars be made; does it with --apply.
     Retain(live::Retain),
     /// Forget history before a version, to free space.
@@ -450,6 +452,18 @@ pub(crate) enum Snapshot {
 pub(crate) struct Rollback {
     /// Version number, snapshot name, or time.
     pub(crate) to: String,
+}
+
+/// Arguments of `delete`.
+#[derive(Args, Debug)]
+pub(crate) struct Delete {
+    #[command(flatten)]
+    pub(crate) series: Series,
+    #[command(flatten)]
+    pub(crate) span: Span,
+    /// The series itself, with all its rows.
+    #[arg(long, conflicts_with_all = ["from", "to"])]
+    pub(crate) all: bool,
 }
 
 /// Arguments of `prune`.

@@ -197,10 +197,13 @@ pub fn choose<F: Float>(sample: &[F]) -> Option<u8> {
     best.map(|(_, exponent)| exponent as u8)
 }
 
-/// An evenly spread sample of at most `count` values that `take` accepts.
+/// A sample of values that `take` accepts: one of each stretch, not always at the same place in it, as values may
+/// alternate (quotes of one side each). About `count` of them, fewer than twice as many.
 pub fn sample<F: Float>(values: &[F], take: impl Fn(usize) -> bool, count: usize) -> Vec<F> {
     let step = (values.len() / count).max(1);
-    (0..values.len()).step_by(step).filter(|index| take(*index)).map(|index| values[index]).collect()
+    let place = |start: usize| start + (start / step).wrapping_mul(0x9e37_79b9) / 8 % step;
+    let places = (0..values.len()).step_by(step).map(place);
+    places.filter(|index| *index < values.len() && take(*index)).map(|index| values[index]).collect()
 }
 
 /// Values as mantissas, and the values that these do not give back.
@@ -357,6 +360,22 @@ mod tests {
         numbers.put_strays::<f64>(Scale { exponent, divisor: 1 }, 0, 1000, &mut bytes);
         assert!(!numbers.strays.is_empty() && bytes.len() < numbers.strays.len() * 3 + 3);
         round_trip(&values);
+    }
+
+    #[test]
+    fn alternating_values_are_sampled_alike() {
+        for period in 2..=8 {
+            let values: Vec<f64> = (0..65_536).map(|i| if i % period == 0 { 0.0 } else { 49.18 }).collect();
+            let found = sample(&values, |_| true, 512);
+            assert!((400..1024).contains(&found.len()));
+            let zeros = found.iter().filter(|value| **value == 0.0).count() * period;
+            assert!(
+                (found.len() / 2..found.len() * 3 / 2).contains(&zeros),
+                "{period}: {zeros} of {}",
+                found.len()
+            );
+            assert_eq!(choose(&found), Some(2));
+        }
     }
 
     #[test]

@@ -98,6 +98,10 @@ impl Walk<'_> {
         for id in logs.iter().copied().filter(|id| *id >= first) {
             let start = reader.start(id);
             let previous = start.map(|start| start.previous_log);
+            // Without a manifest nothing says which log is the first: what cannot be read is not, before one that can.
+            if previous == Some(0) && chain.iter().all(|(_, start)| start.is_none()) {
+                chain.clear();
+            }
             if !chain.is_empty() && previous.is_some_and(|id| id == 0 || elsewhere.contains(&id)) {
                 elsewhere.insert(id);
             } else {

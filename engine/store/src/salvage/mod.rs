@@ -149,6 +149,10 @@ impl Salvage {
         let sealed = self.manifest.state.sealed_version.max(found);
         self.report.newest_seen = sealed;
         let mut commits = logs::read(&*self.from, self.old, first_log, sealed, &mut self.report)?;
+        // What a commit defines that is not sealed, that commit defines again, if it is saved (M5).
+        for series in self.manifest.series.values_mut() {
+            series.definitions.retain(|definition| definition.0 <= sealed);
+        }
         self.drop_unnamed(&mut commits.whole);
         self.fill_holes(plans.iter().map(|plan| plan.series).max().unwrap_or(0))?;
         self.copy_segments(&plans)?;

@@ -1,6 +1,6 @@
 //! Which parts of which segments are copied, and how: what counts, what lies beneath, what is hidden.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tapestore_format::checksum::Identity;
@@ -160,6 +160,13 @@ impl Salvage {
         Some(format!("{} {}", record.instrument, record.frame))
     }
 
+    /// The columns that the series shows at a version, as far as its definitions are known.
+    fn shown(&self, series: u32, version: u64) -> Option<BTreeSet<ColumnId>> {
+        let definitions = &self.manifest.series.get(&series)?.definitions;
+        let schema = definitions.iter().rev().find(|definition| definition.0 <= version)?.1.as_ref()?;
+        Some(schema.columns.iter().map(|column| column.id).collect())
+    }
+
     fn copy_of<'a>(
         &self,
         segment: u64,
@@ -175,8 +182,14 @@ impl Salvage {
             part,
             file: self.from.describe(&segment_name(segment)),
             series: self.series_name(series),
-            keys: schemas.iter().flat_map(|schema| schema.dedup()).copied().collect(),
+            // A row of the log of commits is whole or lost: no column of it may be null.
+            keys: if series == COMMITS {
+                part.index.columns.iter().map(|column| column.0).collect()
+            } else {
+                schemas.iter().flat_map(|schema| schema.dedup()).copied().collect()
+            },
             names: columns.map(|column| (column.id, column.name.clone())).collect(),
+            shown: if stated.is_some() { None } else { self.shown(series, part.index.summary.version_high) },
             counted: stated.map(|part| [part.rows, part.history_rows]),
         }
     }
@@ -224,9 +237,20 @@ impl Salvage {
     ) -> Result<()> {
         let file = self.from.describe(&segment_name(plan.segment));
         let Some(name) = self.series_name(plan.series) else {
-            self.unnamed(plan, part, file);
+            let detail = format!("series {}: its name and columns are lost with the manifest", plan.series);
+            self.unnamed(plan, part, file, None, detail);
             return Ok(());
         };
+        let last = self.manifest.series.get(&plan.series).and_then(|record| record.definitions.last());
+        if let Some((dropped, None)) = last
+            && plan.high > *dropped
+        {
+            let detail = format!(
+                "it was dropped by commit {dropped}; the columns that it was created with again are lost with the manifest"
+            );
+            self.unnamed(plan, part, file, Some(name), detail);
+            return Ok(());
+        }
         let beneath = plans.iter().any(|other| other.series == plan.series && other.high < plan.low);
         let mut marks: Vec<Mark> = Vec::new();
         let mut copied = Copied::default();
@@ -310,9 +334,16 @@ impl Salvage {
         }
     }
 
-    fn unnamed(&mut self, plan: &Plan, part: Option<&RemainingPart>, file: String) {
-        let detail = format!("series {}: its name and columns are lost with the manifest", plan.series);
+    fn unnamed(
+        &mut self,
+        plan: &Plan,
+        part: Option<&RemainingPart>,
+        file: String,
+        series: Option<String>,
+        detail: String,
+    ) {
         let mut loss = Loss::new(LossKind::Unnamed, file, detail);
+        loss.series = series;
         loss.versions = Some((plan.low, plan.high));
         if let Some(summary) = part.map(|part| &part.index.summary) {
             loss.count = summary.rows;

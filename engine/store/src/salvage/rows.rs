@@ -3,10 +3,9 @@
 //! A row is saved if its time, version, source and flags, the commit that ended it (history), and the columns that tell it
 //! from others can be read. Values of other columns that cannot are null.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use tapestore_format::FormatError;
 use tapestore_format::limits::{BLOCK_ROWS, TIME_MAX, TIME_MIN};
 use tapestore_format::rows::{ColumnValues, ORDINAL, RowSet};
 use tapestore_format::schema::{ColumnId, ColumnType};
@@ -55,6 +54,9 @@ pub(super) struct PartCopy<'a> {
     pub(super) keys: Vec<ColumnId>,
     /// Names of columns.
     pub(super) names: BTreeMap<ColumnId, String>,
+    /// Where the manifest is not whole: columns of the newest definition that is left. Newest rows with a value in another
+    /// one were written under a definition that is lost.
+    pub(super) shown: Option<BTreeSet<ColumnId>>,
     /// Rows that the manifest counts, live and history; unknown without it.
     pub(super) counted: Option<[u64; 2]>,
 }
@@ -149,12 +151,23 @@ impl PartCopy<'_> {
                 if self.keys.contains(id) || *id == ORDINAL {
                     continue;
                 }
+                if !self.names.contains_key(id) {
+                    let why = "the name of the column is lost with the manifest; its values are not saved";
+                    self.lose_values(copied, stream, numbers.clone(), &rows, *id, why);
+                    continue;
+                }
                 let values = block.column(*id, *kind, scratch).unwrap_or_else(|error| {
-                    self.lose_values(copied, stream, numbers.clone(), &rows, *id, &error);
+                    let why = format!("{error}; saved as null");
+                    self.lose_values(copied, stream, numbers.clone(), &rows, *id, &why);
                     let mut nulls = ColumnValues::empty(*kind);
                     nulls.push_nulls(rows.len());
                     nulls
                 });
+                let hidden = self.shown.as_ref().is_some_and(|shown| !shown.contains(id));
+                if hidden && stream == Stream::Live && !(0..rows.len()).all(|row| values.is_null(row)) {
+                    let why = "the definition of the series with this column is lost with the manifest; its values are not shown";
+                    self.lose_values(copied, stream, numbers.clone(), &rows, *id, why);
+                }
                 rows.columns.push((*id, values));
             }
             let versions = rows.version.pieces(0..rows.len()).chain(rows.until.pieces(0..rows.until.len()));
@@ -198,14 +211,13 @@ impl PartCopy<'_> {
         numbers: Range<u64>,
         rows: &RowSet,
         column: ColumnId,
-        error: &FormatError,
+        why: &str,
     ) {
         if !copied.columns.contains(&column) {
             copied.columns.push(column);
         }
         let times = (rows.time[0], rows.time[rows.len() - 1]);
-        let detail = format!("{error}; saved as null");
-        let mut loss = self.loss(LossKind::Values, stream, numbers, times, &detail);
+        let mut loss = self.loss(LossKind::Values, stream, numbers, times, why);
         loss.column = Some(self.names.get(&column).cloned().unwrap_or_else(|| format!("column {column}")));
         loss.count = rows.len() as u64;
         let before = copied.losses.iter_mut().rev().find(|before| {

@@ -67,6 +67,9 @@ pub(crate) struct Join {
     /// Its instrument; the same by default.
     #[arg(long, value_name = "INSTRUMENT")]
     pub(crate) right_instrument: Option<String>,
+    /// Column that names the instrument of each row, as in fills: its partner is of that instrument.
+    #[arg(long, value_name = "COLUMN", conflicts_with = "right_instrument")]
+    pub(crate) by: Option<String>,
     /// On which side of a row's time its partner may be.
     #[arg(long, value_enum, default_value = "backward")]
     pub(crate) direction: DirectionArgument,

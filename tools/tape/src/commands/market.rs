@@ -168,8 +168,6 @@ fn save(context: &Context, wanted: &Series, rule: Rule, sessions: Option<Arc<Ses
 pub(crate) fn join(context: &Context, arguments: &Join) -> Result<()> {
     let (_store, view) = context.view(&arguments.selection.state)?;
     let (left, _) = series(&view, &arguments.series)?;
-    let instrument = arguments.right_instrument.clone().unwrap_or_else(|| left.instrument().to_owned());
-    let (right, _) = series(&view, &Series { instrument, frame: arguments.right.clone() })?;
     let tolerance = arguments.tolerance.as_deref().map(|text| span_ns(text, "tolerance")).transpose()?;
     let how = AsOfJoin {
         direction: match arguments.direction {
@@ -182,8 +180,16 @@ pub(crate) fn join(context: &Context, arguments: &Join) -> Result<()> {
     };
     let (mine, theirs) =
         (names(arguments.selection.form.columns.as_deref()), names(arguments.right_columns.as_deref()));
-    let sides = ((&left, mine.as_deref()), (&right, theirs.as_deref()));
-    let rows = asof::join(&view, sides.0, sides.1, range(&arguments.selection.span)?, &how)?;
+    let range = range(&arguments.selection.span)?;
+    let rows = if let Some(by) = &arguments.by {
+        let frame = SeriesKey::new(left.instrument(), &arguments.right)?.frame().clone();
+        let right = (&frame, theirs.as_deref());
+        asof::join_by(&view, (&left, mine.as_deref()), by, right, range, &how)?
+    } else {
+        let instrument = arguments.right_instrument.clone().unwrap_or_else(|| left.instrument().to_owned());
+        let (right, _) = series(&view, &Series { instrument, frame: arguments.right.clone() })?;
+        asof::join(&view, (&left, mine.as_deref()), (&right, theirs.as_deref()), range, &how)?
+    };
     write(context, &arguments.selection.form, &rows)
 }
 

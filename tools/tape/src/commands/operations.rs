@@ -36,10 +36,13 @@ pub(crate) fn watched<T>(
     outcome
 }
 
-/// Notes that an operation ended well, in a commit of its own.
+/// Notes that an operation ended well, in a commit of its own, if the disk has space for that.
 pub(crate) fn note_done(store: &Store, operation: &Operation, detail: &str) -> Result<()> {
-    store.note(&operation.done(now_ns(), detail))?;
-    Ok(())
+    match store.note(&operation.done(now_ns(), detail)) {
+        // What was done counts more than the note of it: pruning works on a full disk.
+        Err(error) if error.is_full_disk() => Ok(()),
+        noted => noted.map(|_| ()).map_err(Fail::from),
+    }
 }
 
 /// Runs `tape log --operations`.

@@ -1,18 +1,20 @@
-//! `tape log`, `snapshot`, `rollback` and `prune`: the store's past.
+//! `tape log`, `snapshot`, `rollback`, `delete` and `prune`: the store's past.
 
 use std::io::Write;
 
 use tapestore::{CommitKind, Operation};
 
 use super::operations::{self, note_done, watched};
-use super::{Context, as_of};
-use crate::args::{Log, Prune, Rollback, Snapshot};
+use super::{Context, as_of, is_whole, range, series};
+use crate::args::{Delete, Log, Prune, Rollback, Snapshot};
 use crate::calendar::brief;
-use crate::fail::Result;
+use crate::fail::{Fail, Result};
 use crate::number::{bytes, grouped};
 use crate::output::Out;
 use crate::output::json::Object;
+use crate::output::note;
 use crate::output::table::{Side, Table};
+use crate::when::now_ns;
 
 /// A wall-clock time for people: whole seconds.
 pub(super) fn clock(time_ns: i64) -> String {
@@ -171,6 +173,47 @@ fn roll_back(context: &Context, arguments: &Rollback, operation: &Operation) -> 
     out.finish()
 }
 
+/// Runs `tape delete`.
+pub(crate) fn delete(context: &Context, arguments: &Delete) -> Result<()> {
+    if !arguments.all && is_whole(&arguments.span) {
+        return Err(Fail::Usage("which rows? give --from, --to or both, or --all for the series".to_owned()));
+    }
+    let target = format!("{} {}", arguments.series.instrument, arguments.series.frame);
+    watched(context, "delete", &target, |operation| delete_rows(context, arguments, operation))
+}
+
+fn delete_rows(context: &Context, arguments: &Delete, operation: &Operation) -> Result<()> {
+    let span = range(&arguments.span)?;
+    let store = context.open_to_write()?;
+    let view = store.view();
+    let (key, _) = series(&view, &arguments.series)?;
+    let rows = view.count(&key, span.clone())?;
+    let mut transaction = store.begin();
+    if arguments.all {
+        transaction.drop_series(&key)?;
+    } else {
+        transaction.delete_range(&key, span)?;
+    }
+    transaction.note(&operation.done(now_ns(), &format!("{} rows", grouped(rows))))?;
+    let report = transaction.commit()?;
+    store.close()?;
+    let mut out = Out::stdout();
+    if context.json {
+        let object = Object::new().count("version", report.version).count("deleted", rows);
+        out.write_all(&object.line())?;
+    } else if rows > 0 || arguments.all {
+        writeln!(
+            out,
+            "{} rows of {key} deleted; version {}; older versions keep them until tape prune",
+            grouped(rows),
+            report.version
+        )?;
+    } else {
+        writeln!(out, "nothing to do: {key} has no row there")?;
+    }
+    out.finish()
+}
+
 /// Runs `tape prune`.
 pub(crate) fn prune(context: &Context, arguments: &Prune) -> Result<()> {
     watched(context, "prune", &arguments.keep_from, |operation| drop_history(context, arguments, operation))
@@ -189,9 +232,13 @@ fn drop_history(context: &Context, arguments: &Prune, operation: &Operation) -> 
             .count("floor", report.floor)
             .count("history_rows_dropped", report.history_rows_dropped)
             .count("bytes_before", report.bytes_before)
-            .count("bytes_after", report.bytes_after);
+            .count("bytes_after", report.bytes_after)
+            .flag("unfinished", report.unfinished);
         out.write_all(&object.line())?;
     } else {
+        if report.unfinished {
+            note(context.quiet, "the disk is too full to rewrite everything; prune again with more space");
+        }
         writeln!(
             out,
             "versions from {} on are kept, and snapshots; {} rows of history dropped, {} → {}",
