@@ -191,6 +191,9 @@ fn kinds_have_their_columns_and_their_identity() {
     assert!(error.contains("--column instrument="), "{error}");
     assert!(place.tape(&format!("import {bad} --kind trades")).failed(2).contains("--instrument"));
     assert!(place.tape(&format!("import {bad} --kind nonsense")).failed(2).contains("positions"));
+    let without = place.write("without.csv", "ts,price,qty\n1704067200000,1.5,2\n1704067200000,1.5,3\n");
+    let error = place.tape(&format!("import {without} --kind trades --instrument A.X")).failed(2);
+    assert!(error.contains("would replace one another"), "{error}");
     // Text ids are kept as text; what a table lacks is null.
     let orders = place.write("o.json", "[{\"time\":1704067200000,\"orderId\":\"x-1\",\"symbol\":\"A.X\",\"side\":\"SELL\",\"qty\":\"3\",\"status\":\"new\"}]");
     place.tape(&format!("import {orders} --kind orders")).clean();

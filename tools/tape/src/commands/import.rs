@@ -368,6 +368,25 @@ impl<'a> StoreSink<'a> {
         Ok(schema)
     }
 
+    /// Rows without any of the columns that tell rows apart would replace one another.
+    fn check_identity(&self) -> Result<()> {
+        let declared = self.table.as_ref().map(Table::schema).transpose()?;
+        let Some(schema) = self.schema.as_ref().or(declared.as_ref()) else { return Ok(()) };
+        let dedup = schema.dedup().iter().filter_map(|id| schema.column_by_id(*id));
+        let names: Vec<&str> = dedup.map(|column| column.name.as_str()).collect();
+        let given = |name: &&str| self.targets.iter().any(|target| target.name == **name);
+        if names.is_empty() || names.iter().any(given) {
+            return Ok(());
+        }
+        Err(Fail::Usage(format!(
+            "rows of {} are told apart by {}, which {} does not have: those of one time would replace one another; name it with --column {}=NAME, or import into another series",
+            self.key,
+            names.join(", "),
+            self.file,
+            names[0]
+        )))
+    }
+
     fn check_key(&self, schema: &Schema) -> Result<()> {
         if self.unique && schema.key != KeyPolicy::Unique {
             return Err(Fail::Usage(format!(
@@ -398,7 +417,8 @@ impl Sink for StoreSink<'_> {
             Some(schema) => self.check_key(schema),
             // Wrong wishes are told before the file is read.
             None => self.new_schema().map(|_| ()),
-        }
+        }?;
+        self.check_identity()
     }
 
     fn piece(&mut self, piece: Piece, progress: Progressed) -> Result<()> {
