@@ -111,7 +111,7 @@ impl Disk {
     }
 
     fn handle(&self, name: &str, file: Arc<dyn StorageFile>) -> Arc<dyn StorageFile> {
-        Arc::new(File { disk: self.clone(), name: name.to_owned(), file })
+        Arc::new(File { disk: self.clone(), name: name.to_owned(), inner: file })
     }
 }
 
@@ -200,7 +200,7 @@ impl Storage for Disk {
 struct File {
     disk: Disk,
     name: String,
-    file: Arc<dyn StorageFile>,
+    inner: Arc<dyn StorageFile>,
 }
 
 impl File {
@@ -216,12 +216,12 @@ impl File {
 impl StorageFile for File {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         self.content_point();
-        self.file.read_at(offset, buffer)
+        self.inner.read_at(offset, buffer)
     }
 
     fn write_once_at(&self, offset: u64, bytes: &[u8]) -> io::Result<usize> {
         self.content_point();
-        self.file.write_once_at(offset, bytes)
+        self.inner.write_once_at(offset, bytes)
     }
 
     fn sync_data(&self) -> io::Result<()> {
@@ -241,7 +241,7 @@ impl StorageFile for File {
         if failed {
             return Err(io::Error::other("the model's disk fails"));
         }
-        self.file.sync_all()?;
+        self.inner.sync_all()?;
         if let Some(content) = self.disk.memory.files().remove(&self.name) {
             self.disk.facts(|facts| facts.synced.insert(self.name.clone(), content));
         }
@@ -249,10 +249,10 @@ impl StorageFile for File {
     }
 
     fn set_length(&self, length: u64) -> io::Result<()> {
-        self.file.set_length(length)
+        self.inner.set_length(length)
     }
 
     fn length(&self) -> io::Result<u64> {
-        self.file.length()
+        self.inner.length()
     }
 }
