@@ -9,7 +9,8 @@
 //! - K2. What was before the last clear does not matter.
 //! - K3. Orders of one price stand in the order in which they came; one that changes its price goes to the end.
 //! - K5. After a clear that says up to which update its snapshot goes, updates of smaller numbers are older than that and
-//!   do not count: they were under way when the snapshot was made.
+//!   do not count: they were under way when the snapshot was made. Updates of greater numbers that arrived before the
+//!   snapshot come on top of it: they overtook it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
@@ -86,6 +87,45 @@ pub struct Level {
     pub orders: u64,
 }
 
+/// One row of a series of updates, but for its time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Update {
+    action: u8,
+    side: u8,
+    price: f64,
+    quantity: f64,
+    order: Option<i64>,
+    number: Option<i64>,
+}
+
+/// The updates that rows of [`schema`] hold.
+///
+/// # Errors
+/// [`Error::Usage`] if they have other columns.
+fn updates_of(rows: &Rows) -> Result<impl ExactSizeIterator<Item = Update> + DoubleEndedIterator + '_> {
+    let codes = |name: &str| match rows.column(name).map(|column| &column.values) {
+        Some(Values::U8(codes)) => Some(codes),
+        _ => None,
+    };
+    let (Some(actions), Some(sides), Some(prices), Some(quantities)) =
+        (codes("action"), codes("side"), rows.f64("price"), rows.f64("quantity"))
+    else {
+        return Err(Error::Usage(
+            "a book needs the columns action, side (u8), price and quantity (f64)".into(),
+        ));
+    };
+    let numbers = |name: &str| rows.i64(name).zip(rows.column(name));
+    let (orders, updates) = (numbers("order"), numbers("update"));
+    Ok((0..rows.len()).map(move |row| Update {
+        action: actions[row],
+        side: sides[row],
+        price: prices[row],
+        quantity: quantities[row],
+        order: orders.filter(|(_, column)| !column.is_null(row)).map(|(numbers, _)| numbers[row]),
+        number: updates.filter(|(_, column)| !column.is_null(row)).map(|(numbers, _)| numbers[row]),
+    }))
+}
+
 /// An order book.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Book {
@@ -95,6 +135,8 @@ pub struct Book {
     rank: u64,
     /// Up to which update the last snapshot goes, if it says so (K5).
     snapshot_update: Option<i64>,
+    /// Updates that arrived before that snapshot, and are newer (K5).
+    overtook: Vec<Update>,
     /// Updates that were older than the snapshot before them (K5).
     pub stale: u64,
     /// Changes and deletions of orders that are not in the book, and updates that mean nothing.
@@ -156,31 +198,32 @@ impl Book {
     /// # Errors
     /// [`Error::Usage`] if they have other columns.
     pub fn apply_rows(&mut self, rows: &Rows) -> Result<()> {
-        let codes = |name: &str| match rows.column(name).map(|column| &column.values) {
-            Some(Values::U8(codes)) => Some(codes),
-            _ => None,
-        };
-        let (Some(actions), Some(sides), Some(prices), Some(quantities)) =
-            (codes("action"), codes("side"), rows.f64("price"), rows.f64("quantity"))
-        else {
-            return Err(Error::Usage(
-                "a book needs the columns action, side (u8), price and quantity (f64)".into(),
-            ));
-        };
-        let orders = rows.i64("order").zip(rows.column("order"));
-        let updates = rows.i64("update").zip(rows.column("update"));
-        for row in 0..rows.len() {
-            let update = updates.filter(|(_, column)| !column.is_null(row)).map(|(numbers, _)| numbers[row]);
-            if actions[row] == action::CLEAR {
-                self.snapshot_update = update;
-            } else if update.zip(self.snapshot_update).is_some_and(|(update, snapshot)| update < snapshot) {
-                self.stale += 1;
-                continue;
+        for update in updates_of(rows)? {
+            if update.action == action::CLEAR {
+                self.snapshot_update = update.number;
+            } else if let Some((number, snapshot)) = update.number.zip(self.snapshot_update) {
+                if number < snapshot {
+                    self.stale += 1;
+                    continue;
+                }
+                if number > snapshot {
+                    self.catch_up();
+                }
             }
-            let order = orders.filter(|(_, column)| !column.is_null(row)).map(|(numbers, _)| numbers[row]);
-            self.apply(actions[row], sides[row], prices[row], quantities[row], order);
+            self.take(update);
         }
         Ok(())
+    }
+
+    fn take(&mut self, update: Update) {
+        self.apply(update.action, update.side, update.price, update.quantity, update.order);
+    }
+
+    /// The snapshot is whole: what overtook it comes on top (K5).
+    fn catch_up(&mut self) {
+        for update in std::mem::take(&mut self.overtook) {
+            self.take(update);
+        }
     }
 
     /// The best `count` prices of a side, best first.
@@ -265,13 +308,17 @@ pub(crate) fn replay(
     mut book: Book,
     end: i64,
 ) -> Result<Book> {
-    let start = match (from, last_clear(view, key, from.unwrap_or(i64::MIN), end)?) {
+    let clear = last_clear(view, key, from.unwrap_or(i64::MIN), end)?;
+    let start = match (from, clear) {
         (_, Some(clear)) => clear,
         (Some(from), None) => from.saturating_add(1),
         (None, None) => i64::MIN,
     };
     if start >= end {
         return Ok(book);
+    }
+    if clear.is_some() {
+        book.overtook = overtook(view, key, start)?;
     }
     let mut failure = None;
     view.read(key).range(start..end).visit(|rows| match book.apply_rows(rows) {
@@ -283,7 +330,40 @@ pub(crate) fn replay(
     })?;
     match failure {
         Some(error) => Err(error),
-        None => Ok(book),
+        None => {
+            book.catch_up();
+            Ok(book)
+        }
+    }
+}
+
+/// The updates that stand before the last clear of a time, and are newer than its snapshot (K5).
+fn overtook(view: &View, key: &SeriesKey, clear: i64) -> Result<Vec<Update>> {
+    let mut count = 4096;
+    loop {
+        let rows = view.read(key).range(i64::MIN..clear.saturating_add(1)).last(count)?;
+        let whole = rows.len() < count;
+        let mut before = updates_of(&rows)?.rev().skip_while(|update| update.action != action::CLEAR);
+        let Some(snapshot) = before.next().and_then(|clear| clear.number) else {
+            if whole || rows.time().first().is_some_and(|first| *first < clear) {
+                return Ok(Vec::new());
+            }
+            count *= 4;
+            continue;
+        };
+        let mut newer: Vec<Update> = Vec::new();
+        let older = before.find(|update| {
+            let is_newer = update.number.is_some_and(|number| number > snapshot);
+            if is_newer {
+                newer.push(*update);
+            }
+            !is_newer
+        });
+        if older.is_some() || whole {
+            newer.reverse();
+            return Ok(newer);
+        }
+        count *= 4;
     }
 }
 

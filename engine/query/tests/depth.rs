@@ -166,6 +166,48 @@ fn updates_older_than_their_snapshot_do_not_count() {
     assert_eq!((prices, book.stale), (vec![10.0, 9.0, 8.0], 1), "K5");
 }
 
+/// A snapshot that was asked for takes longer than the stream: the captured book of an exchange was crossed without this.
+#[test]
+fn updates_that_overtook_their_snapshot_come_on_top_of_it() {
+    // Prices of bids; number of the update. Zero quantity removes.
+    let rows: [(i64, u8, f64, f64, i64); 8] = [
+        (0, 1, 12.0, 0.0, 9),  // newer than the snapshot: 12 is gone
+        (1, 1, 11.0, 5.0, 10), // newer, at the time of the snapshot
+        (1, action::CLEAR, 0.0, 0.0, 8),
+        (1, 1, 12.0, 2.0, 8),
+        (1, 1, 11.0, 3.0, 8),
+        (1, 1, 10.0, 1.0, 8),
+        (2, 1, 10.0, 4.0, 7), // older
+        (3, 1, 11.0, 6.0, 11),
+    ];
+    // Many may have overtaken it: it is not enough to look back a little.
+    for newer in [0, 5000] {
+        let (_directory, store) = new_store();
+        let key = SeriesKey::new("A.X", "book").unwrap();
+        let older = [(-2, 1, 13.0, 1.0, 5), (-2, 1, 10.0, 1.0, 6)];
+        let newer_rows = std::iter::repeat_n((-1, 1, 9.0, 7.0, 9), newer);
+        let rows: Vec<_> = older.into_iter().chain(newer_rows).chain(rows).collect();
+        let batch = Batch::new(rows.iter().map(|row| row.0).collect())
+            .with("action", Values::U8(rows.iter().map(|row| row.1).collect()))
+            .with("side", Values::U8(vec![0; rows.len()]))
+            .with("price", Values::F64(rows.iter().map(|row| row.2).collect()))
+            .with("quantity", Values::F64(rows.iter().map(|row| row.3).collect()))
+            .with("update", Values::I64(rows.iter().map(|row| row.4).collect()));
+        let mut transaction = store.begin();
+        transaction.create_series(&key, schema()).unwrap();
+        transaction.append(&key, batch).unwrap();
+        transaction.commit().unwrap();
+        for (time, eleven) in [(1, 5.0), (2, 5.0), (3, 6.0)] {
+            let book = tapestore_query::book_at(&store.view(), &key, time).unwrap();
+            let levels: Vec<_> =
+                book.levels(Side::Bid, 9).iter().map(|level| (level.price, level.quantity)).collect();
+            let nine = (newer > 0).then_some((9.0, 7.0));
+            let wanted: Vec<_> = [(11.0, eleven), (10.0, 1.0)].into_iter().chain(nine).collect();
+            assert_eq!(levels, wanted, "{newer} newer ones, at {time}");
+        }
+    }
+}
+
 #[test]
 fn other_tables_are_no_snapshots() {
     let (_directory, store) = new_store();

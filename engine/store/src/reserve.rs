@@ -43,6 +43,10 @@ impl Reserve {
     /// Sets the reserve up if it is not there yet. Without the space for it, it is missing; any other failure is left for
     /// the next time.
     pub(crate) fn new(storage: &dyn Storage, bytes: u64) -> Self {
+        // A process that was stopped may have left its probe.
+        if storage.length(PROBE).is_ok() {
+            let _ = storage.remove(PROBE);
+        }
         let missing = fill(storage, RESERVE, bytes).is_err_and(|error| is_full(&error));
         Self { bytes, missing: AtomicBool::new(missing), filling: Mutex::new(()) }
     }
@@ -191,11 +195,13 @@ mod tests {
         assert!(!reserve.is_missing());
         assert_eq!(storage.length(RESERVE).unwrap(), 1000);
         storage.open(RESERVE).unwrap().set_length(10).unwrap();
+        storage.create_new(PROBE).unwrap();
         let writes = storage.counts().writes;
         Reserve::new(&storage, 1000).ensure(&storage).unwrap();
         assert_eq!(storage.length(RESERVE).unwrap(), 1000);
         Reserve::new(&storage, 1000).ensure(&storage).unwrap();
         assert_eq!(storage.counts().writes, writes + 1, "one that is there is left alone");
+        assert!(storage.length(PROBE).is_err(), "a probe that was left over is gone");
     }
 
     #[test]

@@ -313,7 +313,7 @@ impl Lane {
                 Some("segment") => counts[0] += 1,
                 Some("manifest") => counts[1] += 1,
                 Some("wal") => counts[2] += 1,
-                _ if ["CURRENT", "LOCK", "visible", "leases"].contains(&name.as_str()) => {}
+                _ if ["CURRENT", "LOCK", "visible", "leases", "reserve"].contains(&name.as_str()) => {}
                 _ => return Err(format!("the file {name} belongs to nothing")),
             }
         }

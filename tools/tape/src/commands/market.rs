@@ -298,10 +298,11 @@ pub(crate) fn book(context: &Context, arguments: &Book) -> Result<()> {
     let series_of = |frame: &str| {
         series(&view, &Series { instrument: arguments.instrument.clone(), frame: frame.to_owned() })
     };
-    let snapshots = series_of(&arguments.snapshots).ok();
-    let updates = match (series_of(&arguments.frame), &snapshots) {
-        (Err(_), Some(_)) => None,
-        (updates, _) => Some(updates?),
+    let (snapshots, updates) = match (series_of(&arguments.frame), series_of(&arguments.snapshots).ok()) {
+        // A series of snapshots may be named by itself.
+        (Ok(named), _) if depth::levels(&named.1.schema) > 0 => (Some(named), None),
+        (Err(_), Some(snapshots)) => (Some(snapshots), None),
+        (updates, snapshots) => (snapshots, Some(updates?)),
     };
     let asked = arguments.at.as_deref().map(|text| parse_time(text, now_ns())).transpose()?;
     let last = updates.iter().chain(&snapshots).filter_map(|(_, info)| info.last_ns).max();
