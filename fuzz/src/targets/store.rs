@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use tapestore::io::{MemoryStorage, Storage};
 use tapestore::{
-    Batch, Durability, Error, ErrorClass, Finding, LossKind, Options, SeriesKey, Store, Values,
+    Batch, Durability, Error, ErrorClass, Finding, Loss, LossKind, Options, SeriesKey, Store, Values,
     salvage_storage, schema, verify_storage,
 };
 
@@ -228,8 +228,14 @@ fn salvage(input: &[u8]) -> Outcome {
             return refused(&error);
         }
     };
-    // A snapshot of a version that was never made is no damage (Y5), and is not saved.
-    let whole = report.unknown.is_empty() && report.losses.iter().all(|loss| loss.kind == LossKind::Snapshot);
+    // A snapshot of a version that was never made is no damage (Y5), nor is a column that no schema names: neither is
+    // saved, and nobody could read them.
+    let nameless = |loss: &Loss| {
+        loss.kind == LossKind::Values
+            && loss.column.as_ref().is_some_and(|column| column.starts_with("column "))
+    };
+    let spared = |loss: &Loss| loss.kind == LossKind::Snapshot || nameless(loss);
+    let whole = report.unknown.is_empty() && report.losses.iter().all(spared);
     assert!(whole || !sound, "a sound store lost something: {report:?}");
     let read = Store::open_read_only_on(to, options()).and_then(|store| {
         let seen = read_all(&store, false)?;

@@ -155,7 +155,7 @@ fn a_store_without_a_reserve_fails_cleanly_and_goes_on_with_space() {
     }
     assert!(opened > 0);
     println!(
-        "torture: full disk without a reserve | {budgets} budgets, {opened} opened | seed {} | failures 0",
+        "torture: full disk, without a reserve | {budgets} budgets, {opened} opened | seed {} | failures 0",
         seed()
     );
 }
