@@ -3,7 +3,7 @@
 use std::fmt;
 use std::rc::Rc;
 
-use tapestore::{AsOf, CommitKind, ErrorClass, Store, View};
+use tapestore::{AsOf, CommitKind, ErrorClass, SeriesKey, Store, View};
 
 use crate::compare::{self, Depth, Verdict, ensure, unexpected};
 use crate::history::{Kind, Setting, Step};
@@ -248,6 +248,8 @@ impl<'s> World<'s> {
     fn rollback(&mut self, random: &mut Random) -> Verdict {
         let (version, at) = self.any_old(random);
         self.tell(|| format!("roll back to {at:?}"));
+        let then = self.store().as_of(&at).map_err(unexpected("as of"))?;
+        let head = self.store().view();
         let report = self.store().rollback(&at).map_err(unexpected("rollback"))?;
         let next = self.oracle.version + u64::from(report.changed);
         ensure!(report.version == next, "the rollback gives version {}, expected {next}", report.version);
@@ -255,7 +257,8 @@ impl<'s> World<'s> {
         let now = self.oracle.now();
         let mut state = now.rolled_back_to(&old, next);
         if report.changed {
-            self.adopt_versions(&mut state, &now, next)?;
+            let other = |key: &SeriesKey| column_ids(&head, key) != column_ids(&then, key);
+            self.adopt_versions(&mut state, &now, next, other)?;
         }
         if report.changed {
             let entry = Logged { version: next, message: String::new(), is_rollback: true, counts: None };
@@ -266,15 +269,26 @@ impl<'s> World<'s> {
     }
 
     /// A rollback may leave alone rows that are the same but for columns that went, or came, meanwhile: where it says
-    /// so, a row has the version it had.
-    fn adopt_versions(&self, state: &mut State, now: &State, next: u64) -> Verdict {
+    /// so, a row has the version it had. Of a series with `other` columns than before, of the same name or not, it may
+    /// write any row again: what a row held in a column that went and comes back must not come back with it.
+    fn adopt_versions(
+        &self,
+        state: &mut State,
+        now: &State,
+        next: u64,
+        other: impl Fn(&SeriesKey) -> bool,
+    ) -> Verdict {
         let view = self.store().view();
         for key in state.series.keys().cloned().collect::<Vec<_>>() {
             let Some(before) = now.series.get(&key) else { continue };
             let found = view.read(&key).provenance().rows().map_err(unexpected("read"))?;
+            let other = other(&key);
             let series = state.edit(&key);
             for (index, (position, row)) in series.rows.iter_mut().enumerate().take(found.len()) {
                 let version = found.set.version.get(index);
+                if other && version == next {
+                    Rc::make_mut(row).version = next;
+                }
                 let mut there = before.rows.range((position.0, 0)..=(position.0, u64::MAX));
                 if row.version == next && version != next && there.any(|(_, row)| row.version == version) {
                     Rc::make_mut(row).version = version;
@@ -495,7 +509,13 @@ impl<'s> World<'s> {
 }
 
 /// Every key, for steps that want one that is there or one that is not.
-pub(crate) fn key_there(state: &State, there: bool, random: &mut Random) -> Option<tapestore::SeriesKey> {
+pub(crate) fn key_there(state: &State, there: bool, random: &mut Random) -> Option<SeriesKey> {
     let keys: Vec<_> = keys().into_iter().filter(|key| state.series.contains_key(key) == there).collect();
     (!keys.is_empty()).then(|| random.pick(&keys).clone())
+}
+
+/// The numbers of the columns of a series; none if it does not exist.
+fn column_ids(view: &View, key: &SeriesKey) -> Vec<u16> {
+    let columns = view.info(key).map(|info| info.schema.columns.clone()).unwrap_or_default();
+    columns.iter().map(|column| column.id).collect()
 }
