@@ -56,3 +56,21 @@ fn other_questions_name_what_is_missing() {
     let average = place.tape("average A.X 1m --json").clean();
     assert!(average.contains("\"vwap\": ") && average.contains("\"time_ns\": 240000000000"), "{average}");
 }
+
+#[test]
+fn rows_that_name_their_instrument_are_joined_by_it() {
+    let place = Place::with_bars();
+    let fills =
+        place.write("fills.csv", "time,symbol,size\n1704067290,A.X,1\n1704067290,B.X,2\n1704067445,A.X,3\n");
+    place
+        .tape(&format!(
+            "import {fills} --instrument fund --frame myfills --type symbol=string --type size=f64"
+        ))
+        .clean();
+    let joined =
+        place.tape("join fund myfills 1m --by symbol --right-columns close --csv --columns size").clean();
+    let expected = "time,size,close,time_right\n2024-01-01T00:01:30Z,1,1.8,2024-01-01T00:01:00Z\n\
+        2024-01-01T00:01:30Z,2,,\n2024-01-01T00:04:05Z,3,1.8,2024-01-01T00:04:00Z\n";
+    assert_eq!(joined, expected);
+    assert!(place.tape("join fund myfills 1m --by nope").failed(2).contains("nope"));
+}
