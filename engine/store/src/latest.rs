@@ -11,7 +11,7 @@ use tapestore_format::schema::{Column, ColumnId, ColumnType, Schema};
 use crate::batch::Rows;
 use crate::error::Result;
 use crate::key::SeriesKey;
-use crate::state::{SeriesState, State};
+use crate::state::{Layer, SeriesState, State};
 use crate::view::{View, project};
 
 /// The last row of a series at the version of a view, where it stands in memory.
@@ -210,8 +210,12 @@ impl View {
 /// Hands the last rows that `old` remembers to a state that was built anew, where nothing was committed since.
 pub(crate) fn hand_over(old: &State, new: &State) {
     for (old_series, series) in old.series.iter().zip(new.series.iter()) {
+        // Without later commits its rows are among the old ones. They are fewer if some were deleted since, and pruning
+        // left nothing of the deletion.
+        let rows = |series: &SeriesState| series.layers.iter().map(Layer::live_rows).sum::<u64>();
         let same = series.definitions.len() == old_series.definitions.len()
-            && series.layers.iter().all(|layer| layer.high() <= old.version);
+            && series.layers.iter().all(|layer| layer.high() <= old.version)
+            && rows(series) == rows(old_series);
         if let Some(known) = old_series.latest.get().filter(|_| same) {
             let _ = series.latest.set(known.clone());
         }

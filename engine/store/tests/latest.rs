@@ -80,3 +80,26 @@ fn a_follower_has_the_last_rows_whatever_the_writer_does() {
         assert_eq!(seen, closes(&fresh.view()), "round {round}");
     }
 }
+
+/// The model found a follower that named a last row which was deleted: pruning had taken the rows and the deletion, and
+/// nothing in the series was newer than what the follower knew.
+#[test]
+fn a_follower_forgets_a_last_row_that_was_deleted_and_pruned() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    let store = Store::create(&path, options()).unwrap();
+    write(&store, "A.X", &[1, 2, 3], 1.0);
+    store.seal().unwrap();
+    let follower = Store::open_read_only(&path, options()).unwrap();
+    assert_eq!(closes(&follower.view())[0].1, 3 * MINUTE);
+    let mut transaction = store.begin();
+    transaction.delete_range(&key("A.X"), 3 * MINUTE..4 * MINUTE).unwrap();
+    transaction.commit().unwrap();
+    store.seal().unwrap();
+    store.compact().unwrap();
+    store.prune(&AsOf::Version(store.view().version())).unwrap();
+    store.compact().unwrap();
+    follower.refresh().unwrap();
+    assert_eq!(closes(&follower.view())[0].1, 2 * MINUTE);
+    assert_eq!(follower.view().info(&key("A.X")).unwrap().last_ns, Some(2 * MINUTE));
+}
