@@ -1,42 +1,15 @@
 //! Retention: nothing goes that is not rolled up, and what is rolled up stays.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 
+use crate::common::minutes::{COLUMNS, Content, key, new_store, put};
 use crate::common::{DAY, HOUR, MINUTE, Random, cases};
 use tapestore::schema::bars;
-use tapestore::{AsOf, Batch, Options, SeriesKey, Store, Timeframe, Values, View};
+use tapestore::{AsOf, SeriesKey, Store, Timeframe, View};
 use tapestore_query::retain::{Applied, Plan, Policy, apply, plan};
 use tapestore_query::{Resample, Rule, Sessions, derivations, derive, resample};
 
-type Content = BTreeMap<i64, [u64; 5]>;
-
-const COLUMNS: [&str; 5] = ["open", "high", "low", "close", "volume"];
 const FAR: i64 = 1000 * DAY;
-
-fn key(frame: &str) -> SeriesKey {
-    SeriesKey::new("A.X", frame).unwrap()
-}
-
-fn new_store() -> (tempfile::TempDir, Store) {
-    let directory = tempfile::tempdir().unwrap();
-    let options = Options { background: false, ..Options::default() };
-    let store = Store::create(directory.path().join("store"), options).unwrap();
-    let mut transaction = store.begin();
-    transaction.create_series(&key("1m"), bars()).unwrap();
-    transaction.commit().unwrap();
-    (directory, store)
-}
-
-fn put(store: &Store, minutes: impl Iterator<Item = i64>, random: &mut Random) {
-    let minutes: Vec<i64> = minutes.collect();
-    let batch = Batch::new(minutes.iter().map(|minute| minute * MINUTE).collect());
-    let mut column = || Values::F64(minutes.iter().map(|_| random.below(100_000) as f64 / 100.0).collect());
-    let batch = COLUMNS.iter().fold(batch, |batch, name| batch.with(name, column()));
-    let mut transaction = store.begin();
-    transaction.upsert(&key("1m"), batch).unwrap();
-    transaction.commit().unwrap();
-}
 
 fn content(view: &View, frame: &str, range: Range<i64>) -> Content {
     let Ok(rows) = view.read(&key(frame)).range(range).rows() else { return Content::new() };

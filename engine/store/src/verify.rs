@@ -239,3 +239,42 @@ fn finding(error: Error) -> Finding {
     };
     Finding { file, offset, rule, detail, series: None, damage: true }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::MemoryStorage;
+    use crate::manifest::{Manifest, read_current};
+    use crate::{Batch, Options, SeriesKey, Values, schema};
+
+    /// Fuzzing found a store that verified and could not be read: its manifest gave a column another type.
+    #[test]
+    fn a_part_with_columns_of_other_types_than_the_schema_is_found() {
+        let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+        let options = Options { background: false, ..Options::default() };
+        let store = Store::create_on(storage.clone(), options).unwrap();
+        let key = SeriesKey::new("A.X", "1m").unwrap();
+        let mut transaction = store.begin();
+        transaction.create_series(&key, schema::bars()).unwrap();
+        let batch = ["open", "high", "low", "close", "volume"]
+            .into_iter()
+            .fold(Batch::new(vec![0]), |batch, name| batch.with(name, Values::F64(vec![1.5])));
+        transaction.upsert(&key, batch).unwrap();
+        transaction.commit().unwrap();
+        store.seal().unwrap();
+        store.close().unwrap();
+        assert_eq!(verify_storage(&storage, true).unwrap(), []);
+
+        let current = read_current(&*storage).unwrap().unwrap();
+        let (mut manifest, _) = load(&*storage, &current).unwrap();
+        let series = manifest.series.values_mut().find(|series| series.instrument == "A.X").unwrap();
+        series.definitions[0].1.as_mut().unwrap().columns[0].kind = ColumnType::I64;
+        let id = manifest.state.next_file;
+        manifest.state.next_file += 1;
+        Manifest::create(storage.clone(), current.store, 0, manifest, id).unwrap();
+        let findings = verify_storage(&storage, false).unwrap();
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        assert!(findings[0].rule == "S23" && findings[0].damage, "{findings:?}");
+        assert_eq!(findings[0].series.as_deref(), Some("A.X 1m"));
+    }
+}

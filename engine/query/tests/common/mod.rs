@@ -1,5 +1,7 @@
 //! What the tests share: random numbers from a seed, and the lines of real files.
 
+pub(crate) mod minutes;
+
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 

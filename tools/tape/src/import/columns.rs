@@ -92,7 +92,7 @@ const ALIASES: [(&str, &str); 46] = [
     ("adj_close", "close"),
 ];
 
-/// Currencies in which a `Volume XXX` column counts money, not pieces.
+/// Currencies in which a column such as `Volume USD` counts money, not pieces.
 const MONEY: [&str; 12] =
     ["usd", "usdt", "usdc", "busd", "eur", "gbp", "jpy", "krw", "cny", "hkd", "currency", "quote"];
 /// Columns that say nothing new about a bar.
