@@ -1,0 +1,48 @@
+//! Factors over bars: the 72 technical indicators of TA-Lib's names and meanings, computed whole, bar by bar, or kept.
+//!
+//! ```
+//! use tapestore_factor::{Bars, Factor, Selection, Table, compute};
+//!
+//! let close: Vec<f64> = (0..40).map(|bar| 100.0 + f64::from(bar % 7)).collect();
+//! let volume = vec![10.0; close.len()];
+//! let bars = Bars::new(&close, &close, &close, &close, &volume)?;
+//! let mut table = Table::default();
+//! compute(&bars, &[0..bars.len()], Selection::ALL, &mut table);
+//! let sma = table.column(Factor::Sma).expect("it was asked for");
+//! assert!(sma[18].is_nan());
+//! assert_eq!(sma[19], close[..20].iter().sum::<f64>() / 20.0);
+//! # Ok::<(), tapestore_factor::Error>(())
+//! ```
+//!
+//! # Invariants
+//! - N1. A value knows of its own bar and those before it in its run, and of nothing else.
+//! - N2. Before a factor's warm-up is over, and in rows of no run, there is NaN.
+//! - N3. Bar by bar ([`Live`]) gives the same bits as all at once ([`compute`]).
+//!
+//! # Map
+//!
+//! [`Factor`]: what there is (`catalog`). [`Bars`] and [`Table`]: what goes in and comes out (`bars`). [`compute`]: all at
+//! once (`compute`), through `finite` (windows, over `window`) and the recursive groups `smooth`, `wilder`, `running` and
+//! `hilbert` (over `recurrence`). [`Live`]: one bar after another (`live`).
+
+#![expect(clippy::inline_always, reason = "the step of a recurrence is the body of its loop over a column")]
+#![allow(clippy::doc_markdown, reason = "HT_SINE and its like are names of factors")]
+
+mod bars;
+mod catalog;
+mod compute;
+mod error;
+mod finite;
+mod hilbert;
+mod live;
+mod recurrence;
+mod running;
+mod smooth;
+mod wilder;
+mod window;
+
+pub use bars::{Bar, Bars, Table};
+pub use catalog::{COUNT, Factor, Memory, Selection};
+pub use compute::compute;
+pub use error::{Error, Result};
+pub use live::Live;
