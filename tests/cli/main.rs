@@ -1,12 +1,17 @@
 //! The command line as a process: what it prints, where, and how it exits.
 //!
 //! One file a subject: [`contract`] what scripts rely on, [`import`] what files become, [`history`] versions,
-//! [`failures`] wrong calls, damage and exit codes, [`full_disk`] a disk without space, [`looks`] what people see,
+//! [`fetch`] what comes from
+//! sources, [`failures`] wrong calls, damage and exit codes, [`full_disk`] a disk without space, [`looks`] what people see,
 //! [`kinds`] kinds of data, [`market`] questions of market data, [`operations`] what was done, [`repair`] what is saved
 //! of damaged stores, [`retain`] what goes when it grows old, [`tail`] following a store, [`real`] the market data files.
 
 mod contract;
+#[expect(dead_code, reason = "the tests of the crate use all of it")]
+#[path = "../../engine/fetch/tests/fetch/exchange.rs"]
+mod exchange;
 mod failures;
+mod fetch;
 mod full_disk;
 mod history;
 mod import;
@@ -17,6 +22,9 @@ mod operations;
 mod real;
 mod repair;
 mod retain;
+#[expect(dead_code, reason = "the tests of the crate use all of it")]
+#[path = "../../engine/fetch/tests/fetch/server.rs"]
+mod server;
 mod tail;
 
 use std::io::Write;

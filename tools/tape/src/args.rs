@@ -1,5 +1,6 @@
 //! The grammar of the command line.
 
+pub(crate) mod fetch;
 pub(crate) mod live;
 pub(crate) mod market;
 pub(crate) mod schema;
@@ -42,6 +43,8 @@ pub(crate) enum Command {
     Init,
     /// Import CSV or JSON files (plain, .gz, .zst, .zip, or - for standard input); creates the store if need be.
     Import(Box<Import>),
+    /// Fetch what is missing of instruments from a source, and nothing else; creates the store if need be.
+    Fetch(Box<fetch::Fetch>),
     /// List the series: rows, span, coverage.
     Ls(Ls),
     /// Describe a series, or the store.

@@ -55,6 +55,7 @@ fn run(context: &Context, command: Command) -> Result<()> {
     match command {
         Command::Init => upkeep::init(context),
         Command::Import(arguments) => commands::import::run(context, &arguments),
+        Command::Fetch(arguments) => commands::fetch::run_fetch(context, &arguments),
         Command::Ls(arguments) => list::ls(context, &arguments),
         Command::Info(arguments) => list::info(context, &arguments),
         Command::Head(arguments) => read::ends(context, &arguments, End::First),

@@ -89,7 +89,8 @@ impl Drop for Progress {
     }
 }
 
-fn span(seconds: f64) -> String {
+/// Seconds as people say them: `1 h 5 min`.
+pub(crate) fn span(seconds: f64) -> String {
     let seconds = seconds as u64;
     match seconds {
         0..60 => format!("{seconds} s"),

@@ -3,6 +3,7 @@
 
 pub(crate) mod aggregate;
 pub(crate) mod coverage;
+pub(crate) mod fetch;
 pub(crate) mod import;
 pub(crate) mod inspect;
 pub(crate) mod list;
@@ -16,6 +17,7 @@ pub(crate) mod table;
 pub(crate) mod tail;
 pub(crate) mod upkeep;
 pub(crate) mod versions;
+mod watch;
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
