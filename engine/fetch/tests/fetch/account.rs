@@ -14,6 +14,7 @@ fn the_first_sync_is_whole_pages_and_a_second_one_is_nothing() {
     assert_eq!((summary.requests(), summary.written().commit.added), (3, 2500));
     let asked: Vec<_> = bench.exchange.sent().iter().map(|sent| (sent.minutes.start, sent.limit)).collect();
     assert_eq!(asked, [(0, 1000), (1000, 1000), (2000, 500)]);
+    assert!(bench.exchange.sent().iter().all(|sent| sent.interval == "1m"));
     assert_eq!(bench.stored("BTCUSDT"), (0..2500).collect::<Vec<_>>());
     let plan = bench.plan(vec![Bench::job("binance", "BTCUSDT", "1m", 0..2500)]);
     assert_eq!((plan.requests(), plan.items[0].pieces.len()), (0, 0));
