@@ -180,8 +180,8 @@ pub fn write(target: Target<'_>, ask: &Ask, page: Page) -> Result<Written> {
     if let Some(file) = &page.file {
         note_file(&mut transaction, target.source, file, ask.now_ns)?;
     }
-    if let Some(actions) = page.actions.filter(|actions| !actions.time.is_empty()) {
-        let key = SeriesKey::new(key.instrument(), "actions")?;
+    for (table, actions) in page.actions.into_iter().filter(|(_, actions)| !actions.time.is_empty()) {
+        let key = SeriesKey::new(key.instrument(), table)?;
         let schema = tapestore_query::adjust::actions_schema();
         transaction.create_series(&key, schema.clone())?;
         stage(&mut transaction, &key, &schema, actions)?;
@@ -312,6 +312,7 @@ mod tests {
             after_id: None,
             before_id: None,
             known_files: std::collections::HashMap::new(),
+            recheck: false,
             now_ns: 100 * M,
         }
     }

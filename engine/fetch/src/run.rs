@@ -265,6 +265,7 @@ impl Worker<'_> {
             after_id: piece.after_id,
             before_id: piece.before_id,
             known_files: self.files.clone(),
+            recheck: job.recheck,
             now_ns: 0,
         };
         while !ask.range.is_empty() {

@@ -49,6 +49,8 @@ pub struct Ask {
     pub before_id: Option<i64>,
     /// Checksums of the files that were taken before, by name.
     pub known_files: HashMap<String, String>,
+    /// What is known is looked at again: files that have the same checksum as before need not be taken.
+    pub recheck: bool,
     /// The clock of this machine, nanoseconds since the Unix epoch, UTC.
     pub now_ns: i64,
 }
@@ -117,8 +119,9 @@ pub struct Page {
     pub complete: bool,
     /// The clock of the source, nanoseconds since the Unix epoch, UTC.
     pub now_ns: i64,
-    /// Splits and dividends, columns of [`tapestore_query::adjust::actions_schema`].
-    pub actions: Option<Table>,
+    /// Splits and dividends, with the columns of [`tapestore_query::adjust::actions_schema`], by the table of the instrument
+    /// that they belong to.
+    pub actions: Vec<(&'static str, Table)>,
     /// The file that the rows come from.
     pub file: Option<FileRecord>,
     /// What the source itself shows to be odd.

@@ -3,6 +3,9 @@
 //! Adding one is a file beside this one, with a type that is a [`Source`], and a row in [`ALL`].
 
 pub mod binance;
+pub mod binance_dumps;
+pub mod okx;
+pub mod yahoo;
 
 use std::sync::Arc;
 
@@ -59,7 +62,7 @@ pub struct Entry {
 }
 
 /// Every source that needs no declaration.
-pub const ALL: [Entry; 3] = [
+pub const ALL: [Entry; 8] = [
     Entry {
         name: "binance",
         about: "Binance spot: bars and aggregated trades",
@@ -74,6 +77,27 @@ pub const ALL: [Entry; 3] = [
         name: "binance-cm",
         about: "Binance futures margined in coins: bars and aggregated trades",
         make: |settings| binance::Binance::make(binance::Market::CoinMargined, settings),
+    },
+    Entry {
+        name: "binance-dumps",
+        about: "public files of Binance, spot: bars and aggregated trades; best for years",
+        make: |settings| binance_dumps::Dumps::make(binance::Market::Spot, settings),
+    },
+    Entry {
+        name: "binance-um-dumps",
+        about: "public files of Binance, futures margined in USD",
+        make: |settings| binance_dumps::Dumps::make(binance::Market::UsdMargined, settings),
+    },
+    Entry {
+        name: "binance-cm-dumps",
+        about: "public files of Binance, futures margined in coins",
+        make: |settings| binance_dumps::Dumps::make(binance::Market::CoinMargined, settings),
+    },
+    Entry { name: "okx", about: "OKX spot, swaps and futures: bars", make: okx::Okx::make },
+    Entry {
+        name: "yahoo",
+        about: "Yahoo's charts: bars, dividends, splits; best effort",
+        make: yahoo::Yahoo::make,
     },
 ];
 

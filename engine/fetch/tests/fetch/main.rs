@@ -1,12 +1,15 @@
 //! Fetching, against an exchange made here: in the process with a clock that waits for nothing, and over HTTP.
 //!
 //! [`exchange`]: what it answers, and its tricks; [`account`]: which requests are sent; [`truth`]: what becomes of
-//! replies; [`manners`]: limits, bans and retries; [`http`]: the same over sockets.
+//! replies; [`manners`]: limits, bans and retries; [`http`]: the same over sockets; [`files`]: public files;
+//! [`others`]: OKX and Yahoo.
 
 mod account;
 mod exchange;
+mod files;
 mod http;
 mod manners;
+mod others;
 mod server;
 mod truth;
 

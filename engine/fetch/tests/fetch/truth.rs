@@ -160,6 +160,7 @@ fn recorded_replies_are_read() {
             after_id: None,
             before_id: None,
             known_files: HashMap::new(),
+            recheck: false,
             now_ns: i64::MAX / 2,
         };
         let reply = tapestore_fetch::wire::Reply { status: 200, body, ..Default::default() };
