@@ -5,7 +5,7 @@
 //! window, and where it tells nought from the rounding of its sums, here nought is nought.
 
 use crate::bars::Bars;
-use crate::window::{Kernel, aged_sums, highest, lowest, means, roll, sums, variances, weighted_means};
+use crate::window::{Kernel, highest, lowest, means, roll, slopes, sums, variances, weighted_means};
 
 /// Columns of intermediate results, used again from run to run.
 #[derive(Clone, Debug, Default)]
@@ -69,17 +69,15 @@ fn hull(half: &[f64], full: &[f64], out: &mut [f64], raw: &mut [f64]) {
 /// LINEARREG14, its slope, angle and intercept, and TSF14.
 pub(crate) fn regression(bars: &Bars<'_>, out: [&mut [f64]; 5], scratch: &mut Scratch) {
     const N: usize = 14;
+    // The line passes through the mean in the middle of the window.
+    const MIDDLE: f64 = (N - 1) as f64 / 2.0;
     let [end, slope, angle, intercept, forecast] = out;
-    let [sum, weighted] = scratch.take(bars.len());
-    sums::<N>(bars.close, 1.0, sum);
-    aged_sums::<N>(bars.close, weighted);
-    let n = N as f64;
-    let sum_x = n * (n - 1.0) * 0.5;
-    let divisor = sum_x * sum_x - n * (n * (n - 1.0) * (2.0 * n - 1.0) / 6.0);
-    fill(slope, N - 1, |row| (n * weighted[row] - sum_x * sum[row]) / divisor);
-    fill(intercept, N - 1, |row| (sum[row] - slope[row] * sum_x) / n);
-    fill(end, N - 1, |row| intercept[row] + slope[row] * (n - 1.0));
-    fill(forecast, N - 1, |row| intercept[row] + slope[row] * n);
+    let [mean] = scratch.take(bars.len());
+    means::<N>(bars.close, mean);
+    slopes::<N>(bars.close, slope);
+    fill(intercept, N - 1, |row| mean[row] - slope[row] * MIDDLE);
+    fill(end, N - 1, |row| mean[row] + slope[row] * MIDDLE);
+    fill(forecast, N - 1, |row| mean[row] + slope[row] * (MIDDLE + 1.0));
     fill(angle, N - 1, |row| slope[row].atan() * (180.0 / std::f64::consts::PI));
 }
 
@@ -202,7 +200,7 @@ pub(crate) fn motion(bars: &Bars<'_>, out: [&mut [f64]; 6], scratch: &mut Scratc
     ultosc.iter_mut().enumerate().skip(28).for_each(last);
 }
 
-/// CCI: distance of the newest row from the mean, in mean absolute deviations of 0.015.
+/// CCI: distance of the newest row from the mean, in mean absolute deviations of 0.015; all taken from the first row.
 struct Channel<'a>(&'a [f64]);
 
 impl<const W: usize> Kernel<W> for Channel<'_> {
@@ -212,18 +210,18 @@ impl<const W: usize> Kernel<W> for Channel<'_> {
         let (mut mean, mut deviation) = ([0.0; L], [0.0; L]);
         for k in 0..W {
             for lane in 0..L {
-                mean[lane] += x[k + lane];
+                mean[lane] += x[k + lane] - x[lane];
             }
         }
         let mean = mean.map(|sum| sum / W as f64);
         for k in 0..W {
             for lane in 0..L {
-                deviation[lane] += (x[k + lane] - mean[lane]).abs();
+                deviation[lane] += (x[k + lane] - x[lane] - mean[lane]).abs();
             }
         }
         std::array::from_fn(|lane| {
-            let (distance, deviation) = (x[W - 1 + lane] - mean[lane], deviation[lane] / W as f64);
-            let nought = 1e-14 * mean[lane].abs();
+            let (distance, deviation) = (x[W - 1 + lane] - x[lane] - mean[lane], deviation[lane] / W as f64);
+            let nought = 1e-14 * (x[lane] + mean[lane]).abs();
             let flat = distance.abs() <= nought || deviation <= nought || 0.015 * deviation == 0.0;
             if flat { 0.0 } else { distance / (0.015 * deviation) }
         })

@@ -92,10 +92,26 @@ pub(crate) fn lowest<const W: usize>(x: &[f64], out: &mut [f64]) {
     roll::<W>(&Fold { x, start: f64::INFINITY, step, finish: |best| best }, out);
 }
 
-/// Sums of `W` rows weighted `W - 1` to 0, the oldest most.
-pub(crate) fn aged_sums<const W: usize>(x: &[f64], out: &mut [f64]) {
-    let step = |sum: f64, value: f64, k: usize| sum + value * (W - 1 - k) as f64;
-    roll::<W>(&Fold { x, start: 0.0, step, finish: |sum| sum }, out);
+/// Slopes of the lines fitted to `W` rows: distances from the first row, weighted by how far from the middle they stand.
+pub(crate) fn slopes<const W: usize>(x: &[f64], out: &mut [f64]) {
+    roll::<W>(&Slope(x), out);
+}
+
+struct Slope<'a>(&'a [f64]);
+
+impl<const W: usize> Kernel<W> for Slope<'_> {
+    #[inline(always)]
+    fn fold<const L: usize>(&self, at: usize) -> [f64; L] {
+        let x = &self.0[at..at + W + L - 1];
+        let mut sum = [0.0; L];
+        for k in 0..W {
+            for lane in 0..L {
+                sum[lane] += (x[k + lane] - x[lane]) * (k as f64 - (W - 1) as f64 / 2.0);
+            }
+        }
+        // The sum of the squares of the weights.
+        sum.map(|sum| sum / ((W * (W * W - 1)) as f64 / 12.0))
+    }
 }
 
 /// Variances of `W` rows, of the population: squares around the mean, both taken from the first row of the window, so
