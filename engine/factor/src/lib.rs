@@ -23,7 +23,9 @@
 //!
 //! [`Factor`]: what there is (`catalog`). [`Bars`] and [`Table`]: what goes in and comes out (`bars`). [`compute`]: all at
 //! once (`compute`), through `finite` (windows, over `window`) and the recursive groups `smooth`, `wilder`, `running` and
-//! `hilbert` (over `recurrence`). [`Live`]: one bar after another (`live`).
+//! `hilbert` (over `recurrence`). [`Live`]: one bar after another (`live`), [`Stream`]: in all timeframes
+//! (`stream`). [`frames`] and [`compute_many`]: bars out of a store (`frame`), and what a gap is: [`GapPolicy`] (`gaps`).
+//! [`keep`]: factors as series of the store, brought up to date by what changed (`keep`, `ledger`).
 
 #![expect(clippy::inline_always, reason = "the step of a recurrence is the body of its loop over a column")]
 #![allow(clippy::doc_markdown, reason = "HT_SINE and its like are names of factors")]
@@ -33,11 +35,16 @@ mod catalog;
 mod compute;
 mod error;
 mod finite;
+mod frame;
+mod gaps;
 mod hilbert;
+mod keep;
+mod ledger;
 mod live;
 mod recurrence;
 mod running;
 mod smooth;
+mod stream;
 mod wilder;
 mod window;
 
@@ -45,4 +52,9 @@ pub use bars::{Bar, Bars, Table};
 pub use catalog::{COUNT, Factor, Memory, Selection};
 pub use compute::compute;
 pub use error::{Error, Result};
+pub use frame::{BarFrame, Setup, TIMEFRAMES, compute_many, frames, timeframes_of};
+pub use gaps::GapPolicy;
+pub use keep::{CODE, Kept, Outcome, definition, evict, keep, kept_key};
+pub use ledger::{Entry, entries};
 pub use live::Live;
+pub use stream::{Finished, Stream};

@@ -48,6 +48,16 @@ impl Live {
         }
     }
 
+    /// Forgets the run: the next bar begins one.
+    pub fn restart(&mut self) {
+        self.tail.iter_mut().for_each(Vec::clear);
+        self.smooth = Smooth::default();
+        self.wilder = Wilder::default();
+        self.stop = Parabola::default();
+        self.volume = Volume::default();
+        self.hilbert = Hilbert::default();
+    }
+
     /// Takes the next bar and gives its row: one value for each of the 72 columns, NaN for what was not selected.
     pub fn push(&mut self, bar: &Bar) -> &[f64; COUNT] {
         self.push_window(bar);

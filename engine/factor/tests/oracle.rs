@@ -132,7 +132,9 @@ fn expected(factor: Factor, s: &Series) -> Vec<f64> {
 #[test]
 fn every_factor_agrees_with_ta_lib() {
     let mut failures = Vec::new();
-    for series in [Series::walk(3000, 1), Series::walk(3000, 2), Series::flat(300)] {
+    for (series, still) in
+        [(Series::walk(3000, 1), false), (Series::walk(3000, 2), false), (Series::flat(300), true)]
+    {
         let mut table = Table::default();
         compute(&series.bars(), &[0..series.close.len()], Selection::ALL, &mut table);
         for factor in Factor::ALL {
@@ -141,6 +143,12 @@ fn every_factor_agrees_with_ta_lib() {
             let begins = theirs.iter().position(|value| !value.is_nan());
             if factor != Factor::Vwma {
                 assert_eq!(begins, Some(factor.warm_up()), "{}", factor.name());
+            }
+            // Where nothing moves, TA-Lib's slopes are the rounding of their sums, and so is their root mean square.
+            let slope = matches!(factor, F::LinearregSlope | F::LinearregAngle);
+            if still && slope {
+                assert!(ours.iter().all(|value| value.is_nan() || *value == 0.0), "{}", factor.name());
+                continue;
             }
             let (error, row) = difference(ours, &theirs);
             if error > 1e-9 {
