@@ -1,6 +1,6 @@
 //! The command line as a process: what it prints, where, and how it exits.
 //!
-//! One file a subject: [`contract`] what scripts rely on, [`import`] what files become, [`history`] versions,
+//! One file a subject: [`contract`] what scripts rely on, [`factor`] technical indicators, [`import`] what files become, [`history`] versions,
 //! [`fetch`] what comes from
 //! sources, [`failures`] wrong calls, damage and exit codes, [`full_disk`] a disk without space, [`looks`] what people see,
 //! [`kinds`] kinds of data, [`market`] questions of market data, [`operations`] what was done, [`repair`] what is saved
@@ -10,6 +10,7 @@ mod contract;
 #[expect(dead_code, reason = "the tests of the crate use all of it")]
 #[path = "../../engine/fetch/tests/fetch/exchange.rs"]
 mod exchange;
+mod factor;
 mod failures;
 mod fetch;
 mod full_disk;

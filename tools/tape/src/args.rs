@@ -1,5 +1,6 @@
 //! The grammar of the command line.
 
+pub(crate) mod factor;
 pub(crate) mod fetch;
 pub(crate) mod live;
 pub(crate) mod market;
@@ -75,6 +76,9 @@ pub(crate) enum Command {
     Book(market::Book),
     /// A reference table as it was valid at one time and known at another.
     Table(Box<table::TableAt>),
+    /// Technical indicators of bars: listed, computed, kept and brought up to date.
+    #[command(subcommand)]
+    Factor(factor::Factor),
     /// What is missing, from the gap index.
     Gaps(Gaps),
     /// What is there: a strip per series, or the covered ranges of one.

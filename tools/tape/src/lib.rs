@@ -78,6 +78,7 @@ fn run(context: &Context, command: Command) -> Result<()> {
         Command::Snapshot(arguments) => versions::snapshot(context, &arguments),
         Command::Rollback(arguments) => versions::rollback(context, &arguments),
         Command::Delete(arguments) => versions::delete(context, &arguments),
+        Command::Factor(command) => commands::factor::run(context, &command),
         Command::Retain(arguments) => retain::run(context, &arguments),
         Command::Prune(arguments) => versions::prune(context, &arguments),
         Command::Compact(arguments) => upkeep::compact(context, &arguments),

@@ -3,6 +3,7 @@
 
 pub(crate) mod aggregate;
 pub(crate) mod coverage;
+pub(crate) mod factor;
 pub(crate) mod fetch;
 pub(crate) mod import;
 pub(crate) mod inspect;
