@@ -12,7 +12,7 @@ use super::server::{Delivery, Server};
 use super::{Ended, Place, member, tape};
 
 /// An exchange on a port of its own, with the clock of the machine, that takes this long to answer.
-fn exchange(takes: Duration) -> (Arc<Exchange>, Server) {
+pub(crate) fn exchange(takes: Duration) -> (Arc<Exchange>, Server) {
     let exchange = Arc::new(Exchange::new(Arc::new(SystemClock::default())));
     let own = Arc::clone(&exchange);
     let server = Server::start(move |path| {
@@ -23,7 +23,7 @@ fn exchange(takes: Duration) -> (Arc<Exchange>, Server) {
 }
 
 /// A command that knows no proxy.
-fn direct(place: &Place, line: &str) -> std::process::Command {
+pub(crate) fn direct(place: &Place, line: &str) -> std::process::Command {
     let mut command = tape();
     for name in ["http_proxy", "https_proxy", "all_proxy"] {
         command.env_remove(name).env_remove(name.to_uppercase());
@@ -32,7 +32,7 @@ fn direct(place: &Place, line: &str) -> std::process::Command {
     command
 }
 
-fn fetch(place: &Place, line: &str) -> Ended {
+pub(crate) fn fetch(place: &Place, line: &str) -> Ended {
     super::run(direct(place, line), b"")
 }
 

@@ -2,10 +2,11 @@
 //!
 //! One file a subject: [`contract`] what scripts rely on, [`factor`] technical indicators, [`import`] what files become, [`history`] versions,
 //! [`fetch`] what comes from
-//! sources, [`failures`] wrong calls, damage and exit codes, [`full_disk`] a disk without space, [`looks`] what people see,
+//! sources, [`config`] what is to be kept current, [`failures`] wrong calls, damage and exit codes, [`full_disk`] a disk without space, [`looks`] what people see,
 //! [`kinds`] kinds of data, [`market`] questions of market data, [`operations`] what was done, [`repair`] what is saved
 //! of damaged stores, [`retain`] what goes when it grows old, [`tail`] following a store, [`real`] the market data files.
 
+mod config;
 mod contract;
 #[expect(dead_code, reason = "the tests of the crate use all of it")]
 #[path = "../../engine/fetch/tests/fetch/exchange.rs"]

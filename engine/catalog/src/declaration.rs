@@ -24,9 +24,9 @@ use std::collections::BTreeMap;
 
 use tapestore::schema::SchemaBuilder;
 use tapestore::time::Timeframe;
-use tapestore::{ColumnType, Error, Frame, KeyPolicy, OWN_INSTRUMENT, Result, Schema, SeriesKey};
+use tapestore::{ColumnType, Frame, KeyPolicy, OWN_INSTRUMENT, Result, Schema, SeriesKey};
 
-use crate::file::{Node, Value, mistake};
+use crate::file::{Node, Reader, Value, mistake};
 use crate::kind::{Identity, Kind, LEVELS};
 use crate::span;
 
@@ -151,7 +151,7 @@ impl Table {
     /// The schema of its series.
     ///
     /// # Errors
-    /// [`Error::Usage`] if it cannot be one.
+    /// [`tapestore::Error::Usage`] if it cannot be one.
     pub fn schema(&self) -> Result<Schema> {
         let (mut builder, dedup): (_, &[String]) = match &self.key {
             Key::Unique => (SchemaBuilder::unique(), &[]),
@@ -243,71 +243,7 @@ const TABLE_FIELDS: [&str; 11] = [
 ];
 const COLUMN_FIELDS: [&str; 6] = ["name", "type", "nullable", "default", "comment", "decimals"];
 
-/// Takes values out of a tree; mistakes are named with their lines.
-struct Reader<'a> {
-    file: &'a str,
-}
-
 impl Reader<'_> {
-    fn expected(&self, node: &Node, what: &str, wanted: &str) -> Error {
-        mistake(self.file, node.line, &format!("{what} is {}, {wanted} is expected", node.value.name()))
-    }
-
-    fn unknown(&self, line: usize, name: &str, place: &str, known: &[&str]) -> Error {
-        let known = known.join(", ");
-        mistake(self.file, line, &format!("{place} has no field {name:?}; the fields are {known}"))
-    }
-
-    fn map<'n>(&self, node: &'n Node, what: &str) -> Result<&'n [(String, usize, Node)]> {
-        match &node.value {
-            Value::Map(members) => Ok(members),
-            _ => Err(self.expected(node, what, "a table of names and values")),
-        }
-    }
-
-    fn list<'n>(&self, node: &'n Node, what: &str) -> Result<&'n [Node]> {
-        match &node.value {
-            Value::List(items) => Ok(items),
-            _ => Err(self.expected(node, what, "a list")),
-        }
-    }
-
-    fn text(&self, node: &Node, what: &str) -> Result<String> {
-        match &node.value {
-            Value::Text(text) => Ok(text.clone()),
-            _ => Err(self.expected(node, what, "a text in quotes")),
-        }
-    }
-
-    /// A text, or a list of such.
-    fn texts(&self, node: &Node, what: &str) -> Result<Vec<String>> {
-        match &node.value {
-            Value::List(items) => items.iter().map(|item| self.text(item, what)).collect(),
-            _ => Ok(vec![self.text(node, what)?]),
-        }
-    }
-
-    fn integer(&self, node: &Node, what: &str, range: std::ops::RangeInclusive<i64>) -> Result<i64> {
-        match node.value {
-            Value::Integer(number) if range.contains(&number) => Ok(number),
-            _ => {
-                let wanted = format!("a number from {} to {}", range.start(), range.end());
-                Err(self.expected(node, what, &wanted))
-            }
-        }
-    }
-
-    /// A plain value as text.
-    fn scalar(&self, node: &Node, what: &str) -> Result<String> {
-        Ok(match &node.value {
-            Value::Text(text) => text.clone(),
-            Value::Bool(yes) => yes.to_string(),
-            Value::Integer(number) => number.to_string(),
-            Value::Float(number) => number.to_string(),
-            _ => return Err(self.expected(node, what, "a text, a number, true or false")),
-        })
-    }
-
     fn table(&self, node: &Node) -> Result<Table> {
         let members = self.map(node, "an item of tables")?;
         let line = members.first().map_or(node.line, |member| member.1);

@@ -21,11 +21,13 @@
 //!
 //! [`source`]: what a source is; [`sources`]: those there are, in a table. Adding one is a file and a row there.
 //! [`mod@plan`]: what is missing, and what it costs. [`mod@run`]: doing it, with events for whoever watches.
-//! [`page`]: checks of a reply, and writing it. [`ledger`]: findings and files, as tables of the store.
+//! [`page`]: checks of a reply, and writing it. [`mod@cross`]: bars that were fetched against bars that were made. [`ledger`]: findings and files, as tables of the store.
 //! [`wire`]: requests and replies; [`http`]: sending them. [`budget`], [`retry`]: manners. [`clock`]: time, real or of
 
 pub mod budget;
 pub mod clock;
+pub mod config;
+pub mod cross;
 mod error;
 pub mod http;
 pub mod ledger;

@@ -46,6 +46,9 @@ pub(crate) enum Command {
     Import(Box<Import>),
     /// Fetch what is missing of instruments from a source, and nothing else; creates the store if need be.
     Fetch(Box<fetch::Fetch>),
+    /// The file that names what to keep current.
+    #[command(subcommand)]
+    Config(fetch::Config),
     /// List the series: rows, span, coverage.
     Ls(Ls),
     /// Describe a series, or the store.

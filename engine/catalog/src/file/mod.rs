@@ -3,6 +3,7 @@
 //! Both become the same tree of values, from which [`crate::declaration`] takes tables; so both know the same fields
 //! and name the same mistakes.
 
+mod reader;
 mod toml;
 mod write;
 mod yaml;
@@ -11,6 +12,7 @@ use tapestore::{Error, Result};
 
 use crate::declaration::Declarations;
 
+pub use reader::Reader;
 pub use write::{to_toml, to_yaml};
 
 /// Languages of schema files.
@@ -35,19 +37,27 @@ impl Language {
 
 /// A value and where it stands.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Node {
+pub struct Node {
     /// From 1.
-    pub(crate) line: usize,
-    pub(crate) value: Value,
+    pub line: usize,
+    /// What it is.
+    pub value: Value,
 }
 
+/// A value.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Value {
+pub enum Value {
+    /// Nothing.
     Null,
+    /// Yes or no.
     Bool(bool),
+    /// A whole number.
     Integer(i64),
+    /// Another number.
     Float(f64),
+    /// Text; dates are such.
     Text(String),
+    /// Values in order.
     List(Vec<Node>),
     /// Names with their lines.
     Map(Vec<(String, usize, Node)>),
@@ -55,7 +65,7 @@ pub(crate) enum Value {
 
 impl Value {
     /// What it is, for messages.
-    pub(crate) fn name(&self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         match self {
             Self::Null => "nothing",
             Self::Bool(_) => "true or false",
@@ -68,8 +78,8 @@ impl Value {
     }
 }
 
-/// A mistake in a schema file.
-pub(crate) fn mistake(file: &str, line: usize, what: &str) -> Error {
+/// A mistake in a file.
+pub fn mistake(file: &str, line: usize, what: &str) -> Error {
     Error::Usage(format!("{file}, line {line}: {what}"))
 }
 
@@ -78,9 +88,16 @@ pub(crate) fn mistake(file: &str, line: usize, what: &str) -> Error {
 /// # Errors
 /// [`Error::Usage`] names file and line of the first mistake, and the fix.
 pub fn parse(file: &str, text: &str, language: Language) -> Result<Declarations> {
-    let tree = match language {
-        Language::Toml => toml::parse(file, text)?,
-        Language::Yaml => yaml::parse(file, text)?,
-    };
-    Declarations::read(file, &tree)
+    Declarations::read(file, &tree(file, text, language)?)
+}
+
+/// Reads the text of any file of these languages as a tree; `file` is its name in messages.
+///
+/// # Errors
+/// [`Error::Usage`] names file and line of the first mistake.
+pub fn tree(file: &str, text: &str, language: Language) -> Result<Node> {
+    match language {
+        Language::Toml => toml::parse(file, text),
+        Language::Yaml => yaml::parse(file, text),
+    }
 }

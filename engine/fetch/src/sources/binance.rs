@@ -229,7 +229,7 @@ pub(crate) enum Field<'a> {
 }
 
 impl Field<'_> {
-    fn number(&self) -> Option<f64> {
+    pub(crate) fn number(&self) -> Option<f64> {
         match self {
             Self::Text(text) => text.parse().ok().filter(|number: &f64| number.is_finite()),
             Self::Integer(number) => Some(*number as f64),

@@ -4,6 +4,7 @@
 
 pub mod binance;
 pub mod binance_dumps;
+pub mod declared;
 pub mod okx;
 pub mod yahoo;
 

@@ -2,9 +2,10 @@
 //!
 //! [`exchange`]: what it answers, and its tricks; [`account`]: which requests are sent; [`truth`]: what becomes of
 //! replies; [`manners`]: limits, bans and retries; [`http`]: the same over sockets; [`files`]: public files;
-//! [`others`]: OKX and Yahoo.
+//! [`others`]: OKX and Yahoo; [`declared`]: sources of one's own.
 
 mod account;
+mod declared;
 mod exchange;
 mod files;
 mod http;

@@ -2,17 +2,20 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
 /// Arguments of `fetch`.
 #[derive(Args, Debug)]
 pub(crate) struct Fetch {
     /// Where from: binance, okx, yahoo, …; --list names them all.
-    #[arg(required_unless_present = "list")]
+    #[arg(required_unless_present_any = ["list", "config"])]
     pub(crate) source: Option<String>,
     /// Instruments as the source names them: BTCUSDT.
-    #[arg(required_unless_present = "list", value_name = "SYMBOL")]
+    #[arg(required_unless_present_any = ["list", "config"], value_name = "SYMBOL")]
     pub(crate) symbols: Vec<String>,
+    /// Fetch what a configuration names instead: TOML or YAML; tape config check explains it.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["source", "since", "sessions", "name", "url", "keys"])]
+    pub(crate) config: Option<PathBuf>,
     /// Timeframes, or trades, separated by commas.
     #[arg(
         short = 't',
@@ -58,4 +61,14 @@ pub(crate) struct Fetch {
     /// List the sources.
     #[arg(long)]
     pub(crate) list: bool,
+}
+
+/// What to do with a configuration.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Check a configuration and tell what it means.
+    Check {
+        /// The file: TOML or YAML.
+        file: PathBuf,
+    },
 }

@@ -33,34 +33,62 @@ pub(crate) fn run_fetch(context: &Context, arguments: &Fetch) -> Result<()> {
     if arguments.list {
         return list(context);
     }
-    let settings = settings(arguments)?;
+    if let Some(file) = &arguments.config {
+        return super::config::fetch(context, arguments, file);
+    }
     let name = arguments.source.as_deref().unwrap_or_default();
-    let source = source(name, &settings)?;
+    let source = source(name, &settings(arguments)?)?;
+    let jobs = |view: &View| jobs(view, arguments, &source);
     if arguments.plan {
-        let store = context.directory().is_ok_and(std::path::Path::is_dir).then(|| context.open_to_read());
-        let store = store.transpose()?;
-        // Without a store everything is missing.
-        let empty = Store::create_on(Arc::new(tapestore::io::MemoryStorage::new()), super::write_options())?;
-        let view = store.as_ref().unwrap_or(&empty).view();
-        let plan = plan(&view, jobs(&view, arguments, &source)?, now_ns())?;
-        show_plan(context, &plan)?;
-        return failed_plan(&plan);
+        return plan_only(context, &jobs);
     }
     let target = format!("{name} {}", arguments.symbols.join(" "));
-    watched(context, "fetch", &target, |operation| {
+    carry_out(context, &runner(arguments)?, &target, &jobs, &|_, _| Ok(0))
+}
+
+/// Makes the jobs, given what is there.
+pub(super) type Jobs<'a> = &'a dyn Fn(&View) -> Result<Vec<Job>>;
+/// Does what comes after a run, given the version before it; gives the number of findings.
+pub(super) type After<'a> = &'a dyn Fn(&Store, u64) -> Result<u64>;
+
+/// Shows a plan.
+pub(super) fn plan_only(context: &Context, jobs: Jobs<'_>) -> Result<()> {
+    let store = context.directory().is_ok_and(std::path::Path::is_dir).then(|| context.open_to_read());
+    let store = store.transpose()?;
+    // Without a store everything is missing.
+    let empty = Store::create_on(Arc::new(tapestore::io::MemoryStorage::new()), super::write_options())?;
+    let view = store.as_ref().unwrap_or(&empty).view();
+    let plan = plan(&view, jobs(&view)?, now_ns())?;
+    show_plan(context, &plan)?;
+    failed_plan(&plan)
+}
+
+/// Plans and fetches.
+pub(super) fn carry_out(
+    context: &Context,
+    runner: &Runner,
+    target: &str,
+    jobs: Jobs<'_>,
+    after: After<'_>,
+) -> Result<()> {
+    watched(context, "fetch", target, |operation| {
         let store = open_or_create(context)?;
         let view = store.view();
-        let plan = plan(&view, jobs(&view, arguments, &source)?, now_ns())?;
-        let runner = runner(arguments)?;
+        let plan = plan(&view, jobs(&view)?, now_ns())?;
         let watch = watch::Watch::begin(context, &plan);
-        let summary = run(&store, &plan, &runner, &watch as &dyn Observer)?;
+        let summary = run(&store, &plan, runner, &watch as &dyn Observer)?;
         watch.end();
         if summary.written().commit.changed {
             note_done(&store, operation, &detail(&summary))?;
         }
-        store.close()?;
         show_summary(context, &plan, &summary, operation.time_ns)?;
-        ending(&plan, &summary)
+        let found = if summary.outcomes.iter().any(Outcome::was_stopped) {
+            0
+        } else {
+            after(&store, view.version())?
+        };
+        store.close()?;
+        ending(&plan, &summary, found)
     })
 }
 
@@ -137,7 +165,7 @@ pub(super) fn beginning(view: &View, key: &SeriesKey, now: i64) -> Result<i64> {
     }
 }
 
-fn runner(arguments: &Fetch) -> Result<Runner> {
+pub(super) fn runner(arguments: &Fetch) -> Result<Runner> {
     let time = |name: &str, text: &str| {
         let parsed = span::parse(text).filter(|span| *span > 0);
         let parsed =
@@ -336,7 +364,7 @@ fn failed_plan(plan: &Plan) -> Result<()> {
 }
 
 /// What the process ends with: failures of all are those of the network or of the call, of some are findings.
-fn ending(plan: &Plan, summary: &Summary) -> Result<()> {
+fn ending(plan: &Plan, summary: &Summary, found: u64) -> Result<()> {
     let failed: Vec<&Outcome> = summary.failed().collect();
     if failed.iter().any(|outcome| outcome.was_stopped()) {
         let (done, all) = (summary.outcomes.len() - failed.len(), plan.items.len());
@@ -359,7 +387,7 @@ fn ending(plan: &Plan, summary: &Summary) -> Result<()> {
         });
     }
     failed_plan(plan)?;
-    match summary.written().findings {
+    match summary.written().findings + found {
         0 => Ok(()),
         count => Err(Fail::Findings(format!(
             "{} findings; tape show tapestore fetch/findings lists them",
