@@ -1,6 +1,6 @@
 //! Vectorised backtests: signals to positions, costs, an account, and what it is judged by.
 //!
-//! Pure kernels over columns, without input or output; `results` alone knows the store. A [`Market`] is made once of
+//! Pure kernels over columns, without input or output; [`results`] alone knows the store. A [`Market`] is made once of
 //! bars and settings; any number of signals are run against it, on as many threads as wanted.
 //!
 //! # Definitions
@@ -38,7 +38,7 @@
 //! # Map
 //! [`Market`] (`market`): what all signals share. `account`: positions to an account and round trips. `tally`: sums to
 //! metrics. `moments`, `rank`: correlations. `run`: one signal, many signals. [`shape`]: columns to signals, several
-//! signals to one. [`costs`], [`hong_kong`]: what trading costs. [`periods`]: bars in a year. `results`: what is kept
+//! signals to one. [`costs`], [`hong_kong`]: what trading costs. [`periods`]: bars in a year. [`results`]: what is kept
 //! in a store.
 
 mod account;
@@ -50,10 +50,12 @@ mod metrics;
 mod moments;
 pub mod periods;
 mod rank;
+pub mod results;
 mod run;
 mod settings;
 pub mod shape;
 mod tally;
+mod text;
 
 pub use costs::{Commission, Costs, Schedule};
 pub use error::{Error, Result};
