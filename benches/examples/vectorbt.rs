@@ -48,27 +48,27 @@ fn main() {
         let market = Market::new(&bars, &settings).expect("bars");
         market.run_all(&signals, threads)
     };
-    let mut seconds = Vec::new();
-    let mut outcomes = Vec::new();
-    for _ in 0..=repeats {
-        let started = Instant::now();
-        outcomes = all();
-        seconds.push(started.elapsed().as_secs_f64());
-    }
+    let timed = |times: usize| {
+        let (started, before) = (Instant::now(), processor_seconds());
+        let mut outcomes = Vec::new();
+        (0..times).for_each(|_| outcomes = all());
+        let count = times as f64;
+        let spent = [started.elapsed().as_secs_f64() / count, (processor_seconds() - before) / count];
+        (spent, outcomes)
+    };
+    let (first, _) = timed(1);
+    let (warm, outcomes) = timed(repeats);
     let total: f64 = outcomes.iter().map(|outcome| outcome.as_ref().expect("a signal").total_return).sum();
     let peak = peak_kb();
-    let (first, warm) = (seconds[0], &mut seconds[1..]);
-    warm.sort_by(f64::total_cmp);
-    let warm = warm[warm.len() / 2];
-    let started = Instant::now();
+    let (started, before) = (Instant::now(), processor_seconds());
     let curves = equities(&time, &close, &settings, &signals, threads);
-    let with_equity = started.elapsed().as_secs_f64();
-    let peak_with_equity = peak_kb();
+    let account = [started.elapsed().as_secs_f64(), processor_seconds() - before];
+    let peak_account = peak_kb();
     let bytes: Vec<u8> = curves.iter().flatten().flat_map(|value| value.to_le_bytes()).collect();
     std::fs::write(directory.join("equity.f64"), bytes).expect("writes the accounts");
     println!(
-        "{{\"load\": {}, \"first\": {first}, \"warm\": {warm}, \"with_equity\": {with_equity}, \"peak_kb\": {peak}, \
-         \"peak_with_equity_kb\": {peak_with_equity}, \"sum_of_returns\": {total}}}",
+        "{{\"load\": {}, \"first\": {first:?}, \"warm\": {warm:?}, \"account\": {account:?}, \"peak_kb\": {peak}, \
+         \"peak_account_kb\": {peak_account}, \"sum_of_returns\": {total}}}",
         loaded.as_secs_f64()
     );
 }
@@ -106,6 +106,16 @@ fn equities(
 fn doubles(path: &Path) -> Vec<f64> {
     let bytes = std::fs::read(path).expect("reads the file");
     bytes.chunks_exact(8).map(|word| f64::from_le_bytes(word.try_into().expect("eight bytes"))).collect()
+}
+
+/// What the process has worked so far, on all threads, in hundredths of a second; 0 where the system does not tell.
+fn processor_seconds() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let after_name = status.rsplit(')').next().unwrap_or_default();
+    // Fields 14 and 15 of the line: user and system time in ticks of 10 ms.
+    let ticks: f64 =
+        after_name.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum();
+    ticks / 100.0
 }
 
 /// Largest memory of the process so far, in kB; 0 where the system does not tell.

@@ -54,18 +54,19 @@ def metrics(portfolio):
     ]
 
 
-account, both, equity, peak_account = [], [], [], 0
+def spent(since):
+    return [time.perf_counter() - since[0], time.process_time() - since[1]]
+
+
+accounts, whole, peak_account = [], [], 0
 for round in range(repeats + 1):
-    started = time.perf_counter()
+    since = time.perf_counter(), time.process_time()
     portfolio = backtest()
-    account.append(time.perf_counter() - started)
     value = portfolio.value()
-    equity.append(time.perf_counter() - started)
-    if round == 0:
-        peak_account = peak_kb()
-    started = time.perf_counter()
+    accounts.append(spent(since))
+    peak_account = peak_account or peak_kb()
     found = metrics(portfolio)
-    both.append(equity[-1] + time.perf_counter() - started)
+    whole.append(spent(since))
 
 # vectorbt's value comes after the order of the bar has been paid, ours before: take the payment off.
 difference = None
@@ -80,14 +81,15 @@ if (directory / "equity.f64").exists():
     expected = ours * (1 - fee * np.abs(target - drifted))
     difference = float(np.max(np.abs(value.to_numpy() / expected - 1)))
 
-middle = lambda times: float(np.median(times[1:]))
+def warm(times):
+    return [sum(part) / repeats for part in zip(*times[1:])]
+
+
 print(
     json.dumps(
         dict(
-            engine=engine, imported=imported, load=loaded, first=both[0], warm=middle(both),
-            first_equity=equity[0], warm_equity=middle(equity), warm_simulation=middle(account),
-            peak_kb=peak_kb(), peak_with_equity_kb=peak_account, difference=difference,
-            sum_of_returns=float(found[0].sum()),
+            engine=engine, imported=imported, load=loaded, first=whole[0], warm=warm(whole), account=warm(accounts),
+            peak_kb=peak_kb(), peak_account_kb=peak_account, difference=difference, sum_of_returns=float(found[0].sum()),
         )
     )
 )

@@ -1,11 +1,13 @@
 //! The command line as a process: what it prints, where, and how it exits.
 //!
-//! One file a subject: [`contract`] what scripts rely on, [`factor`] technical indicators, [`import`] what files become, [`history`] versions,
+//! One file a subject: [`backtest`] signals and what they are worth, [`contract`] what scripts rely on, [`factor`]
+//! technical indicators, [`import`] what files become, [`history`] versions,
 //! [`fetch`] what comes from
 //! sources, [`config`] what is to be kept current, [`failures`] wrong calls, damage and exit codes, [`full_disk`] a disk without space, [`looks`] what people see,
 //! [`kinds`] kinds of data, [`market`] questions of market data, [`operations`] what was done, [`repair`] what is saved
 //! of damaged stores, [`retain`] what goes when it grows old, [`tail`] following a store, [`real`] the market data files.
 
+mod backtest;
 mod config;
 mod contract;
 #[expect(dead_code, reason = "the tests of the crate use all of it")]

@@ -1,6 +1,7 @@
 //! What the README shows is what the commands print. Set `TAPE_BLESS=1` to write it anew.
 #![cfg(unix)]
 
+mod backtests;
 mod catalog;
 mod queries;
 

@@ -51,9 +51,8 @@ pub fn of_sessions(timeframe: Timeframe, sessions: &Sessions) -> Result<BarsPerY
     if let (Some(from), Some(to)) = (whole.first(), whole.last()) {
         let bars: u64 = whole.iter().map(|year| count(days(*year, 1, 1)..days(year + 1, 1, 1))).sum();
         let years = if from == to { from.to_string() } else { format!("{from} to {to}") };
-        let basis =
-            format!("{bars} bars of {timeframe} in the calendar's {} whole years, {years}", whole.len());
-        let basis = basis.replace(" 1 whole years", " one whole year");
+        let count = if from == to { "one whole year".into() } else { format!("{} whole years", whole.len()) };
+        let basis = format!("{bars} bars of {timeframe} in the calendar's {count}, {years}");
         return Ok(BarsPerYear { value: bars as f64 / whole.len() as f64, basis });
     }
     // Mondays: the epoch was a Thursday.
@@ -71,10 +70,8 @@ pub fn of_sessions(timeframe: Timeframe, sessions: &Sessions) -> Result<BarsPerY
     }
     let bars = count(start..end);
     let value = bars as f64 / weeks as f64 * YEAR_WEEKS;
-    Ok(BarsPerYear {
-        value,
-        basis: format!("{bars} bars of {timeframe} in the calendar's {weeks} whole weeks"),
-    })
+    let weeks = if weeks == 1 { "one whole week".into() } else { format!("{weeks} whole weeks") };
+    Ok(BarsPerYear { value, basis: format!("{bars} bars of {timeframe} in the calendar's {weeks}") })
 }
 
 /// Bars that begin on each trading day, by days since the Unix epoch.

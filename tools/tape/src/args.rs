@@ -1,5 +1,6 @@
 //! The grammar of the command line.
 
+pub(crate) mod backtest;
 pub(crate) mod factor;
 pub(crate) mod fetch;
 pub(crate) mod live;
@@ -73,6 +74,8 @@ pub(crate) enum Command {
     Panel(Box<market::Panel>),
     /// Average price of a range, by volume and by time.
     Average(market::Average),
+    /// Signals of the store, traded on its bars: return, Sharpe, drawdown, information coefficients, costs.
+    Backtest(Box<backtest::Backtest>),
     /// Rows with prices and volumes adjusted for splits and dividends.
     Adjust(Box<market::Adjust>),
     /// The order book at a time.

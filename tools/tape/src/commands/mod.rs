@@ -2,6 +2,7 @@
 //! [`Fail`].
 
 pub(crate) mod aggregate;
+pub(crate) mod backtest;
 pub(crate) mod config;
 pub(crate) mod coverage;
 pub(crate) mod factor;
