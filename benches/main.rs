@@ -4,6 +4,7 @@
 //! `cargo bench -p tape-benches`; a name after `--` picks some.
 
 mod data;
+mod fetch;
 mod live;
 mod query;
 
@@ -258,6 +259,7 @@ criterion_group!(
     bench_range,
     bench_gaps,
     bench_open,
+    fetch::bench_pages,
     live::bench_latest,
     query::bench_join,
     query::bench_resample

@@ -6,8 +6,8 @@
 //! killed anywhere, and the next plan goes on where it was.
 //!
 //! # Invariants
-//! - F1. A bar is written only if it had closed by the clock of the source (the `Date` of the reply; without one, the
-//!   clock of this machine), never by its place in the reply.
+//! - F1. A bar is written only if it had closed by the clock of the source (the `Date` of the reply) and by the clock of
+//!   this machine; its place in the reply says nothing.
 //! - F2. A reply is taken only if it answers the request: symbol and interval where it tells them, times inside the
 //!   range, on the grid. Otherwise it is refused whole.
 //! - F3. An absence is noted only where a good reply covers the range and the bars closed long enough ago

@@ -163,10 +163,11 @@ pub fn write(target: Target<'_>, ask: &Ask, page: Page) -> Result<Written> {
         }
         None => before_first(&page.answered, page.complete, ask, &times),
     };
-    let known = view.absences(key).unwrap_or_default();
+    let known = if absences.is_empty() { Vec::new() } else { view.absences(key).unwrap_or_default() };
     let mut written = Written { rows: times.len() as u64, last_id, ..Written::default() };
     for absence in absences {
-        if !known.iter().any(|known| known.start <= absence.start && absence.end <= known.end) {
+        let place = known.partition_point(|known| known.end < absence.end);
+        if known.get(place).is_none_or(|known| known.start > absence.start) {
             let bars = ask.timeframe().map_or(0, |timeframe| crate::source::slots(timeframe, &absence));
             written.absent += bars;
             transaction.confirm_absent(key, absence)?;

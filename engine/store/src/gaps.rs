@@ -90,9 +90,13 @@ pub(crate) fn absences(series: &SeriesState, version: u64) -> Result<Vec<Range<i
         marks.extend(kinds.copied());
     }
     let mut result = Coverage::default();
-    for mark in marks {
-        let range: Coverage = [Run { start: mark.start, end: mark.end }].into_iter().collect();
-        result = if mark.kind == MarkKind::Absent { result.union(&range) } else { result.minus(&range) };
+    // Marks of one kind that follow one another are put together first: there may be one for every bar.
+    for marks in marks.chunk_by(|a, b| a.kind == b.kind) {
+        let mut runs: Vec<Run> = marks.iter().map(|mark| Run { start: mark.start, end: mark.end }).collect();
+        runs.sort_unstable_by_key(|run| (run.start, run.end));
+        let ranges: Coverage = runs.into_iter().collect();
+        result =
+            if marks[0].kind == MarkKind::Absent { result.union(&ranges) } else { result.minus(&ranges) };
     }
     Ok(result.runs().iter().map(|run| run.start..run.end).collect())
 }
