@@ -71,7 +71,7 @@ fn a_configuration_is_explained() {
     let file = place.write("tape.yaml", YAML);
     let told = fetch(&place, &format!("config check {file} --json")).clean();
     assert!(told.contains(r#""timeframes": ["1h", "1d"], "derive": []"#), "{told}");
-    assert_eq!(member(&told, "weight_per_minute"), 200);
+    assert_eq!(member(&told, "weight_per_minute"), 150);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 mod backtests;
 mod catalog;
+mod fetching;
 mod queries;
 
 use std::fs;

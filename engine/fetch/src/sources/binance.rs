@@ -23,7 +23,7 @@ use crate::wire::{Reply, Request, Secret};
 
 const MS: i64 = 1_000_000;
 /// From here on a time is in microseconds: milliseconds of this size are beyond the year 5000.
-const MICROSECONDS_FROM: i64 = 100_000_000_000_000;
+const MICROSECONDS_FROM: u64 = 100_000_000_000_000;
 /// Rows of a page. Futures give 1500, at twice the weight of 1000.
 const PAGE_ROWS: u64 = 1000;
 /// Fields of a bar.
@@ -318,7 +318,7 @@ impl Columns {
 
 /// A time in milliseconds or microseconds, told by its size, in nanoseconds; and its unit.
 pub(crate) fn nanoseconds(time: i64) -> Option<(i64, i64)> {
-    let unit = if time.abs() >= MICROSECONDS_FROM { 1000 } else { MS };
+    let unit = if time.unsigned_abs() >= MICROSECONDS_FROM { 1000 } else { MS };
     Some((time.checked_mul(unit)?, unit))
 }
 

@@ -45,8 +45,8 @@ impl Okx {
             naming: settings.naming_or("{symbol}.OKX")?,
             secrets: settings.secrets.clone(),
             manners: Manners {
-                // 20 in two seconds; the burst of a tenth of a minute stays within that.
-                weight_per_minute: settings.weight_per_minute.unwrap_or(200),
+                // 20 in two seconds: a burst of 15, and what comes after it in that time, stay within.
+                weight_per_minute: settings.weight_per_minute.unwrap_or(150),
                 used_header: None,
                 concurrency: settings.concurrency.unwrap_or(2),
             },

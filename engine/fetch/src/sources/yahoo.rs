@@ -109,7 +109,7 @@ impl<'v> Chart<'v> {
 
     /// Midnight UTC of the date at the exchange.
     fn date(&self, time: i64) -> i64 {
-        time.saturating_add(self.offset_ns).div_euclid(DAY_NS) * DAY_NS
+        time.saturating_add(self.offset_ns).div_euclid(DAY_NS).saturating_mul(DAY_NS)
     }
 
     fn rows(&self, ask: &Ask, timeframe: Timeframe) -> std::result::Result<Table, Refusal> {

@@ -1,12 +1,13 @@
 //! Over sockets: time-outs, slow and truncated bodies, dead hosts.
 
+use std::io::{BufRead, BufReader, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tapestore_fetch::http::{Http, Timeouts};
 use tapestore_fetch::sources::{Settings, source};
-use tapestore_fetch::wire::{Carrier, Request, Transport};
+use tapestore_fetch::wire::{Carrier, Request, Secret, Transport};
 use tapestore_fetch::{Event, run};
 
 use crate::server::{Delivery, Server};
@@ -47,6 +48,32 @@ fn errors_tell_what_happened_and_hold_no_key() {
     assert!(nobody.passes && !nobody.reason.contains("hunter2"), "{nobody:?}");
     let malformed = send("http://exa mple/?apikey=hunter2");
     assert!(!malformed.passes && !malformed.reason.contains("hunter2"), "{malformed:?}");
+}
+
+/// The head of the one request that a listener gets, which it answers with this.
+fn heard(answer: &'static str, url: impl Fn(&str) -> String, secrets: Vec<Secret>) -> (String, u16) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let heard = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+        let head: Vec<String> =
+            lines.by_ref().map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
+        stream.write_all(answer.as_bytes()).unwrap();
+        head.join("\n")
+    });
+    let request = Request { secrets, ..Request::get(url(&address), 1) };
+    let reply = impatient().send(&request).unwrap();
+    (heard.join().unwrap(), reply.status)
+}
+
+#[test]
+fn a_key_is_sent_to_its_source_and_not_where_that_one_points() {
+    let secret = || vec![Secret { name: "X-MBX-APIKEY".into(), value: "hunter2".into() }];
+    let elsewhere = "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:9/\r\ncontent-length: 0\r\n\r\n";
+    let (head, status) = heard(elsewhere, |address| format!("{address}/x"), secret());
+    assert!(head.to_lowercase().contains("x-mbx-apikey: hunter2"), "{head}");
+    assert_eq!(status, 302, "it is not followed");
 }
 
 #[test]

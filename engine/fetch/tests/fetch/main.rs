@@ -2,12 +2,14 @@
 //!
 //! [`exchange`]: what it answers, and its tricks; [`account`]: which requests are sent; [`truth`]: what becomes of
 //! replies; [`manners`]: limits, bans and retries; [`http`]: the same over sockets; [`files`]: public files;
-//! [`others`]: OKX and Yahoo; [`declared`]: sources of one's own.
+//! [`others`]: OKX and Yahoo; [`garbage`]: replies that are spoilt at random;
+//! [`declared`]: sources of one's own.
 
 mod account;
 mod declared;
 mod exchange;
 mod files;
+mod garbage;
 mod http;
 mod manners;
 mod others;

@@ -328,8 +328,10 @@ fn show_summary(context: &Context, plan: &Plan, summary: &Summary, begun_ns: i64
     if current > 0 {
         writeln!(out, "{} series are current", grouped(current as u64))?;
     }
-    let rate = grouped((summary.written().rows as f64 / seconds) as u64);
-    writeln!(out, "{}; {seconds:.1} s, {rate} rows/s", detail(summary))?;
+    if !summary.outcomes.is_empty() {
+        let rate = grouped((summary.written().rows as f64 / seconds) as u64);
+        writeln!(out, "{}; {seconds:.1} s, {rate} rows/s", detail(summary))?;
+    }
     out.finish()
 }
 
