@@ -125,6 +125,7 @@ QUESTIONS = ["join memory", "join store", "resample memory", "resample store"]
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--only", help="ask the questions whose name has this in it")
     parser.add_argument("--out", type=pathlib.Path, default=HERE / "answers.json")
     arguments = parser.parse_args()
     tables = frames()
@@ -132,7 +133,7 @@ def main():
         root = pathlib.Path(root)
         ours, peer = Tapestore(tables, root), Polars(tables, root)
         answers = {}
-        for question in QUESTIONS:
+        for question in (name for name in QUESTIONS if (arguments.only or "") in name):
             print(question, file=sys.stderr)
             samples = {each.name: [] for each in (ours, peer)}
             for number in range(arguments.rounds + 1):

@@ -10,11 +10,12 @@ use std::io::{BufRead as _, Write as _};
 use std::path::Path;
 use std::time::Instant;
 
+use rustix::time::{ClockId, clock_gettime};
 use tapestore::schema::{SchemaBuilder, bars};
 use tapestore::{
     Batch, ColumnType, ColumnValues, Options, RowSet, Rows, Schema, SeriesKey, Store, Timeframe, Values,
 };
-use tapestore_query::asof::{gather, join};
+use tapestore_query::asof::Joiner;
 use tapestore_query::resample::Resampler;
 use tapestore_query::{AsOfJoin, Resample, Rule, resample};
 
@@ -70,10 +71,10 @@ fn ticks(names: [&str; 2]) -> Result<Schema> {
         .build()?)
 }
 
-/// Seconds that this thread was on a processor: `/proc/self/schedstat`, in nanoseconds. 0 where there is no such thing.
+/// Seconds that this process was on a processor.
 fn processor() -> f64 {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    text.split(' ').next().and_then(|number| number.parse::<f64>().ok()).unwrap_or(0.0) / 1e9
+    let spent = clock_gettime(ClockId::ProcessCPUTime);
+    spent.tv_sec as f64 + spent.tv_nsec as f64 / 1e9
 }
 
 /// The number of values that are there, and their sum.
@@ -99,7 +100,7 @@ fn main() -> Result<()> {
     store.compact()?;
     let view = store.view();
     // Buffers of the caller, used again.
-    let mut found = Vec::new();
+    let mut joiner = Joiner::default();
     let mut columns = [(); 2].map(|()| ColumnValues::empty(ColumnType::F64));
     println!("ready");
     for line in std::io::stdin().lock().lines() {
@@ -107,16 +108,14 @@ fn main() -> Result<()> {
         let (start, cpu) = (Instant::now(), processor());
         let (count, sum) = match line.as_str() {
             "join memory" => {
-                AsOfJoin::default().rows(trades.rows.time(), quotes.rows.time(), &mut found)?;
-                for (out, (_, from)) in columns.iter_mut().zip(&quotes.rows.set.columns) {
-                    gather(from, &found, out);
-                }
+                let from: Vec<_> = quotes.rows.set.columns.iter().map(|(_, column)| column).collect();
+                AsOfJoin::default().values(trades.rows.time(), quotes.rows.time(), &from, &mut columns)?;
                 answer(start, cpu, || check(&columns[0]))
             }
             "join store" => {
                 let all = i64::MIN..i64::MAX;
                 let sides = ((&trades.key, None), (&quotes.key, None));
-                let rows = join(&view, sides.0, sides.1, all, &AsOfJoin::default())?;
+                let rows = joiner.join(&view, sides.0, sides.1, all, &AsOfJoin::default())?;
                 answer(start, cpu, || rows.column("bid").map(check).unwrap_or_default())
             }
             "resample memory" => {

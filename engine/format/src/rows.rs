@@ -89,6 +89,18 @@ impl Values {
         }
     }
 
+    /// No values, of the type of these.
+    #[must_use]
+    pub fn empty_alike(&self) -> Self {
+        match self {
+            Self::I64(_) => Self::I64(Vec::new()),
+            Self::F64(_) => Self::F64(Vec::new()),
+            Self::F32(_) => Self::F32(Vec::new()),
+            Self::U8(_) => Self::U8(Vec::new()),
+            Self::Str(_) => Self::empty(ColumnType::String),
+        }
+    }
+
     /// Whether the physical type is that of `kind`.
     pub fn fits(&self, kind: ColumnType) -> bool {
         std::mem::discriminant(self) == std::mem::discriminant(&Self::empty(kind))

@@ -3,7 +3,7 @@
 use crate::common::{MINUTE, Random, cases, real};
 use tapestore::schema::SchemaBuilder;
 use tapestore::{Batch, ColumnType, ColumnValues, Options, SeriesKey, Store, Strings, Values};
-use tapestore_query::asof::{Grouped, NO_ROW, codes, gather, join, join_by};
+use tapestore_query::asof::{Grouped, Joiner, NO_ROW, codes, gather, join, join_by};
 use tapestore_query::{AsOfJoin, Direction};
 
 const DIRECTIONS: [Direction; 3] = [Direction::Backward, Direction::Forward, Direction::Nearest];
@@ -75,11 +75,71 @@ fn a_long_right_side_is_skipped_through() {
     assert_eq!(out, [0, 1, 8, 9, 10, 5_001, 5_002, NO_ROW, NO_ROW]);
 }
 
+/// Longer than what is matched in one piece; both sides of every density.
+#[test]
+fn long_joins_agree_with_bisection() {
+    let mut random = Random(8);
+    let mut found = Vec::new();
+    let mut values = [ColumnValues::empty(ColumnType::String), ColumnValues::empty(ColumnType::I64)];
+    for (left_step, right_step) in [(1, 1), (3, 3), (100, 1), (1, 100), (40, 7)] {
+        let (left, right) = (random.times(9_001, left_step), random.times(8_200, right_step));
+        let numbers = ColumnValues::from(Values::I64((0..8_200).collect()));
+        let holes =
+            ColumnValues { nulls: Some((0..8_200).map(|row| row % 3 == 0).collect()), ..numbers.clone() };
+        for (direction, strict) in DIRECTIONS.into_iter().flat_map(|d| [(d, false), (d, true)]) {
+            let how = AsOfJoin { direction, strict, tolerance_ns: random.chance(30).then_some(2) };
+            let expected: Vec<u32> = left
+                .iter()
+                .map(|time| {
+                    let before = right.partition_point(|other| other < time);
+                    let after = right.partition_point(|other| other <= time);
+                    let near = before.saturating_sub(2)..(after + 2).min(right.len());
+                    // J1 and J2 want no more than the rows on both sides, of equal times the one nearest to the left row.
+                    let row = search(&how, *time, &right[near.clone()], |_| true);
+                    if row == NO_ROW { NO_ROW } else { near.start as u32 + row }
+                })
+                .collect();
+            how.rows(&left, &right, &mut found).unwrap();
+            assert_eq!(found, expected, "{how:?}, steps {left_step} and {right_step}");
+            how.values(&left, &right, &[&numbers, &holes], &mut values).unwrap();
+            for (from, values) in [&numbers, &holes].into_iter().zip(&values) {
+                let mut gathered = ColumnValues::empty(ColumnType::I64);
+                gather(from, &found, &mut gathered);
+                assert_eq!(*values, gathered, "{how:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn times_that_do_not_ascend_are_found_wherever_they_stand() {
+    let times: Vec<i64> = (0..20_000).collect();
+    let mut out = Vec::new();
+    for place in [1, 100, 4_095, 4_096, 4_097, 8_191, 8_192, 15_000, 19_999] {
+        let mut broken = times.clone();
+        broken[place] = broken[place - 1] - 1;
+        for how in DIRECTIONS.map(|direction| AsOfJoin { direction, ..AsOfJoin::default() }) {
+            for (left, right) in [(&broken, &times), (&times, &broken)] {
+                assert!(how.rows(left, right, &mut out).is_err(), "{place} {how:?}");
+            }
+            // The left side ends before, or begins behind the place, and skips it.
+            assert!(how.rows(&[-5, -4], &broken, &mut out).is_err(), "{place} {how:?}");
+            assert!(how.rows(&[30_000], &broken, &mut out).is_err(), "{place} {how:?}");
+            assert!(how.rows(&[], &broken, &mut out).is_err(), "{place} {how:?}");
+        }
+    }
+}
+
 #[test]
 fn what_makes_no_sense_is_refused() {
     let mut out = Vec::new();
     let how = AsOfJoin::default();
     assert!(how.rows(&[2, 1], &[1], &mut out).is_err());
+    let column = ColumnValues::from(Values::I64(vec![1, 2]));
+    let mut values = [ColumnValues::empty(ColumnType::I64)];
+    let uneven = how.values(&[1], &[1], &[&column], &mut values);
+    assert!(uneven.unwrap_err().to_string().contains("one value per time"));
+    assert!(how.values(&[1], &[1, 2], &[&column], &mut []).is_err(), "a column without a place");
     let one = Grouped { time: &[1], group: &[0] };
     assert!(how.rows_by(one, Grouped { time: &[1], group: &[] }, &mut out).is_err());
     let far = how.rows_by(one, Grouped { time: &[1], group: &[4_000_000_000] }, &mut out);
@@ -126,6 +186,7 @@ fn a_range_is_joined_as_the_whole_is() {
     put(&store, &trades, &random.times(300, 20), "price");
     put(&store, &quotes, &random.times(200, 40), "bid");
     let view = store.view();
+    let mut joiner = Joiner::default();
     for direction in DIRECTIONS {
         for strict in [false, true] {
             let how = AsOfJoin { direction, strict, tolerance_ns: None };
@@ -136,6 +197,13 @@ fn a_range_is_joined_as_the_whole_is() {
                 let start = random.between(-60, 2900);
                 let range = start..start + random.between(0, 400);
                 let part = join(&view, (&trades, None), (&quotes, None), range.clone(), &how).unwrap();
+                // The memory of other answers, of the other direction and of other columns, leaves no trace.
+                let again = joiner.join(&view, (&trades, None), (&quotes, None), range.clone(), &how);
+                assert_eq!(*again.unwrap(), part);
+                if random.chance(30) {
+                    let other = (&quotes, Some(&["n"][..]));
+                    joiner.join(&view, other, (&trades, None), range.clone(), &how).unwrap();
+                }
                 let rows = all.set.rows_between(range.start, range.end);
                 assert_eq!(part.time(), &all.time()[rows.clone()]);
                 for name in &names {

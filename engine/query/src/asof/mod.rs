@@ -8,12 +8,17 @@
 //!   on its own side.
 //! - J2. Nearest takes the earlier of two rows that are equally far.
 
+mod walk;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use tapestore::{
-    Column, ColumnType, ColumnValues, Error, Frame, Result, RowSet, Rows, SeriesKey, Strings, Values, View,
+    Column, ColumnType, ColumnValues, Error, Frame, Read, Result, RowSet, Rows, SeriesKey, Strings, Values,
+    View,
 };
+
+use walk::{BLOCK, Walk, Wanted, ascend, check};
 
 /// Stands where no row matches.
 pub const NO_ROW: u32 = u32::MAX;
@@ -57,18 +62,43 @@ impl AsOfJoin {
     /// # Errors
     /// [`Error::Usage`] if times do not ascend, [`Error::Limit`] from 2^32 − 1 rows on the right.
     pub fn rows(&self, left: &[i64], right: &[i64], out: &mut Vec<u32>) -> Result<()> {
-        check(left, right)?;
-        out.clear();
-        out.reserve(left.len());
-        match (self.direction, self.strict) {
-            (Direction::Backward, false) => backward::<false>(left, right, out),
-            (Direction::Backward, true) => backward::<true>(left, right, out),
-            (Direction::Forward, false) => forward::<false>(left, right, out),
-            (Direction::Forward, true) => forward::<true>(left, right, out),
-            (Direction::Nearest, strict) => nearest(left, right, strict, out),
+        let mut matching = Matching::new(self, right)?;
+        // Every place is written: what `out` held may stay until then.
+        out.resize(left.len(), NO_ROW);
+        for (left, out) in left.chunks(BLOCK).zip(out.chunks_mut(BLOCK)) {
+            matching.block(left, out)?;
         }
-        self.limit(left, right, out);
-        Ok(())
+        matching.finish()
+    }
+
+    /// The values of `columns` of the right side at the rows that match, null where none does; as [`AsOfJoin::rows`] and
+    /// [`gather`], in less time, since the rows found are still at hand.
+    ///
+    /// # Errors
+    /// As [`AsOfJoin::rows`]; [`Error::Usage`] if a column has not one value per right time, or has no place in `out`.
+    pub fn values(
+        &self,
+        left: &[i64],
+        right: &[i64],
+        columns: &[&ColumnValues],
+        out: &mut [ColumnValues],
+    ) -> Result<()> {
+        if columns.len() != out.len() || columns.iter().any(|column| column.len() != right.len()) {
+            return Err(Error::Usage("a join needs one value per time and one place per column".into()));
+        }
+        let mut matching = Matching::new(self, right)?;
+        let mut rows = [NO_ROW; BLOCK];
+        for (column, out) in columns.iter().zip(&mut *out) {
+            empty(column, out);
+        }
+        for left in left.chunks(BLOCK) {
+            let rows = &mut rows[..left.len()];
+            matching.block(left, rows)?;
+            for (column, out) in columns.iter().zip(&mut *out) {
+                gather_behind(column, rows, out);
+            }
+        }
+        matching.finish()
     }
 
     /// The same within groups: a left row matches right rows of its own group only. `O(left + right)`.
@@ -76,7 +106,8 @@ impl AsOfJoin {
     /// # Errors
     /// As [`AsOfJoin::rows`]; [`Error::Usage`] if there is not one group per time, or a number that is too large.
     pub fn rows_by(&self, left: Grouped<'_>, right: Grouped<'_>, out: &mut Vec<u32>) -> Result<()> {
-        check(left.time, right.time)?;
+        countable(right.time)?;
+        check(ascend(left.time) && ascend(right.time))?;
         let rows = left.time.len() + right.time.len();
         if left.group.len() != left.time.len() || right.group.len() != right.time.len() {
             return Err(Error::Usage("a join by group needs one group per row".into()));
@@ -115,60 +146,52 @@ impl AsOfJoin {
     }
 }
 
-fn check(left: &[i64], right: &[i64]) -> Result<()> {
-    if right.len() >= NO_ROW as usize {
-        return Err(Error::Limit(format!("a join with {} rows on the right", right.len())));
+fn countable(right: &[i64]) -> Result<()> {
+    if right.len() < NO_ROW as usize {
+        return Ok(());
     }
-    if !left.is_sorted() || !right.is_sorted() {
-        return Err(Error::Usage("a join needs ascending times on both sides".into()));
-    }
-    Ok(())
+    Err(Error::Limit(format!("a join with {} rows on the right", right.len())))
 }
 
-/// The first index from `from` on whose time does not satisfy `holds`: a few steps of four times at once, counted rather
-/// than branched on, since no processor predicts which side comes next; then doubling ones, so that a sparse left side
-/// costs a search each.
-#[inline]
-fn advance(times: &[i64], from: usize, holds: impl Fn(i64) -> bool) -> usize {
-    const STEPS: usize = 3;
-    const WIDTH: usize = 4;
-    let mut at = from;
-    for _ in 0..STEPS {
-        let Some(next) = times[at..].first_chunk::<WIDTH>() else { break };
-        let count = next.iter().map(|time| usize::from(holds(*time))).sum::<usize>();
-        at += count;
-        if count < WIDTH {
-            return at;
+/// A join under way: left times block by block.
+struct Matching<'a> {
+    how: &'a AsOfJoin,
+    right: &'a [i64],
+    before: Walk<'a>,
+    after: Walk<'a>,
+    later: Vec<u32>,
+}
+
+impl<'a> Matching<'a> {
+    fn new(how: &'a AsOfJoin, right: &'a [i64]) -> Result<Self> {
+        countable(right)?;
+        Ok(Self { how, right, before: Walk::new(right), after: Walk::new(right), later: Vec::new() })
+    }
+
+    fn block(&mut self, left: &[i64], out: &mut [u32]) -> Result<()> {
+        let strict = self.how.strict;
+        match self.how.direction {
+            Direction::Backward => self.before.rows(left, Wanted::Before { strict }, out)?,
+            Direction::Forward => self.after.rows(left, Wanted::After { strict }, out)?,
+            Direction::Nearest => {
+                self.later.resize(left.len(), NO_ROW);
+                self.before.rows(left, Wanted::Before { strict }, out)?;
+                self.after.rows(left, Wanted::After { strict }, &mut self.later)?;
+                for ((row, later), time) in out.iter_mut().zip(&self.later).zip(left) {
+                    *row = nearer(*time, self.right, *row, *later);
+                }
+            }
+        }
+        self.how.limit(left, self.right, out);
+        Ok(())
+    }
+
+    fn finish(self) -> Result<()> {
+        match self.how.direction {
+            Direction::Backward => self.before.finish(),
+            Direction::Forward | Direction::Nearest => self.after.finish(),
         }
     }
-    at + crate::gallop(&times[at..], holds)
-}
-
-fn backward<const STRICT: bool>(left: &[i64], right: &[i64], out: &mut Vec<u32>) {
-    let mut next = 0;
-    out.extend(left.iter().map(|time| {
-        next = advance(right, next, |other| if STRICT { other < *time } else { other <= *time });
-        // Before the first row this is NO_ROW.
-        (next as u32).wrapping_sub(1)
-    }));
-}
-
-fn forward<const STRICT: bool>(left: &[i64], right: &[i64], out: &mut Vec<u32>) {
-    let mut next = 0;
-    out.extend(left.iter().map(|time| {
-        next = advance(right, next, |other| if STRICT { other <= *time } else { other < *time });
-        if next < right.len() { next as u32 } else { NO_ROW }
-    }));
-}
-
-fn nearest(left: &[i64], right: &[i64], strict: bool, out: &mut Vec<u32>) {
-    let (mut before, mut after) = (0, 0);
-    out.extend(left.iter().map(|time| {
-        before = advance(right, before, |other| if strict { other < *time } else { other <= *time });
-        after = advance(right, after, |other| if strict { other <= *time } else { other < *time });
-        let later = if after < right.len() { after as u32 } else { NO_ROW };
-        nearer(*time, right, (before as u32).wrapping_sub(1), later)
-    }));
 }
 
 /// J2.
@@ -221,35 +244,52 @@ pub fn codes(left: &Strings, right: &Strings) -> (Vec<u32>, Vec<u32>) {
 /// The values at `rows`; null where there is no row, or a null. What `out` held is dropped, its memory is used again if
 /// it is of the same type.
 pub fn gather(from: &ColumnValues, rows: &[u32], out: &mut ColumnValues) {
-    fn pick<T: Copy + Default>(from: &[T], rows: &[u32], out: &mut Vec<T>) {
-        out.clear();
-        // NO_ROW lies behind the end of every column.
-        out.extend(rows.iter().map(|row| from.get(*row as usize).copied().unwrap_or_default()));
-    }
+    empty(from, out);
+    gather_behind(from, rows, out);
+}
+
+/// Makes room for values of a column.
+fn empty(from: &ColumnValues, out: &mut ColumnValues) {
     match (&from.values, &mut out.values) {
+        (Values::I64(_), Values::I64(out)) => out.clear(),
+        (Values::F64(_), Values::F64(out)) => out.clear(),
+        (Values::F32(_), Values::F32(out)) => out.clear(),
+        (Values::U8(_), Values::U8(out)) => out.clear(),
+        (from, out) => *out = from.empty_alike(),
+    }
+    out.nulls = None;
+}
+
+/// Puts the values at `rows` behind those in `out`, which are of the same type.
+fn gather_behind(from: &ColumnValues, rows: &[u32], out: &mut ColumnValues) {
+    /// Whether every row is there.
+    fn pick<T: Copy + Default>(from: &[T], rows: &[u32], out: &mut Vec<T>) -> bool {
+        let mut all = true;
+        // NO_ROW lies behind the end of every column.
+        out.extend(rows.iter().map(|row| {
+            let value = from.get(*row as usize);
+            all &= value.is_some();
+            value.copied().unwrap_or_default()
+        }));
+        all
+    }
+    let before = out.len();
+    let all = match (&from.values, &mut out.values) {
         (Values::I64(from), Values::I64(out)) => pick(from, rows, out),
         (Values::F64(from), Values::F64(out)) => pick(from, rows, out),
         (Values::F32(from), Values::F32(out)) => pick(from, rows, out),
         (Values::U8(from), Values::U8(out)) => pick(from, rows, out),
         (Values::Str(from), Values::Str(out)) => {
-            let text = |row: &u32| if (*row as usize) < from.len() { from.get(*row as usize) } else { "" };
-            *out = rows.iter().map(text).collect();
+            let there = |row: u32| (row as usize) < from.len();
+            rows.iter().for_each(|row| out.push(if there(*row) { from.get(*row as usize) } else { "" }));
+            rows.iter().all(|row| there(*row))
         }
-        (Values::I64(_), out) => *out = Values::I64(Vec::new()),
-        (Values::F64(_), out) => *out = Values::F64(Vec::new()),
-        (Values::F32(_), out) => *out = Values::F32(Vec::new()),
-        (Values::U8(_), out) => *out = Values::U8(Vec::new()),
-        (Values::Str(_), out) => *out = Values::empty(ColumnType::String),
-    }
-    if out.values.len() != rows.len() {
-        // The buffer was of another type and is of the right one now.
-        return gather(from, rows, out);
-    }
-    let null = |row: &u32| *row == NO_ROW || from.is_null(*row as usize);
-    out.nulls = match &from.nulls {
-        None => rows.contains(&NO_ROW).then(|| rows.iter().map(|row| *row == NO_ROW).collect()),
-        Some(_) => rows.iter().any(null).then(|| rows.iter().map(null).collect()),
+        _ => unreachable!("made alike by `empty`"),
     };
+    let null = |row: &u32| *row == NO_ROW || from.is_null(*row as usize);
+    if out.nulls.is_some() || !all || from.nulls.is_some() && rows.iter().any(null) {
+        out.nulls.get_or_insert_with(|| vec![false; before]).extend(rows.iter().map(null));
+    }
 }
 
 /// Whole rows, without provenance, in the order asked for.
@@ -279,16 +319,52 @@ pub fn join(
     range: Range<i64>,
     how: &AsOfJoin,
 ) -> Result<Rows> {
-    let mut out = read(view, left, range)?;
-    let reach = match (out.time().first(), out.time().last()) {
-        (Some(first), Some(last)) => reach(view, right.0, how.direction, *first..*last)?,
-        _ => 0..0,
-    };
-    let other = read(view, right, reach)?;
-    let mut matched = Vec::new();
-    how.rows(out.time(), other.time(), &mut matched)?;
-    attach(&mut out, other, &matched);
-    Ok(out)
+    let mut joiner = Joiner::default();
+    joiner.join(view, left, right, range, how)?;
+    Ok(joiner.out)
+}
+
+/// [`join`], again and again: the memory of one answer serves for the next. Fresh memory costs more than the join.
+#[derive(Debug, Default)]
+pub struct Joiner {
+    out: Rows,
+    other: Rows,
+    /// Columns of the last answer that came from the right.
+    attached: usize,
+}
+
+impl Joiner {
+    /// The rows of [`join`].
+    ///
+    /// # Errors
+    /// As [`join`].
+    pub fn join(
+        &mut self,
+        view: &View,
+        left: (&SeriesKey, Option<&[&str]>),
+        right: (&SeriesKey, Option<&[&str]>),
+        range: Range<i64>,
+        how: &AsOfJoin,
+    ) -> Result<&Rows> {
+        let Self { out, other, attached } = self;
+        // What was attached to the last answer leaves its memory to this one.
+        let own = out.columns.len() - std::mem::take(attached);
+        out.columns.truncate(own);
+        let room = out.set.columns.split_off(own).into_iter().map(|(_, column)| column);
+        read(view, left, range).rows_into(out)?;
+        let reach = match (out.time().first(), out.time().last()) {
+            (Some(first), Some(last)) => reach(view, right.0, how.direction, *first..*last)?,
+            _ => 0..0,
+        };
+        read(view, right, reach).rows_into(other)?;
+        let left = std::mem::take(&mut out.set.time);
+        *attached = other.columns.len() + 1;
+        let joined =
+            attach(out, other, room.collect(), |right, from, found| how.values(&left, right, from, found));
+        out.set.time = left;
+        joined?;
+        Ok(out)
+    }
 }
 
 /// Joins a table whose rows name their instruments, as fills or orders do: each row in `range` with the row that matches
@@ -305,7 +381,7 @@ pub fn join_by(
     range: Range<i64>,
     how: &AsOfJoin,
 ) -> Result<Rows> {
-    let mut out = read(view, (left, columns), range.clone())?;
+    let mut out = read(view, (left, columns), range.clone()).rows()?;
     let names = view.read(left).range(range).columns(&[by]).rows()?;
     let Some(Values::Str(names)) = names.column(by).map(|column| &column.values) else {
         return Err(Error::Usage(format!("column {by:?} of {left} holds no names of instruments")));
@@ -322,7 +398,7 @@ pub fn join_by(
         }
         let times: Vec<i64> = rows.iter().map(|row| out.time()[*row]).collect();
         let reach = reach(view, &right, how.direction, times[0]..times[times.len() - 1])?;
-        let other = read(view, (&right, right_columns), reach)?;
+        let other = read(view, (&right, right_columns), reach).rows()?;
         how.rows(&times, other.time(), &mut found)?;
         let base = all.as_ref().map_or(0, Rows::len);
         for (row, place) in rows.into_iter().zip(&found).filter(|(_, place)| **place != NO_ROW) {
@@ -334,16 +410,19 @@ pub fn join_by(
             Some(all) => append(all, &other, &right)?,
         }
     }
-    let Some(all) = all else {
+    let Some(mut all) = all else {
         return Err(Error::NotFound(format!("no instrument of {left} has a series {frame}")));
     };
-    attach(&mut out, all, &matched);
+    attach(&mut out, &mut all, Vec::new(), |_, from, found| {
+        from.iter().zip(found).for_each(|(from, found)| gather(from, &matched, found));
+        Ok(())
+    })?;
     Ok(out)
 }
 
-fn read(view: &View, (key, columns): (&SeriesKey, Option<&[&str]>), range: Range<i64>) -> Result<Rows> {
+fn read<'v>(view: &'v View, (key, columns): (&SeriesKey, Option<&[&str]>), range: Range<i64>) -> Read<'v> {
     let read = view.read(key).range(range);
-    columns.map_or(read.clone(), |columns| read.columns(columns)).rows()
+    columns.map_or(read.clone(), |columns| read.columns(columns))
 }
 
 /// Puts the rows of another series behind those of the same columns.
@@ -359,28 +438,41 @@ fn append(all: &mut Rows, other: &Rows, key: &SeriesKey) -> Result<()> {
     Ok(())
 }
 
-/// Appends the columns of the rows that matched, and their times.
-fn attach(out: &mut Rows, mut other: Rows, matched: &[u32]) {
-    other.columns.push(Column {
+/// Appends the columns of the right side, and its times, in `room` that other answers left: `fill` takes the times, the
+/// columns and where to put what matched of them.
+fn attach(
+    out: &mut Rows,
+    other: &mut Rows,
+    mut room: Vec<ColumnValues>,
+    fill: impl FnOnce(&[i64], &[&ColumnValues], &mut [ColumnValues]) -> Result<()>,
+) -> Result<()> {
+    let time = Column {
         id: 0,
         name: "time".into(),
         kind: ColumnType::Timestamp,
         nullable: true,
         description: "time of the row that matched".into(),
-    });
-    other.set.columns.push((0, Values::I64(std::mem::take(&mut other.set.time)).into()));
-    for (column, (_, values)) in other.columns.into_iter().zip(&other.set.columns) {
+    };
+    room.resize_with(other.columns.len() + 1, || ColumnValues::empty(ColumnType::F64));
+    let times = ColumnValues::from(Values::I64(std::mem::take(&mut other.set.time)));
+    let Values::I64(right) = &times.values else { unreachable!("times are whole numbers") };
+    let from: Vec<&ColumnValues> =
+        other.set.columns.iter().map(|(_, column)| column).chain([&times]).collect();
+    let filled = fill(right, &from, &mut room);
+    for (column, values) in other.columns.iter().chain([&time]).zip(room) {
         let id = out.columns.len() as u16;
         let taken = |name: &str| name == "time" || out.columns.iter().any(|column| column.name == name);
         let mut name = column.name.clone();
         while taken(&name) {
             name += "_right";
         }
-        let mut found = ColumnValues::empty(column.kind);
-        gather(values, matched, &mut found);
-        out.set.columns.push((id, found));
-        out.columns.push(Column { id, name, nullable: true, ..column });
+        out.set.columns.push((id, values));
+        out.columns.push(Column { id, name, nullable: true, ..column.clone() });
     }
+    if let Values::I64(times) = times.values {
+        other.set.time = times;
+    }
+    filled
 }
 
 /// The range of the right series that holds every row that can match left rows from `span.start` to `span.end`.
