@@ -8,6 +8,7 @@
 A million trades are joined with a million quotes, and the minutes of the longest file resampled to hours: out of columns
 in memory, and out of a store beside Parquet files. All have one thread. Tapestore joins columns in memory into buffers of
 the caller, which are used again; polars has an allocator that keeps its memory.
+The last row of one of 10,000 series is asked for beside a hash map of the same rows, in one process.
 Each answer's count and sum are compared. Results go to `answers.json`, which `cargo run --release -- report` puts into
 `benches/RESULTS.md`.
 """
@@ -94,6 +95,18 @@ class Polars:
         return sample | {"count": len(column), "sum": column.sum()}
 
 
+class Map:
+    """A hash map of last rows, in the process of Tapestore."""
+
+    name = "map"
+
+    def __init__(self, tapestore):
+        self.tapestore = tapestore
+
+    def timed(self, question):
+        return self.tapestore.answer("latest map")
+
+
 class Tapestore:
     """Measures itself in a process beside, asked over a pipe."""
 
@@ -110,6 +123,9 @@ class Tapestore:
             raise SystemExit("Tapestore did not begin")
 
     def timed(self, question):
+        return self.answer(question if question != "latest" else "latest tapestore")
+
+    def answer(self, question):
         self.service.stdin.write(question + "\n")
         self.service.stdin.flush()
         return json.loads(self.service.stdout.readline())
@@ -119,7 +135,7 @@ class Tapestore:
         self.service.wait()
 
 
-QUESTIONS = ["join memory", "join store", "resample memory", "resample store"]
+QUESTIONS = ["join memory", "join store", "resample memory", "resample store", "latest"]
 
 
 def main():
@@ -135,9 +151,10 @@ def main():
         answers = {}
         for question in (name for name in QUESTIONS if (arguments.only or "") in name):
             print(question, file=sys.stderr)
-            samples = {each.name: [] for each in (ours, peer)}
+            pair = (ours, Map(ours) if question == "latest" else peer)
+            samples = {each.name: [] for each in pair}
             for number in range(arguments.rounds + 1):
-                found = [(each.name, each.timed(question)) for each in (ours, peer)]
+                found = [(each.name, each.timed(question)) for each in pair]
                 (_, mine), (_, theirs) = found
                 if mine["count"] != theirs["count"] or not math.isclose(mine["sum"], theirs["sum"], rel_tol=1e-9):
                     raise SystemExit(f"{question}: {mine} and {theirs}")
@@ -152,7 +169,8 @@ def main():
     arguments.out.write_text(json.dumps(found, indent=1) + "\n")
     for question, samples in answers.items():
         medians = {name: sorted(s["cpu"] for s in runs)[len(runs) // 2] for name, runs in samples.items()}
-        print(f"{question}: {medians['polars'] / medians['tapestore']:.2f} times as fast as polars, {medians}")
+        ours, (peer, other) = medians.pop("tapestore"), *medians.items()
+        print(f"{question}: {ours:.3g} s, {other / ours:.2f} times as fast as {peer}")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
 //! `trades.price`, `trades.quantity`), of quotes (`quotes.time`, `quotes.bid`, `quotes.ask`) and of bars (`bars.time`,
 //! `bars.open` and so on). Times are nanoseconds.
 
+use std::collections::HashMap;
 use std::error::Error;
 use std::io::{BufRead as _, Write as _};
 use std::path::Path;
@@ -13,7 +14,7 @@ use std::time::Instant;
 use rustix::time::{ClockId, clock_gettime};
 use tapestore::schema::{SchemaBuilder, bars};
 use tapestore::{
-    Batch, ColumnType, ColumnValues, Options, RowSet, Rows, Schema, SeriesKey, Store, Timeframe, Values,
+    Batch, ColumnType, ColumnValues, Options, RowSet, Rows, Schema, SeriesKey, Store, Timeframe, Values, View,
 };
 use tapestore_query::asof::Joiner;
 use tapestore_query::resample::Resampler;
@@ -102,6 +103,7 @@ fn main() -> Result<()> {
     // Buffers of the caller, used again.
     let mut joiner = Joiner::default();
     let mut columns = [(); 2].map(|()| ColumnValues::empty(ColumnType::F64));
+    let hot = Hot::make(place.path())?;
     println!("ready");
     for line in std::io::stdin().lock().lines() {
         let line = line?;
@@ -130,12 +132,72 @@ fn main() -> Result<()> {
                 let made = resample(&view, &minutes.key, i64::MIN..i64::MAX, &how)?;
                 answer(start, cpu, || made.rows.column("close").map(check).unwrap_or_default())
             }
+            "latest tapestore" => {
+                let closes = |picks: &[usize]| {
+                    let close = |pick: &usize| hot.view.latest_row(&hot.keys[*pick]).ok()??.f64("close");
+                    picks.iter().filter_map(close).sum()
+                };
+                hot.ask(closes)
+            }
+            "latest map" => {
+                let closes = |picks: &[usize]| picks.iter().map(|pick| hot.map[&hot.keys[*pick]].1).sum();
+                hot.ask(closes)
+            }
             other => return Err(format!("no question {other}").into()),
         };
         println!(", \"count\": {count}, \"sum\": {sum:?}}}");
         std::io::stdout().flush()?;
     }
     Ok(())
+}
+
+/// The last bars of many series, in a store and in a map.
+struct Hot {
+    keys: Vec<SeriesKey>,
+    view: View,
+    /// Times and closes.
+    map: HashMap<SeriesKey, (i64, f64)>,
+    /// Which ones are asked for, in an order that no cache knows.
+    picks: Vec<usize>,
+}
+
+impl Hot {
+    const SERIES: usize = 10_000;
+    const QUESTIONS: usize = 100_000;
+
+    fn make(place: &Path) -> Result<Self> {
+        let store = Store::create(place.join("hot"), Options::default())?;
+        let keys = (0..Self::SERIES).map(|number| SeriesKey::new(&format!("{number:05}.X"), "1m"));
+        let keys = keys.collect::<tapestore::Result<Vec<_>>>()?;
+        let (mut map, mut transaction) = (HashMap::new(), store.begin());
+        for (number, key) in keys.iter().enumerate() {
+            let close = 100.0 + number as f64 / 64.0;
+            transaction.create_series(key, bars_of_doubles())?;
+            let columns = ["open", "high", "low", "close", "volume"];
+            let bar = columns
+                .iter()
+                .fold(Batch::new(vec![0]), |bar, name| bar.with(name, Values::F64(vec![close])));
+            transaction.append(key, bar)?;
+            map.insert(key.clone(), (0, close));
+        }
+        transaction.commit()?;
+        store.seal()?;
+        let view = store.view();
+        view.latest_rows(|_| true)?;
+        // A step that has no divisor in common with the number of series comes by all of them.
+        let picks = (0..Self::QUESTIONS).map(|number| number * 7919 % Self::SERIES).collect();
+        Ok(Self { keys, view, map, picks })
+    }
+
+    /// Seconds of one question out of all, and the sum of the closes.
+    fn ask(&self, closes: impl Fn(&[usize]) -> f64) -> (usize, f64) {
+        let (start, cpu) = (Instant::now(), processor());
+        let sum = closes(&self.picks);
+        let each = |seconds: f64| seconds / self.picks.len() as f64;
+        let (wall, cpu) = (each(start.elapsed().as_secs_f64()), each(processor() - cpu));
+        print!("{{\"wall\": {wall:?}, \"cpu\": {cpu:?}");
+        (self.picks.len(), sum)
+    }
 }
 
 /// Stops the clocks, then looks at what came out.

@@ -298,9 +298,19 @@ fn extreme(state: &mut State<f64>, values: &[f64], worst: f64, better: impl Fn(f
     let Some(head) = values.first() else { return };
     let nan = if state.seen { state.value } else { *head };
     let known = state.seen && !state.value.is_nan();
-    let mut best = if known { state.value } else { worst };
-    for value in values {
-        best = if better(*value, best) { *value } else { best };
+    // Each comparison waits for the one before it, so four rows of them stand side by side.
+    let mut lanes = [worst; 4];
+    let (groups, rest) = values.as_chunks::<4>();
+    for group in groups.iter().map(|group| &group[..]).chain([rest]) {
+        for (lane, value) in lanes.iter_mut().zip(group) {
+            *lane = if better(*value, *lane) { *value } else { *lane };
+        }
+    }
+    let before = if known { state.value } else { worst };
+    let mut best = lanes.into_iter().fold(before, |best, lane| if better(lane, best) { lane } else { best });
+    if best == 0.0 && best != before {
+        // Which of the zeros came first, no lane knows.
+        best = values.iter().copied().find(|value| *value == 0.0).unwrap_or(best);
     }
     // Nothing was better than the worst: there are infinities, or nothing but NaN.
     if best == worst && !known {

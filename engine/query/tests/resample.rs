@@ -10,6 +10,8 @@ use tapestore::{
     Batch, ColumnType, ColumnValues, Options, RowSet, Rows, Schema, SeriesKey, Store, Timeframe, Values,
     flags,
 };
+use tapestore_query::bucket::Piece;
+use tapestore_query::fold::{Fold, Folder, Input};
 use tapestore_query::resample::Resampler;
 use tapestore_query::{Resample, Resampled, Rule, Sessions, resample};
 
@@ -263,6 +265,35 @@ fn bars_by_size_agree_with_counting_row_by_row() {
         made += wanted.len();
     }
     println!("torture: bars by size against counting | {made} bars | seed 8 | failures 0");
+}
+
+/// The bits of the highest and the lowest: which zero, which NaN, whatever the cuts between pieces (F1).
+#[test]
+fn extremes_are_those_of_a_walk_from_row_to_row() {
+    const SOME: [f64; 8] = [0.0, -0.0, 1.0, -1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.5];
+    let mut random = Random(77);
+    for case in 0..cases(4000) {
+        let kinds = 1 + random.below(8);
+        let values: Vec<f64> =
+            (0..random.below(40) + 1).map(|_| SOME[(case + random.below(kinds)) as usize % 8]).collect();
+        for (fold, better) in
+            [(Fold::Max, f64::gt as fn(&f64, &f64) -> bool), (Fold::Min, f64::lt as fn(&f64, &f64) -> bool)]
+        {
+            // The first number that no other is better than; the first NaN if there is no number.
+            let walk = values.iter().copied().reduce(|best, value| {
+                if better(&value, &best) || (best.is_nan() && !value.is_nan()) { value } else { best }
+            });
+            let mut folder = Folder::new(fold, false);
+            let mut start = 0;
+            while start < values.len() {
+                let end = values.len().min(start + 1 + random.below(20) as usize);
+                folder.push(&[Piece { rows: start..end, fresh: start == 0 }], Input::F64(&values, None));
+                start = end;
+            }
+            let Values::F64(found) = folder.take(true).values else { panic!("doubles stay doubles") };
+            assert_eq!(found[0].to_bits(), walk.unwrap().to_bits(), "{fold:?} of {values:?}: {found:?}");
+        }
+    }
 }
 
 #[test]
