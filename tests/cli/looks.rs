@@ -24,6 +24,29 @@ fn ls_and_coverage_show_a_strip() {
 }
 
 #[test]
+fn a_calendar_that_does_not_say_enough_is_an_error() {
+    let place = Place::with_bars();
+    let ended = place.tape("gaps A.X 1m --calendar XHKG").failed(2);
+    assert!(ended.contains("tape import FILE --kind calendar"), "{ended}");
+    let days = place.write("days.csv", "day,exchange,status\n2023-12-29,XHKG,closed\n");
+    place.tape(&format!("import {days} --kind calendar")).clean();
+    let ended = place.tape("gaps A.X 1m --calendar XLON").failed(2);
+    assert!(ended.contains("says nothing of \"XLON\""), "{ended}");
+    for command in ["gaps A.X 1m", "resample A.X 1m --into 5m", "resample A.X 1m --into 5m --save"] {
+        let ended = place.tape(&format!("{command} --calendar XHKG")).failed(2);
+        assert!(ended.contains("nothing of before 2023-12-29 and from 2023-12-30 on"), "{command}: {ended}");
+    }
+    let more = place.write("more.csv", "day,exchange,status\n2024-01-02,XHKG,closed\n");
+    place.tape(&format!("import {more} --kind calendar")).clean();
+    assert!(
+        place.tape("gaps A.X 1m --calendar XHKG").clean().contains("0 gaps"),
+        "it is closed all the time"
+    );
+    let both = place.tape("gaps A.X 1m --calendar XHKG --sessions x.csv").failed(2);
+    assert!(both.contains("cannot be used with"), "{both}");
+}
+
+#[test]
 fn info_describes_columns_and_the_store() {
     let place = Place::with_bars();
     let info = place.tape("info A.X 1m").clean();

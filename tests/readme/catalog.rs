@@ -1,5 +1,6 @@
 //! The page on kinds of data and schema files shows what the commands print.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
@@ -117,16 +118,55 @@ const NARROW: &str = "tables:
       - { name: headline, type: string, nullable: false }
       - { name: score, type: f64, comment: from 0 to 100 }
 ";
+const DAYS: &str = "day,exchange,status,open,close,note,known
+2023-09-07,XHKG,open,2023-09-07T01:30:00Z,2023-09-07T04:00:00Z,,
+2023-09-07,XHKG,open,2023-09-07T05:00:00Z,2023-09-07T08:00:00Z,,
+2023-09-08,XHKG,open,2023-09-08T01:30:00Z,2023-09-08T04:00:00Z,,
+2023-09-08,XHKG,open,2023-09-08T05:00:00Z,2023-09-08T08:00:00Z,,
+2023-09-08,XHKG,closed,,,black rainstorm,2023-09-07T22:00:00Z
+2023-09-11,XHKG,open,2023-09-11T01:30:00Z,2023-09-11T04:00:00Z,,
+2023-09-11,XHKG,open,2023-09-11T05:00:00Z,2023-09-11T08:00:00Z,,
+";
 const BAD: &str = "open_time,open,high,low,close,volume
 1735689600000,93500.1,93510,93480.5,93490,1.25
 1735689660000,oops,93495.5,93470,93471.2,0.8
 ";
 
+/// Bars of half an hour on both sides of a day without any; two are missing.
+fn half_hours() -> String {
+    let mut lines = String::from("time,open,high,low,close,volume\n");
+    for day in ["07", "11"] {
+        for slot in
+            (3..8).chain(10..16).filter(|slot| (day, *slot) != ("07", 7) && (day, *slot) != ("11", 10))
+        {
+            let (hour, minute) = (slot / 2, slot % 2 * 30);
+            let open = 320.0 + f64::from(slot) / 4.0;
+            let (high, low, close) = (open + 0.5, open - 0.25, open + 0.25);
+            writeln!(
+                lines,
+                "2023-09-{day}T{hour:02}:{minute:02}:00Z,{open},{high},{low},{close},{}",
+                100 * slot
+            )
+            .expect("a string takes all");
+        }
+    }
+    lines
+}
+
 #[test]
 fn the_page_on_kinds_shows_what_the_commands_print() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../engine/catalog/README.md");
-    let chapters =
-        ["Trades", "Quotes", "Depth", "Reference", "Metadata", "Transactions", "Schemas", "Operations"];
+    let chapters = [
+        "Trades",
+        "Quotes",
+        "Depth",
+        "Reference",
+        "Calendars",
+        "Metadata",
+        "Transactions",
+        "Schemas",
+        "Operations",
+    ];
     for chapter in chapters {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let files = [
@@ -137,6 +177,8 @@ fn the_page_on_kinds_shows_what_the_commands_print() {
             ("orders.csv", ORDERS),
             ("constituents.csv", CONSTITUENTS),
             ("instruments.csv", INSTRUMENTS),
+            ("days.csv", DAYS),
+            ("bars.csv", &half_hours()),
             ("sources.csv", SOURCES),
             ("jobs.json", JOBS),
             ("states.csv", STATES),

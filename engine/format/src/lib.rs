@@ -12,6 +12,7 @@ pub mod bytes;
 pub mod checksum;
 pub mod codec;
 pub mod coverage;
+mod date;
 pub mod error;
 pub mod header;
 pub mod limits;

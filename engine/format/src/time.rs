@@ -1,10 +1,11 @@
-//! Timeframes and their grids.
+//! Timeframes and their grids, and dates.
 //!
 //! All times are `i64` nanoseconds since the Unix epoch, UTC. A bar carries its **open** time. Ranges are half-open.
 //! A *slot* is the number of a bar on its timeframe's grid: slot 0 holds the epoch, slots count up and down from it.
 
 use std::fmt;
 
+pub use crate::date::{date_from_days, date_text, days_from_date};
 use crate::limits::NAME_BYTES;
 
 /// Nanoseconds in one second.
@@ -163,28 +164,16 @@ impl fmt::Display for Timeframe {
     }
 }
 
-/// Months since January 1970 of a day counted from the epoch. Proleptic Gregorian calendar
-/// (the era arithmetic of Howard Hinnant's "chrono-Compatible Low-Level Date Algorithms").
+/// Months since January 1970 of a day counted from the epoch.
 fn month_of(day: i64) -> i64 {
-    let shifted = day + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    (era * 400 + year_of_era - 1970) * 12 + month_from_march + 2
+    let (year, month, _) = date_from_days(day);
+    (year - 1970) * 12 + month - 1
 }
 
 /// The day, counted from the epoch, on which a month begins: the inverse of [`month_of`].
 fn first_day_of_month(month: i64) -> i64 {
     let month = month.clamp(-12 * 100_000, 12 * 100_000);
-    let from_march = month - 2;
-    let year = 1970 + from_march.div_euclid(12);
-    let month_from_march = from_march.rem_euclid(12);
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let day_of_year = (153 * month_from_march + 2) / 5;
-    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+    days_from_date(1970 + month.div_euclid(12), month.rem_euclid(12) + 1, 1)
 }
 
 /// What a series holds.

@@ -6,7 +6,8 @@
 //!
 //! # Map
 //!
-//! [`asof`]: rows of one series to rows of another. [`session`]: when a market is open. [`bucket`]: which rows make a
+//! [`asof`]: rows of one series to rows of another. [`session`]: when a market is open;
+//! [`mod@calendar`]: where a table says so. [`bucket`]: which rows make a
 //! bar; [`fold`]: what becomes of their values; [`mod@resample`]: both together; [`mod@derive`]: bars that are stored
 //! and follow their source; [`retain`]: what stays of rows that grow old. [`average`]: by volume and by time. [`mod@panel`]: one field
 //! of many instruments. [`adjust`]: splits and dividends. [`book`]: order books at any time;
@@ -17,6 +18,7 @@ pub mod asof;
 pub mod average;
 pub mod book;
 pub mod bucket;
+pub mod calendar;
 pub mod depth;
 pub mod derive;
 pub mod fold;
@@ -30,6 +32,7 @@ pub use adjust::{Adjustment, Anchor, Parts};
 pub use asof::{AsOfJoin, Direction};
 pub use book::{Book, book_at};
 pub use bucket::Rule;
+pub use calendar::{Calendar, calendar};
 pub use derive::{Derivation, DeriveReport, derivations, derive, derived_key};
 pub use in_force::{Moment, in_force, view_known_at};
 pub use panel::{Times, panel};

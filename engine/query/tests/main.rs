@@ -3,6 +3,7 @@
 mod adjust;
 mod asof;
 mod book;
+mod calendar;
 mod common;
 mod depth;
 mod derive;

@@ -275,7 +275,7 @@ fn extremes_are_those_of_a_walk_from_row_to_row() {
     for case in 0..cases(4000) {
         let kinds = 1 + random.below(8);
         let values: Vec<f64> =
-            (0..random.below(40) + 1).map(|_| SOME[(case + random.below(kinds)) as usize % 8]).collect();
+            (0..=random.below(40)).map(|_| SOME[(case + random.below(kinds)) as usize % 8]).collect();
         for (fold, better) in
             [(Fold::Max, f64::gt as fn(&f64, &f64) -> bool), (Fold::Min, f64::lt as fn(&f64, &f64) -> bool)]
         {

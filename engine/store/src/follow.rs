@@ -55,7 +55,7 @@ impl Store {
         let late = mistaken(Mistake::LeaseTooLate);
         let lease = if late { None } else { Lease::take(&storage, store).ok() };
         let catalog = Catalog::default();
-        let loaded = load_follower(&storage, &catalog, &HashMap::new())?;
+        let loaded = load_follower(&storage, store, &catalog, &HashMap::new())?;
         let lease = if late { Lease::take(&storage, store).ok() } else { lease };
         if let Some(lease) = &lease {
             lease.move_to(loaded.follower.step);
@@ -92,6 +92,7 @@ impl Store {
         let Role::Reader(role) = &shared.role else { return Ok(shared.published.read().version) };
         let mut follower = role.follower.lock();
         let current = find_store(&*shared.storage)?;
+        same_store(&*shared.storage, &current, shared.store)?;
         if current.step == follower.step {
             let mut state = (**shared.published.read()).clone();
             let visible = live_writer(&*shared.storage, shared.store)?;
@@ -115,7 +116,7 @@ impl Store {
         }
         let known =
             shared.files.lock().iter().filter_map(|(id, file)| Some((*id, file.upgrade()?))).collect();
-        let loaded = load_follower(&shared.storage, &shared.catalog, &known)?;
+        let loaded = load_follower(&shared.storage, shared.store, &shared.catalog, &known)?;
         // Files that only views of this process still use must be open before the lease moves on (I7).
         for file in known.values().filter(|file| !loaded.manifest.segments.contains_key(&file.id())) {
             if !mistaken(Mistake::LeaseMovesTooSoon) {
@@ -140,6 +141,15 @@ impl Store {
         shared.listeners.miss(published, version);
         Ok(version)
     }
+}
+
+/// Another store may have been put into the directory: nothing of it belongs to this handle.
+fn same_store(storage: &dyn Storage, current: &Current, store: [u8; 16]) -> Result<()> {
+    if current.store == store {
+        return Ok(());
+    }
+    let place = storage.describe("");
+    Err(Error::Usage(format!("{place} holds another store than when it was opened; open it again")))
 }
 
 /// How far a living writer lets others see; `None` if there is no writer.
@@ -172,6 +182,7 @@ struct Loaded {
 
 fn load_follower(
     storage: &Arc<dyn Storage>,
+    store: [u8; 16],
     catalog: &Catalog,
     known: &HashMap<u64, Arc<SegmentFile>>,
 ) -> Result<Loaded> {
@@ -179,6 +190,7 @@ fn load_follower(
     loop {
         tries += 1;
         let current = find_store(&**storage)?;
+        same_store(&**storage, &current, store)?;
         match load_at(storage, catalog, known, current) {
             Ok(loaded) => return Ok(loaded),
             // The writer went on while we read: begin again with what counts now. Without that, it is damage. Looked at

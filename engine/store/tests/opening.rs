@@ -180,3 +180,26 @@ fn a_log_that_the_writer_has_not_shown_yet_is_not_read() {
     visible.write_at(0, &before).unwrap();
     assert_eq!(reader.refresh().unwrap(), 2);
 }
+
+/// A follower kept reading the manifest of whatever store stood under its path.
+#[test]
+fn a_store_put_in_the_place_of_another_is_not_followed() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    let made = |rows: &[i64]| {
+        let store = Store::create(&path, options()).unwrap();
+        write(&store, "A", rows, 10.0);
+        store.seal().unwrap();
+        store
+    };
+    let store = made(&[1, 2, 3]);
+    let follower = Store::open_read_only(&path, options()).unwrap();
+    let rows = || follower.view().read(&key("A")).rows().unwrap();
+    assert_eq!(rows().len(), 3);
+    drop(store);
+    std::fs::remove_dir_all(&path).unwrap();
+    let _other = made(&[7, 8]);
+    let error = follower.refresh().unwrap_err().to_string();
+    assert!(error.contains("holds another store"), "{error}");
+    assert_eq!(rows().len(), 3, "it stays where it was, with the files that it has open");
+}

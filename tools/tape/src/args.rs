@@ -386,8 +386,11 @@ pub(crate) struct Gaps {
     #[command(flatten)]
     pub(crate) span: Span,
     /// Only bars inside these sessions are expected: a CSV of start,end in any form of time, without a header.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["from", "to"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["from", "to", "calendar"])]
     pub(crate) sessions: Option<PathBuf>,
+    /// Only bars while this exchange is open are expected, as the store's table `calendar` says.
+    #[arg(long, value_name = "EXCHANGE")]
+    pub(crate) calendar: Option<String>,
     /// Most gaps that are listed; the total counts all.
     #[arg(long, value_name = "COUNT")]
     pub(crate) limit: Option<usize>,

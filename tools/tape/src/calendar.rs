@@ -1,31 +1,7 @@
 //! Days and dates, and reading and writing timestamps as text. UTC throughout; a zone in a text is applied.
 
 use tapestore_format::limits::{TIME_MAX, TIME_MIN};
-use tapestore_format::time::{DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS};
-
-/// Days since the Unix epoch of a date of the proleptic Gregorian calendar
-/// (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
-pub(crate) fn days_from_date(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let from_march = (month + 9) % 12;
-    let day_of_year = (153 * from_march + 2) / 5 + day - 1;
-    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
-}
-
-/// Year, month and day of a day since the Unix epoch: the inverse of [`days_from_date`].
-pub(crate) fn date_from_days(days: i64) -> (i64, i64, i64) {
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
-    (era * 400 + year_of_era + i64::from(month <= 2), month, day)
-}
+use tapestore_format::time::{DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS, date_from_days, days_from_date};
 
 fn days_in_month(year: i64, month: i64) -> i64 {
     match month {

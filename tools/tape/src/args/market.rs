@@ -32,8 +32,11 @@ pub(crate) struct Resample {
     #[command(flatten)]
     pub(crate) bars: Bars,
     /// No bar crosses these sessions: a CSV of start,end in any form of time, without a header.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "calendar")]
     pub(crate) sessions: Option<PathBuf>,
+    /// No bar crosses the sessions of this exchange, as the store's table `calendar` says.
+    #[arg(long, value_name = "EXCHANGE")]
+    pub(crate) calendar: Option<String>,
     /// Also the last bar if it is not finished, marked as partial.
     #[arg(long)]
     pub(crate) unfinished: bool,

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use tapestore::{SeriesInfo, SeriesKey, View};
+use tapestore_catalog::Kind;
 use tapestore_format::coverage::Run;
 use tapestore_format::time::Timeframe;
 
@@ -45,9 +46,18 @@ pub(crate) fn gaps(context: &Context, arguments: &Gaps) -> Result<()> {
     let (_store, view) = context.view(&arguments.state)?;
     let (key, info) = series(&view, &arguments.series)?;
     let timeframe = timeframe(&key)?;
-    let gaps = match &arguments.sessions {
-        Some(path) => view.gaps_in_sessions(&key, &read_sessions(path)?)?,
-        None => view.gaps(&key, asked(&arguments.span, &info, timeframe)?)?,
+    let range = asked(&arguments.span, &info, timeframe)?;
+    let gaps = match (&arguments.sessions, &arguments.calendar) {
+        (Some(path), _) => view.gaps_in_sessions(&key, &read_sessions(path)?)?,
+        (None, Some(exchange)) => {
+            let range =
+                range.or_else(|| Some(info.first_ns?..info.last_ns?.saturating_add(1))).unwrap_or(0..0);
+            let sessions = calendar_of(&view, exchange)?.covering(range.clone())?.ranges().into_iter();
+            let within = sessions.map(|open| open.start.max(range.start)..open.end.min(range.end));
+            let within: Vec<_> = within.filter(|open| !open.is_empty()).collect();
+            view.gaps_in_sessions(&key, &within)?
+        }
+        (None, None) => view.gaps(&key, range)?,
     };
     let machine = context.json || arguments.csv;
     let limit = arguments.limit.unwrap_or(if machine { usize::MAX } else { TABLE_ROWS });
@@ -86,6 +96,18 @@ pub(crate) fn gaps(context: &Context, arguments: &Gaps) -> Result<()> {
         writeln!(out, "{} gaps{part}, {} missing bars", grouped(gaps.len() as u64), grouped(missing))?;
     }
     out.finish()
+}
+
+/// The calendar of an exchange, from the table of that kind.
+pub(super) fn calendar_of(view: &View, exchange: &str) -> Result<tapestore_query::Calendar> {
+    let instrument = Kind::Calendar.instrument().expect("tables of reference have a place");
+    let table = SeriesKey::new(instrument, Kind::Calendar.name())?;
+    tapestore_query::calendar(view, &table, exchange, None).map_err(|error| match error {
+        tapestore::Error::NotFound(what) => Fail::Usage(format!(
+            "{what}; import the days of the exchange first: tape import FILE --kind calendar"
+        )),
+        other => other.into(),
+    })
 }
 
 /// Sessions from a file: half-open ranges, sorted here.

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use tapestore::{Column, ColumnType, Rows, SeriesKey, Values, flags, time::Timeframe};
+use tapestore::{Column, ColumnType, Rows, SeriesInfo, SeriesKey, Values, View, flags, time::Timeframe};
 use tapestore_catalog::span;
 use tapestore_query::adjust::{actions, adjusted};
 use tapestore_query::average::{twap, vwap};
@@ -13,7 +13,7 @@ use tapestore_query::{
     derive, derived_key,
 };
 
-use super::coverage::read_sessions;
+use super::coverage::{calendar_of, read_sessions};
 use super::operations::watched;
 use super::read::style;
 use super::{Context, range, series};
@@ -77,17 +77,14 @@ pub(crate) fn resample(context: &Context, arguments: &market::Resample) -> Resul
             (_, _, _, Some(amount)) => Rule::Dollars(amount),
             _ => return Err(Fail::Usage("bars of what? --into 1h, --ticks, --volume or --amount".into())),
         };
-    let sessions = match &arguments.sessions {
-        Some(path) => Some(Arc::new(Sessions::of_ranges(read_sessions(path)?)?)),
-        None => None,
-    };
     if arguments.save {
         let source = SeriesKey::new(&arguments.series.instrument, &arguments.series.frame)?;
         let target = derived_key(&source, rule)?.to_string();
-        return watched(context, "derive", &target, |_| save(context, &arguments.series, rule, sessions));
+        return watched(context, "derive", &target, |_| save(context, arguments, rule));
     }
     let (_store, view) = context.view(&arguments.selection.state)?;
-    let (key, _) = series(&view, &arguments.series)?;
+    let (key, info) = series(&view, &arguments.series)?;
+    let sessions = sessions(arguments, &view, &info)?;
     let how = Resample { rule, sessions, until_ns: None, unfinished: arguments.unfinished };
     let mut made = tapestore_query::resample(&view, &key, range(&arguments.selection.span)?, &how)?;
     let partial = made.rows.set.flags.iter().map(|flags| u8::from(flags & flags::PARTIAL != 0)).collect();
@@ -123,9 +120,27 @@ fn timeframe(text: &str) -> Result<Timeframe> {
     })
 }
 
-fn save(context: &Context, wanted: &Series, rule: Rule, sessions: Option<Arc<Sessions>>) -> Result<()> {
+/// The sessions that no bar crosses.
+fn sessions(arguments: &market::Resample, view: &View, info: &SeriesInfo) -> Result<Option<Arc<Sessions>>> {
+    let sessions = match (&arguments.sessions, &arguments.calendar) {
+        (Some(path), _) => Sessions::of_ranges(read_sessions(path)?)?,
+        (None, Some(exchange)) => {
+            let asked = range(&arguments.selection.span)?;
+            let (first, last) =
+                (info.first_ns.unwrap_or(0), info.last_ns.map_or(0, |last| last.saturating_add(1)));
+            calendar_of(view, exchange)?.covering(first.max(asked.start)..last.min(asked.end))?
+        }
+        (None, None) => return Ok(None),
+    };
+    Ok(Some(Arc::new(sessions)))
+}
+
+fn save(context: &Context, arguments: &market::Resample, rule: Rule) -> Result<()> {
     let store = context.open_to_write()?;
-    let (key, _) = series(&store.view(), wanted)?;
+    let view = store.view();
+    let (key, info) = series(&view, &arguments.series)?;
+    let sessions = sessions(arguments, &view, &info)?;
+    drop(view);
     let report = derive(&store, &key, rule, sessions)?;
     let bars = report.bars_written();
     let target = derived_key(&key, rule)?;
