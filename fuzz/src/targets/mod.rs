@@ -3,6 +3,7 @@
 mod codecs;
 mod grids;
 mod logs;
+mod replies;
 mod schemas;
 mod segments;
 mod store;
@@ -11,7 +12,7 @@ mod texts;
 use crate::Target;
 
 /// Every target, the slow ones first: threads take them in turn.
-pub const ALL: [Target; 17] = [
+pub const ALL: [Target; 18] = [
     store::STORE,
     store::SALVAGE,
     segments::SEGMENT,
@@ -22,6 +23,7 @@ pub const ALL: [Target; 17] = [
     texts::WORDS,
     texts::SESSIONS,
     schemas::SCHEMA,
+    replies::REPLY,
     grids::COVERAGE,
     codecs::INTEGERS,
     codecs::FLOATS,

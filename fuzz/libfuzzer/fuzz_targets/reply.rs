@@ -1,0 +1,4 @@
+//! The target `reply` of tape-fuzz.
+#![no_main]
+
+tape_libfuzzer::fuzz!("reply");
