@@ -1,6 +1,7 @@
 //! The command line as a process: what it prints, where, and how it exits.
 //!
-//! One file a subject: [`backtest`] signals and what they are worth, [`contract`] what scripts rely on, [`factor`]
+//! One file a subject: [`backtest`] signals and what they are worth, [`explore`] all factors at once,
+//! [`contract`] what scripts rely on, [`factor`]
 //! technical indicators, [`import`] what files become, [`history`] versions,
 //! [`fetch`] what comes from
 //! sources, [`config`] what is to be kept current, [`failures`] wrong calls, damage and exit codes, [`full_disk`] a disk without space, [`looks`] what people see,
@@ -13,6 +14,7 @@ mod contract;
 #[expect(dead_code, reason = "the tests of the crate use all of it")]
 #[path = "../../engine/fetch/tests/fetch/exchange.rs"]
 mod exchange;
+mod explore;
 mod factor;
 mod failures;
 mod fetch;

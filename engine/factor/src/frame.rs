@@ -86,6 +86,11 @@ impl BarFrame {
         Bars { open, high, low, close, volume }
     }
 
+    /// The opens.
+    pub fn open(&self) -> &[f64] {
+        &self.columns[0]
+    }
+
     /// The closes.
     pub fn close(&self) -> &[f64] {
         &self.columns[3]

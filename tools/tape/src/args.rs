@@ -1,6 +1,7 @@
 //! The grammar of the command line.
 
 pub(crate) mod backtest;
+pub(crate) mod explore;
 pub(crate) mod factor;
 pub(crate) mod fetch;
 pub(crate) mod live;
@@ -76,6 +77,8 @@ pub(crate) enum Command {
     Average(market::Average),
     /// Signals of the store, traded on its bars: return, Sharpe, drawdown, information coefficients, costs.
     Backtest(Box<backtest::Backtest>),
+    /// Every factor in every timeframe, traded and ranked: a table, a report, results in the store.
+    Explore(Box<explore::Explore>),
     /// Rows with prices and volumes adjusted for splits and dividends.
     Adjust(Box<market::Adjust>),
     /// The order book at a time.

@@ -104,7 +104,7 @@ fn list(context: &Context, arguments: &List) -> Result<()> {
     out.finish()
 }
 
-fn policy(gaps: Gaps) -> GapPolicy {
+pub(super) fn policy(gaps: Gaps) -> GapPolicy {
     match gaps {
         Gaps::Break => GapPolicy::Break,
         Gaps::Bridge => GapPolicy::Bridge,

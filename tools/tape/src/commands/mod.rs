@@ -5,6 +5,7 @@ pub(crate) mod aggregate;
 pub(crate) mod backtest;
 pub(crate) mod config;
 pub(crate) mod coverage;
+pub(crate) mod explore;
 pub(crate) mod factor;
 pub(crate) mod fetch;
 pub(crate) mod import;

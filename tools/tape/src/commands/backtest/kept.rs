@@ -1,16 +1,16 @@
 //! `tape backtest ls`, `show` and `check`: results that are kept in the store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
 use clap::Parser;
-use tapestore::{AsOf, View};
+use tapestore::{AsOf, Store, View};
 use tapestore_backtest::results::{self, CODE, Record};
 
 use super::{Context, Done, object, print};
-use crate::args::backtest::Run;
 use crate::args::{Cli, Command};
 use crate::calendar::brief;
+use crate::commands::explore;
 use crate::fail::{Fail, Result};
 use crate::number::grouped;
 use crate::output::table::{Side, Table};
@@ -38,9 +38,14 @@ pub(crate) fn ls(context: &Context) -> Result<()> {
         let best =
             records.iter().max_by(|a, b| rank(a).partial_cmp(&rank(b)).unwrap_or(std::cmp::Ordering::Equal));
         let Some(best) = best else { continue };
-        let mut series: Vec<String> =
-            records.iter().map(|record| format!("{} {}", record.instrument, record.frame)).collect();
-        series.dedup();
+        let instruments: BTreeSet<&str> = records.iter().map(|record| record.instrument.as_str()).collect();
+        let frames: BTreeSet<&str> = records.iter().map(|record| record.frame.as_str()).collect();
+        let what = match (instruments.len(), frames.len()) {
+            (1, 1) => format!("{} {}", best.instrument, best.frame),
+            (1, frames) => format!("{} in {frames} timeframes", best.instrument),
+            (instruments, 1) => format!("{instruments} instruments {}", best.frame),
+            (instruments, frames) => format!("{instruments} instruments in {frames} timeframes"),
+        };
         if context.json {
             let line = object(best, 0).count("results", records.len() as u64).line();
             out.write_all(&line)?;
@@ -49,11 +54,7 @@ pub(crate) fn ls(context: &Context) -> Result<()> {
         table.row([
             run.to_string(),
             brief(best.time_ns / 1_000_000_000 * 1_000_000_000),
-            if series.len() == 1 {
-                series.remove(0)
-            } else {
-                format!("{} series", grouped(series.len() as u64))
-            },
+            what,
             grouped(records.len() as u64),
             best.signal.clone(),
             super::number("sharpe", best.value("sharpe")),
@@ -104,12 +105,11 @@ pub(crate) fn check(context: &Context, run: u64) -> Result<()> {
     let records = of_run(&store.view(), run)?;
     let mut out = Out::stdout();
     let mut different = 0_u64;
-    for record in &records {
-        let view = store.as_of(&AsOf::Version(record.store_version))?;
-        let wanted = parse(record)?;
-        let done = Done::of(&view, &wanted)?;
-        let Some(now) = done.records.first() else { continue };
-        let differs = differences(record, now);
+    for (record, now) in records.iter().zip(again(&store, &records)?) {
+        let differs = match &now {
+            Some(now) => differences(record, now),
+            None => vec!["it does not come out at all".to_owned()],
+        };
         if differs.is_empty() {
             continue;
         }
@@ -149,18 +149,39 @@ fn differences(kept: &Record, now: &Record) -> Vec<String> {
     out
 }
 
-/// The arguments of a kept result.
-fn parse(record: &Record) -> Result<Run> {
-    let words = ["tape", "backtest"].into_iter().map(str::to_owned).chain(words(&record.call));
-    let bad = || Fail::Usage(format!("the call of run {} is not understood: {}", record.run, record.call));
-    match Cli::try_parse_from(words).map_err(|_| bad())?.command {
-        Command::Backtest(arguments) => arguments.run.ok_or_else(bad),
-        _ => Err(bad()),
+/// The results of a run, each made again, in their order.
+fn again(store: &Store, records: &[Record]) -> Result<Vec<Option<Record>>> {
+    let mut explored = Vec::new();
+    let mut out = Vec::new();
+    for record in records {
+        let bad =
+            || Fail::Usage(format!("the call of run {} is not understood: {}", record.run, record.call));
+        let words = words(&record.call);
+        // A call names its command; those of backtest are without it.
+        let command =
+            if words.iter().any(|word| word.starts_with("--factor-gaps")) { "explore" } else { "backtest" };
+        let call = ["tape", command].into_iter().map(str::to_owned).chain(words);
+        match Cli::try_parse_from(call).map_err(|_| bad())?.command {
+            Command::Backtest(arguments) => {
+                let view = store.as_of(&AsOf::Version(record.store_version))?;
+                let done = Done::of(&view, &arguments.run.ok_or_else(bad)?)?;
+                out.push(done.records.into_iter().next());
+            }
+            Command::Explore(arguments) => explored.push(*arguments),
+            _ => return Err(bad()),
+        }
     }
+    if explored.is_empty() {
+        return Ok(out);
+    }
+    let name = |record: &Record| (record.instrument.clone(), record.frame.clone(), record.signal.clone());
+    let mut found: BTreeMap<_, Record> =
+        explore::again(store, &explored)?.into_iter().map(|record| (name(&record), record)).collect();
+    Ok(records.iter().map(|record| found.remove(&name(record))).collect())
 }
 
 /// Words as a shell takes them: quoted where they have to be.
-pub(super) fn quoted(words: &[String]) -> String {
+pub(crate) fn quoted(words: &[String]) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_=.,:/+@".contains(c);
     let quote = |word: &String| {
         if !word.is_empty() && word.chars().all(plain) {

@@ -17,7 +17,7 @@ use tapestore_format::limits::STRING_BYTES;
 use self::input::{Input, Plan};
 use super::operations::watched;
 use super::{Context, range, series};
-use crate::args::backtest::{Backtest, Kept, Run};
+use crate::args::backtest::{Backtest, Kept, Run, Trading};
 use crate::calendar::brief;
 use crate::fail::{Fail, Result};
 use crate::number::grouped;
@@ -249,38 +249,43 @@ pub(super) fn ends(time: &[i64]) -> (i64, i64) {
 /// The call that makes a result again, whatever was committed since: with every setting, the times of the first and the
 /// last bar, and the version that was read.
 fn call(run: &Run, signals: &[String], bars_ns: (i64, i64), version: u64) -> String {
-    let trading = &run.trading;
-    let name = |value: &dyn Fn() -> Option<clap::builder::PossibleValue>| {
-        value().map_or_else(String::new, |value| value.get_name().to_owned())
-    };
     let mut out = vec![run.series.instrument.clone(), run.series.frame.clone()];
     out.extend(signals.iter().map(|signal| format!("--signal={signal}")));
-    out.extend([
-        format!("--shape={}", run.shape),
-        format!("--capital={}", trading.capital),
-        format!("--allocation={}", trading.allocation),
-        format!("--fill={}", name(&|| trading.fill.to_possible_value())),
-        format!("--costs={}", trading.costs),
-        format!("--commission={}", trading.commission),
-        format!("--minimum={}", trading.minimum),
-        format!("--cost-mode={}", name(&|| trading.cost_mode.to_possible_value())),
-        format!("--rebalance={}", name(&|| trading.rebalance.to_possible_value())),
-        format!("--gaps={}", name(&|| trading.gaps.to_possible_value())),
-    ]);
+    out.push(format!("--shape={}", run.shape));
+    out.extend(trading_words(&run.trading));
     if let Some(weights) = &run.combine {
         let weights: Vec<String> = weights.iter().map(f64::to_string).collect();
         out.push(format!("--combine={}", weights.join(",")));
         out.extend(run.over.map(|over| format!("--over={over}")));
     }
+    out.push(format!("--from={}", bars_ns.0));
+    out.push(format!("--to={}", bars_ns.1.saturating_add(1)));
+    out.push(format!("--as-of={version}"));
+    kept::quoted(&out)
+}
+
+/// Arguments that say how trading is simulated, every one of them.
+pub(super) fn trading_words(trading: &Trading) -> Vec<String> {
+    fn name(value: &impl ValueEnum) -> String {
+        value.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+    let mut out = vec![
+        format!("--capital={}", trading.capital),
+        format!("--allocation={}", trading.allocation),
+        format!("--fill={}", name(&trading.fill)),
+        format!("--costs={}", trading.costs),
+        format!("--commission={}", trading.commission),
+        format!("--minimum={}", trading.minimum),
+        format!("--cost-mode={}", name(&trading.cost_mode)),
+        format!("--rebalance={}", name(&trading.rebalance)),
+        format!("--gaps={}", name(&trading.gaps)),
+    ];
     if let Some(path) = &trading.sessions {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
         out.push(format!("--sessions={}", path.display()));
     }
     out.extend(trading.bars_per_year.map(|bars| format!("--bars-per-year={bars}")));
-    out.push(format!("--from={}", bars_ns.0));
-    out.push(format!("--to={}", bars_ns.1.saturating_add(1)));
-    out.push(format!("--as-of={version}"));
-    kept::quoted(&out)
+    out
 }
 
 /// A result as JSON; `version` 0: that of the record is all there is.

@@ -1,0 +1,285 @@
+//! The report of an exploration: one HTML file that needs nothing else, without scripts; curves are inline SVG.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use super::{Done, Explore, PARTS, Scored, peak_bytes};
+use crate::calendar::brief;
+use crate::commands::backtest::{SHOWN, number};
+use crate::number::{bytes, grouped};
+use crate::when::now_ns;
+
+/// Results of the ranking that are listed.
+const LISTED: usize = 100;
+/// Results whose curve is drawn.
+const DRAWN: usize = 12;
+/// Size of a curve in pixels.
+const CURVE: (f64, f64) = (340.0, 120.0);
+
+const STYLE: &str = "
+body{font:14px/1.45 system-ui,sans-serif;color:#1c2733;background:#fff;margin:2em auto;max-width:1180px;padding:0 1em}
+h1{font-size:1.5em;margin:0}h2{font-size:1.15em;margin:2em 0 .6em}p{margin:.4em 0}
+table{border-collapse:collapse;font-variant-numeric:tabular-nums}
+th,td{padding:.2em .6em;text-align:right;border-bottom:1px solid #e4e8ec;white-space:nowrap}
+th{background:#f5f7f9;font-weight:600;position:sticky;top:0}.l{text-align:left}.wide{overflow-x:auto}
+.curves{display:flex;flex-wrap:wrap;gap:1em}figure{margin:0;border:1px solid #e4e8ec;padding:.6em}
+figcaption{font-size:.85em;margin-bottom:.3em}.note{color:#5b6875}.bar{display:flex;height:1.4em;max-width:700px}
+.bar span{overflow:hidden;color:#fff;font-size:.8em;padding-left:.4em;line-height:1.75em}
+";
+
+/// The page.
+pub(super) fn html(done: &Done, arguments: &Explore) -> String {
+    let mut out = String::new();
+    let title = format!("Exploration of {}", arguments.instruments.join(", "));
+    let _ = write!(
+        out,
+        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{0}</title>\
+         <meta name=\"viewport\" content=\"width=device-width\"><style>{STYLE}</style></head><body>\n<h1>{0}</h1>\n",
+        escaped(&title)
+    );
+    head(&mut out, done, arguments);
+    time(&mut out, done);
+    ranking(&mut out, done, arguments);
+    curves(&mut out, &done.found.scored);
+    correlations(&mut out, &done.found.scored);
+    failures(&mut out, done);
+    out.push_str("</body></html>\n");
+    out
+}
+
+fn head(out: &mut String, done: &Done, arguments: &Explore) {
+    let results = grouped(done.found.scored.len() as u64);
+    let kept = done.run.map_or(String::new(), |run| format!(", kept as run {run}"));
+    let now = now_ns() / 1_000_000_000 * 1_000_000_000;
+    let _ = writeln!(
+        out,
+        "<p class=\"note\">As of {} UTC, version {} of the store{kept}. {results} results, {} failed. Signals are shaped by \
+         {}; factors take gaps as {}.</p>",
+        escaped(&brief(now)),
+        done.store_version,
+        grouped(done.found.failed.len() as u64),
+        escaped(&arguments.shape),
+        done.gaps.name()
+    );
+    let Some(first) = done.found.scored.first() else { return };
+    let settings: Vec<&str> =
+        first.record.settings.split(' ').filter(|part| !part.starts_with("bars_per_year")).collect();
+    let _ = writeln!(out, "<p class=\"note\">Settings: {}.</p>", escaped(&settings.join(", ")));
+    let mut spans: BTreeMap<(&str, i64), (&str, String)> = BTreeMap::new();
+    for Scored { record, .. } in &done.found.scored {
+        let (from, to) = (brief(record.bars_ns.0), brief(record.bars_ns.1));
+        let bars = grouped(record.value("bars") as u64);
+        let text = format!("{bars} bars, {from} to {to}; a year: {}", record.basis);
+        spans.entry((&record.instrument, -(record.value("bars") as i64))).or_insert((&record.frame, text));
+    }
+    out.push_str("<details><summary>Bars, and how many of them a year has</summary><table>");
+    out.push_str("<tr><th class=\"l\">instrument<th class=\"l\">frame<th class=\"l\">bars</tr>\n");
+    for ((instrument, _), (frame, text)) in spans {
+        let cells = [instrument, frame, &text].map(|cell| format!("<td class=\"l\">{}", escaped(cell)));
+        let _ = writeln!(out, "<tr>{}</tr>", cells.concat());
+    }
+    out.push_str("</table></details>\n");
+}
+
+fn time(out: &mut String, done: &Done) {
+    let work: f64 = done.parts.iter().sum::<f64>().max(1e-9);
+    out.push_str("<h2>Time</h2>\n<div class=\"bar\">");
+    for ((name, seconds), colour) in
+        PARTS.iter().zip(done.parts).zip(["#4878a8", "#6aa84f", "#b45f06", "#7d5ba6"])
+    {
+        let share = seconds / work * 100.0;
+        let _ = write!(
+            out,
+            "<span style=\"width:{share:.2}%;background:{colour}\" title=\"{name}: {seconds:.3} s\">{name} {share:.0} %</span>"
+        );
+    }
+    let parts: Vec<String> =
+        PARTS.iter().zip(done.parts).map(|(name, seconds)| format!("{name} {seconds:.3} s")).collect();
+    let memory = peak_bytes().map_or(String::new(), |peak| format!(", at most {} of memory", bytes(peak)));
+    let _ = writeln!(
+        out,
+        "</div>\n<p>{} of {} threads; {:.3} s by the clock, {} bars, {:.0} results a second{memory}. Writing this report is \
+         not in it.</p>",
+        parts.join(", "),
+        done.threads,
+        done.seconds,
+        grouped(done.found.bars),
+        done.speed()
+    );
+}
+
+fn ranking(out: &mut String, done: &Done, arguments: &Explore) {
+    let scored = &done.found.scored;
+    let _ = writeln!(
+        out,
+        "<h2>Ranking by {}</h2>\n<p class=\"note\">The first {} of {}. In-sample: among so many, the best are partly lucky.</p>",
+        arguments.rank_by.name(),
+        grouped(scored.len().min(LISTED) as u64),
+        grouped(scored.len() as u64)
+    );
+    out.push_str("<div class=\"wide\"><table><tr><th>#<th class=\"l\">instrument<th class=\"l\">frame<th class=\"l\">factor");
+    for (_, head) in SHOWN {
+        let _ = write!(out, "<th>{head}");
+    }
+    out.push_str("</tr>\n");
+    for (place, Scored { record, .. }) in scored.iter().take(LISTED).enumerate() {
+        let names = [&record.instrument, &record.frame, &record.signal];
+        let names = names.map(|name| format!("<td class=\"l\">{}", escaped(name))).concat();
+        let cells = SHOWN.map(|(name, _)| format!("<td>{}", number(name, record.value(name)))).concat();
+        let _ = writeln!(out, "<tr><td>{}{names}{cells}</tr>", place + 1);
+    }
+    out.push_str("</table></div>\n");
+}
+
+fn curves(out: &mut String, scored: &[Scored]) {
+    out.push_str("<h2>Accounts of the first</h2>\n<p class=\"note\">As multiples of the start, bar by bar; each on a scale of its own.</p>\n<div class=\"curves\">\n");
+    for Scored { record, curve } in scored.iter().take(DRAWN).filter(|scored| scored.curve.len() > 1) {
+        let names = format!("{} {} {}", record.instrument, record.frame, record.signal);
+        let change = number("total_return", record.value("total_return"));
+        let _ = writeln!(
+            out,
+            "<figure><figcaption><b>{}</b> {change}, drawdown {}</figcaption>{}</figure>",
+            escaped(&names),
+            number("max_drawdown", record.value("max_drawdown")),
+            svg(curve, &escaped(&names))
+        );
+    }
+    out.push_str("</div>\n");
+}
+
+/// A curve with its least and greatest value, and a line at 1.
+fn svg(curve: &[f32], name: &str) -> String {
+    let (width, height) = CURVE;
+    let least = curve.iter().copied().fold(1.0_f32, f32::min);
+    let most = curve.iter().copied().fold(1.0_f32, f32::max);
+    let span = f64::from(most - least).max(1e-9);
+    let y = |value: f32| 4.0 + (height - 8.0) * (1.0 - f64::from(value - least) / span);
+    let step = width / (curve.len() as f64 - 1.0);
+    let points: Vec<String> = curve
+        .iter()
+        .enumerate()
+        .map(|(point, value)| format!("{:.1},{:.1}", point as f64 * step, y(*value)))
+        .collect();
+    format!(
+        "<svg width=\"{0}\" height=\"{1}\" viewBox=\"0 0 {0} {1}\" role=\"img\" aria-label=\"Account of {name}\">\
+         <line x1=\"0\" x2=\"{width}\" y1=\"{start:.1}\" y2=\"{start:.1}\" stroke=\"#b8c2cc\" stroke-dasharray=\"3 3\"/>\
+         <polyline fill=\"none\" stroke=\"#2563a8\" stroke-width=\"1.4\" points=\"{2}\"/>\
+         <text x=\"{right}\" y=\"12\" font-size=\"10\" fill=\"#5b6875\">{most:.4}</text>\
+         <text x=\"{right}\" y=\"{bottom}\" font-size=\"10\" fill=\"#5b6875\">{least:.4}</text></svg>",
+        width + 48.0,
+        height,
+        points.join(" "),
+        start = y(1.0),
+        right = width + 4.0,
+        bottom = height - 3.0,
+    )
+}
+
+/// For each instrument a table of rank correlations: a row a factor, a column a timeframe.
+fn correlations(out: &mut String, scored: &[Scored]) {
+    out.push_str("<h2>Information coefficients</h2>\n<p class=\"note\">Rank correlation of the signal with the return of the next bar; in brackets Pearson's. Blue: with it, red: against it.</p>\n");
+    let instruments: BTreeSet<&str> = scored.iter().map(|scored| scored.record.instrument.as_str()).collect();
+    for instrument in instruments {
+        let of: Vec<&Scored> =
+            scored.iter().filter(|scored| scored.record.instrument == instrument).collect();
+        // The longest first: the finest timeframe has the most bars.
+        let mut frames: Vec<(i64, &str)> =
+            of.iter().map(|it| (-(it.record.value("bars") as i64), it.record.frame.as_str())).collect();
+        frames.sort_unstable();
+        frames.dedup();
+        let signals: BTreeSet<&str> = of.iter().map(|scored| scored.record.signal.as_str()).collect();
+        let cells: BTreeMap<(&str, &str), (f64, f64)> = of
+            .iter()
+            .map(|it| {
+                let values = (it.record.value("rank_ic"), it.record.value("ic"));
+                ((it.record.signal.as_str(), it.record.frame.as_str()), values)
+            })
+            .collect();
+        let _ = write!(
+            out,
+            "<h3>{}</h3><div class=\"wide\"><table><tr><th class=\"l\">factor",
+            escaped(instrument)
+        );
+        frames.iter().for_each(|(_, frame)| out.push_str(&format!("<th>{}", escaped(frame))));
+        out.push_str("</tr>\n");
+        for signal in signals {
+            let _ = write!(out, "<tr><td class=\"l\">{}", escaped(signal));
+            for (_, frame) in &frames {
+                out.push_str(&cell(cells.get(&(signal, *frame))));
+            }
+            out.push_str("</tr>\n");
+        }
+        out.push_str("</table></div>\n");
+    }
+}
+
+/// A correlation on a background that is stronger the further it is from zero, full at 0.2.
+fn cell(values: Option<&(f64, f64)>) -> String {
+    let Some((rank, plain)) = values.filter(|values| !values.0.is_nan()) else { return "<td>-".into() };
+    let strength = (rank.abs() / 0.2).min(1.0) * 0.55;
+    let colour = if *rank > 0.0 { "37,99,168" } else { "190,60,50" };
+    format!("<td style=\"background:rgba({colour},{strength:.2})\">{rank:.3} ({})", number("ic", *plain))
+}
+
+fn failures(out: &mut String, done: &Done) {
+    if !done.found.skipped.is_empty() {
+        out.push_str("<h2>Skipped</h2>\n<p class=\"note\">Factors whose warm-up is longer than the bars without a gap.</p>\n<table><tr><th class=\"l\">instrument<th class=\"l\">frame<th>bars<th class=\"l\">factors</tr>\n");
+    }
+    for skipped in &done.found.skipped {
+        let (instrument, frame) = (escaped(&skipped.instrument), escaped(&skipped.frame));
+        let factors = skipped.factors.join(" ");
+        let (longest, style) = (skipped.longest, "class=\"l\" style=\"white-space:normal\"");
+        let _ = writeln!(
+            out,
+            "<tr><td class=\"l\">{instrument}<td class=\"l\">{frame}<td>{longest}<td {style}>{factors}</tr>"
+        );
+    }
+    if !done.found.skipped.is_empty() {
+        out.push_str("</table>\n");
+    }
+    if done.found.failed.is_empty() {
+        return;
+    }
+    out.push_str("<h2>Failures</h2>\n<p class=\"note\">Nothing else was affected.</p>\n<table><tr><th class=\"l\">instrument<th class=\"l\">frame<th class=\"l\">factor<th class=\"l\">why</tr>\n");
+    for failed in &done.found.failed {
+        let cells = [&failed.instrument, &failed.frame, &failed.signal, &failed.error];
+        let cells = cells.map(|cell| format!("<td class=\"l\">{}", escaped(cell))).concat();
+        let _ = writeln!(out, "<tr>{cells}</tr>");
+    }
+    out.push_str("</table>\n");
+}
+
+/// Text of a store or of a file as text of a page.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in crate::output::plain(text).chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_cannot_become_markup() {
+        assert_eq!(escaped("<b onclick='x'>&\u{202e}"), "&lt;b onclick=&#39;x&#39;&gt;&amp;·");
+    }
+
+    #[test]
+    fn curves_stay_inside_of_their_picture() {
+        let drawn = svg(&[1.0, 0.5, 2.0, 1.5], "x");
+        let points = drawn.split("points=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+        assert_eq!(points, "0.0,78.7 113.3,116.0 226.7,4.0 340.0,41.3");
+        assert!(drawn.contains(">2.0000<") && drawn.contains(">0.5000<"));
+        assert!(svg(&[1.0, 1.0], "x").contains("points=\"0.0,116.0 340.0,116.0\""));
+    }
+}
