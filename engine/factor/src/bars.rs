@@ -119,14 +119,25 @@ impl Table {
         self.selection.contains(factor).then(|| &self.columns[factor.index()][..])
     }
 
-    /// Makes room: `rows` rows of everything that the groups of the selection compute, all NaN. Memory is used again.
-    pub(crate) fn reset(&mut self, rows: usize, selection: Selection) {
+    /// Makes room: `rows` rows of everything that the groups of the selection compute. NaN where nothing will be written:
+    /// in rows of no run, and in those where a run warms up. Memory is used again.
+    pub(crate) fn reset(&mut self, rows: usize, selection: Selection, runs: &[Range<usize>]) {
+        const WARM_UP: usize = 128;
         (self.rows, self.selection) = (rows, selection);
         for factor in Factor::ALL {
             let column = &mut self.columns[factor.index()];
-            let wanted = if selection.needs(factor.group()) { rows } else { 0 };
-            column.clear();
-            column.resize(wanted, f64::NAN);
+            if !selection.needs(factor.group()) {
+                column.clear();
+                continue;
+            }
+            column.resize(rows, f64::NAN);
+            let mut end = 0;
+            for run in runs {
+                column[end..run.start].fill(f64::NAN);
+                column[run.start..run.end.min(run.start + WARM_UP)].fill(f64::NAN);
+                end = run.end;
+            }
+            column[end..].fill(f64::NAN);
         }
     }
 

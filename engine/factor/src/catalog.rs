@@ -364,6 +364,8 @@ mod tests {
         for (column, factor) in Factor::ALL.into_iter().enumerate() {
             assert_eq!(factor.index(), column, "{}", factor.name());
             assert_eq!(Factor::parse(&factor.name().to_lowercase()).unwrap(), factor);
+            // Tables are cleared so far.
+            assert!(factor.warm_up() < 128, "{}", factor.name());
             if let Memory::Bars(bars) = factor.memory() {
                 assert_eq!(bars, factor.warm_up() + 1, "{}", factor.name());
             }

@@ -19,7 +19,7 @@ use crate::wilder::Wilder;
 /// # Panics
 /// If a run ends behind the last bar.
 pub fn compute(bars: &Bars<'_>, runs: &[Range<usize>], selection: Selection, table: &mut Table) {
-    table.reset(bars.len(), selection);
+    table.reset(bars.len(), selection, runs);
     let mut scratch = Scratch::default();
     for rows in runs {
         let run = bars.slice(rows.clone());

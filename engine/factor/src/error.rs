@@ -27,6 +27,15 @@ pub enum Error {
         /// Rows of the first column.
         expected: usize,
     },
+    /// An expression cannot be read.
+    Expression {
+        /// The expression.
+        text: String,
+        /// Characters before the place where it goes wrong.
+        at: usize,
+        /// What was expected there.
+        reason: String,
+    },
     /// An argument makes no sense.
     Usage(String),
 }
@@ -41,6 +50,10 @@ impl fmt::Display for Error {
             }
             Self::Shape { column, rows, expected } => {
                 write!(f, "the column {column} has {rows} rows, the others {expected}")
+            }
+            Self::Expression { text, at, reason } => {
+                let (before, after) = text.split_at(text.char_indices().nth(*at).map_or(text.len(), |c| c.0));
+                write!(f, "{reason}, at character {} of the expression: {before} «here» {after}", at + 1)
             }
             Self::Usage(text) => f.write_str(text),
         }

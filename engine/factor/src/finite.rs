@@ -5,7 +5,7 @@
 //! window, and where it tells nought from the rounding of its sums, here nought is nought.
 
 use crate::bars::Bars;
-use crate::window::{Kernel, highest, lowest, means, roll, slopes, sums, variances, weighted_means};
+use crate::window::{Kernel, LANES, highest, lowest, means, roll, slopes, sums, variances, weighted_means};
 
 /// Columns of intermediate results, used again from run to run.
 #[derive(Clone, Debug, Default)]
@@ -110,8 +110,8 @@ pub(crate) fn extremes(bars: &Bars<'_>, out: [&mut [f64]; 9], scratch: &mut Scra
     }
     let newest_top = |value: f64, best: f64| value >= best;
     let newest_bottom = |value: f64, best: f64| value <= best;
-    roll::<15>(&Recency { x: high, start: f64::NEG_INFINITY, beats: newest_top }, up);
-    roll::<15>(&Recency { x: low, start: f64::INFINITY, beats: newest_bottom }, down);
+    roll::<15, LANES>(&Recency { x: high, start: f64::NEG_INFINITY, beats: newest_top }, up);
+    roll::<15, LANES>(&Recency { x: low, start: f64::INFINITY, beats: newest_bottom }, down);
     fill(aroonosc, 14, |row| up[row] - down[row]);
 }
 
@@ -178,7 +178,7 @@ pub(crate) fn motion(bars: &Bars<'_>, out: [&mut [f64]; 6], scratch: &mut Scratc
     fill(trange, 1, |row| true_range(high[row], low[row], close[row - 1]));
     let [pressure, a, b] = scratch.take(rows);
     fill(pressure, 0, |row| (high[row] + low[row] + close[row]) / 3.0);
-    roll::<14>(&Channel(pressure), cci);
+    roll::<14, LANES>(&Channel(pressure), cci);
     if rows < 29 {
         return;
     }
@@ -274,19 +274,20 @@ pub(crate) fn pairs(bars: &Bars<'_>, out: [&mut [f64]; 2], scratch: &mut Scratch
         let scale = (xx * yy).sqrt();
         if scale > 0.0 { (xy / scale).clamp(-1.0, 1.0) } else { 0.0 }
     };
-    roll::<30>(&Products { x: bars.high, y: bars.low, finish: likeness }, correl);
+    roll::<30, { LANES / 2 }>(&Products { x: bars.high, y: bars.low, finish: likeness }, correl);
     let [high, low] = scratch.take(bars.len());
     let change = |now: f64, before: f64| if before == 0.0 { 0.0 } else { (now - before) / before };
     fill(high, 1, |row| change(bars.high[row], bars.high[row - 1]));
     fill(low, 1, |row| change(bars.low[row], bars.low[row - 1]));
     if bars.len() > 5 {
         let slope = |[xx, _, xy]: [f64; 3]| if xx > 0.0 { xy / xx } else { 0.0 };
-        roll::<5>(&Products { x: &high[1..], y: &low[1..], finish: slope }, &mut beta[1..]);
+        roll::<5, { LANES / 2 }>(&Products { x: &high[1..], y: &low[1..], finish: slope }, &mut beta[1..]);
     }
 }
 
-/// Sums of squares and products around the means of a window, made one value. Distances are taken from its first row, so
-/// that a flat window has no squares, exactly.
+/// Sums of squares and products around the means of a window, made one value. Distances are taken from its first row: a
+/// flat window has no squares, exactly, and as the first row is one of the window's own, what is taken off for the mean is
+/// never more than some thousand times what stays.
 struct Products<'a, F> {
     x: &'a [f64],
     y: &'a [f64],
@@ -297,23 +298,23 @@ impl<const W: usize, F: Fn([f64; 3]) -> f64> Kernel<W> for Products<'_, F> {
     #[inline(always)]
     fn fold<const L: usize>(&self, at: usize) -> [f64; L] {
         let (x, y) = (&self.x[at..at + W + L - 1], &self.y[at..at + W + L - 1]);
-        let (mut mean_x, mut mean_y) = ([0.0; L], [0.0; L]);
-        for k in 0..W {
-            for lane in 0..L {
-                mean_x[lane] += x[k + lane] - x[lane];
-                mean_y[lane] += y[k + lane] - y[lane];
-            }
-        }
-        let (mean_x, mean_y) = (mean_x.map(|sum| sum / W as f64), mean_y.map(|sum| sum / W as f64));
+        let (mut sum_x, mut sum_y) = ([0.0; L], [0.0; L]);
         let (mut xx, mut yy, mut xy) = ([0.0; L], [0.0; L], [0.0; L]);
         for k in 0..W {
             for lane in 0..L {
-                let dx = x[k + lane] - x[lane] - mean_x[lane];
-                let dy = y[k + lane] - y[lane] - mean_y[lane];
+                let (dx, dy) = (x[k + lane] - x[lane], y[k + lane] - y[lane]);
+                sum_x[lane] += dx;
+                sum_y[lane] += dy;
                 xx[lane] += dx * dx;
                 yy[lane] += dy * dy;
                 xy[lane] += dx * dy;
             }
+        }
+        for lane in 0..L {
+            let (mean_x, mean_y) = (sum_x[lane] / W as f64, sum_y[lane] / W as f64);
+            xx[lane] -= sum_x[lane] * mean_x;
+            yy[lane] -= sum_y[lane] * mean_y;
+            xy[lane] -= sum_x[lane] * mean_y;
         }
         std::array::from_fn(|lane| (self.finish)([xx[lane], yy[lane], xy[lane]]))
     }

@@ -26,14 +26,19 @@
 //! `hilbert` (over `recurrence`). [`Live`]: one bar after another (`live`), [`Stream`]: in all timeframes
 //! (`stream`). [`frames`] and [`compute_many`]: bars out of a store (`frame`), and what a gap is: [`GapPolicy`] (`gaps`).
 //! [`keep`]: factors as series of the store, brought up to date by what changed (`keep`, `ledger`).
+//! [`Expressions`]: factors as text (`expression`), of which [`alpha158`] is a pack; [`Custom`]: factors of one's own in Rust
+//! (`custom`).
 
 #![expect(clippy::inline_always, reason = "the step of a recurrence is the body of its loop over a column")]
 #![allow(clippy::doc_markdown, reason = "HT_SINE and its like are names of factors")]
 
+mod alpha158;
 mod bars;
 mod catalog;
 mod compute;
+mod custom;
 mod error;
+mod expression;
 mod finite;
 mod frame;
 mod gaps;
@@ -48,10 +53,13 @@ mod stream;
 mod wilder;
 mod window;
 
+pub use alpha158::alpha158;
 pub use bars::{Bar, Bars, Table};
 pub use catalog::{COUNT, Factor, Memory, Selection};
 pub use compute::compute;
+pub use custom::{Custom, compute_custom, find_look_ahead};
 pub use error::{Error, Result};
+pub use expression::{Expressions, FUNCTIONS};
 pub use frame::{BarFrame, Setup, TIMEFRAMES, compute_many, frames, timeframes_of};
 pub use gaps::GapPolicy;
 pub use keep::{CODE, Kept, Outcome, definition, evict, keep, kept_key};

@@ -7,8 +7,8 @@
 //! Windows of neighbouring rows are folded side by side, [`LANES`] at a time, so that the compiler makes vectors of them;
 //! for windows up to 30 rows that costs less than a running sum, whose rounding drifts and would break W1.
 
-/// Windows that are folded side by side.
-const LANES: usize = 8;
+/// Windows that are folded side by side, if little is kept of each; half of them where more would leave the registers.
+pub(crate) const LANES: usize = 8;
 
 /// What is made of each window of `W` rows.
 pub(crate) trait Kernel<const W: usize> {
@@ -18,20 +18,20 @@ pub(crate) trait Kernel<const W: usize> {
 
 /// Runs a kernel over all windows of as many rows as `out` has, and writes each value into the row of its window's end.
 #[inline(always)]
-pub(crate) fn roll<const W: usize>(kernel: &impl Kernel<W>, out: &mut [f64]) {
+pub(crate) fn roll<const W: usize, const L: usize>(kernel: &impl Kernel<W>, out: &mut [f64]) {
     let count = (out.len() + 1).saturating_sub(W);
-    if count < LANES {
+    if count < L {
         for at in 0..count {
             out[at + W - 1] = kernel.fold::<1>(at)[0];
         }
         return;
     }
-    let mut wide = |at: usize| out[at + W - 1..at + W - 1 + LANES].copy_from_slice(&kernel.fold::<LANES>(at));
-    for at in (0..count - LANES).step_by(LANES) {
+    let mut wide = |at: usize| out[at + W - 1..at + W - 1 + L].copy_from_slice(&kernel.fold::<L>(at));
+    for at in (0..count - L).step_by(L) {
         wide(at);
     }
     // Rows that were met before get the same bits again (W1).
-    wide(count - LANES);
+    wide(count - L);
 }
 
 /// One value folded over the rows of the window, from the oldest on.
@@ -58,18 +58,24 @@ impl<const W: usize, S: Fn(f64, f64, usize) -> f64, F: Fn(f64) -> f64> Kernel<W>
 
 /// Sums over `W` rows, times `factor`.
 pub(crate) fn sums<const W: usize>(x: &[f64], factor: f64, out: &mut [f64]) {
-    roll::<W>(&Fold { x, start: 0.0, step: |sum, value, _| sum + value, finish: |sum| sum * factor }, out);
+    roll::<W, LANES>(
+        &Fold { x, start: 0.0, step: |sum, value, _| sum + value, finish: |sum| sum * factor },
+        out,
+    );
 }
 
 /// Means of `W` rows: sums divided by `W`.
 pub(crate) fn means<const W: usize>(x: &[f64], out: &mut [f64]) {
-    roll::<W>(&Fold { x, start: 0.0, step: |sum, value, _| sum + value, finish: |sum| sum / W as f64 }, out);
+    roll::<W, LANES>(
+        &Fold { x, start: 0.0, step: |sum, value, _| sum + value, finish: |sum| sum / W as f64 },
+        out,
+    );
 }
 
 /// Means of `W` rows weighted 1 to `W`, the newest most.
 pub(crate) fn weighted_means<const W: usize>(x: &[f64], out: &mut [f64]) {
     let divisor = (W * (W + 1)) as f64 / 2.0;
-    roll::<W>(
+    roll::<W, LANES>(
         &Fold {
             x,
             start: 0.0,
@@ -83,18 +89,18 @@ pub(crate) fn weighted_means<const W: usize>(x: &[f64], out: &mut [f64]) {
 /// Highest of `W` rows.
 pub(crate) fn highest<const W: usize>(x: &[f64], out: &mut [f64]) {
     let step = |best: f64, value: f64, _| if value > best { value } else { best };
-    roll::<W>(&Fold { x, start: f64::NEG_INFINITY, step, finish: |best| best }, out);
+    roll::<W, LANES>(&Fold { x, start: f64::NEG_INFINITY, step, finish: |best| best }, out);
 }
 
 /// Lowest of `W` rows.
 pub(crate) fn lowest<const W: usize>(x: &[f64], out: &mut [f64]) {
     let step = |best: f64, value: f64, _| if value < best { value } else { best };
-    roll::<W>(&Fold { x, start: f64::INFINITY, step, finish: |best| best }, out);
+    roll::<W, LANES>(&Fold { x, start: f64::INFINITY, step, finish: |best| best }, out);
 }
 
 /// Slopes of the lines fitted to `W` rows: distances from the first row, weighted by how far from the middle they stand.
 pub(crate) fn slopes<const W: usize>(x: &[f64], out: &mut [f64]) {
-    roll::<W>(&Slope(x), out);
+    roll::<W, LANES>(&Slope(x), out);
 }
 
 struct Slope<'a>(&'a [f64]);
@@ -114,10 +120,11 @@ impl<const W: usize> Kernel<W> for Slope<'_> {
     }
 }
 
-/// Variances of `W` rows, of the population: squares around the mean, both taken from the first row of the window, so
-/// that a flat window has none, exactly.
+/// Variances of `W` rows, of the population. Distances are taken from the first row of the window: a flat window has no
+/// variance, exactly, and as the first row is one of the window's own, what is taken off for the mean is never more than
+/// some thousand times what stays.
 pub(crate) fn variances<const W: usize>(x: &[f64], out: &mut [f64]) {
-    roll::<W>(&Variance(x), out);
+    roll::<W, LANES>(&Variance(x), out);
 }
 
 struct Variance<'a>(&'a [f64]);
@@ -126,21 +133,19 @@ impl<const W: usize> Kernel<W> for Variance<'_> {
     #[inline(always)]
     fn fold<const L: usize>(&self, at: usize) -> [f64; L] {
         let x = &self.0[at..at + W + L - 1];
-        let mut sum = [0.0; L];
+        let (mut sum, mut squares) = ([0.0; L], [0.0; L]);
         for k in 0..W {
             for lane in 0..L {
-                sum[lane] += x[k + lane] - x[lane];
-            }
-        }
-        let mean = sum.map(|sum| sum / W as f64);
-        let mut squares = [0.0; L];
-        for k in 0..W {
-            for lane in 0..L {
-                let distance = x[k + lane] - x[lane] - mean[lane];
+                let distance = x[k + lane] - x[lane];
+                sum[lane] += distance;
                 squares[lane] += distance * distance;
             }
         }
-        squares.map(|sum| sum / W as f64)
+        std::array::from_fn(|lane| {
+            let mean = sum[lane] / W as f64;
+            let variance = squares[lane] / W as f64 - mean * mean;
+            if variance > 0.0 { variance } else { 0.0 }
+        })
     }
 }
 
