@@ -9,6 +9,8 @@
 //! - J2. Nearest takes the earlier of two rows that are equally far.
 
 mod walk;
+#[cfg(target_arch = "x86_64")]
+mod walk_avx2;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -18,7 +20,7 @@ use tapestore::{
     View,
 };
 
-use walk::{BLOCK, Walk, Wanted, ascend, check};
+use walk::{BLOCK, Walk, Wanted, check};
 
 /// Stands where no row matches.
 pub const NO_ROW: u32 = u32::MAX;
@@ -107,7 +109,7 @@ impl AsOfJoin {
     /// As [`AsOfJoin::rows`]; [`Error::Usage`] if there is not one group per time, or a number that is too large.
     pub fn rows_by(&self, left: Grouped<'_>, right: Grouped<'_>, out: &mut Vec<u32>) -> Result<()> {
         countable(right.time)?;
-        check(ascend(left.time) && ascend(right.time))?;
+        check(left.time.is_sorted() && right.time.is_sorted())?;
         let rows = left.time.len() + right.time.len();
         if left.group.len() != left.time.len() || right.group.len() != right.time.len() {
             return Err(Error::Usage("a join by group needs one group per row".into()));
@@ -157,29 +159,34 @@ fn countable(right: &[i64]) -> Result<()> {
 struct Matching<'a> {
     how: &'a AsOfJoin,
     right: &'a [i64],
-    before: Walk<'a>,
-    after: Walk<'a>,
-    later: Vec<u32>,
+    walk: Walk<'a>,
+    /// The later side of the nearest.
+    later: Walk<'a>,
+    later_rows: Vec<u32>,
 }
 
 impl<'a> Matching<'a> {
     fn new(how: &'a AsOfJoin, right: &'a [i64]) -> Result<Self> {
         countable(right)?;
-        Ok(Self { how, right, before: Walk::new(right), after: Walk::new(right), later: Vec::new() })
+        let strict = how.strict;
+        let (before, after) = (Wanted::Before { strict }, Wanted::After { strict });
+        let wanted = if how.direction == Direction::Forward { after } else { before };
+        Ok(Self {
+            how,
+            right,
+            walk: Walk::new(right, wanted),
+            later: Walk::new(right, after),
+            later_rows: Vec::new(),
+        })
     }
 
     fn block(&mut self, left: &[i64], out: &mut [u32]) -> Result<()> {
-        let strict = self.how.strict;
-        match self.how.direction {
-            Direction::Backward => self.before.rows(left, Wanted::Before { strict }, out)?,
-            Direction::Forward => self.after.rows(left, Wanted::After { strict }, out)?,
-            Direction::Nearest => {
-                self.later.resize(left.len(), NO_ROW);
-                self.before.rows(left, Wanted::Before { strict }, out)?;
-                self.after.rows(left, Wanted::After { strict }, &mut self.later)?;
-                for ((row, later), time) in out.iter_mut().zip(&self.later).zip(left) {
-                    *row = nearer(*time, self.right, *row, *later);
-                }
+        self.walk.rows(left, out)?;
+        if self.how.direction == Direction::Nearest {
+            self.later_rows.resize(left.len(), NO_ROW);
+            self.later.rows(left, &mut self.later_rows)?;
+            for ((row, later), time) in out.iter_mut().zip(&self.later_rows).zip(left) {
+                *row = nearer(*time, self.right, *row, *later);
             }
         }
         self.how.limit(left, self.right, out);
@@ -187,10 +194,7 @@ impl<'a> Matching<'a> {
     }
 
     fn finish(self) -> Result<()> {
-        match self.how.direction {
-            Direction::Backward => self.before.finish(),
-            Direction::Forward | Direction::Nearest => self.after.finish(),
-        }
+        self.walk.finish()
     }
 }
 

@@ -7,6 +7,11 @@ use super::NO_ROW;
 /// Left rows that are checked and matched while both sides are in the nearest caches.
 pub(super) const BLOCK: usize = 4096;
 
+/// Left times that are compared at once with so many right ones each, counted rather than branched on: no processor
+/// predicts which side comes next.
+pub(super) const GROUP: usize = 4;
+pub(super) const NEAR: usize = 8;
+
 /// Which right row is wanted.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Wanted {
@@ -16,34 +21,47 @@ pub(super) enum Wanted {
     After { strict: bool },
 }
 
+impl Wanted {
+    /// Turns how many of `count` right rows are passed by into the row that is wanted.
+    fn settle(self, rows: &mut [u32], count: usize) {
+        match self {
+            // Before the first row this is NO_ROW.
+            Self::Before { .. } => rows.iter_mut().for_each(|row| *row = row.wrapping_sub(1)),
+            Self::After { .. } => {
+                rows.iter_mut().for_each(|row| *row = if *row == count as u32 { NO_ROW } else { *row });
+            }
+        }
+    }
+}
+
 /// How far the right side has been walked through.
 #[derive(Debug)]
 pub(super) struct Walk<'a> {
     right: &'a [i64],
-    from: usize,
+    wanted: Wanted,
+    /// Right rows that the left times so far pass by.
+    passed: usize,
     /// The left time before the next.
     last: i64,
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(right: &'a [i64]) -> Self {
-        Self { right, from: 0, last: i64::MIN }
+    pub(super) fn new(right: &'a [i64], wanted: Wanted) -> Self {
+        Self { right, wanted, passed: 0, last: i64::MIN }
     }
 
     /// The rows of the next left times, at most [`BLOCK`].
     ///
     /// # Errors
     /// [`Error::Usage`] if times do not ascend.
-    pub(super) fn rows(&mut self, left: &[i64], wanted: Wanted, out: &mut [u32]) -> Result<()> {
-        let right_rows = self.right.len();
-        // Before the first row this is NO_ROW.
-        let before = |next: usize| (next as u32).wrapping_sub(1);
-        let after = |next: usize| if next < right_rows { next as u32 } else { NO_ROW };
-        match wanted {
-            Wanted::Before { strict: false } => self.walk(left, |right, left| right <= left, before, out),
-            Wanted::Before { strict: true } => self.walk(left, |right, left| right < left, before, out),
-            Wanted::After { strict: false } => self.walk(left, |right, left| right < left, after, out),
-            Wanted::After { strict: true } => self.walk(left, |right, left| right <= left, after, out),
+    pub(super) fn rows(&mut self, left: &[i64], out: &mut [u32]) -> Result<()> {
+        match self.wanted {
+            Wanted::Before { strict: false } | Wanted::After { strict: true } => {
+                self.block::<true>(left, out)
+            }
+            Wanted::Before { strict: true } | Wanted::After { strict: false } => {
+                self.block::<false>(left, out)
+            }
         }
     }
 
@@ -52,24 +70,17 @@ impl<'a> Walk<'a> {
     /// # Errors
     /// [`Error::Usage`] if right times that were not come by do not ascend.
     pub(super) fn finish(&self) -> Result<()> {
-        check(ascend(&self.right[self.from.saturating_sub(1)..]))
+        check(self.right[self.passed.saturating_sub(1)..].is_sorted())
     }
 
-    /// Writes for each left time the first right row that does not satisfy `holds(right, left)`, as `row` wants it
-    /// written.
-    fn walk(
-        &mut self,
-        left: &[i64],
-        holds: impl Fn(i64, i64) -> bool,
-        row: impl Fn(usize) -> u32,
-        out: &mut [u32],
-    ) -> Result<()> {
-        let Some(&time) = left.last() else { return Ok(()) };
-        let to = self.from + crate::gallop(&self.right[self.from..], |other| holds(other, time));
-        check(left[0] >= self.last)?;
-        let right = &self.right[..to];
-        check(match_block(left, right, self.from, holds, row, out))?;
-        (self.from, self.last) = (to, time);
+    fn block<const EQUAL: bool>(&mut self, left: &[i64], out: &mut [u32]) -> Result<()> {
+        let (Some(&first), Some(&last)) = (left.first(), left.last()) else { return Ok(()) };
+        let (right, from) = (self.right, self.passed);
+        let to = from + crate::gallop(&right[from..], |right| passes::<EQUAL>(right, last));
+        check(first >= self.last && left.is_sorted() && right[from.saturating_sub(1)..to].is_sorted())?;
+        pass::<EQUAL>(left, right, from, out);
+        self.wanted.settle(out, right.len());
+        (self.passed, self.last) = (to, last);
         Ok(())
     }
 }
@@ -81,88 +92,88 @@ pub(super) fn check(ascending: bool) -> Result<()> {
     Err(Error::Usage("a join needs ascending times on both sides".into()))
 }
 
-/// Whether the times ascend; `out` is filled if they do.
+/// Whether a left time passes by a right one: the one before it, and with `EQUAL` the one at it.
+fn passes<const EQUAL: bool>(right: i64, left: i64) -> bool {
+    if EQUAL { right <= left } else { right < left }
+}
+
+/// Writes how many right rows each left time passes by; no fewer than `from`.
+fn pass<const EQUAL: bool>(left: &[i64], right: &[i64], from: usize, out: &mut [u32]) {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx2") {
+        // SAFETY: the processor was just asked for it.
+        return unsafe { super::walk_avx2::pass::<EQUAL>(left, right, from, out) };
+    }
+    side_by_side::<EQUAL>(left, right, from, out, counts::<EQUAL>);
+}
+
+/// [`pass`] with a way to count how many of a few right rows each of a few left times passes by.
 ///
-/// A row is found from the one before it, so one after another the processor would wait for each: the left side is cut
-/// into parts of one length that are walked side by side.
-#[inline]
-fn match_block(
+/// One is found from the one before it, so one after another the processor would wait for each: the left side is cut into
+/// parts of one length that are walked side by side.
+#[expect(clippy::inline_always, reason = "it is compiled for the instructions of whoever calls it")]
+#[inline(always)]
+pub(super) fn side_by_side<const EQUAL: bool>(
     left: &[i64],
     right: &[i64],
     from: usize,
-    holds: impl Fn(i64, i64) -> bool,
-    row: impl Fn(usize) -> u32,
     out: &mut [u32],
-) -> bool {
-    const LANES: usize = 4;
-    if !ascend(left) || !ascend(&right[from.saturating_sub(1)..]) {
-        return false;
-    }
-    let part = left.len() / LANES;
-    let mut next = [from; LANES];
-    if part > 0 {
-        for lane in 1..LANES {
-            let time = left[lane * part];
-            next[lane] += right[from..].partition_point(|other| holds(*other, time));
-        }
-        let lefts: [&[i64]; LANES] = std::array::from_fn(|lane| &left[lane * part..][..part]);
-        let mut outs = out.chunks_exact_mut(part);
-        let outs: [&mut [u32]; LANES] = std::array::from_fn(|_| outs.next().expect("as many parts as lanes"));
-        for place in 0..part {
-            for lane in 0..LANES {
-                let time = lefts[lane][place];
-                next[lane] = advance(right, next[lane], |other| holds(other, time));
-                outs[lane][place] = row(next[lane]);
+    counts: impl Fn(&[i64; GROUP], &[i64; NEAR]) -> [u32; GROUP],
+) {
+    let (left, left_rest) = left.as_chunks::<GROUP>();
+    let (out, out_rest) = out.as_chunks_mut::<GROUP>();
+    let mut group = |place: usize, passed: usize| {
+        if let Some(near) = right[passed..].first_chunk::<NEAR>() {
+            let counts = counts(&left[place], near);
+            let last = counts[GROUP - 1] as usize;
+            if last < NEAR {
+                out[place] = counts.map(|count| passed as u32 + count);
+                return passed + last;
             }
         }
+        one_by_one::<EQUAL>(&left[place], right, passed, &mut out[place])
+    };
+    let part = left.len() / 4;
+    let begin = |place: usize| {
+        let first = left.get(place).map_or(i64::MIN, |group| group[0]);
+        from + crate::gallop(&right[from..], |right| passes::<EQUAL>(right, first))
+    };
+    let [mut a, mut b, mut c, mut d] = [from, begin(part), begin(2 * part), begin(3 * part)];
+    for place in 0..part {
+        a = group(place, a);
+        b = group(part + place, b);
+        c = group(2 * part + place, c);
+        d = group(3 * part + place, d);
     }
-    let mut next = next[LANES - 1];
-    for (time, out) in left.iter().zip(out).skip(part * LANES) {
-        next = advance(right, next, |other| holds(other, *time));
-        *out = row(next);
+    for place in 4 * part..left.len() {
+        d = group(place, d);
     }
-    true
+    one_by_one::<EQUAL>(left_rest, right, d, out_rest);
 }
 
-/// Whether times ascend. Nearly always they do: a thousand are compared before an answer is looked at.
-#[inline]
-pub(super) fn ascend(times: &[i64]) -> bool {
-    const MANY: usize = 1024;
-    (1..times.len()).step_by(MANY).all(|from| {
-        let to = (from + MANY).min(times.len());
-        let pairs = times[from - 1..to - 1].iter().zip(&times[from..to]);
-        pairs.filter(|(time, next)| time > next).count() == 0
-    })
+/// How many of the near right rows each left time passes by.
+pub(super) fn counts<const EQUAL: bool>(left: &[i64; GROUP], near: &[i64; NEAR]) -> [u32; GROUP] {
+    left.map(|left| near.iter().map(|right| u32::from(passes::<EQUAL>(*right, left))).sum())
 }
 
-/// Times that are compared at once: counted rather than branched on, since no processor predicts which side comes next.
-const WIDTH: usize = 4;
-
-/// The first index from `from` on whose time does not satisfy `holds`.
-#[inline]
-fn advance(times: &[i64], from: usize, holds: impl Fn(i64) -> bool) -> usize {
-    if let Some(next) = times[from..].first_chunk::<WIDTH>() {
-        let count = next.iter().map(|time| usize::from(holds(*time))).sum::<usize>();
-        if count < WIDTH {
-            return from + count;
-        }
-    }
-    advance_far(times, from, holds)
-}
-
-/// The same where it is further away: a few steps more, then doubling ones, so that a sparse left side costs a search
-/// each.
+/// Where many right rows lie between one left time and the next, or few are left: some steps of a few rows, then doubling
+/// ones, so that a sparse left side costs a search each. Returns how many rows the last one passes by.
 #[cold]
 #[inline(never)]
-fn advance_far(times: &[i64], from: usize, holds: impl Fn(i64) -> bool) -> usize {
-    const STEPS: usize = 3;
-    let mut at = from;
-    for next in times[from..].as_chunks::<WIDTH>().0.iter().take(STEPS) {
-        let count = next.iter().map(|time| usize::from(holds(*time))).sum::<usize>();
-        at += count;
-        if count < WIDTH {
-            return at;
+fn one_by_one<const EQUAL: bool>(left: &[i64], right: &[i64], from: usize, out: &mut [u32]) -> usize {
+    let mut passed = from;
+    for (left, out) in left.iter().zip(out) {
+        let passes = |right: i64| passes::<EQUAL>(right, *left);
+        let mut near = right[passed..].as_chunks::<4>().0.iter().take(4);
+        let far = near.all(|near| {
+            let count = near.iter().map(|right| usize::from(passes(*right))).sum::<usize>();
+            passed += count;
+            count == near.len()
+        });
+        if far {
+            passed += crate::gallop(&right[passed..], passes);
         }
+        *out = passed as u32;
     }
-    at + crate::gallop(&times[at..], holds)
+    passed
 }
