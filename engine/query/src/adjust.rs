@@ -259,8 +259,7 @@ pub fn adjusted(
     let close = ["close", "price"].into_iter().find(|name| is_double(name));
     let steps = steps(actions, how.parts, as_of, |ex_ns| {
         let Some(close) = close else { return Ok(None) };
-        let before = view.read(key).range(i64::MIN..ex_ns).columns(&[close]).last(1)?;
-        Ok(before.f64(close).and_then(|values| values.last().copied()))
+        last_before(view, key, close, ex_ns)
     })?;
     let set = &mut rows.set;
     for (column, (_, values)) in rows.columns.iter().zip(&mut set.columns) {
@@ -274,4 +273,19 @@ pub fn adjusted(
         }
     }
     Ok(rows)
+}
+
+/// The last value of a column of doubles before a time: rows without one (null, NaN), as on days without trade, do not
+/// count.
+fn last_before(view: &View, key: &SeriesKey, column: &str, time: i64) -> Result<Option<f64>> {
+    let mut count = 1;
+    loop {
+        let rows = view.read(key).range(i64::MIN..time).columns(&[column]).last(count)?;
+        let (Some(values), Some(found)) = (rows.f64(column), rows.column(column)) else { return Ok(None) };
+        let place = (0..rows.len()).rev().find(|row| !found.is_null(*row) && !values[*row].is_nan());
+        if place.is_some() || rows.len() < count {
+            return Ok(place.map(|row| values[row]));
+        }
+        count *= 16;
+    }
 }

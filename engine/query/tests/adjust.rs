@@ -165,6 +165,25 @@ fn a_point_in_time_shows_only_what_was_known() {
     assert_eq!(part.f64("close").unwrap(), [10.0, 10.0]);
 }
 
+/// A dividend after days without trade was taken for one on a price of nothing.
+#[test]
+fn a_dividend_is_measured_by_the_last_close_that_there_is() {
+    let key = SeriesKey::new("A.X", "1d").unwrap();
+    let time: Vec<i64> = (0..50).map(|day| day * DAY).collect();
+    let mut closes = vec![100.0; 50];
+    closes[3..40].fill(f64::NAN);
+    let (_directory, store) = store_with(&key, &time, &closes);
+    let dividend = Action { ex_ns: 40 * DAY, known_ns: 0, what: What::Dividend { amount: 25.0 } };
+    let view = store.view();
+    let read = |action: &Action| {
+        adjusted(&view, &key, 0..DAY, Some(&["close"]), &[*action], &Adjustment::default())
+            .map(|rows| rows.f64("close").unwrap()[0])
+    };
+    assert_eq!(read(&dividend).unwrap(), 75.0);
+    let first = Action { ex_ns: 0, ..dividend };
+    assert_eq!(read(&first).unwrap(), 100.0, "before the first close there is nothing to adjust");
+}
+
 /// The numbers behind `"name":[…]` in a document of JSON, and the objects behind `"dividends":`.
 fn numbers(text: &str, name: &str) -> Vec<f64> {
     let start = text.find(&format!("\"{name}\": [")).unwrap_or_else(|| panic!("no {name}"));
