@@ -148,17 +148,17 @@ pub(crate) fn by_row(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::days;
     use tapestore::time::DAY_NS;
+    use tapestore::time::days_from_date;
 
     #[test]
     fn rows_are_grouped_by_what_is_in_force() {
-        let first = days(2020, 1, 1);
+        let first = days_from_date(2020, 1, 1);
         let schedule = Schedule::HongKong { commission: Commission::default(), stamp_exempt: false };
         let groups = by_row(&schedule, 3000, |row| (first + row as i64) * DAY_NS).unwrap();
         let starts: Vec<i64> = groups.iter().map(|(rows, _)| first + rows.start as i64).collect();
         let changes = [(2021, 8, 1), (2022, 1, 1), (2023, 1, 1), (2023, 11, 17), (2025, 6, 30)]
-            .map(|d| days(d.0, d.1, d.2));
+            .map(|d| days_from_date(d.0, d.1, d.2));
         assert_eq!(starts[1..], changes);
         assert_eq!(groups.last().unwrap().0.end, 3000);
         for (rows, price) in &groups {

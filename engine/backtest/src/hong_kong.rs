@@ -9,9 +9,9 @@
 //!   (half up), stamp duty up to the next dollar.
 //! - H2. The investor compensation levy (0.002 %) has been suspended since 2005-12-19 and is not charged.
 
-use tapestore::time::{DAY_NS, HOUR_NS};
+use tapestore::time::{DAY_NS, HOUR_NS, days_from_date};
 
-use crate::error::{Error, Result, days};
+use crate::error::{Error, Result};
 
 /// What is paid, to whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub struct Charge {
 }
 
 const NO_BOUNDS: (u64, u64) = (0, u64::MAX);
-const BEGINNING: i64 = days(2015, 2, 13);
+const BEGINNING: i64 = days_from_date(2015, 2, 13);
 
 const fn charge(
     item: Item,
@@ -64,21 +64,21 @@ const fn charge(
 pub const TABLE: [Charge; 10] = [
     charge(
         Item::StampDuty,
-        (BEGINNING, Some(days(2021, 8, 1))),
+        (BEGINNING, Some(days_from_date(2021, 8, 1))),
         100_000,
         NO_BOUNDS,
         "Stamp Duty Ordinance (Cap. 117), head 2, as before the Budget 2021/22: 0.1 %",
     ),
     charge(
         Item::StampDuty,
-        (days(2021, 8, 1), Some(days(2023, 11, 17))),
+        (days_from_date(2021, 8, 1), Some(days_from_date(2023, 11, 17))),
         130_000,
         NO_BOUNDS,
         "Inland Revenue Department, Budget 2021/22 (ird.gov.hk/eng/tax/budget2021_sd.htm): 0.13 % from 2021-08-01",
     ),
     charge(
         Item::StampDuty,
-        (days(2023, 11, 17), None),
+        (days_from_date(2023, 11, 17), None),
         100_000,
         NO_BOUNDS,
         "Stamp Duty (Amendment) (Stock Transfers) Ordinance 2023; HKEX circular CT/152/23: 0.1 % from 2023-11-17",
@@ -92,42 +92,42 @@ pub const TABLE: [Charge; 10] = [
     ),
     charge(
         Item::AfrcLevy,
-        (days(2022, 1, 1), None),
+        (days_from_date(2022, 1, 1), None),
         150,
         NO_BOUNDS,
         "Financial Reporting Council transaction levy, from 2022-01-01: 0.00015 %",
     ),
     charge(
         Item::TradingFee,
-        (BEGINNING, Some(days(2023, 1, 1))),
+        (BEGINNING, Some(days_from_date(2023, 1, 1))),
         5_000,
         NO_BOUNDS,
         "HKEX news release of 2022-11-01 (221101news): 0.005 % before 2023-01-01",
     ),
     charge(
         Item::TradingFee,
-        (days(2023, 1, 1), None),
+        (days_from_date(2023, 1, 1), None),
         5_650,
         NO_BOUNDS,
         "HKEX news release of 2022-11-01 (221101news): 0.00565 % from 2023-01-01",
     ),
     charge(
         Item::TradingTariff,
-        (BEGINNING, Some(days(2023, 1, 1))),
+        (BEGINNING, Some(days_from_date(2023, 1, 1))),
         0,
         (50, 50),
         "HKEX news release of 2022-11-01 (221101news): HK$0.50 a trade, removed on 2023-01-01",
     ),
     charge(
         Item::SettlementFee,
-        (BEGINNING, Some(days(2025, 6, 30))),
+        (BEGINNING, Some(days_from_date(2025, 6, 30))),
         2_000,
         (200, 10_000),
         "HKSCC settlement fee before 2025-06-30: 0.002 %, from HK$2 to HK$100",
     ),
     charge(
         Item::SettlementFee,
-        (days(2025, 6, 30), None),
+        (days_from_date(2025, 6, 30), None),
         4_200,
         NO_BOUNDS,
         "HKEX, settlement fee structure from 2025-06-30: 0.0042 %, without bounds",
@@ -208,7 +208,7 @@ mod tests {
     use super::*;
 
     fn cost(date: (i64, i64, i64), amount: f64) -> f64 {
-        Tariff::at(days(date.0, date.1, date.2) * DAY_NS, false).unwrap().cost(amount)
+        Tariff::at(days_from_date(date.0, date.1, date.2) * DAY_NS, false).unwrap().cost(amount)
     }
 
     #[test]
@@ -243,14 +243,14 @@ mod tests {
 
     #[test]
     fn funds_are_exempt_from_stamp_duty_only() {
-        let tariff = Tariff::at(days(2026, 1, 5) * DAY_NS, true).unwrap();
+        let tariff = Tariff::at(days_from_date(2026, 1, 5) * DAY_NS, true).unwrap();
         assert_eq!(tariff.cost(10_000.0), 1.28);
     }
 
     #[test]
     fn days_are_those_of_hong_kong_and_there_is_nothing_before_the_table() {
         // 2025-06-29 16:00 UTC is midnight of the 30th in Hong Kong.
-        let midnight = days(2025, 6, 29) * DAY_NS + 16 * HOUR_NS;
+        let midnight = days_from_date(2025, 6, 29) * DAY_NS + 16 * HOUR_NS;
         let cost = |time| Tariff::at(time, false).unwrap().cost(10_000.0);
         assert_eq!([cost(midnight - 1), cost(midnight)], [12.86, 11.28]);
         let error = Tariff::at(BEGINNING * DAY_NS - 9 * HOUR_NS, false).unwrap_err().to_string();

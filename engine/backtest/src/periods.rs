@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use tapestore::time::{DAY_NS, Timeframe};
+use tapestore::time::{DAY_NS, Timeframe, date_from_days, days_from_date};
 use tapestore_query::Sessions;
 
-use crate::error::{Error, Result, civil, days};
+use crate::error::{Error, Result};
 
 const WEEK_DAYS: i64 = 7;
 const YEAR_WEEKS: f64 = 365.2425 / 7.0;
@@ -36,20 +36,21 @@ pub fn always_open(timeframe: Timeframe) -> BarsPerYear {
 /// [`Error::Setting`] if the calendar has not one whole week.
 pub fn of_sessions(timeframe: Timeframe, sessions: &Sessions) -> Result<BarsPerYear> {
     let by_day = bars_by_day(timeframe, sessions);
-    let year_of = |day: i64| civil(day).0;
+    let year_of = |day: i64| date_from_days(day).0;
     let (Some(first), Some(last)) = (by_day.keys().next(), by_day.keys().next_back()) else {
         return Err(Error::Setting("the calendar has no sessions".into()));
     };
     let open = |days: std::ops::Range<i64>| by_day.range(days).next().is_some();
     let whole: Vec<i64> = (year_of(*first)..=year_of(*last))
         .filter(|year| {
-            let (start, end) = (days(*year, 1, 1), days(year + 1, 1, 1));
+            let (start, end) = (days_from_date(*year, 1, 1), days_from_date(year + 1, 1, 1));
             open(start..start + WEEK_DAYS) && open(end - WEEK_DAYS..end)
         })
         .collect();
     let count = |days: std::ops::Range<i64>| by_day.range(days).map(|(_, bars)| bars).sum::<u64>();
     if let (Some(from), Some(to)) = (whole.first(), whole.last()) {
-        let bars: u64 = whole.iter().map(|year| count(days(*year, 1, 1)..days(year + 1, 1, 1))).sum();
+        let bars: u64 =
+            whole.iter().map(|year| count(days_from_date(*year, 1, 1)..days_from_date(year + 1, 1, 1))).sum();
         let years = if from == to { from.to_string() } else { format!("{from} to {to}") };
         let count = if from == to { "one whole year".into() } else { format!("{} whole years", whole.len()) };
         let basis = format!("{bars} bars of {timeframe} in the calendar's {count}, {years}");
@@ -108,7 +109,8 @@ mod tests {
     #[test]
     fn bars_of_whole_years_are_counted() {
         // 2023 has 260 weekdays; with the 2nd of January closed, 259 sessions of 330 minutes.
-        let year = hong_kong(days(2023, 1, 1), days(2024, 1, 1), &[days(2023, 1, 2)]);
+        let year =
+            hong_kong(days_from_date(2023, 1, 1), days_from_date(2024, 1, 1), &[days_from_date(2023, 1, 2)]);
         let of = |timeframe| of_sessions(timeframe, &year).unwrap().value;
         assert_eq!(
             [of(Timeframe::M1), of(Timeframe::H1), of(Timeframe::H2)],
@@ -120,22 +122,24 @@ mod tests {
             "259 bars of 1d in the calendar's one whole year, 2023"
         );
         // A part of the next year changes nothing; a second whole one makes a mean.
-        let more = hong_kong(days(2023, 1, 1), days(2024, 6, 1), &[days(2023, 1, 2)]);
+        let more =
+            hong_kong(days_from_date(2023, 1, 1), days_from_date(2024, 6, 1), &[days_from_date(2023, 1, 2)]);
         assert_eq!(of_sessions(Timeframe::D1, &more).unwrap().value, 259.0);
-        let two = hong_kong(days(2023, 1, 1), days(2025, 1, 1), &[days(2023, 1, 2)]);
+        let two =
+            hong_kong(days_from_date(2023, 1, 1), days_from_date(2025, 1, 1), &[days_from_date(2023, 1, 2)]);
         assert_eq!(of_sessions(Timeframe::D1, &two).unwrap().value, 260.5);
     }
 
     #[test]
     fn a_short_calendar_counts_its_whole_weeks_and_a_shorter_one_nothing() {
         // From Thursday 2023-06-01 to Wednesday 2023-06-21: two whole weeks.
-        let short = hong_kong(days(2023, 6, 1), days(2023, 6, 22), &[]);
+        let short = hong_kong(days_from_date(2023, 6, 1), days_from_date(2023, 6, 22), &[]);
         let found = of_sessions(Timeframe::D1, &short).unwrap();
         assert_eq!(found.value, 5.0 * YEAR_WEEKS);
         assert_eq!(found.basis, "10 bars of 1d in the calendar's 2 whole weeks");
-        let week = hong_kong(days(2023, 6, 5), days(2023, 6, 10), &[]);
+        let week = hong_kong(days_from_date(2023, 6, 5), days_from_date(2023, 6, 10), &[]);
         assert_eq!(of_sessions(Timeframe::D1, &week).unwrap().value, 5.0 * YEAR_WEEKS);
-        let days = hong_kong(days(2023, 6, 6), days(2023, 6, 10), &[]);
+        let days = hong_kong(days_from_date(2023, 6, 6), days_from_date(2023, 6, 10), &[]);
         assert!(of_sessions(Timeframe::D1, &days).unwrap_err().to_string().contains("--bars-per-year"));
     }
 
