@@ -83,6 +83,31 @@ fn events_are_json_a_line_each() {
 }
 
 #[test]
+fn a_calendar_of_the_store_says_what_is_expected() {
+    let (_, server) = exchange(Duration::ZERO);
+    let place = Place::new();
+    let days = place.write(
+        "days.csv",
+        "date,exchange,open,close,status\n\
+         2026-02-02,XHKG,2026-02-02T01:30:00Z,2026-02-02T04:00:00Z,open\n\
+         2026-02-02,XHKG,2026-02-02T05:00:00Z,2026-02-02T08:00:00Z,open\n\
+         2026-02-03,XHKG,2026-02-03T01:30:00Z,2026-02-03T04:00:00Z,open\n\
+         2026-02-04,XHKG,,,closed\n",
+    );
+    place.tape(&format!("import {days} --kind calendar")).clean();
+    let line = format!("fetch binance A -t 1m,1d --since 2026-02-02 --until 2026-02-05 --url {}", server.url);
+    let told = fetch(&place, &format!("{line} --calendar XHKG --plan --json")).clean();
+    let missing: Vec<i64> = told.lines().take(2).map(|line| member(line, "missing")).collect();
+    assert_eq!(missing, [330, 2], "a day of minutes, and two days of trade: {told}");
+    assert_eq!(member(told.lines().last().unwrap_or_default(), "missing"), 150 + 180 + 150 + 2);
+    fetch(&place, &format!("{line} --calendar XHKG")).clean();
+    let again = fetch(&place, &format!("{line} --calendar XHKG")).clean();
+    assert_eq!(again, "2 series are current\n");
+    let error = fetch(&place, &format!("{line} --calendar XNYS")).failed(2);
+    assert!(error.contains("XNYS"), "{error}");
+}
+
+#[test]
 fn exit_codes_tell_what_kind_of_failure_it_was() {
     let (exchange, server) = exchange(Duration::ZERO);
     let place = Place::new();

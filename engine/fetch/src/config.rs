@@ -19,7 +19,7 @@
 //! intervals = { 1d = "day" }
 //!
 //! [calendars.hk]
-//! open = ["09:30-12:00", "13:00-16:00"]  # or sessions = "file.csv"
+//! open = ["09:30-12:00", "13:00-16:00"]  # or sessions = "file.csv", or exchange = "XHKG" of the store's calendar
 //! utc_offset = "8h"
 //! closed = ["2026-01-01"]
 //!
@@ -64,6 +64,8 @@ pub struct Universe {
 pub enum Calendar {
     /// A file of sessions, `start,end` a line.
     File(PathBuf),
+    /// An exchange of the store's table of calendars.
+    Exchange(String),
     /// The same hours on every weekday.
     Weekdays {
         /// Nanoseconds of the day, on the exchange's clock.
@@ -76,17 +78,17 @@ pub enum Calendar {
 }
 
 impl Calendar {
-    /// The sessions of a range of time, for a calendar of hours.
+    /// The sessions of a range of time, for a calendar of hours; the others are not told here.
     ///
     /// # Errors
     /// [`Error::Usage`] if hours overlap.
-    pub fn sessions(&self, range: &Range<i64>) -> Result<Option<Vec<Range<i64>>>> {
+    pub fn sessions(&self, range: &Range<i64>) -> Result<Option<Sessions>> {
         match self {
-            Self::File(_) => Ok(None),
+            Self::File(_) | Self::Exchange(_) => Ok(None),
             Self::Weekdays { hours, utc_offset_ns, closed } => {
                 let days = range.start.saturating_sub(DAY_NS)..range.end.saturating_add(DAY_NS);
                 let sessions = Sessions::on_weekdays(days, *utc_offset_ns, hours, closed);
-                Ok(Some(sessions.map_err(|error| Error::Usage(error.to_string()))?.ranges()))
+                Ok(Some(sessions.map_err(|error| Error::Usage(error.to_string()))?))
             }
         }
     }
@@ -182,7 +184,7 @@ type Members<'n> = &'n [(String, usize, Node)];
 
 const TOP: [&str; 5] = ["store", "universes", "sources", "calendars", "fetch"];
 const UNIVERSE: [&str; 2] = ["symbols", "tier"];
-const CALENDAR: [&str; 4] = ["sessions", "open", "utc_offset", "closed"];
+const CALENDAR: [&str; 5] = ["exchange", "sessions", "open", "utc_offset", "closed"];
 const SETTINGS: [&str; 6] = ["kind", "url", "name", "keys", "concurrency", "weight_per_minute"];
 const DECLARED: [&str; 11] = [
     "path",
@@ -310,6 +312,9 @@ impl Reading<'_> {
         if let Some(file) = self.text(members, "sessions")? {
             return Ok(Calendar::File(self.path(&file)));
         }
+        if let Some(exchange) = self.text(members, "exchange")? {
+            return Ok(Calendar::Exchange(exchange));
+        }
         let hours = Self::optional(members, "open", |node| {
             let texts = self.reader.texts(node, "open")?;
             let parsed = texts.iter().map(|text| {
@@ -320,8 +325,9 @@ impl Reading<'_> {
             });
             parsed.collect::<Result<Vec<_>>>()
         })?;
-        let hours = hours
-            .ok_or_else(|| self.wrong(node.line, "a calendar needs the field \"open\" or \"sessions\""))?;
+        let hours = hours.ok_or_else(|| {
+            self.wrong(node.line, "a calendar needs \"open\", \"sessions\" or \"exchange\"")
+        })?;
         let closed = Self::optional(members, "closed", |node| {
             let texts = self.reader.texts(node, "closed")?;
             let parsed = texts.iter().map(|text| {

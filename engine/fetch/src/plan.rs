@@ -6,7 +6,9 @@
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
-use tapestore::{ColumnType, Error as StoreError, SeriesKey, Timeframe, View};
+use tapestore::time::DAY_NS;
+use tapestore::{ColumnType, Error as StoreError, Frame, SeriesKey, Timeframe, View};
+use tapestore_query::Sessions;
 
 use crate::error::Result;
 use crate::source::{Reach, Source, slots};
@@ -14,7 +16,7 @@ use crate::source::{Reach, Source, slots};
 /// Bars before the end of what is there that are read again with what follows, and compared.
 pub const OVERLAP_BARS: i64 = 2;
 /// How far back a series begins that nobody said anything of: five years of 365 days.
-pub const FIRST_SYNC_NS: i64 = 5 * 365 * tapestore::time::DAY_NS;
+pub const FIRST_SYNC_NS: i64 = 5 * 365 * DAY_NS;
 
 /// A series to be kept current.
 #[derive(Clone, Debug)]
@@ -31,6 +33,20 @@ pub struct Job {
     pub sessions: Option<Arc<Vec<Range<i64>>>>,
     /// Ask again for what was confirmed absent, and whether files were replaced.
     pub recheck: bool,
+}
+
+/// Where bars are expected, given when a market is open: bars of a day on trading days, shorter ones in sessions. `None`:
+/// always, as longer ones are.
+pub fn expected(sessions: &Sessions, frame: &Frame) -> Option<Vec<Range<i64>>> {
+    match frame.timeframe() {
+        Some(Timeframe::W1 | Timeframe::Mo1) => None,
+        Some(Timeframe::D1) => {
+            let mut days: Vec<i64> = sessions.all().iter().map(|session| session.day_ns).collect();
+            days.dedup();
+            Some(days.into_iter().map(|day| day..day + DAY_NS).collect())
+        }
+        _ => Some(sessions.ranges()),
+    }
 }
 
 /// Why a range is asked for.

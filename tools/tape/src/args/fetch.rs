@@ -14,7 +14,7 @@ pub(crate) struct Fetch {
     #[arg(required_unless_present_any = ["list", "config"], value_name = "SYMBOL")]
     pub(crate) symbols: Vec<String>,
     /// Fetch what a configuration names instead: TOML or YAML; tape config check explains it.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["source", "since", "sessions", "name", "url", "keys"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["source", "since", "sessions", "calendar", "name", "url", "keys"])]
     pub(crate) config: Option<PathBuf>,
     /// Timeframes, or trades, separated by commas.
     #[arg(
@@ -38,8 +38,11 @@ pub(crate) struct Fetch {
     #[arg(long)]
     pub(crate) recheck: bool,
     /// Bars are expected in these sessions only: a CSV of start,end in any form of time, without a header.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "calendar")]
     pub(crate) sessions: Option<PathBuf>,
+    /// Bars are expected while this exchange is open, as the store's table `calendar` says.
+    #[arg(long, value_name = "EXCHANGE")]
+    pub(crate) calendar: Option<String>,
     /// What instruments are named here: {symbol}.NASDAQ.
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,

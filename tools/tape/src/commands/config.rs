@@ -11,10 +11,11 @@ use tapestore::{SeriesKey, Store, View};
 use tapestore_fetch::Job;
 use tapestore_fetch::config::{Calendar, Config, Entry};
 use tapestore_fetch::cross::cross_check;
+use tapestore_fetch::plan::expected;
 use tapestore_query::{Rule, Sessions, derive};
 
 use super::Context;
-use super::coverage::read_sessions;
+use super::coverage::{calendar_of, read_sessions};
 use super::fetch::{beginning, carry_out, plan_only, runner};
 use crate::args::fetch::{Config as Command, Fetch};
 use crate::fail::{Fail, Result};
@@ -156,10 +157,11 @@ pub(super) fn fetch(context: &Context, arguments: &Fetch, file: &Path) -> Result
     first
 }
 
-fn sessions(config: &Config, entry: &Entry, range: &Range<i64>) -> Result<Option<Vec<Range<i64>>>> {
+fn sessions(config: &Config, entry: &Entry, view: &View, range: &Range<i64>) -> Result<Option<Sessions>> {
     match entry.calendar.as_ref().and_then(|name| config.calendars.get(name)) {
         None => Ok(None),
-        Some(Calendar::File(path)) => Ok(Some(read_sessions(path)?)),
+        Some(Calendar::File(path)) => Ok(Some(Sessions::of_ranges(read_sessions(path)?)?)),
+        Some(Calendar::Exchange(name)) => Ok(Some(calendar_of(view, name)?.covering(range.clone())?)),
         Some(calendar) => Ok(calendar.sessions(range)?),
     }
 }
@@ -184,9 +186,8 @@ fn jobs(view: &View, arguments: &Fetch, config: &Config, entries: &[&Entry]) -> 
                     )));
                 }
                 let range = since.map_or_else(|| beginning(view, &key, now), Ok)?..until;
-                // Days and longer are no part of a session.
-                let intraday = frame.timeframe().is_none_or(|timeframe| timeframe < tapestore::Timeframe::D1);
-                let sessions = if intraday { sessions(config, entry, &range)? } else { None };
+                let sessions = sessions(config, entry, view, &range)?;
+                let sessions = sessions.and_then(|sessions| expected(&sessions, &frame));
                 jobs.push(Job {
                     source: Arc::clone(&source),
                     symbol: symbol.clone(),
@@ -211,9 +212,7 @@ fn after(context: &Context, store: &Store, since: u64, config: &Config, entries:
             let key = source.key(symbol, &Frame::Bars(finest))?;
             let Ok(info) = store.view().info(&key) else { continue };
             let (Some(first), Some(last)) = (info.first_ns, info.last_ns) else { continue };
-            let sessions =
-                sessions(config, entry, &(first..last + 1))?.map(Sessions::of_ranges).transpose()?;
-            let sessions = sessions.map(Arc::new);
+            let sessions = sessions(config, entry, &store.view(), &(first..last + 1))?.map(Arc::new);
             for coarse in &entry.derive {
                 made += derive(store, &key, Rule::Time(*coarse), sessions.clone())?.bars_written();
             }

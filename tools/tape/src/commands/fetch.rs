@@ -9,12 +9,13 @@ use tapestore::{Error as StoreError, SeriesKey, Store, View};
 use tapestore_catalog::span;
 use tapestore_fetch::clock::{Stop, SystemClock};
 use tapestore_fetch::http::{Http, Timeouts};
-use tapestore_fetch::plan::FIRST_SYNC_NS;
+use tapestore_fetch::plan::{FIRST_SYNC_NS, expected};
 use tapestore_fetch::sources::{ALL, Settings, source};
 use tapestore_fetch::wire::Secret;
 use tapestore_fetch::{Error, Item, Job, Observer, Outcome, Plan, Runner, Source, Summary, plan, run};
+use tapestore_query::Sessions;
 
-use super::coverage::read_sessions;
+use super::coverage::{calendar_of, read_sessions};
 use super::import::open_or_create;
 use super::operations::{note_done, watched};
 use super::{Context, watch};
@@ -129,7 +130,8 @@ fn jobs(view: &View, arguments: &Fetch, source: &Arc<dyn Source>) -> Result<Vec<
     if since.is_some_and(|since| since >= until) {
         return Err(Fail::Usage("--since lies after the end of what is expected".to_owned()));
     }
-    let sessions = arguments.sessions.as_deref().map(read_sessions).transpose()?.map(Arc::new);
+    let file = arguments.sessions.as_deref().map(read_sessions).transpose()?;
+    let file = file.map(Sessions::of_ranges).transpose()?;
     let mut jobs: Vec<Job> = Vec::new();
     for symbol in &arguments.symbols {
         for text in &arguments.frames {
@@ -140,12 +142,20 @@ fn jobs(view: &View, arguments: &Fetch, source: &Arc<dyn Source>) -> Result<Vec<
             if jobs.iter().any(|job| job.key == key) {
                 continue;
             }
+            let range = since.map_or_else(|| beginning(view, &key, now), Ok)?..until;
+            let sessions = match (&file, &arguments.calendar) {
+                (Some(sessions), _) => expected(sessions, &frame),
+                (None, Some(exchange)) => {
+                    expected(&calendar_of(view, exchange)?.covering(range.clone())?, &frame)
+                }
+                (None, None) => None,
+            };
             jobs.push(Job {
                 source: Arc::clone(source),
                 symbol: symbol.clone(),
-                range: since.map_or_else(|| beginning(view, &key, now), Ok)?..until,
+                range,
                 key,
-                sessions: sessions.clone(),
+                sessions: sessions.map(Arc::new),
                 recheck: arguments.recheck,
             });
         }
