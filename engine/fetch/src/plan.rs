@@ -235,9 +235,15 @@ fn bars(
             Some(_) => Reason::Hole,
         };
         let mut piece = Piece { range: gap, after_id: None, before_id: None, reason, missing };
-        if reason == Reason::Tail && pieces.last().is_none_or(|last| last.reason != Reason::Tail) {
-            let back = timeframe.slot(piece.range.start) - OVERLAP_BARS;
-            piece.range.start = timeframe.slot_start(back);
+        if reason == Reason::Tail
+            && pieces.last().is_none_or(|last| last.reason != Reason::Tail)
+            && let Some(span) = &span
+        {
+            // The last bars that are there, be it before a night; not if a page would go by before what is missing.
+            let back = timeframe.slot_start(timeframe.slot(span.end) + 1 - OVERLAP_BARS);
+            if slots(timeframe, &(back..piece.range.start)) < reach.page_slots {
+                piece.range.start = back;
+            }
         }
         match pieces.last_mut() {
             Some(last) if slots(timeframe, &(last.range.start..piece.range.end)) <= reach.page_slots => {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tapestore::{SeriesKey, Store};
+use tapestore::{ErrorClass, SeriesKey, Store};
 
 use crate::budget::Budget;
 use crate::clock::{Clock, Stop};
@@ -196,7 +196,7 @@ pub fn run(store: &Store, plan: &Plan, runner: &Runner, observer: &dyn Observer)
                         let worker = Worker { store, runner, observer, budget: &budget, files: &files };
                         let outcome = worker.series(item);
                         if let Some(Error::Store(error)) = outcome.error.as_deref()
-                            && !matches!(error, tapestore::Error::Rejected { .. })
+                            && is_fatal(error.kind())
                         {
                             let text = tapestore::Error::Poisoned { cause: error.to_string() };
                             fatal.lock().get_or_insert(Error::Store(text));
@@ -216,6 +216,12 @@ pub fn run(store: &Store, plan: &Plan, runner: &Runner, observer: &dyn Observer)
     let mut outcomes = outcomes.into_inner();
     let outcomes = items.iter().filter_map(|item| outcomes.remove(&item.job.key)).collect();
     Ok(Summary { outcomes })
+}
+
+/// Whether the store itself failed, and not what was asked of it.
+fn is_fatal(class: ErrorClass) -> bool {
+    use ErrorClass as C;
+    matches!(class, C::Io | C::Locked | C::Corrupt | C::Newer | C::Foreign | C::ReadOnly | C::Poisoned)
 }
 
 /// The heaviest page of these.

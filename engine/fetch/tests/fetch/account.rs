@@ -1,6 +1,8 @@
 //! Which requests are sent: as few as can be, for nothing that is there.
 
-use tapestore_fetch::Reason;
+use std::sync::Arc;
+
+use tapestore_fetch::{Job, Reason};
 
 use crate::exchange::Trick;
 use crate::{Bench, key};
@@ -114,6 +116,37 @@ fn sessions_say_what_is_expected() {
     bench.fetch(vec![job()]);
     assert_eq!(bench.stored("BTCUSDT").len(), 900);
     assert_eq!(bench.plan(vec![job()]).requests(), 0);
+}
+
+#[test]
+fn the_overlap_reaches_over_a_break_to_the_last_bars() {
+    let bench = Bench::at_minute(300);
+    let time = |minute: i64| crate::START + minute * tapestore::time::MINUTE_NS;
+    let sessions = Arc::new(vec![time(0)..time(300), time(400)..time(700), time(2000)..time(2300)]);
+    let job = || Job { sessions: Some(sessions.clone()), ..Bench::job("binance", "BTCUSDT", "1m", 0..4000) };
+    let asked = |minutes: u64| {
+        bench.exchange.forget();
+        bench.clock.advance(std::time::Duration::from_mins(minutes));
+        assert_eq!(bench.fetch(vec![job()]).0.failed().count(), 0);
+        bench.exchange.sent().into_iter().map(|sent| sent.minutes).collect::<Vec<_>>()
+    };
+    assert_eq!(asked(0), [0..300]);
+    assert_eq!(asked(400), [298..700]);
+    assert_eq!(asked(1600), [2000..2300], "the last bars are more than a page away");
+}
+
+#[test]
+fn a_series_that_takes_no_such_rows_stops_no_other() {
+    let bench = Bench::at_minute(100);
+    let mut transaction = bench.store.begin();
+    let schema = tapestore::schema::SchemaBuilder::unique().column("mood", tapestore::ColumnType::String);
+    transaction.create_series(&key("A"), schema.build().unwrap()).unwrap();
+    transaction.commit().unwrap();
+    let jobs = ["A", "B"].map(|symbol| Bench::job("binance", symbol, "1m", 0..100));
+    let (summary, _) = bench.fetch(jobs.into());
+    let error = summary.failed().next().and_then(|outcome| outcome.error.clone()).unwrap();
+    assert!(error.to_string().contains("mood"), "{error}");
+    assert_eq!((summary.failed().count(), bench.stored("B").len()), (1, 100));
 }
 
 #[test]
