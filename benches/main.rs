@@ -3,10 +3,13 @@
 //!
 //! `cargo bench -p tape-benches`; a name after `--` picks some.
 
+mod backtest;
 mod data;
 mod fetch;
 mod live;
 mod query;
+#[path = "../engine/backtest/tests/twin.rs"]
+mod twin;
 
 use std::fs::File;
 use std::hint::black_box;
@@ -262,6 +265,7 @@ criterion_group!(
     fetch::bench_pages,
     live::bench_latest,
     query::bench_join,
-    query::bench_resample
+    query::bench_resample,
+    backtest::bench_backtest
 );
 criterion_main!(benches);

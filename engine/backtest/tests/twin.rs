@@ -235,12 +235,9 @@ fn numbers(bars: &Bars<'_>, signal: &[f64], settings: &Settings, found: &Found) 
         }
     }
     let (s, f): (Vec<f64>, Vec<f64>) = pairs.iter().map(|pair| (pair.1, pair.2)).unzip();
-    let mut days: Vec<i64> = pairs.iter().map(|pair| pair.0).collect();
-    days.dedup();
-    let daily: Vec<f64> = days
-        .iter()
-        .filter_map(|day| {
-            let of_day: Vec<_> = pairs.iter().filter(|pair| pair.0 == *day).collect();
+    let daily: Vec<f64> = pairs
+        .chunk_by(|a, b| a.0 == b.0)
+        .filter_map(|of_day| {
             let (s, f): (Vec<f64>, Vec<f64>) = of_day.iter().map(|pair| (pair.1, pair.2)).unzip();
             Some(pearson(&s, &f)).filter(|ic| ic.is_finite() && of_day.len() >= 3)
         })

@@ -10,14 +10,14 @@ use crate::number::{bytes, grouped};
 use crate::when::now_ns;
 
 /// Results of the ranking that are listed.
-const LISTED: usize = 100;
+const LISTED: usize = 50;
 /// Results whose curve is drawn.
 const DRAWN: usize = 12;
 /// Size of a curve in pixels.
 const CURVE: (f64, f64) = (340.0, 120.0);
 
 const STYLE: &str = "
-body{font:14px/1.45 system-ui,sans-serif;color:#1c2733;background:#fff;margin:2em auto;max-width:1180px;padding:0 1em}
+body{font:14px/1.45 system-ui,sans-serif;color:#1c2733;background:#fff;margin:2em auto;max-width:1260px;padding:0 1em}
 h1{font-size:1.5em;margin:0}h2{font-size:1.15em;margin:2em 0 .6em}p{margin:.4em 0}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums}
 th,td{padding:.2em .6em;text-align:right;border-bottom:1px solid #e4e8ec;white-space:nowrap}
@@ -39,8 +39,8 @@ pub(super) fn html(done: &Done, arguments: &Explore) -> String {
     );
     head(&mut out, done, arguments);
     time(&mut out, done);
-    ranking(&mut out, done, arguments);
     curves(&mut out, &done.found.scored);
+    ranking(&mut out, done, arguments);
     correlations(&mut out, &done.found.scored);
     failures(&mut out, done);
     out.push_str("</body></html>\n");
@@ -177,7 +177,7 @@ fn svg(curve: &[f32], name: &str) -> String {
 
 /// For each instrument a table of rank correlations: a row a factor, a column a timeframe.
 fn correlations(out: &mut String, scored: &[Scored]) {
-    out.push_str("<h2>Information coefficients</h2>\n<p class=\"note\">Rank correlation of the signal with the return of the next bar; in brackets Pearson's. Blue: with it, red: against it.</p>\n");
+    out.push_str("<h2>Information coefficients</h2>\n<p class=\"note\">Rank correlation of the signal with the return of the next bar; Pearson's shows when pointed at. Blue: with it, red: against it.</p>\n");
     let instruments: BTreeSet<&str> = scored.iter().map(|scored| scored.record.instrument.as_str()).collect();
     for instrument in instruments {
         let of: Vec<&Scored> =
@@ -218,7 +218,8 @@ fn cell(values: Option<&(f64, f64)>) -> String {
     let Some((rank, plain)) = values.filter(|values| !values.0.is_nan()) else { return "<td>-".into() };
     let strength = (rank.abs() / 0.2).min(1.0) * 0.55;
     let colour = if *rank > 0.0 { "37,99,168" } else { "190,60,50" };
-    format!("<td style=\"background:rgba({colour},{strength:.2})\">{rank:.3} ({})", number("ic", *plain))
+    let plain = number("ic", *plain);
+    format!("<td title=\"IC {plain}\" style=\"background:rgba({colour},{strength:.2})\">{rank:.3}")
 }
 
 fn failures(out: &mut String, done: &Done) {
