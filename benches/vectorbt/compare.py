@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Backtests of 72 signals over a Hong Kong year of one-minute bars (81,180), by Tapestore and by vectorbt.
 
-    python3 benches/vectorbt/compare.py [--rounds N] [--repeats N]
+    python3 benches/vectorbt/compare.py [--rounds N] [--repeats N] [--engines rust,numba] [--built]
 
 Makes its own environment beside the build (needs a network the first time), builds the example `vectorbt` of
 `tape-benches`, checks that both have the same accounts, measures each in processes of its own, one after another in turn,
@@ -32,16 +32,19 @@ TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 BARS, SIGNALS, FEES = 81_180, 72, (0.0, 0.0005)
 
 
-def prepare():
+def prepare(built):
     place = TARGET / "vectorbt-environment"
     python = place / "bin" / "python"
     if not (place / "ready").exists():
         venv.create(place, with_pip=True, clear=True)
         subprocess.run([python, "-m", "pip", "install", "-q", "-r", HERE / "requirements.txt"], check=True)
         (place / "ready").touch()
+    program = TARGET / "release" / "examples" / "vectorbt"
+    if built and program.exists():
+        return python, program
     build = ["cargo", "build", "--release", "--locked", "-p", "tape-benches", "--example", "vectorbt"]
     subprocess.run(build, cwd=ROOT, check=True)
-    return python, TARGET / "release" / "examples" / "vectorbt"
+    return python, program
 
 
 def make(directory):
@@ -84,8 +87,10 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--engines", default="rust,numba")
+    parser.add_argument("--built", action="store_true", help="take the example as it was built before")
     options = parser.parse_args()
-    python, ours = prepare()
+    python, ours = prepare(options.built)
     cores, fee = os.cpu_count(), FEES[-1]
     with tempfile.TemporaryDirectory() as directory:
         directory = pathlib.Path(directory)
@@ -93,21 +98,22 @@ def main():
         tape = lambda fee, threads, what, repeats: [ours, directory, fee, threads, repeats, what]
         peer = lambda fee, engine, repeats: [python, HERE / "side.py", directory, fee, repeats, engine]
         differences = {}
+        engines = options.engines.split(",")
         for other in FEES[:-1]:
             run(tape(other, cores, "same", 1), cores)
-            differences[other, "rust"] = run(peer(other, "rust", 1), cores)["difference"]
+            for engine in engines:
+                differences[other, engine] = run(peer(other, engine, 0), cores)["difference"]
         found = {}
         for _ in range(options.rounds):
             for name, command, threads in [
                 ("Tapestore, 1 thread", tape(fee, 1, "same", 20), 1),
                 (f"Tapestore, {cores} threads", tape(fee, cores, "same", 20), cores),
                 ("Tapestore with rank correlations, 1 thread", tape(fee, 1, "all", 10), 1),
-                ("vectorbt, Rust engine", peer(fee, "rust", options.repeats), cores),
-                ("vectorbt, Numba engine", peer(fee, "numba", options.repeats), cores),
+                *((f"vectorbt, engine {engine}", peer(fee, engine, options.repeats), cores) for engine in engines),
             ]:
                 found.setdefault(name, []).append(run(command, threads))
-        for name, engine in (("vectorbt, Rust engine", "rust"), ("vectorbt, Numba engine", "numba")):
-            differences[fee, engine] = max(run["difference"] for run in found[name])
+        for engine in engines:
+            differences[fee, engine] = max(run["difference"] for run in found[f"vectorbt, engine {engine}"])
     report(options, differences, found, cores)
     worst = max(differences.values())
     if not worst <= 1e-9:

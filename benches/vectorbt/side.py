@@ -65,7 +65,8 @@ for round in range(repeats + 1):
     value = portfolio.value()
     accounts.append(spent(since))
     peak_account = peak_account or peak_kb()
-    found = metrics(portfolio)
+    # Without repeats, only the accounts are compared.
+    found = metrics(portfolio) if repeats else [portfolio.total_return()]
     whole.append(spent(since))
 
 # vectorbt's value comes after the order of the bar has been paid, ours before: take the payment off.
@@ -82,7 +83,7 @@ if (directory / "equity.f64").exists():
     difference = float(np.max(np.abs(value.to_numpy() / expected - 1)))
 
 def warm(times):
-    return [sum(part) / repeats for part in zip(*times[1:])]
+    return [sum(part) / repeats for part in zip(*times[1:])] if repeats else None
 
 
 print(
