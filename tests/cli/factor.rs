@@ -92,6 +92,31 @@ fn kept_factors_follow_their_bars() {
 }
 
 #[test]
+fn factors_as_text_and_alpha158_are_shown_and_kept() {
+    let place = Place::with_minutes(80);
+    let line = ["factor", "compute", "A.X", "--csv", "--time", "s", "--from", "2024-01-01T01:19"];
+    let shown =
+        place.tape_with(&[&line[..], &["--expr", "up=Mean($close > Ref($close, 1), 4) * 4"]].concat(), b"");
+    let close = |m: u64| 100 + m * 7 % 23 + m % 5 + m % 2;
+    let rises = (76..80).filter(|m| close(*m) > close(m - 1)).count();
+    assert_eq!(shown.clean(), format!("time,up\n1704071940,{rises}\n"));
+    let pack = place.tape("factor compute A.X --pack alpha158 --csv --from 2024-01-01T01:19").clean();
+    assert_eq!(pack.lines().next().expect("heads").split(',').count(), 159);
+    assert!(!pack.lines().nth(1).expect("a row").contains(",,"), "{pack}");
+    let save = ["factor", "compute", "A.X", "--save", "--name", "mine", "--expr", "m=Mean($close, 3)"];
+    let saved = place.tape_with(&save, b"").clean();
+    assert!(saved.starts_with("A.X factors/mine@1m: made, 80 rows"), "{saved}");
+    assert!(place.tape_with(&save, b"").clean().contains(": hit"));
+    let kept = place.tape("show A.X factors/mine@1m --csv --from 2024-01-01T01:19").clean();
+    let mean = (close(77) + close(78) + close(79)) as f64 / 3.0;
+    assert_eq!(kept, format!("time,m\n2024-01-01T01:19:00Z,{mean}\n"));
+    let bad = place.tape_with(&[&line[..], &["--expr", "x=Mean($close 5)"]].concat(), b"").failed(2);
+    assert!(bad.contains("at character 13 of the expression: Mean($close  «here» 5)"), "{bad}");
+    assert!(place.tape("factor functions").clean().contains("Corr(x, y, n)"));
+    assert_eq!(place.tape("factor functions --json").clean().lines().count(), 32);
+}
+
+#[test]
 fn wrong_calls_say_what_would_be_right() {
     let place = Place::with_minutes(50);
     assert!(place.tape("factor compute A.X --factors RSI").failed(2).contains("did you mean RSI14"));

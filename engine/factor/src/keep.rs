@@ -17,12 +17,11 @@ use tapestore::schema::SchemaBuilder;
 use tapestore::time::{DAY_NS, Timeframe};
 use tapestore::{Batch, ColumnType, ColumnValues, Schema, SeriesKey, Store, Transaction, Values, View};
 
-use crate::bars::Table;
-use crate::catalog::{Factor, Memory, Selection};
 use crate::error::Result;
 use crate::frame::{BarFrame, Setup, frames, in_parallel};
 use crate::gaps::GapPolicy;
 use crate::ledger::{Entry, entries, note};
+use crate::pack::{Pack, hash};
 
 /// Of the code that computes: raised whenever a factor of the same name gives other values.
 pub const CODE: u32 = 1;
@@ -68,40 +67,24 @@ impl Outcome {
     }
 }
 
-/// Where the factors of a source in a timeframe are kept.
-///
-/// # Errors
-/// If the instrument cannot be one.
-pub fn kept_key(source: &SeriesKey, timeframe: Timeframe) -> Result<SeriesKey> {
-    Ok(SeriesKey::new(source.instrument(), &format!("factors/ta@{timeframe}"))?)
-}
-
-/// In words that are equal only if the values are: version of the code, factors with their parameters, policy of gaps,
-/// sessions, and where bars are confirmed to be absent if that bridges gaps.
-pub fn definition(setup: &Setup, absences: &[Range<i64>]) -> String {
-    let names: Vec<&str> = setup.selection.factors().into_iter().map(Factor::name).collect();
-    let names = if setup.selection == Selection::ALL { "all".to_owned() } else { names.join(" ") };
+/// In words that are equal only if the values are: version of the code, policy of gaps, sessions, where bars are confirmed
+/// to be absent if that bridges gaps, and the factors.
+pub fn definition(setup: &Setup, pack: &Pack, absences: &[Range<i64>]) -> String {
+    let hash = |numbers: &mut dyn Iterator<Item = i64>| hash(numbers.flat_map(i64::to_le_bytes));
     let sessions = setup.sessions.as_ref().map_or_else(
         || "always".to_owned(),
         |sessions| {
-            let numbers = sessions.all().iter().flat_map(|s| [s.open.start, s.open.end, s.day_ns]);
-            format!("{} sessions {:016x}", sessions.all().len(), hash(numbers))
+            let mut numbers = sessions.all().iter().flat_map(|s| [s.open.start, s.open.end, s.day_ns]);
+            format!("{} sessions {:016x}", sessions.all().len(), hash(&mut numbers))
         },
     );
     let absent = if matches!(setup.gaps, GapPolicy::Bridge | GapPolicy::Fills) && !absences.is_empty() {
-        let numbers = absences.iter().flat_map(|range| [range.start, range.end]);
-        format!("; {} absences {:016x}", absences.len(), hash(numbers))
+        let mut numbers = absences.iter().flat_map(|range| [range.start, range.end]);
+        format!("; {} absences {:016x}", absences.len(), hash(&mut numbers))
     } else {
         String::new()
     };
-    format!("code {CODE}; gaps {}; {sessions}{absent}; {names}", setup.gaps.name())
-}
-
-/// FNV-1a.
-fn hash(numbers: impl Iterator<Item = i64>) -> u64 {
-    numbers
-        .flat_map(i64::to_le_bytes)
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    format!("code {CODE}; gaps {}; {sessions}{absent}; {}", setup.gaps.name(), pack.definition())
 }
 
 pub(crate) fn now_ns() -> i64 {
@@ -124,18 +107,25 @@ impl Task {
     }
 }
 
-/// Brings the kept factors of a source up to date, in every timeframe of the setup. One transaction a timeframe.
+/// Brings the kept factors of a source up to date, in every timeframe of the setup. One transaction a timeframe. What is
+/// computed is the pack; the selection of the setup is not looked at.
 ///
 /// # Errors
 /// As [`frames`]; what the store says. What was committed before stays.
-pub fn keep(store: &Store, source: &SeriesKey, setup: &Setup, threads: usize) -> Result<Vec<Kept>> {
+pub fn keep(
+    store: &Store,
+    source: &SeriesKey,
+    setup: &Setup,
+    pack: &Pack,
+    threads: usize,
+) -> Result<Vec<Kept>> {
     let view = store.view();
     let known = entries(&view)?;
-    let definition = definition(setup, &view.absences(source)?);
+    let definition = definition(setup, pack, &view.absences(source)?);
     let tasks: Vec<Task> = setup
         .timeframes
         .iter()
-        .map(|timeframe| plan(&view, source, *timeframe, &definition, &known))
+        .map(|timeframe| plan(&view, source, pack.key(source, *timeframe)?, *timeframe, &definition, &known))
         .collect::<Result<_>>()?;
     let stale: Vec<usize> = (0..tasks.len()).filter(|number| !tasks[*number].is_hit()).collect();
     let wanted =
@@ -151,10 +141,10 @@ pub fn keep(store: &Store, source: &SeriesKey, setup: &Setup, threads: usize) ->
     for batch in stale.iter().zip(&made).collect::<Vec<_>>().chunks(threads.max(1)) {
         let computed = in_parallel(batch.len(), threads, |number| {
             let (task, frame) = (&tasks[*batch[number].0], batch[number].1);
-            compute_parts(&view, task, frame, setup)
+            compute_parts(&view, task, frame, pack)
         });
         for ((number, frame), computed) in batch.iter().zip(computed) {
-            let write = Write { store, view: &view, source, setup, definition: &definition, loading };
+            let write = Write { store, view: &view, source, pack, definition: &definition, loading };
             out[**number] = Some(write.run(&tasks[**number], frame, computed?)?);
         }
     }
@@ -175,11 +165,11 @@ pub fn keep(store: &Store, source: &SeriesKey, setup: &Setup, threads: usize) ->
 fn plan(
     view: &View,
     source: &SeriesKey,
+    target: SeriesKey,
     timeframe: Timeframe,
     definition: &str,
     known: &[Entry],
 ) -> Result<Task> {
-    let target = kept_key(source, timeframe)?;
     let known = known.iter().find(|entry| entry.target == target).cloned();
     let usable = known.as_ref().filter(|entry| entry.definition == definition && entry.source == *source);
     let usable = usable.filter(|_| view.schema(&target).is_ok());
@@ -194,32 +184,23 @@ fn plan(
 /// Rows of a frame that have to be written, with all of its factors, and what that took.
 struct Computed {
     rows: Vec<Range<usize>>,
-    table: Table,
+    columns: Vec<Vec<f64>>,
     took: Duration,
 }
 
-fn compute_parts(view: &View, task: &Task, frame: &BarFrame, setup: &Setup) -> Result<Computed> {
+fn compute_parts(view: &View, task: &Task, frame: &BarFrame, pack: &Pack) -> Result<Computed> {
     let start = Instant::now();
     let rows = match &task.changes {
         None => vec![0..frame.time.len()],
         Some(changes) => {
             let last = view.latest(&task.target)?.map_or(i64::MIN, |row| row.time()[0]);
-            affected(frame, changes, last, reach(setup.selection))
+            affected(frame, changes, last, pack.reach())
         }
     };
     let touches = |run: &&Range<usize>| rows.iter().any(|rows| rows.start < run.end && run.start < rows.end);
     let runs: Vec<Range<usize>> = frame.runs.iter().filter(touches).cloned().collect();
-    let mut table = Table::default();
-    crate::compute::compute(&frame.bars(), &runs, setup.selection, &mut table);
-    Ok(Computed { rows, table, took: start.elapsed() })
-}
-
-/// How many bars, its own included, the longest window of the selection sees; `None` if one remembers all.
-fn reach(selection: Selection) -> Option<usize> {
-    selection.factors().into_iter().try_fold(1, |most, factor| match factor.memory() {
-        Memory::Bars(bars) => Some(most.max(bars)),
-        Memory::Fading | Memory::Total => None,
-    })
+    let columns = pack.compute(&frame.bars(), &runs);
+    Ok(Computed { rows, columns, took: start.elapsed() })
 }
 
 /// The rows that may differ when the source changed in some ranges of time (K3), and those that are new.
@@ -257,16 +238,16 @@ struct Write<'a> {
     store: &'a Store,
     view: &'a View,
     source: &'a SeriesKey,
-    setup: &'a Setup,
+    pack: &'a Pack,
     definition: &'a str,
     loading: Duration,
 }
 
 impl Write<'_> {
     fn run(&self, task: &Task, frame: &BarFrame, computed: Computed) -> Result<Kept> {
-        let Computed { rows, table, took } = computed;
+        let Computed { rows, columns, took } = computed;
         let took = took + self.loading;
-        let schema = schema_of(self.setup.selection)?;
+        let schema = schema_of(self.pack)?;
         let mut transaction = self.store.begin();
         transaction.source(&format!("factors of {}", self.source));
         transaction.message(&format!(
@@ -284,7 +265,7 @@ impl Write<'_> {
         for rows in &rows {
             count += rows.len() as u64;
             if !rows.is_empty() {
-                transaction.upsert(&task.target, batch(frame, &table, self.setup.selection, rows))?;
+                transaction.upsert(&task.target, batch(frame, &columns, self.pack, rows))?;
             }
         }
         let mut entry = task.known.clone().unwrap_or_else(|| Entry::new(&task.target, self.source));
@@ -292,7 +273,7 @@ impl Write<'_> {
         self.definition.clone_into(&mut entry.definition);
         entry.source_version = self.view.version();
         entry.rows = frame.time.len() as u64;
-        entry.bytes = entry.rows * 8 * (1 + self.setup.selection.factors().len() as u64);
+        entry.bytes = entry.rows * 8 * (1 + columns.len() as u64);
         entry.took_ns = if task.changes.is_none() { took.as_nanos() as i64 } else { entry.took_ns };
         entry.misses += 1;
         entry.used_ns = now_ns();
@@ -327,23 +308,22 @@ impl Write<'_> {
     }
 }
 
-fn schema_of(selection: Selection) -> Result<Schema> {
-    let builder = selection.factors().into_iter().fold(SchemaBuilder::unique(), |builder, factor| {
-        builder.nullable(factor.name(), ColumnType::F64).describe(factor.meaning())
+fn schema_of(pack: &Pack) -> Result<Schema> {
+    let builder = pack.columns().into_iter().fold(SchemaBuilder::unique(), |builder, (name, meaning)| {
+        builder.nullable(name, ColumnType::F64).describe(meaning)
     });
     Ok(builder.build()?)
 }
 
-/// Rows of a table as they are stored: null where there is no value.
-fn batch(frame: &BarFrame, table: &Table, selection: Selection, rows: &Range<usize>) -> Batch {
-    let mut batch = Batch::new(frame.time[rows.clone()].to_vec());
-    for factor in selection.factors() {
-        let values = table.column(factor).map(|column| &column[rows.clone()]).unwrap_or_default();
+/// Rows as they are stored: null where there is no value.
+fn batch(frame: &BarFrame, columns: &[Vec<f64>], pack: &Pack, rows: &Range<usize>) -> Batch {
+    let batch = Batch::new(frame.time[rows.clone()].to_vec());
+    pack.columns().into_iter().zip(columns).fold(batch, |batch, ((name, _), column)| {
+        let values = column[rows.clone()].to_vec();
         let nulls: Vec<bool> = values.iter().map(|value| value.is_nan()).collect();
         let nulls = nulls.contains(&true).then_some(nulls);
-        batch = batch.with(factor.name(), ColumnValues { values: Values::F64(values.to_vec()), nulls });
-    }
-    batch
+        batch.with(name, ColumnValues { values: Values::F64(values), nulls })
+    })
 }
 
 fn note_hits(store: &Store, view: &View, hits: &[&Task]) -> Result<()> {

@@ -3,7 +3,7 @@
 use tapestore::time::{MINUTE_NS, Timeframe};
 use tapestore::{AsOf, Rows, SeriesKey, flags};
 use tapestore_factor::{
-    Entry, Factor, GapPolicy, Kept, Outcome, Selection, Setup, Table, entries, evict, frames, keep, kept_key,
+    Entry, Factor, GapPolicy, Kept, Outcome, Pack, Selection, Setup, Table, entries, evict, frames, keep,
 };
 
 use super::market::{Market, minutes, sessions};
@@ -44,9 +44,14 @@ fn holds_what_is_computed_anew(market: &Market, setup: &Setup) {
     }
 }
 
+fn kept_key(source: &SeriesKey, timeframe: Timeframe) -> tapestore_factor::Result<SeriesKey> {
+    Pack::Indicators(Selection::ALL).key(source, timeframe)
+}
+
 #[track_caller]
 fn kept(market: &Market, setup: &Setup) -> Vec<Kept> {
-    let kept = keep(&market.store, &market.key, setup, 2).expect("it is kept");
+    let kept =
+        keep(&market.store, &market.key, setup, &Pack::Indicators(setup.selection), 2).expect("it is kept");
     holds_what_is_computed_anew(market, setup);
     kept
 }
@@ -160,4 +165,54 @@ fn a_budget_drops_what_was_used_longest_ago() {
     assert!(view.schema(&SeriesKey::new("0700.HK", "factors/ta@5m").unwrap()).is_ok());
     assert_eq!(kept(&market, &of(Timeframe::M1))[0].outcome, Outcome::Made);
     assert_eq!((entry(&market, Timeframe::M1).misses, entry(&market, Timeframe::M5).hits), (2, 1));
+}
+
+#[test]
+fn packs_of_expressions_are_kept_beside_and_brought_up_to_date() {
+    let market = Market::new();
+    let times = minutes(&sessions(DAYS));
+    market.put(&times[..1000], 1);
+    let setup = Setup { timeframes: vec![Timeframe::M1], ..setup(Selection::ALL) };
+    let pack = Pack::alpha158().expect("sound expressions");
+    let first = keep(&market.store, &market.key, &setup, &pack, 2).expect("it is kept");
+    assert_eq!(
+        (first[0].outcome, first[0].target.to_string()),
+        (Outcome::Made, "0700.HK factors/alpha158@1m".into())
+    );
+    market.put(&times[500..501], 9);
+    let repaired = keep(&market.store, &market.key, &setup, &pack, 2).expect("it is kept");
+    assert_eq!((repaired[0].outcome, repaired[0].computed), (Outcome::Updated, 61));
+    let view = market.store.view();
+    let frame = frames(&view, &market.key, i64::MIN..i64::MAX, &setup, 1).expect("frames").remove(0);
+    let rows = view.read(&first[0].target).rows().expect("it is kept");
+    for ((name, _), column) in pack.columns().into_iter().zip(pack.compute(&frame.bars(), &frame.runs)) {
+        let kept = rows.f64(name).expect("doubles");
+        let nulls = rows.column(name).expect("a column");
+        let same = |row: usize| {
+            if column[row].is_nan() {
+                nulls.is_null(row)
+            } else {
+                kept[row].to_bits() == column[row].to_bits()
+            }
+        };
+        assert!((0..1000).all(same), "{name}");
+    }
+    // Another expression of the same name is another definition.
+    let pack = |text: &str| {
+        let mut all = tapestore_factor::Expressions::new();
+        all.add("x", text).expect("a sound expression");
+        Pack::Expressions { name: "mine".into(), all: std::sync::Arc::new(all) }
+    };
+    for (text, outcome) in [
+        ("Mean($close, 5)", Outcome::Made),
+        ("Mean($close, 5)", Outcome::Hit),
+        ("Mean($close, 6)", Outcome::Made),
+    ] {
+        assert_eq!(
+            keep(&market.store, &market.key, &setup, &pack(text), 1).expect("it is kept")[0].outcome,
+            outcome
+        );
+    }
+    let bad = Pack::Expressions { name: "no name".into(), all: std::sync::Arc::default() };
+    assert!(keep(&market.store, &market.key, &setup, &bad, 1).is_err());
 }

@@ -74,7 +74,7 @@ impl Expressions {
         let mut columns: Vec<Option<Vec<f64>>> = vec![None; self.nodes.len()];
         for (id, node) in self.nodes.iter().enumerate() {
             let column = compute(*node, run, &columns);
-            for (number, _) in self.outputs.iter().enumerate().filter(|(_, output)| output.1 == id) {
+            for (number, _) in self.outputs.iter().enumerate().filter(|(_, output)| output.id == id) {
                 show(number, &column);
             }
             columns[id] = Some(column);

@@ -104,6 +104,13 @@ enum Pair {
     Cov,
 }
 
+#[derive(Clone, Debug)]
+struct Output {
+    name: String,
+    text: String,
+    id: Id,
+}
+
 /// Named expressions, computed together: what several of them share is computed once.
 #[derive(Clone, Debug, Default)]
 pub struct Expressions {
@@ -111,7 +118,7 @@ pub struct Expressions {
     /// Bars that each node reaches back, its own included.
     reaches: Vec<usize>,
     known: HashMap<Node, Id>,
-    outputs: Vec<(String, Id)>,
+    outputs: Vec<Output>,
 }
 
 impl Expressions {
@@ -126,13 +133,18 @@ impl Expressions {
     /// [`crate::Error::Expression`] says where it went wrong and what was expected there.
     pub fn add(&mut self, name: &str, text: &str) -> Result<&mut Self> {
         let id = parse::parse(self, text)?;
-        self.outputs.push((name.to_owned(), id));
+        self.outputs.push(Output { name: name.to_owned(), text: text.to_owned(), id });
         Ok(self)
     }
 
     /// The names, in the order in which they were added.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.outputs.iter().map(|(name, _)| &name[..])
+        self.outputs.iter().map(|output| &output.name[..])
+    }
+
+    /// Each name with its expression.
+    pub fn texts(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.outputs.iter().map(|output| (&output.name[..], &output.text[..]))
     }
 
     /// How many.
@@ -147,7 +159,7 @@ impl Expressions {
 
     /// Bars that an expression looks at, the one of its value included (X1).
     pub fn reach(&self, number: usize) -> usize {
-        self.reaches[self.outputs[number].1]
+        self.reaches[self.outputs[number].id]
     }
 
     /// Computes all of them: a column for each, in the order of their names. As with [`crate::compute`], runs are sorted

@@ -11,6 +11,8 @@ use super::Selection;
 pub(crate) enum Factor {
     /// What there is: names, parameters, warm-up, and what a value depends on.
     List(List),
+    /// The functions of expressions.
+    Functions,
     /// Computes factors; shows them, or keeps them as series that are brought up to date by what changed.
     Compute(Box<Compute>),
     /// What is kept, of what use it was, and what of it is out of date.
@@ -41,6 +43,16 @@ pub(crate) enum Gaps {
     Rows,
 }
 
+/// Sets of factors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PackArgument {
+    /// The 72 of tape factor list.
+    #[default]
+    Ta,
+    /// Alpha158.
+    Alpha158,
+}
+
 /// Arguments of `factor compute`.
 #[derive(Args, Debug)]
 pub(crate) struct Compute {
@@ -53,6 +65,15 @@ pub(crate) struct Compute {
     /// Factors by name, separated by commas; see tape factor list.
     #[arg(long, value_delimiter = ',', default_value = "all", value_name = "NAMES")]
     pub(crate) factors: Vec<String>,
+    /// Which factors: those of TA-Lib's names, or the 158 of Qlib's handler.
+    #[arg(long, value_enum, default_value = "ta", value_name = "PACK", conflicts_with_all = ["expressions"])]
+    pub(crate) pack: PackArgument,
+    /// A factor as text: NAME=EXPRESSION, such as 'up=Mean($close > Ref($close, 1), 20)'; see tape factor functions.
+    #[arg(long = "expr", value_parser = super::pair, value_name = "NAME=EXPRESSION")]
+    pub(crate) expressions: Vec<(String, String)>,
+    /// The name under which expressions are kept: INSTRUMENT factors/NAME@TIMEFRAME.
+    #[arg(long, requires = "expressions", default_value = "expressions", value_name = "NAME")]
+    pub(crate) name: String,
     /// Timeframes that the bars are resampled into, separated by commas; all: 1m to 1d; by default that of the bars.
     #[arg(long, value_delimiter = ',', value_name = "TIMEFRAMES")]
     pub(crate) timeframes: Option<Vec<String>>,
@@ -62,7 +83,7 @@ pub(crate) struct Compute {
     /// When the market is open: a CSV of start,end in any form of time, without a header. No bar crosses a session's end.
     #[arg(long, value_name = "FILE")]
     pub(crate) sessions: Option<PathBuf>,
-    /// Keep them as series (INSTRUMENT factors/ta@TIMEFRAME): only what depends on changed bars is computed anew.
+    /// Keep them as series (INSTRUMENT factors/PACK@TIMEFRAME): only what depends on changed bars is computed anew.
     #[arg(long, conflicts_with_all = ["csv", "columns", "time", "provenance", "from", "to", "as_of"])]
     pub(crate) save: bool,
     /// Then drop kept factors, those used longest ago first, until the rest takes this much: 500MB, 2GB.

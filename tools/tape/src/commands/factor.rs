@@ -8,8 +8,8 @@ use tapestore::{
     Column, ColumnType, ColumnValues, RowSet, Rows, SeriesKey, Store, Values, View, time::Timeframe,
 };
 use tapestore_factor::{
-    Entry, Factor as Indicator, GapPolicy, Kept, Memory, Selection, Setup, Table as Factors, entries, evict,
-    frames, keep, timeframes_of,
+    Entry, Expressions, FUNCTIONS, Factor as Indicator, GapPolicy, Kept, Memory, Pack, Selection, Setup,
+    entries, evict, frames, keep, timeframes_of,
 };
 use tapestore_query::Sessions;
 
@@ -18,7 +18,7 @@ use super::market::{pick, write};
 use super::operations::watched;
 use super::{Context, range, series};
 use crate::args::Series;
-use crate::args::factor::{Cache, Compute, Factor, Gaps, List};
+use crate::args::factor::{Cache, Compute, Factor, Gaps, List, PackArgument};
 use crate::calendar::brief;
 use crate::fail::{Fail, Result};
 use crate::number::{bytes, grouped};
@@ -39,6 +39,7 @@ impl From<tapestore_factor::Error> for Fail {
 pub(crate) fn run(context: &Context, command: &Factor) -> Result<()> {
     match command {
         Factor::List(arguments) => list(context, arguments),
+        Factor::Functions => functions(context),
         Factor::Compute(arguments) if arguments.save => {
             let target = arguments.instruments.join(" ");
             watched(context, "factor", &target, |_| save(context, arguments))
@@ -104,6 +105,40 @@ fn list(context: &Context, arguments: &List) -> Result<()> {
     out.finish()
 }
 
+fn functions(context: &Context) -> Result<()> {
+    let mut out = Out::stdout();
+    let mut table = Table::new([("function", Side::Left), ("meaning", Side::Left)]);
+    for (call, meaning) in FUNCTIONS {
+        if context.json {
+            out.write_all(&Object::new().text("function", call).text("meaning", meaning).line())?;
+        } else {
+            table.row([call.into(), meaning.into()]);
+        }
+    }
+    if !context.json {
+        table.write(&mut out)?;
+        let columns = "$open $high $low $close $volume";
+        writeln!(out, "and {columns}, numbers, + - * /, > >= < <= == != and & |, which give 1 or 0")?;
+    }
+    out.finish()
+}
+
+fn pack(arguments: &Compute) -> Result<Pack> {
+    if arguments.expressions.is_empty() {
+        return Ok(match arguments.pack {
+            PackArgument::Ta => {
+                Pack::Indicators(Selection::parse(arguments.factors.iter().map(String::as_str))?)
+            }
+            PackArgument::Alpha158 => Pack::alpha158()?,
+        });
+    }
+    let mut all = Expressions::new();
+    for (name, text) in &arguments.expressions {
+        all.add(name, text)?;
+    }
+    Ok(Pack::Expressions { name: arguments.name.clone(), all: Arc::new(all) })
+}
+
 pub(super) fn policy(gaps: Gaps) -> GapPolicy {
     match gaps {
         Gaps::Break => GapPolicy::Break,
@@ -133,8 +168,7 @@ fn setup(arguments: &Compute, source: &SeriesKey) -> Result<Setup> {
         }
         None => None,
     };
-    let selection = Selection::parse(arguments.factors.iter().map(String::as_str))?;
-    Ok(Setup { timeframes, selection, gaps: policy(arguments.gaps), sessions })
+    Ok(Setup { timeframes, selection: Selection::ALL, gaps: policy(arguments.gaps), sessions })
 }
 
 fn threads(arguments: &Compute) -> usize {
@@ -153,36 +187,36 @@ fn show(context: &Context, arguments: &Compute) -> Result<()> {
     };
     let (_store, view) = context.view(&arguments.selection.state)?;
     let source = source(&view, instrument, &arguments.frame)?;
-    let setup = setup(arguments, &source)?;
+    let (setup, pack) = (setup(arguments, &source)?, pack(arguments)?);
     if setup.timeframes.len() != 1 {
         return Err(Fail::Usage("factors of several timeframes are kept, not shown: add --save".into()));
     }
     // Warm-up and memory reach back: everything is computed, and the range is shown.
     let made = frames(&view, &source, i64::MIN..i64::MAX, &setup, threads(arguments))?;
-    let mut table = Factors::default();
-    made[0].compute(setup.selection, &mut table);
+    let columns = pack.compute(&made[0].bars(), &made[0].runs);
     let range = range(&arguments.selection.span)?;
     let from = made[0].time.partition_point(|time| *time < range.start);
     let to = made[0].time.partition_point(|time| *time < range.end).max(from);
-    let rows = as_rows(&made[0].time[from..to], &table, setup.selection, from..to);
+    let rows = as_rows(&made[0].time, &pack, &columns, from..to);
     write(context, &arguments.selection.form, &pick(rows, arguments.selection.form.columns.as_deref())?)
 }
 
-fn as_rows(time: &[i64], table: &Factors, selection: Selection, rows: std::ops::Range<usize>) -> Rows {
-    let (mut columns, mut set) = (Vec::new(), RowSet { time: time.to_vec(), ..RowSet::default() });
-    for (id, factor) in (0..).zip(selection.factors()) {
-        let values = table.column(factor).map(|column| column[rows.clone()].to_vec()).unwrap_or_default();
-        let nulls: Vec<bool> = values.iter().map(|value| value.is_nan()).collect();
-        columns.push(Column {
+fn as_rows(time: &[i64], pack: &Pack, columns: &[Vec<f64>], rows: std::ops::Range<usize>) -> Rows {
+    let mut out =
+        Rows { columns: Vec::new(), set: RowSet { time: time[rows.clone()].to_vec(), ..RowSet::default() } };
+    for (id, ((name, meaning), column)) in (0..).zip(pack.columns().into_iter().zip(columns)) {
+        let values = column[rows.clone()].to_vec();
+        let nulls = values.iter().map(|value| value.is_nan()).collect();
+        out.columns.push(Column {
             id,
-            name: factor.name().to_owned(),
+            name: name.to_owned(),
             kind: ColumnType::F64,
             nullable: true,
-            description: factor.meaning().to_owned(),
+            description: meaning.to_owned(),
         });
-        set.columns.push((id, ColumnValues { values: Values::F64(values), nulls: Some(nulls) }));
+        out.set.columns.push((id, ColumnValues { values: Values::F64(values), nulls: Some(nulls) }));
     }
-    Rows { columns, set }
+    out
 }
 
 fn save(context: &Context, arguments: &Compute) -> Result<()> {
@@ -229,7 +263,7 @@ fn save(context: &Context, arguments: &Compute) -> Result<()> {
 fn save_one(store: &Store, instrument: &str, arguments: &Compute) -> Result<Vec<Kept>> {
     let source = source(&store.view(), instrument, &arguments.frame)?;
     let setup = setup(arguments, &source)?;
-    Ok(keep(store, &source, &setup, threads(arguments))?)
+    Ok(keep(store, &source, &setup, &pack(arguments)?, threads(arguments))?)
 }
 
 fn tell(context: &Context, out: &mut Out, kept: &Kept) -> Result<()> {
