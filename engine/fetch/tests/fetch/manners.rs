@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tapestore_fetch::clock::SystemClock;
 use tapestore_fetch::{Error, Event};
 
 use crate::Bench;
-use crate::exchange::Trick;
+use crate::exchange::{Exchange, Trick};
 
 fn error(summary: &tapestore_fetch::Summary) -> Arc<Error> {
     summary.failed().next().and_then(|outcome| outcome.error.clone()).expect("it failed")
@@ -29,6 +30,26 @@ fn retry_after_is_obeyed_by_all_threads() {
     let again: Vec<_> = sent.iter().filter(|sent| sent.symbol == "S0").collect();
     assert!(again.len() == 2 && again[1].at >= refused + Duration::from_secs(17), "{again:?}");
     assert!(events.iter().any(|event| matches!(event, Event::Waiting { time, .. } if time.as_secs() == 17)));
+}
+
+/// With a clock that is waited for: one that jumps would carry all threads along.
+#[test]
+fn while_one_thread_was_told_to_wait_no_other_sends() {
+    let bench = Bench::at_minute(1000);
+    let mut exchange = Exchange::new(Arc::new(SystemClock::default()));
+    exchange.takes = Duration::from_millis(5);
+    let exchange = Arc::new(exchange);
+    exchange.play("*", [Trick::Status(429, vec![("retry-after", "1".into())], "")]);
+    let jobs = (0..40).map(|turn| Bench::job("binance", &format!("S{turn}"), "1m", 0..1000)).collect();
+    let plan = bench.plan(jobs);
+    let mut runner = bench.runner(exchange.clone());
+    runner.clock = Arc::new(SystemClock::default());
+    let summary = tapestore_fetch::run(&bench.store, &plan, &runner, &|_: &Event| {}).unwrap();
+    assert_eq!((summary.failed().count(), summary.requests()), (0, 41));
+    let sent = exchange.sent();
+    let told = sent.iter().find(|sent| sent.status == 429).unwrap().at;
+    let meanwhile = sent.iter().filter(|sent| sent.at > told && sent.at < told + Duration::from_millis(950));
+    assert!(meanwhile.count() <= 3, "but for what was on its way: {sent:?}");
 }
 
 #[test]
