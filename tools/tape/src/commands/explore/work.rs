@@ -285,8 +285,9 @@ impl<'a> Exploration<'a> {
                 longest,
             });
         }
-        let mut table = Table::default();
         for part in factors.chunks(part.max(1)) {
+            // A new one: used again, it would keep the room of all parts.
+            let mut table = Table::default();
             Spent::on(&self.spent.factors, || frame.compute(Selection::of(part), &mut table));
             let outcomes = in_parallel(part.len(), threads, |number, room| {
                 let factor = part[number];
