@@ -33,7 +33,7 @@ pub struct Kept {
     pub target: SeriesKey,
     /// What was done.
     pub outcome: Outcome,
-    /// Rows that were there in time, and are now.
+    /// Rows that it has now.
     pub rows: u64,
     /// Rows that were computed anew.
     pub computed: u64,
