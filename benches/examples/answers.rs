@@ -14,7 +14,8 @@ use std::time::Instant;
 use rustix::time::{ClockId, clock_gettime};
 use tapestore::schema::{SchemaBuilder, bars};
 use tapestore::{
-    Batch, ColumnType, ColumnValues, Options, RowSet, Rows, Schema, SeriesKey, Store, Timeframe, Values, View,
+    Batch, Column, ColumnType, ColumnValues, Options, RowSet, Rows, Schema, SeriesKey, Store, Timeframe,
+    Values, View,
 };
 use tapestore_query::asof::Joiner;
 use tapestore_query::resample::Resampler;
@@ -173,10 +174,8 @@ impl Hot {
         for (number, key) in keys.iter().enumerate() {
             let close = 100.0 + number as f64 / 64.0;
             transaction.create_series(key, bars_of_doubles())?;
-            let columns = ["open", "high", "low", "close", "volume"];
-            let bar = columns
-                .iter()
-                .fold(Batch::new(vec![0]), |bar, name| bar.with(name, Values::F64(vec![close])));
+            let with = |bar: Batch, column: &Column| bar.with(&column.name, Values::F64(vec![close]));
+            let bar = bars_of_doubles().columns.iter().fold(Batch::new(vec![0]), with);
             transaction.append(key, bar)?;
             map.insert(key.clone(), (0, close));
         }

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Instant;
 
+use rustix::time::{ClockId, clock_gettime};
 use tapestore_backtest::{
     Bars, Commission, Costs, Curves, Market, Rebalance, Schedule, Scratch, Settings, costs::Mode,
 };
@@ -110,12 +111,8 @@ fn doubles(path: &Path) -> Vec<f64> {
 
 /// What the process has worked so far, on all threads, in hundredths of a second; 0 where the system does not tell.
 fn processor_seconds() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let after_name = status.rsplit(')').next().unwrap_or_default();
-    // Fields 14 and 15 of the line: user and system time in ticks of 10 ms.
-    let ticks: f64 =
-        after_name.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum();
-    ticks / 100.0
+    let spent = clock_gettime(ClockId::ProcessCPUTime);
+    spent.tv_sec as f64 + spent.tv_nsec as f64 / 1e9
 }
 
 /// Largest memory of the process so far, in kB; 0 where the system does not tell.

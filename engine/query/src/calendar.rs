@@ -15,6 +15,7 @@ use std::ops::Range;
 use tapestore::time::{DAY_NS, date_text};
 use tapestore::{Error, Result, Rows, SeriesKey, Strings, Values, View};
 
+use crate::in_force::times;
 use crate::session::{Session, Sessions};
 
 /// What a table says of an exchange.
@@ -59,9 +60,9 @@ pub fn calendar(view: &View, table: &SeriesKey, exchange: &str, known_ns: Option
     let rows = view.read(table).rows()?;
     let missing = |name: &str| Error::NotFound(format!("{table} has no column {name:?}, as a calendar has"));
     let exchanges = texts(&rows, "exchange").ok_or_else(|| missing("exchange"))?;
-    let opens = stamps(&rows, "open").ok_or_else(|| missing("open"))?;
-    let closes = stamps(&rows, "close").ok_or_else(|| missing("close"))?;
-    let (statuses, known) = (texts(&rows, "status"), stamps(&rows, "known"));
+    let opens = times(&rows, "open").ok_or_else(|| missing("open"))?;
+    let closes = times(&rows, "close").ok_or_else(|| missing("close"))?;
+    let (statuses, known) = (texts(&rows, "status"), times(&rows, "known"));
     // Per day the rows made known last (C1), as they were written.
     let mut days: BTreeMap<i64, (i64, Vec<usize>)> = BTreeMap::new();
     for row in (0..rows.len()).filter(|row| exchanges.get(*row) == exchange) {
@@ -103,10 +104,4 @@ fn texts<'r>(rows: &'r Rows, name: &str) -> Option<&'r Strings> {
         Values::Str(texts) => Some(texts),
         _ => None,
     }
-}
-
-fn stamps<'r>(rows: &'r Rows, name: &str) -> Option<impl Fn(usize) -> Option<i64> + use<'r>> {
-    let column = rows.column(name)?;
-    let times = rows.i64(name)?;
-    Some(move |row: usize| (!column.is_null(row)).then(|| times[row]))
 }

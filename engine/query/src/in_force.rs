@@ -107,7 +107,8 @@ pub fn in_force(view: &View, key: &SeriesKey, identity: &[&str], moment: Moment)
     Ok(gather_rows(&rows, &picked))
 }
 
-fn times<'r>(rows: &'r Rows, name: &str) -> Option<impl Fn(usize) -> Option<i64> + use<'r>> {
+/// The timestamps of a column, row by row; `None` if there is no such column, or it holds something else.
+pub(crate) fn times<'r>(rows: &'r Rows, name: &str) -> Option<impl Fn(usize) -> Option<i64> + use<'r>> {
     let at = rows.columns.iter().position(|column| column.name == name)?;
     let values = &rows.set.columns[at].1;
     match &values.values {

@@ -136,11 +136,11 @@ impl Binance {
             url: settings.url_or(host)?,
             naming: settings.naming_or(naming)?,
             secrets: settings.secrets.clone(),
-            manners: Manners {
-                weight_per_minute: settings.weight_per_minute.unwrap_or(limit),
+            manners: settings.manners_or(Manners {
+                weight_per_minute: limit,
                 used_header: Some("x-mbx-used-weight-1m"),
-                concurrency: settings.concurrency.unwrap_or(4),
-            },
+                concurrency: 4,
+            }),
         }))
     }
 

@@ -78,11 +78,11 @@ impl Dumps {
             market,
             url: settings.url_or("https://data.binance.vision")?,
             naming: settings.naming_or(naming)?,
-            manners: Manners {
-                weight_per_minute: settings.weight_per_minute.unwrap_or(1200),
+            manners: settings.manners_or(Manners {
+                weight_per_minute: 1200,
                 used_header: None,
-                concurrency: settings.concurrency.unwrap_or(2),
-            },
+                concurrency: 2,
+            }),
         }))
     }
 

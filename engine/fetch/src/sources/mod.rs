@@ -11,7 +11,7 @@ pub mod yahoo;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::source::{Naming, Source};
+use crate::source::{Manners, Naming, Source};
 use crate::wire::Secret;
 
 /// How a source is set up; everything has a default.
@@ -48,6 +48,15 @@ impl Settings {
     /// [`Error::Usage`] if the name does not tell instruments apart.
     pub fn naming_or(&self, default: &str) -> Result<Naming> {
         Naming::new(self.name.as_deref().unwrap_or(default))
+    }
+
+    /// How the source is treated.
+    pub fn manners_or(&self, default: Manners) -> Manners {
+        Manners {
+            weight_per_minute: self.weight_per_minute.unwrap_or(default.weight_per_minute),
+            concurrency: self.concurrency.unwrap_or(default.concurrency),
+            ..default
+        }
     }
 }
 

@@ -44,12 +44,12 @@ impl Okx {
             url: settings.url_or("https://www.okx.com")?,
             naming: settings.naming_or("{symbol}.OKX")?,
             secrets: settings.secrets.clone(),
-            manners: Manners {
+            manners: settings.manners_or(Manners {
                 // 20 in two seconds: a burst of 15, and what comes after it in that time, stay within.
-                weight_per_minute: settings.weight_per_minute.unwrap_or(150),
+                weight_per_minute: 150,
                 used_header: None,
-                concurrency: settings.concurrency.unwrap_or(2),
-            },
+                concurrency: 2,
+            }),
         }))
     }
 }

@@ -46,11 +46,11 @@ impl Yahoo {
             url: settings.url_or("https://query1.finance.yahoo.com")?,
             naming: settings.naming_or("{symbol}.YAHOO")?,
             secrets: settings.secrets.clone(),
-            manners: Manners {
-                weight_per_minute: settings.weight_per_minute.unwrap_or(60),
+            manners: settings.manners_or(Manners {
+                weight_per_minute: 60,
                 used_header: None,
-                concurrency: settings.concurrency.unwrap_or(2),
-            },
+                concurrency: 2,
+            }),
         }))
     }
 }
