@@ -32,6 +32,10 @@
 //! cross_check = ["1d"]                   # fetched, and compared with what the finest gives
 //! schedule = "30m"                       # for whoever runs it: a span, or five fields of cron
 //! ```
+//!
+//! Sections `alerts` and `quality` belong to other crates, which read them from [`Config::sections`].
+
+mod source;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -40,15 +44,15 @@ use std::sync::Arc;
 
 use tapestore::time::{DAY_NS, HOUR_NS, MINUTE_NS};
 use tapestore::{Frame, Timeframe};
-use tapestore_catalog::file::{Language, Node, Reader, Value, mistake, tree};
+use tapestore_catalog::file::{Language, Node, Reader, mistake, tree};
 use tapestore_catalog::span;
 use tapestore_query::session::Sessions;
 
 use crate::error::{Error, Result};
-use crate::source::{Manners, Naming, Source};
-use crate::sources::declared::{Declared, MORE_COLUMNS, Place, Shape, Unit, share};
+use crate::source::Source;
 use crate::sources::{self, Settings};
-use crate::wire::Secret;
+
+pub use source::secret;
 
 /// Symbols under a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,9 +138,24 @@ impl Entry {
     }
 }
 
+/// A part of the file that a layer above reads: alerts, quality.
+#[derive(Clone, Debug)]
+pub struct Section {
+    /// Name of the file, for messages.
+    pub file: String,
+    /// Where paths in it are taken from.
+    pub folder: PathBuf,
+    /// What it says, with the line of every value.
+    pub node: Node,
+}
+
 /// A configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// The directory of the store of all that names no other.
+    pub store: Option<PathBuf>,
+    /// What layers above read, by name.
+    pub sections: BTreeMap<&'static str, Section>,
     /// Symbols by name.
     pub universes: BTreeMap<String, Universe>,
     /// Sources that it declares or changes, by name.
@@ -182,23 +201,11 @@ impl Config {
 
 type Members<'n> = &'n [(String, usize, Node)];
 
-const TOP: [&str; 5] = ["store", "universes", "sources", "calendars", "fetch"];
+/// Parts of the file that are read by others.
+const SECTIONS: [&str; 2] = ["alerts", "quality"];
+const TOP: [&str; 7] = ["store", "universes", "sources", "calendars", "fetch", SECTIONS[0], SECTIONS[1]];
 const UNIVERSE: [&str; 2] = ["symbols", "tier"];
 const CALENDAR: [&str; 5] = ["exchange", "sessions", "open", "utc_offset", "closed"];
-const SETTINGS: [&str; 6] = ["kind", "url", "name", "keys", "concurrency", "weight_per_minute"];
-const DECLARED: [&str; 11] = [
-    "path",
-    "command",
-    "time",
-    "time_unit",
-    "utc_offset",
-    "columns",
-    "intervals",
-    "page_bars",
-    "complete",
-    "rows",
-    "delimiter",
-];
 const ENTRY: [&str; 11] = [
     "source",
     "universe",
@@ -230,11 +237,7 @@ impl Reading<'_> {
 
     /// The members of a table that may have these fields.
     fn fields<'n>(&self, node: &'n Node, what: &str, known: &[&str]) -> Result<Members<'n>> {
-        let members = self.reader.map(node, what)?;
-        match members.iter().find(|member| !known.contains(&member.0.as_str())) {
-            Some((name, line, _)) => Err(self.reader.unknown(*line, name, what, known).into()),
-            None => Ok(members),
-        }
+        Ok(self.reader.fields(node, what, known)?)
     }
 
     fn optional<'n, T>(
@@ -266,6 +269,8 @@ impl Reading<'_> {
         let members = self.fields(root, "a configuration", &TOP)?;
         let store = self.text(members, "store")?;
         let mut config = Config {
+            store: store.as_ref().map(|store| self.path(store)),
+            sections: BTreeMap::new(),
             universes: BTreeMap::new(),
             sources: BTreeMap::new(),
             calendars: BTreeMap::new(),
@@ -283,12 +288,23 @@ impl Reading<'_> {
         for (name, _, node) in each("calendars")? {
             config.calendars.insert(name.clone(), self.calendar(node)?);
         }
-        let Some(list) = member(members, "fetch") else {
-            return Err(self.wrong(root.line, "nothing is to be fetched; begin with [[fetch]] or fetch:"));
-        };
-        for node in self.reader.list(list, "fetch")? {
-            let entry = self.entry(node, store.as_deref(), &config)?;
-            config.entries.push(entry);
+        for name in SECTIONS {
+            if let Some(node) = member(members, name) {
+                let (file, folder) = (self.file.to_owned(), self.folder.clone());
+                config.sections.insert(name, Section { file, folder, node: node.clone() });
+            }
+        }
+        match member(members, "fetch") {
+            Some(list) => {
+                for node in self.reader.list(list, "fetch")? {
+                    let entry = self.entry(node, store.as_deref(), &config)?;
+                    config.entries.push(entry);
+                }
+            }
+            None if config.sections.is_empty() => {
+                return Err(self.wrong(root.line, "nothing is to be fetched; begin with [[fetch]] or fetch:"));
+            }
+            None => {}
         }
         Ok(config)
     }
@@ -338,169 +354,6 @@ impl Reading<'_> {
         })?;
         let utc_offset_ns = self.span(members, "utc_offset")?.unwrap_or(0);
         Ok(Calendar::Weekdays { hours, utc_offset_ns, closed: closed.unwrap_or_default() })
-    }
-
-    fn settings(&self, members: Members<'_>) -> Result<Settings> {
-        let number = |name: &str, most: i64| {
-            Self::optional(members, name, |node| Ok(self.reader.integer(node, name, 1..=most)?))
-        };
-        let keys = Self::optional(members, "keys", |node| {
-            let keys = self.reader.list(node, "keys")?;
-            keys.iter().map(|node| self.key(node)).collect::<Result<Vec<_>>>()
-        })?;
-        Ok(Settings {
-            url: self.text(members, "url")?,
-            name: self.text(members, "name")?,
-            secrets: keys.unwrap_or_default(),
-            weight_per_minute: number("weight_per_minute", 1_000_000)?.map(|number| number as u32),
-            concurrency: number("concurrency", 64)?.map(|number| number as usize),
-        })
-    }
-
-    /// A header and where its value is. The value itself never stands in a configuration.
-    fn key(&self, node: &Node) -> Result<Secret> {
-        let members = self.fields(node, "a key", &["header", "env", "file"])?;
-        let name = self.text(members, "header")?;
-        let name = name.ok_or_else(|| self.wrong(node.line, "a key needs the field \"header\""))?;
-        let value = match (self.text(members, "env")?, self.text(members, "file")?) {
-            (Some(variable), None) => std::env::var(&variable)
-                .map_err(|_| self.wrong(node.line, &format!("the environment has no variable {variable}")))?,
-            (None, Some(file)) => std::fs::read_to_string(self.path(&file))
-                .map_err(|error| self.wrong(node.line, &format!("cannot read {file}: {error}")))?
-                .trim()
-                .to_owned(),
-            _ => return Err(self.wrong(node.line, "a key is in env or in file")),
-        };
-        Ok(Secret { name, value })
-    }
-
-    fn source(&self, name: &str, line: usize, node: &Node) -> Result<Arc<dyn Source>> {
-        let kind = match self.reader.map(node, "a source")?.iter().find(|member| member.0 == "kind") {
-            Some((_, _, node)) => self.reader.text(node, "kind")?,
-            None => name.to_owned(),
-        };
-        if !matches!(kind.as_str(), "csv" | "json" | "process") {
-            let settings = self.settings(self.fields(node, "a source", &SETTINGS)?)?;
-            return match sources::source(&kind, &settings) {
-                Err(Error::Usage(text)) => {
-                    Err(self.wrong(line, &format!("{text}, and one's own of kind csv, json and process")))
-                }
-                source => source,
-            };
-        }
-        let known: Vec<&str> = SETTINGS.into_iter().chain(DECLARED).collect();
-        let members = self.fields(node, "a source", &known)?;
-        self.declared(name, &kind, line, members).map(share)
-    }
-
-    fn declared(&self, name: &str, kind: &str, line: usize, members: Members<'_>) -> Result<Declared> {
-        let settings = self.settings(members)?;
-        let command = Self::optional(members, "command", |node| Ok(self.reader.texts(node, "command")?))?;
-        let place = match (kind, &settings.url, self.text(members, "path")?, command) {
-            ("process", None, None, Some(command)) if !command.is_empty() => Place::Process(command),
-            ("process", ..) => return Err(self.wrong(line, "a process needs command = [\"program\", …]")),
-            (_, Some(url), None, None) if url.starts_with("http://") || url.starts_with("https://") => {
-                Place::Http(url.clone())
-            }
-            (_, None, Some(path), None) => Place::File(self.path(&path).display().to_string()),
-            _ => return Err(self.wrong(line, "a source of csv or json needs a url or a path")),
-        };
-        let delimiter = self.text(members, "delimiter")?.unwrap_or_else(|| ",".to_owned());
-        let time = Self::optional(members, "time", |node| Ok(self.reader.scalar(node, "time")?))?;
-        let time = time.unwrap_or_else(|| "time".to_owned());
-        let shape = match kind {
-            "csv" => match delimiter.as_bytes() {
-                [delimiter] => Shape::Csv { delimiter: *delimiter, header: time.parse::<usize>().is_err() },
-                _ => return Err(self.wrong(line, "a delimiter is one letter")),
-            },
-            "json" => {
-                let rows = self.text(members, "rows")?.unwrap_or_default();
-                Shape::Json(rows.split('.').filter(|name| !name.is_empty()).map(str::to_owned).collect())
-            }
-            _ => Shape::Either,
-        };
-        let page = Self::optional(members, "page_bars", |node| {
-            Ok(self.reader.integer(node, "page_bars", 1..=10_000_000)?)
-        })?;
-        let complete = Self::optional(members, "complete", |node| match node.value {
-            Value::Bool(yes) => Ok(yes),
-            _ => Err(self.reader.expected(node, "complete", "true or false").into()),
-        })?;
-        Ok(Declared {
-            name: name.to_owned(),
-            place,
-            shape,
-            time,
-            unit: self.unit(members)?,
-            utc_offset_ns: self.span(members, "utc_offset")?.unwrap_or(0),
-            columns: self.columns(members, kind == "process")?,
-            intervals: self.intervals(line, members)?,
-            page_bars: page.unwrap_or(1000).unsigned_abs(),
-            complete: complete.unwrap_or(false),
-            naming: Naming::new(settings.name.as_deref().unwrap_or("{symbol}"))?,
-            secrets: settings.secrets,
-            manners: Manners {
-                weight_per_minute: settings.weight_per_minute.unwrap_or(600),
-                used_header: None,
-                concurrency: settings.concurrency.unwrap_or(1),
-            },
-        })
-    }
-
-    fn unit(&self, members: Members<'_>) -> Result<Unit> {
-        let unit = Self::optional(members, "time_unit", |node| {
-            match self.reader.text(node, "time_unit")?.as_str() {
-                "s" => Ok(Unit::Of(1_000_000_000)),
-                "ms" => Ok(Unit::Of(1_000_000)),
-                "us" => Ok(Unit::Of(1000)),
-                "ns" => Ok(Unit::Of(1)),
-                other => Err(self.wrong(node.line, &format!("{other:?} is no unit; write s, ms, us or ns"))),
-            }
-        })?;
-        Ok(unit.unwrap_or(Unit::BySize))
-    }
-
-    /// Where the columns are; by their own names unless it is said.
-    fn columns(&self, members: Members<'_>, all: bool) -> Result<Vec<(&'static str, String)>> {
-        const PRICES: [&str; 4] = ["open", "high", "low", "close"];
-        let known = || PRICES.into_iter().chain(MORE_COLUMNS);
-        let Some(node) = member(members, "columns") else {
-            let count = if all { PRICES.len() + MORE_COLUMNS.len() } else { PRICES.len() + 1 };
-            return Ok(known().take(count).map(|name| (name, name.to_owned())).collect());
-        };
-        let names: Vec<&str> = known().collect();
-        let given = self.fields(node, "columns", &names)?;
-        if let Some(missing) = PRICES.iter().find(|name| member(given, name).is_none()) {
-            return Err(self.wrong(node.line, &format!("the column of {missing} is not said")));
-        }
-        let mut columns = Vec::new();
-        for name in known() {
-            if let Some(node) = member(given, name) {
-                columns.push((name, self.reader.scalar(node, name)?));
-            }
-        }
-        Ok(columns)
-    }
-
-    /// Timeframes by what the source calls them, or a list of timeframes that it calls as we do.
-    fn intervals(&self, line: usize, members: Members<'_>) -> Result<Vec<(Timeframe, String)>> {
-        let Some(node) = member(members, "intervals") else {
-            return Err(
-                self.wrong(line, "a source needs the field \"intervals\": { 1d = \"day\" } or [\"1d\"]")
-            );
-        };
-        let parse = |name: &str, line: usize| {
-            let timeframe = Timeframe::parse(name);
-            timeframe.ok_or_else(|| self.wrong(line, &format!("{name:?} is no timeframe")))
-        };
-        if let Value::Map(given) = &node.value {
-            let pair = |(name, line, node): &(String, usize, Node)| {
-                Ok((parse(name, *line)?, self.reader.scalar(node, name)?))
-            };
-            return given.iter().map(pair).collect();
-        }
-        let names = self.reader.texts(node, "intervals")?;
-        names.into_iter().map(|name| Ok((parse(&name, node.line)?, name))).collect()
     }
 
     fn entry(&self, node: &Node, store: Option<&str>, config: &Config) -> Result<Entry> {

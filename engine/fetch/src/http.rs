@@ -1,7 +1,7 @@
 //! Carrying requests: HTTP over TLS, programs, files. Blocking; a thread each.
 
 use std::io::{Read, Write};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,7 +66,24 @@ impl Http {
         for secret in &request.secrets {
             call = call.header(&secret.name, &secret.value);
         }
-        let mut response = call.call().map_err(|error| wire_error(&error))?;
+        self.reply(call.call())
+    }
+
+    fn post(&self, url: &str, json: &str, request: &Request) -> Result<Reply, WireError> {
+        // What is meant for one address is not sent on to another.
+        let mut call = self.agent.post(url).config().max_redirects(0).build();
+        call = call.header("content-type", "application/json");
+        for secret in &request.secrets {
+            call = call.header(&secret.name, &secret.value);
+        }
+        self.reply(call.send(json))
+    }
+
+    fn reply(
+        &self,
+        answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+    ) -> Result<Reply, WireError> {
+        let mut response = answer.map_err(|error| wire_error(&error))?;
         let headers = response.headers().iter().map(|(name, value)| {
             (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
         });
@@ -84,7 +101,11 @@ impl Http {
             reason: format!("cannot {doing} {program}: {error}"),
             passes: false,
         };
-        let mut child = Command::new(program)
+        let mut command = Command::new(program);
+        // A group of its own, so that what the program started ends with it: whoever holds its output would keep us waiting.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let mut child = command
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -107,7 +128,7 @@ impl Http {
                         std::thread::sleep(Duration::from_millis(5));
                     }
                     Ok(None) => {
-                        let _ = child.kill();
+                        end(&mut child);
                         let _ = child.wait();
                         let reason = format!("{program} did not end within {} s", self.whole.as_secs());
                         return Err(WireError { reason, passes: true });
@@ -129,6 +150,15 @@ impl Http {
     }
 }
 
+/// Ends a program and what it started.
+fn end(child: &mut Child) {
+    #[cfg(unix)]
+    if let Some(group) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    }
+    let _ = child.kill();
+}
+
 fn read_bounded(from: Option<impl Read>, limit: u64) -> Vec<u8> {
     let mut out = Vec::new();
     if let Some(from) = from {
@@ -141,6 +171,7 @@ impl Transport for Http {
     fn send(&self, request: &Request) -> Result<Reply, WireError> {
         match &request.carrier {
             Carrier::Get(url) => self.get(url, request),
+            Carrier::Post { url, json } => self.post(url, json, request),
             Carrier::Process { command, input } => self.run(command, input),
             Carrier::File(path) => {
                 let reply = |status, body| Reply {

@@ -25,6 +25,13 @@ impl Debug for Secret {
 pub enum Carrier {
     /// HTTP GET of a URL.
     Get(String),
+    /// HTTP POST of JSON to a URL.
+    Post {
+        /// Where to.
+        url: String,
+        /// The body.
+        json: String,
+    },
     /// A program: its words; the request goes to its standard input, the reply comes from its standard output.
     Process {
         /// Program and arguments.

@@ -5,12 +5,10 @@
 //! for fuzzing only.
 
 mod args;
-mod calendar;
 mod commands;
 mod demo;
 mod fail;
 mod import;
-mod number;
 mod output;
 #[doc(hidden)]
 pub mod probe;
@@ -28,6 +26,7 @@ use commands::{
 };
 use fail::{CLEAN, Fail, Result};
 use output::note;
+use tapestore_text::{number, stamp as calendar};
 
 /// Does what the arguments of the process ask for; the exit code says how it went.
 pub fn main() -> ExitCode {

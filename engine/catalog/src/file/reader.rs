@@ -34,6 +34,23 @@ impl Reader<'_> {
         }
     }
 
+    /// The members of a table that may have these fields and no others.
+    ///
+    /// # Errors
+    /// As [`Reader::map`]; names a field that is unknown, and those there are.
+    pub fn fields<'n>(
+        &self,
+        node: &'n Node,
+        what: &str,
+        known: &[&str],
+    ) -> Result<&'n [(String, usize, Node)]> {
+        let members = self.map(node, what)?;
+        match members.iter().find(|member| !known.contains(&member.0.as_str())) {
+            Some((name, line, _)) => Err(self.unknown(*line, name, what, known)),
+            None => Ok(members),
+        }
+    }
+
     /// The items of a list.
     ///
     /// # Errors

@@ -99,5 +99,9 @@ fn programs_and_files_are_carried_too() {
     assert!(!failed.passes && failed.reason.ends_with("ended with 3: what is wrong"), "{failed:?}");
     assert!(run("exit 75").unwrap_err().passes);
     assert!(run("exec sleep 5").unwrap_err().reason.contains("did not end"));
+    // What the program started holds its output open; it ends as well, and nobody waits for it.
+    let begun = std::time::Instant::now();
+    assert!(run("sleep 20 & sleep 20").unwrap_err().reason.contains("did not end"));
+    assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{:?}", begun.elapsed());
     assert_eq!(send(Carrier::File("/nonexistent/x.csv".into())).unwrap().status, 404);
 }

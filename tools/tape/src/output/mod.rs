@@ -1,6 +1,5 @@
 //! Writing: rows, tables, JSON objects and coverage strips, to standard output or a file.
 
-pub(crate) mod json;
 pub(crate) mod rows;
 pub(crate) mod strip;
 pub(crate) mod table;
@@ -9,6 +8,8 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use crate::fail::{Fail, Result};
+
+pub(crate) use tapestore_text::{json, plain};
 
 /// Where data goes. Standard error is for everything else.
 #[derive(Debug)]
@@ -89,18 +90,6 @@ impl Write for Out {
     }
 }
 
-/// Whether a character would drive a terminal or hide something, instead of showing itself: controls, and those that change
-/// the direction of text or take no space.
-pub(crate) fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-}
-
-/// Text of a store, of a file or of an error, fit for a terminal.
-pub(crate) fn plain(text: &str) -> String {
-    text.replace(is_hidden, "·")
-}
-
 /// Says something on standard error, unless `quiet`. Whatever it names does not drive the terminal.
 pub(crate) fn note(quiet: bool, text: &str) {
     if !quiet {
@@ -111,11 +100,6 @@ pub(crate) fn note(quiet: bool, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_would_drive_a_terminal_is_replaced() {
-        assert_eq!(plain("a\u{1b}[2Jb\u{9b}c\u{202e}d\u{200b}é腾\n"), "a·[2Jb·c·d·é腾·");
-    }
 
     #[test]
     fn files_are_replaced_only_by_force_and_appear_whole() {

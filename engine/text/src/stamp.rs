@@ -14,16 +14,16 @@ fn days_in_month(year: i64, month: i64) -> i64 {
 
 /// A timestamp read from text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Stamp {
+pub struct Stamp {
     /// The clock on the wall, as nanoseconds since the epoch as if it were UTC.
-    pub(crate) local_ns: i64,
+    pub local_ns: i64,
     /// Offset of the zone from UTC in nanoseconds, if the text names one.
-    pub(crate) offset_ns: Option<i64>,
+    pub offset_ns: Option<i64>,
 }
 
 impl Stamp {
     /// Nanoseconds since the epoch, UTC; a text without a zone is UTC.
-    pub(crate) fn utc_ns(self) -> i64 {
+    pub fn utc_ns(self) -> i64 {
         self.local_ns.saturating_sub(self.offset_ns.unwrap_or(0))
     }
 }
@@ -33,7 +33,7 @@ impl Stamp {
 ///
 /// `None` when the text is something else, names a day that does not exist, is finer than a nanosecond, or lies
 /// outside the years 1685 to 2255.
-pub(crate) fn parse_stamp(text: &[u8]) -> Option<Stamp> {
+pub fn parse_stamp(text: &[u8]) -> Option<Stamp> {
     let mut rest = Cursor { text: text.trim_ascii() };
     let year = rest.digits(4)?;
     let separator = rest.take_if(|byte| byte == b'-' || byte == b'/');
@@ -130,7 +130,7 @@ impl Cursor<'_> {
 }
 
 /// A decimal fraction of `10^places` as an integer; `None` when it is empty, no number, or finer than that.
-pub(crate) fn fraction_ns(digits: &[u8], places: usize) -> Option<i64> {
+pub fn fraction_ns(digits: &[u8], places: usize) -> Option<i64> {
     if digits.is_empty() {
         return None;
     }
@@ -151,7 +151,7 @@ pub(crate) fn fraction_ns(digits: &[u8], places: usize) -> Option<i64> {
 
 /// How times are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum TimeStyle {
+pub enum TimeStyle {
     /// `2024-01-31T00:00:00Z`, with as many decimals as needed.
     #[default]
     Iso,
@@ -167,12 +167,12 @@ pub(crate) enum TimeStyle {
 
 impl TimeStyle {
     /// Whether the written form is a number.
-    pub(crate) fn is_number(self) -> bool {
+    pub fn is_number(self) -> bool {
         self != Self::Iso
     }
 
     /// Appends `time`.
-    pub(crate) fn push(self, out: &mut Vec<u8>, time: i64) {
+    pub fn push(self, out: &mut Vec<u8>, time: i64) {
         let unit = match self {
             Self::Iso => return push_iso(out, time),
             Self::Ns => 1,
@@ -209,7 +209,7 @@ fn push_padded(out: &mut Vec<u8>, value: i64, mut unit: i64) {
 }
 
 /// Appends `2024-01-31T09:30:00Z`, with decimals of the second only where needed.
-pub(crate) fn push_iso(out: &mut Vec<u8>, time: i64) {
+pub fn push_iso(out: &mut Vec<u8>, time: i64) {
     push_date(out, time);
     let of_day = time.rem_euclid(DAY_NS);
     out.push(b'T');
@@ -240,7 +240,7 @@ fn push_clock(out: &mut Vec<u8>, of_day: i64) {
 }
 
 /// A time for people: `2024-01-31` at midnight, else `2024-01-31 09:30`, with seconds and decimals only where needed.
-pub(crate) fn brief(time: i64) -> String {
+pub fn brief(time: i64) -> String {
     let mut out = Vec::with_capacity(24);
     let of_day = time.rem_euclid(DAY_NS);
     if of_day % SECOND_NS != 0 {

@@ -1,17 +1,23 @@
 //! JSON objects, one a line.
 
-use super::is_hidden;
+use crate::is_hidden;
 use crate::number::{push_f64, push_i64};
 
 /// Builds one object; members come out in the order they are given.
 #[derive(Clone, Debug)]
-pub(crate) struct Object {
+pub struct Object {
     text: Vec<u8>,
+}
+
+impl Default for Object {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Object {
     /// An object without members.
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Self { text: vec![b'{'] }
     }
 
@@ -24,42 +30,48 @@ impl Object {
     }
 
     /// A string member.
-    pub(crate) fn text(mut self, name: &str, value: &str) -> Self {
+    #[must_use]
+    pub fn text(mut self, name: &str, value: &str) -> Self {
         self.key(name);
         push_string(&mut self.text, value);
         self
     }
 
     /// An integer member.
-    pub(crate) fn int(mut self, name: &str, value: i64) -> Self {
+    #[must_use]
+    pub fn int(mut self, name: &str, value: i64) -> Self {
         self.key(name);
         push_i64(&mut self.text, value);
         self
     }
 
     /// An integer member.
-    pub(crate) fn count(mut self, name: &str, value: u64) -> Self {
+    #[must_use]
+    pub fn count(mut self, name: &str, value: u64) -> Self {
         self.key(name);
         self.text.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
         self
     }
 
     /// A number.
-    pub(crate) fn float(mut self, name: &str, value: f64) -> Self {
+    #[must_use]
+    pub fn float(mut self, name: &str, value: f64) -> Self {
         self.key(name);
         push_number(&mut self.text, value);
         self
     }
 
     /// True or false.
-    pub(crate) fn flag(mut self, name: &str, value: bool) -> Self {
+    #[must_use]
+    pub fn flag(mut self, name: &str, value: bool) -> Self {
         self.key(name);
         self.text.extend_from_slice(if value { b"true" } else { b"false" });
         self
     }
 
     /// An integer, or null.
-    pub(crate) fn maybe_int(mut self, name: &str, value: Option<i64>) -> Self {
+    #[must_use]
+    pub fn maybe_int(mut self, name: &str, value: Option<i64>) -> Self {
         if let Some(value) = value {
             self.int(name, value)
         } else {
@@ -70,14 +82,16 @@ impl Object {
     }
 
     /// A member that is JSON already.
-    pub(crate) fn raw(mut self, name: &str, value: &[u8]) -> Self {
+    #[must_use]
+    pub fn raw(mut self, name: &str, value: &[u8]) -> Self {
         self.key(name);
         self.text.extend_from_slice(value);
         self
     }
 
     /// An array of objects.
-    pub(crate) fn objects(self, name: &str, items: impl IntoIterator<Item = Object>) -> Self {
+    #[must_use]
+    pub fn objects(self, name: &str, items: impl IntoIterator<Item = Object>) -> Self {
         let mut list = vec![b'['];
         for item in items {
             if list.len() > 1 {
@@ -90,13 +104,13 @@ impl Object {
     }
 
     /// The object, closed.
-    pub(crate) fn closed(mut self) -> Vec<u8> {
+    pub fn closed(mut self) -> Vec<u8> {
         self.text.push(b'}');
         self.text
     }
 
     /// The object as a line.
-    pub(crate) fn line(self) -> Vec<u8> {
+    pub fn line(self) -> Vec<u8> {
         let mut line = self.closed();
         line.push(b'\n');
         line
@@ -105,7 +119,7 @@ impl Object {
 
 /// Appends a float as a JSON number; `"NaN"`, `"inf"`, `"-inf"` as strings, since JSON has no such numbers and null
 /// would say that there is no value.
-pub(crate) fn push_number(out: &mut Vec<u8>, value: f64) {
+pub fn push_number(out: &mut Vec<u8>, value: f64) {
     if value.is_finite() {
         push_f64(out, value);
     } else {
@@ -116,7 +130,7 @@ pub(crate) fn push_number(out: &mut Vec<u8>, value: f64) {
 }
 
 /// A list of strings.
-pub(crate) fn texts(items: &[impl AsRef<str>]) -> Vec<u8> {
+pub fn texts(items: &[impl AsRef<str>]) -> Vec<u8> {
     let mut out = vec![b'['];
     for item in items {
         if out.len() > 1 {
@@ -129,7 +143,7 @@ pub(crate) fn texts(items: &[impl AsRef<str>]) -> Vec<u8> {
 }
 
 /// Appends a quoted string.
-pub(crate) fn push_string(out: &mut Vec<u8>, text: &str) {
+pub fn push_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     for c in text.chars() {
         match c {

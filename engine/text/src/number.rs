@@ -4,7 +4,7 @@
 ///
 /// `1`, `-0`, `93.25`, `0.00000008`; an exponent only from 1e21 up and below 1e-12; `inf`, `-inf` and `NaN` (whose
 /// payload text cannot carry).
-pub(crate) fn push_f64(out: &mut Vec<u8>, value: f64) {
+pub fn push_f64(out: &mut Vec<u8>, value: f64) {
     if value.is_finite() {
         push_plain(out, ryu::Buffer::new().format_finite(value));
     } else {
@@ -13,7 +13,7 @@ pub(crate) fn push_f64(out: &mut Vec<u8>, value: f64) {
 }
 
 /// The same for single precision.
-pub(crate) fn push_f32(out: &mut Vec<u8>, value: f32) {
+pub fn push_f32(out: &mut Vec<u8>, value: f32) {
     if value.is_finite() {
         push_plain(out, ryu::Buffer::new().format_finite(value));
     } else {
@@ -22,7 +22,7 @@ pub(crate) fn push_f32(out: &mut Vec<u8>, value: f32) {
 }
 
 /// Appends an integer.
-pub(crate) fn push_i64(out: &mut Vec<u8>, value: i64) {
+pub fn push_i64(out: &mut Vec<u8>, value: i64) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
@@ -62,7 +62,7 @@ fn push_plain(out: &mut Vec<u8>, shortest: &str) {
 }
 
 /// `12,345,678`.
-pub(crate) fn grouped(value: u64) -> String {
+pub fn grouped(value: u64) -> String {
     let digits = value.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
@@ -75,7 +75,7 @@ pub(crate) fn grouped(value: u64) -> String {
 }
 
 /// `812 B`, `4.2 kB`, `1.5 MB`, `2.1 GB` (powers of ten).
-pub(crate) fn bytes(value: u64) -> String {
+pub fn bytes(value: u64) -> String {
     match value {
         0..1000 => format!("{value} B"),
         1000..1_000_000 => format!("{:.1} kB", value as f64 / 1e3),
