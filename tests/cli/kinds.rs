@@ -252,7 +252,7 @@ fn declared_tables_shape_what_is_imported() {
 }
 
 /// What every kind of table makes of a file, and of the same in JSON: kind, file, and what is stored.
-const TABLES: [(&str, &str, &str); 6] = [
+const TABLES: [(&str, &str, &str); 7] = [
     (
         "exchanges",
         "date,mic,name,country,tz\n2000-01-01,XHKG,Hong Kong,HK,Asia/Hong_Kong\n",
@@ -270,6 +270,11 @@ const TABLES: [(&str, &str, &str); 6] = [
          2024-01-02,XHKG,open,2024-01-02T05:00:00Z,2024-01-02T08:00:00Z,\n2024-02-12,XHKG,closed,,,New Year\n",
         "time,exchange,status,open,close,note,known\n1704153600,XHKG,open,1704159000,1704168000,,\n\
          1704153600,XHKG,open,1704171600,1704182400,,\n1707696000,XHKG,closed,,,New Year,\n",
+    ),
+    (
+        "halts",
+        "from,ticker,to,note\n2024-01-02T02:00:00Z,0700.HK,2024-01-02T05:00:00Z,news\n2024-01-03,0005.HK,,\n",
+        "time,symbol,reason,until,known\n1704160800,0700.HK,news,1704171600,\n1704240000,0005.HK,,,\n",
     ),
     (
         "actions",

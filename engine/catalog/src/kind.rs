@@ -211,6 +211,8 @@ pub enum Kind {
     Constituents,
     /// When exchanges are open.
     Calendar,
+    /// When instruments, or whole exchanges, were halted.
+    Halts,
     /// Splits and dividends of one instrument.
     Actions,
     /// State of sources of data.
@@ -231,7 +233,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Bars,
         Self::Trades,
         Self::Quotes,
@@ -242,6 +244,7 @@ impl Kind {
         Self::Contracts,
         Self::Constituents,
         Self::Calendar,
+        Self::Halts,
         Self::Actions,
         Self::Sources,
         Self::Jobs,
@@ -547,6 +550,22 @@ const SPECS: [Spec; Kind::ALL.len()] = [
         identity: Identity::Columns(&["exchange", "open", "known"]),
         in_force: &[],
         time: &["day", "date"],
+    },
+    Spec {
+        name: "halts",
+        class: Class::Reference,
+        columns: &[
+            text("symbol", "the instrument, as series name it, or the exchange if all of it is halted")
+                .needed()
+                .also(SYMBOL),
+            text("reason", "why").also(&["note", "status"]),
+            stamp("until", "when it trades again; none: it does not")
+                .also(&["to", "valid_to", "end", "resumed"]),
+            KNOWN,
+        ],
+        identity: Identity::Columns(&["symbol", "known"]),
+        in_force: &["symbol"],
+        time: &["from", "start", "halted", "valid_from"],
     },
     Spec {
         name: "actions",
