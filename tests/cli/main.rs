@@ -1,6 +1,6 @@
 //! The command line as a process: what it prints, where, and how it exits.
 //!
-//! One file a subject: [`backtest`] signals and what they are worth, [`explore`] all factors at once,
+//! One file a subject: [`alerts`] what is wrong and who is told, [`backtest`] signals and what they are worth, [`explore`] all factors at once,
 //! [`contract`] what scripts rely on, [`factor`]
 //! technical indicators, [`import`] what files become, [`history`] versions,
 //! [`fetch`] what comes from
@@ -8,6 +8,7 @@
 //! [`kinds`] kinds of data, [`market`] questions of market data, [`operations`] what was done, [`repair`] what is saved
 //! of damaged stores, [`retain`] what goes when it grows old, [`tail`] following a store, [`real`] the market data files.
 
+mod alerts;
 mod backtest;
 mod config;
 mod contract;

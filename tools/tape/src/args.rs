@@ -1,5 +1,6 @@
 //! The grammar of the command line.
 
+pub(crate) mod alerts;
 pub(crate) mod backtest;
 pub(crate) mod explore;
 pub(crate) mod factor;
@@ -51,6 +52,9 @@ pub(crate) enum Command {
     /// The file that names what to keep current.
     #[command(subcommand)]
     Config(fetch::Config),
+    /// What is wrong, and who is told: rules of a configuration, evaluated; what is open, what was told.
+    #[command(subcommand)]
+    Alerts(alerts::Alerts),
     /// List the series: rows, span, coverage.
     Ls(Ls),
     /// Describe a series, or the store.

@@ -26,6 +26,8 @@ pub(crate) enum Fail {
     Io(String),
     /// Damage in the store.
     Corrupt(String),
+    /// Alerts fire, or the state of the store is as bad: the code says how bad.
+    Alert(u8, String),
     /// Whoever read our output went away: nothing to say.
     Quiet,
 }
@@ -38,6 +40,7 @@ impl Fail {
             Self::Findings(_) => FINDINGS,
             Self::Io(_) => IO,
             Self::Corrupt(_) => CORRUPT,
+            Self::Alert(code, _) => *code,
             Self::Quiet => CLEAN,
         }
     }
@@ -51,9 +54,11 @@ impl Fail {
 impl fmt::Display for Fail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Usage(text) | Self::Findings(text) | Self::Io(text) | Self::Corrupt(text) => {
-                f.write_str(text)
-            }
+            Self::Usage(text)
+            | Self::Findings(text)
+            | Self::Io(text)
+            | Self::Corrupt(text)
+            | Self::Alert(_, text) => f.write_str(text),
             Self::Quiet => Ok(()),
         }
     }

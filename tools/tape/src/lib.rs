@@ -56,6 +56,7 @@ fn run(context: &Context, command: Command) -> Result<()> {
         Command::Import(arguments) => commands::import::run(context, &arguments),
         Command::Fetch(arguments) => commands::fetch::run_fetch(context, &arguments),
         Command::Config(command) => commands::config::run(context, &command),
+        Command::Alerts(command) => commands::alerts::run(context, &command),
         Command::Ls(arguments) => list::ls(context, &arguments),
         Command::Info(arguments) => list::info(context, &arguments),
         Command::Head(arguments) => read::ends(context, &arguments, End::First),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use tapestore::time::{DAY_NS, Frame};
 use tapestore::{SeriesKey, Store, View};
+use tapestore_alert::Alerts;
 use tapestore_fetch::Job;
 use tapestore_fetch::config::{Calendar, Config, Entry};
 use tapestore_fetch::cross::cross_check;
@@ -15,6 +16,7 @@ use tapestore_fetch::plan::expected;
 use tapestore_query::{Rule, Sessions, derive};
 
 use super::Context;
+use super::alerts::{explain, rule_object};
 use super::coverage::{calendar_of, read_sessions};
 use super::fetch::{beginning, carry_out, plan_only, runner};
 use crate::args::fetch::{Config as Command, Fetch};
@@ -29,8 +31,13 @@ use crate::when::{now_ns, parse_time};
 pub(crate) fn run(context: &Context, command: &Command) -> Result<()> {
     let Command::Check { file } = command;
     let config = load(file)?;
+    // Mistakes are told, whatever is shown.
+    let alerts = config.sections.get("alerts").map(Alerts::read).transpose()?;
     let mut out = Out::stdout();
     if context.json {
+        for rule in alerts.iter().flat_map(|alerts| &alerts.rules) {
+            out.write_all(&rule_object(rule).line())?;
+        }
         for entry in &config.entries {
             out.write_all(&object(&config, entry)?.line())?;
         }
@@ -61,7 +68,9 @@ pub(crate) fn run(context: &Context, command: &Command) -> Result<()> {
             entry.store.display().to_string(),
         ]);
     }
-    table.write(&mut out)?;
+    if !table.is_empty() {
+        table.write(&mut out)?;
+    }
     for (name, universe) in &config.universes {
         let tier = universe.tier.map(|tier| format!(", tier {tier}")).unwrap_or_default();
         writeln!(out, "universe {}: {} symbols{tier}", plain(name), grouped(universe.symbols.len() as u64))?;
@@ -76,7 +85,14 @@ pub(crate) fn run(context: &Context, command: &Command) -> Result<()> {
             manners.concurrency
         )?;
     }
+    if let Some(alerts) = &alerts {
+        explain(alerts, &mut out)?;
+    }
     let series: usize = config.entries.iter().map(|entry| entry.symbols.len() * entry.fetched().len()).sum();
+    if series == 0 {
+        writeln!(out, "sound: nothing is fetched; tape alerts check --config {} measures", file.display())?;
+        return out.finish();
+    }
     writeln!(
         out,
         "sound: {} series; tape fetch --config {} --plan shows what is missing",
@@ -112,7 +128,7 @@ fn object(config: &Config, entry: &Entry) -> Result<Object> {
 }
 
 /// Reads a configuration, with what only the command line can tell.
-fn load(file: &Path) -> Result<Config> {
+pub(super) fn load(file: &Path) -> Result<Config> {
     let config = Config::load(file)?;
     for entry in &config.entries {
         if let Some(since) = &entry.since {
@@ -157,7 +173,12 @@ pub(super) fn fetch(context: &Context, arguments: &Fetch, file: &Path) -> Result
     first
 }
 
-fn sessions(config: &Config, entry: &Entry, view: &View, range: &Range<i64>) -> Result<Option<Sessions>> {
+pub(super) fn sessions(
+    config: &Config,
+    entry: &Entry,
+    view: &View,
+    range: &Range<i64>,
+) -> Result<Option<Sessions>> {
     match entry.calendar.as_ref().and_then(|name| config.calendars.get(name)) {
         None => Ok(None),
         Some(Calendar::File(path)) => Ok(Some(Sessions::of_ranges(read_sessions(path)?)?)),

@@ -72,14 +72,18 @@ pub(super) fn carry_out(
     jobs: Jobs<'_>,
     after: After<'_>,
 ) -> Result<()> {
-    watched(context, "fetch", target, |operation| {
+    // What is found is no failure of the run: the log says that it went well.
+    let found = watched(context, "fetch", target, |operation| {
         let store = open_or_create(context)?;
         let view = store.view();
         let plan = plan(&view, jobs(&view)?, now_ns())?;
         let watch = watch::Watch::begin(context, &plan);
         let summary = run(&store, &plan, runner, &watch as &dyn Observer)?;
         watch.end();
-        if summary.written().commit.changed {
+        // A run that changes nothing is noted where the one before failed: that it is over is worth a row.
+        if summary.written().commit.changed
+            || ended_badly(&view, target)? && summary.failed().next().is_none()
+        {
             note_done(&store, operation, &detail(&summary))?;
         }
         show_summary(context, &plan, &summary, operation.time_ns)?;
@@ -89,8 +93,23 @@ pub(super) fn carry_out(
             after(&store, view.version())?
         };
         store.close()?;
-        ending(&plan, &summary, found)
-    })
+        ending(&plan, &summary)?;
+        Ok(summary.written().findings + found)
+    })?;
+    match found {
+        0 => Ok(()),
+        count => Err(Fail::Findings(format!(
+            "{} findings; tape show tapestore fetch/findings lists them",
+            grouped(count)
+        ))),
+    }
+}
+
+/// Whether the last run for a target that the log knows did not end well.
+fn ended_badly(view: &View, target: &str) -> Result<bool> {
+    let operations = view.operations(i64::MIN..i64::MAX)?;
+    let last = operations.iter().rev().find(|it| it.kind == "fetch" && it.target == target);
+    Ok(last.is_some_and(|last| last.outcome != tapestore::Outcome::Done))
 }
 
 fn list(context: &Context) -> Result<()> {
@@ -376,7 +395,7 @@ fn failed_plan(plan: &Plan) -> Result<()> {
 }
 
 /// What the process ends with: failures of all are those of the network or of the call, of some are findings.
-fn ending(plan: &Plan, summary: &Summary, found: u64) -> Result<()> {
+fn ending(plan: &Plan, summary: &Summary) -> Result<()> {
     let failed: Vec<&Outcome> = summary.failed().collect();
     if failed.iter().any(|outcome| outcome.was_stopped()) {
         let (done, all) = (summary.outcomes.len() - failed.len(), plan.items.len());
@@ -398,14 +417,7 @@ fn ending(plan: &Plan, summary: &Summary, found: u64) -> Result<()> {
             _ => Fail::Findings(text),
         });
     }
-    failed_plan(plan)?;
-    match summary.written().findings + found {
-        0 => Ok(()),
-        count => Err(Fail::Findings(format!(
-            "{} findings; tape show tapestore fetch/findings lists them",
-            grouped(count)
-        ))),
-    }
+    failed_plan(plan)
 }
 
 impl From<Error> for Fail {

@@ -2,6 +2,7 @@
 //! [`Fail`].
 
 pub(crate) mod aggregate;
+pub(crate) mod alerts;
 pub(crate) mod backtest;
 pub(crate) mod config;
 pub(crate) mod coverage;
@@ -22,6 +23,7 @@ pub(crate) mod tail;
 pub(crate) mod upkeep;
 pub(crate) mod versions;
 mod watch;
+mod watched;
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};

@@ -1,0 +1,114 @@
+//! What rules find in stores.
+
+use std::sync::Arc;
+
+use tapestore::time::{DAY_NS, HOUR_NS, MINUTE_NS};
+use tapestore::{Operation, Timeframe};
+use tapestore_alert::measure::{VERIFY, Watched, due, measure};
+use tapestore_alert::{Check, Rule};
+
+use super::{START, key, store, write};
+
+fn watched(name: &str) -> Watched {
+    Watched { key: key(name), kept: false, sessions: Ok(None), score: None }
+}
+
+#[test]
+fn a_bar_is_due_when_it_closed_within_a_session_and_is_not_known_absent() {
+    let minute = |minute: i64| START + minute * MINUTE_NS;
+    let late =
+        |last: i64, sessions: Option<&[std::ops::Range<i64>]>, absences: &[std::ops::Range<i64>], now| {
+            due(Timeframe::M1, minute(last), sessions, absences, minute(now))
+                .map(|(late, open)| (late / MINUTE_NS, (open - START) / MINUTE_NS))
+        };
+    assert_eq!(late(0, None, &[], 1), None, "the next one is not over");
+    assert_eq!(late(0, None, &[], 2), Some((0, 1)));
+    assert_eq!(late(0, None, &[], 12), Some((10, 1)));
+    let sessions = [minute(0)..minute(10), minute(60)..minute(70)];
+    assert_eq!(late(9, Some(&sessions), &[], 59), None, "it is closed");
+    assert_eq!(late(9, Some(&sessions), &[], 63), Some((2, 60)));
+    assert_eq!(late(69, Some(&sessions), &[], 500), None, "nothing is said of later");
+    assert_eq!(late(0, None, &[minute(1)..minute(5)], 12), Some((6, 5)));
+    assert_eq!(late(0, None, &[minute(1)..minute(20)], 12), None);
+}
+
+#[test]
+fn rules_find_late_and_missing_bars_failed_fetches_and_full_disks() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let store = store(directory.path());
+    write(&store, &key("A.X"), (0..60).filter(|minute| !(20..23).contains(minute)));
+    write(&store, &key("B.X"), 0..90);
+    let now = START + 91 * MINUTE_NS;
+    for (minute, ok) in [(1, false), (2, true), (3, false), (4, false), (5, false)] {
+        let begun = Operation::begin(START + minute * MINUTE_NS, "fetch", "tape.toml");
+        store.note(&if ok { begun.done(now, "") } else { begun.failed(now, "the network is down") }).unwrap();
+    }
+    let rules = Rule::defaults();
+    let mut all = [watched("A.X"), watched("B.X"), watched("C.X")];
+    all[1].score = Some((0.9, "12 bars are missing".into()));
+    let measured = measure(&store, &store.view(), &rules, &all, now).unwrap();
+    let value = |check: Check, subject: &str| {
+        let found =
+            measured.readings.iter().find(|it| rules[it.rule].check == check && it.subject == subject);
+        found.and_then(|found| found.value)
+    };
+    assert_eq!(value(Check::Freshness, "A.X 1m"), Some((30 * MINUTE_NS) as f64));
+    assert_eq!(value(Check::Freshness, "B.X 1m"), Some(0.0));
+    assert_eq!(value(Check::Freshness, "C.X 1m"), Some(f64::INFINITY));
+    assert_eq!(value(Check::Gaps, "A.X 1m"), Some(3.0));
+    assert_eq!(value(Check::Gaps, "B.X 1m"), Some(0.0));
+    assert_eq!(value(Check::Quality, "B.X 1m"), Some(0.9));
+    assert_eq!(value(Check::Quality, "A.X 1m"), None);
+    assert_eq!(value(Check::Fetch, "tape.toml"), Some(3.0));
+    let (free, used) = (value(Check::DiskFree, "store").unwrap(), value(Check::DiskUsed, "store").unwrap());
+    assert!(free > 0.0 && (0.0..1.0).contains(&used), "{free} {used}");
+    let evidence =
+        |check: Check| &measured.readings.iter().find(|it| rules[it.rule].check == check).unwrap().evidence;
+    assert!(evidence(Check::Gaps).contains("from 2026-02-02 00:20 to 2026-02-02 00:23"), "{measured:?}");
+    assert_eq!(evidence(Check::Fetch), "its last 3 runs failed, the last with: the network is down");
+    // What the configuration keeps current is what is watched, if it keeps anything.
+    all[1].kept = true;
+    let measured = measure(&store, &store.view(), &rules, &all, now).unwrap();
+    assert!(measured.readings.iter().all(|it| !it.subject.starts_with("A.X")));
+    // A session that ended before what is missing: then nothing is.
+    all[1].kept = false;
+    all[0].sessions = Ok(Some(Arc::new(vec![START..START + 20 * MINUTE_NS])));
+    let measured = measure(&store, &store.view(), &rules, &all, now).unwrap();
+    let of_a = measured.readings.iter().filter(|it| it.subject.starts_with("A.X"));
+    assert!(of_a.clone().count() == 2 && of_a.clone().all(|it| it.value == Some(0.0)), "{measured:?}");
+    // A calendar that cannot be read: nothing is said of the series, neither good nor bad.
+    all[0].sessions = Err("there is no such calendar".into());
+    let measured = measure(&store, &store.view(), &rules, &all, now).unwrap();
+    let mut of_a = measured.readings.iter().filter(|it| it.subject.starts_with("A.X"));
+    assert!(of_a.all(|it| it.value.is_none() && it.evidence.contains("calendar")), "{measured:?}");
+}
+
+#[test]
+fn a_store_is_verified_once_a_day_and_damage_is_found() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let store = store(directory.path());
+    write(&store, &key("A.X"), 0..5000);
+    store.seal().unwrap();
+    let mut rule = Rule::of(Check::Checksum);
+    rule.deep = true;
+    let rules = [rule];
+    let look = |now: i64| measure(&store, &store.view(), &rules, &[], now).unwrap();
+    let sound = look(START);
+    assert_eq!((sound.readings[0].value, sound.operations[0].kind.as_str()), (Some(0.0), VERIFY));
+    store.note(&sound.operations[0]).unwrap();
+    let soon = look(START + HOUR_NS);
+    assert_eq!((soon.readings[0].value, soon.operations.len()), (None, 0), "not yet again");
+    let segment = std::fs::read_dir(directory.path().join("store"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("seg"))
+        .max_by_key(|path| path.metadata().unwrap().len())
+        .expect("a segment");
+    let mut bytes = std::fs::read(&segment).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x40;
+    std::fs::write(&segment, bytes).unwrap();
+    let later = look(START + DAY_NS);
+    assert!(later.readings[0].value > Some(0.0), "{later:?}");
+    assert!(!later.operations[0].error.is_empty());
+}
