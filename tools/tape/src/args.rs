@@ -7,6 +7,7 @@ pub(crate) mod factor;
 pub(crate) mod fetch;
 pub(crate) mod live;
 pub(crate) mod market;
+pub(crate) mod quality;
 pub(crate) mod schema;
 pub(crate) mod table;
 
@@ -96,6 +97,8 @@ pub(crate) enum Command {
     Gaps(Gaps),
     /// What is there: a strip per series, or the covered ranges of one.
     Coverage(Coverage),
+    /// How good bars are: checks what changed, and shows scores, tiers and findings.
+    Quality(Box<quality::Quality>),
     /// Commits, newest first.
     Log(Log),
     /// Make the store as a schema file declares it, and compare the two.

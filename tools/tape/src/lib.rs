@@ -76,6 +76,7 @@ fn run(context: &Context, command: Command) -> Result<()> {
         Command::Table(arguments) => commands::table::run(context, &arguments),
         Command::Gaps(arguments) => coverage::gaps(context, &arguments),
         Command::Coverage(arguments) => coverage::coverage(context, &arguments),
+        Command::Quality(arguments) => commands::quality::run(context, &arguments),
         Command::Log(arguments) => versions::log(context, &arguments),
         Command::Schema(command) => commands::schema::run(context, &command),
         Command::Snapshot(arguments) => versions::snapshot(context, &arguments),

@@ -14,6 +14,7 @@ pub(crate) mod inspect;
 pub(crate) mod list;
 pub(crate) mod market;
 pub(crate) mod operations;
+pub(crate) mod quality;
 pub(crate) mod read;
 pub(crate) mod repair;
 pub(crate) mod retain;

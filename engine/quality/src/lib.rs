@@ -1,0 +1,30 @@
+//! How good the bars of a Tapestore are: checks, findings, a score, and repair.
+//!
+//! # Map
+//!
+//! Rules have names and severities (`rule`), thresholds (`rules`), and mark bars (`bars`); a pass over days counts the
+//! marks and tells findings (`scan`), and a run does so for what changed (`run`). What it found is kept in the store's own
+//! tables: days and series (`ledger`), findings (`finding`). Which bars are expected, calendars say (`expected`). The
+//! score is the share of expected bars that can be used (`score`).
+//!
+//! Times are nanoseconds since the Unix epoch, UTC. Nothing here edits data, but for repairs that were asked for.
+
+mod bars;
+mod error;
+mod expected;
+mod finding;
+mod ledger;
+mod rule;
+mod rules;
+mod run;
+mod scan;
+mod score;
+
+pub use error::{Error, Result};
+pub use expected::Expected;
+pub use finding::{Finding, FindingState, findings};
+pub use ledger::{Checked, Day, checked, days};
+pub use rule::{Dimension, Rule, Severity};
+pub use rules::Rules;
+pub use run::{RunReport, Setup, check, is_checkable, reconsider};
+pub use score::{Dimensions, Score, Tally, Tier};

@@ -1,0 +1,110 @@
+//! Arguments of `quality`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::{Span, State};
+use tapestore_quality::{Rule, Tier};
+
+/// Arguments of `quality`.
+#[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
+pub(crate) struct Quality {
+    #[command(subcommand)]
+    pub(crate) command: Option<QualityCommand>,
+    /// Only this instrument, or those whose name contains this.
+    pub(crate) instrument: Option<String>,
+    /// Only bars of this timeframe.
+    pub(crate) frame: Option<String>,
+    #[command(flatten)]
+    pub(crate) span: Span,
+    /// One line for each.
+    #[arg(long, value_enum, value_name = "WHAT", default_value = "series")]
+    pub(crate) by: By,
+    /// List what was found: open findings, the worst first.
+    #[arg(long)]
+    pub(crate) findings: bool,
+    /// With --findings: also those that were accepted, repaired, or are gone.
+    #[arg(long, requires = "findings")]
+    pub(crate) all: bool,
+    /// List the rules and what breaking them means.
+    #[arg(long)]
+    pub(crate) rules: bool,
+    /// How the score went, version by version, as far as they are kept.
+    #[arg(long, conflicts_with_all = ["findings", "rules", "by"])]
+    pub(crate) trend: bool,
+    /// Check everything again, not only what changed since the last time.
+    #[arg(long)]
+    pub(crate) again: bool,
+    /// Show what the last check left, and check nothing: needs no right to write.
+    #[arg(long, conflicts_with = "again")]
+    pub(crate) kept: bool,
+    /// Only bars inside these sessions are expected: a CSV of start,end in any form of time, without a header.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) sessions: Option<PathBuf>,
+    /// Judge lateness as of this time; now by default. Without a range only.
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["from", "to"])]
+    pub(crate) at: Option<String>,
+    /// Exit with 1 if any line is of a lower tier: S, A, B or C.
+    #[arg(long, value_name = "TIER", value_parser = tier)]
+    pub(crate) at_least: Option<Tier>,
+    /// Most lines.
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) limit: Option<usize>,
+    /// Write CSV.
+    #[arg(long)]
+    pub(crate) csv: bool,
+    #[command(flatten)]
+    pub(crate) state: State,
+}
+
+/// What else can be done.
+#[derive(Debug, Subcommand)]
+pub(crate) enum QualityCommand {
+    /// Mark findings as real: they cost nothing any more, as long as they are there.
+    Accept(Accept),
+    /// Take that back.
+    Reopen(Accept),
+}
+
+/// Arguments of `quality accept` and `quality reopen`.
+#[derive(Args, Debug)]
+pub(crate) struct Accept {
+    /// Instrument.
+    pub(crate) instrument: String,
+    /// Timeframe.
+    pub(crate) frame: String,
+    /// The rule, as --findings names it.
+    #[arg(value_parser = rule)]
+    pub(crate) rule: Rule,
+    #[command(flatten)]
+    pub(crate) span: Span,
+}
+
+/// What a line is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum By {
+    /// A series.
+    Series,
+    /// An instrument, all of its timeframes.
+    Instrument,
+    /// A timeframe, of all instruments.
+    Timeframe,
+    /// A day, UTC, of everything.
+    Day,
+    /// Everything.
+    Universe,
+}
+
+fn tier(text: &str) -> Result<Tier, String> {
+    Tier::parse(text).ok_or_else(|| "a tier is S, A, B, C or F".to_owned())
+}
+
+fn rule(text: &str) -> Result<Rule, String> {
+    Rule::parse(text).ok_or_else(|| {
+        let names: Vec<_> = Rule::ALL.iter().map(|rule| rule.name()).collect();
+        format!("the rules are {}", names.join(", "))
+    })
+}
