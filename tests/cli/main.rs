@@ -6,7 +6,7 @@
 //! [`fetch`] what comes from
 //! sources, [`config`] what is to be kept current, [`failures`] wrong calls, damage and exit codes, [`full_disk`] a disk without space, [`looks`] what people see,
 //! [`kinds`] kinds of data, [`market`] questions of market data, [`operations`] what was done, [`repair`] what is saved
-//! of damaged stores, [`retain`] what goes when it grows old, [`tail`] following a store, [`real`] the market data files.
+//! of damaged stores, [`status`] how a store is, [`retain`] what goes when it grows old, [`tail`] following a store, [`real`] the market data files.
 
 mod alerts;
 mod backtest;
@@ -32,6 +32,7 @@ mod retain;
 #[expect(dead_code, reason = "the tests of the crate use all of it")]
 #[path = "../../engine/fetch/tests/fetch/server.rs"]
 mod server;
+mod status;
 mod tail;
 
 use std::io::Write;

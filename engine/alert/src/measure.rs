@@ -104,7 +104,7 @@ pub fn disk(path: &Path) -> Option<(u64, u64)> {
     }
 }
 
-/// Looks at a store by its rules. Reads no price; a verification, if one is due, reads files.
+/// Looks at a store by its rules. Reads no price; with `verify`, a verification that is due reads files.
 ///
 /// # Errors
 /// Damage to the tables of the store itself. What goes wrong about one series is a reading without a value.
@@ -113,6 +113,7 @@ pub fn measure(
     view: &View,
     rules: &[Rule],
     watched: &[Watched],
+    verify: bool,
     now_ns: i64,
 ) -> Result<Measured> {
     let mut measured = Measured::default();
@@ -126,7 +127,8 @@ pub fn measure(
         match rule.check {
             Check::Quality | Check::Freshness | Check::Gaps => {
                 let chosen = |it: &&Watched| match rule.series.as_slice() {
-                    [] => it.kept || !any_kept,
+                    // Of a store that nobody keeps current nothing is late.
+                    [] => it.kept || !any_kept && rule.check != Check::Freshness,
                     patterns => patterns.iter().any(|pattern| pattern.fits(&it.key)),
                 };
                 for it in watched.iter().filter(chosen) {
@@ -150,6 +152,7 @@ pub fn measure(
                     format!("{} of {} are free where {} is", show(free), show(all), directory.display());
                 add(STORE, (Some(value), evidence));
             }
+            Check::Checksum if !verify => add(STORE, (None, "it is not verified now".to_owned())),
             Check::Checksum => {
                 let (found, operation) = verification(store, rule, &operations, now_ns);
                 add(STORE, found);

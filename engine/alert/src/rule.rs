@@ -217,7 +217,8 @@ pub struct Rule {
     pub check: Check,
     /// How bad it is.
     pub level: Level,
-    /// Of which series; empty: those that the configuration keeps current, or all bars if it keeps none.
+    /// Of which series; empty: those that the configuration keeps current, or all bars if it keeps none (but for freshness:
+    /// of what nobody keeps current nothing is late).
     pub series: Vec<Pattern>,
     /// Bad beyond this value.
     pub limit: f64,

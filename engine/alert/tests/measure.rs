@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tapestore::time::{DAY_NS, HOUR_NS, MINUTE_NS};
 use tapestore::{Operation, Timeframe};
 use tapestore_alert::measure::{VERIFY, Watched, due, measure};
+use tapestore_alert::rule::Pattern;
 use tapestore_alert::{Check, Rule};
 
 use super::{START, key, store, write};
@@ -43,10 +44,11 @@ fn rules_find_late_and_missing_bars_failed_fetches_and_full_disks() {
         let begun = Operation::begin(START + minute * MINUTE_NS, "fetch", "tape.toml");
         store.note(&if ok { begun.done(now, "") } else { begun.failed(now, "the network is down") }).unwrap();
     }
-    let rules = Rule::defaults();
+    let mut rules = Rule::defaults();
+    rules[1].series = vec![Pattern::new("*")];
     let mut all = [watched("A.X"), watched("B.X"), watched("C.X")];
     all[1].score = Some((0.9, "12 bars are missing".into()));
-    let measured = measure(&store, &store.view(), &rules, &all, now).unwrap();
+    let measured = measure(&store, &store.view(), &rules, &all, true, now).unwrap();
     let value = |check: Check, subject: &str| {
         let found =
             measured.readings.iter().find(|it| rules[it.rule].check == check && it.subject == subject);
@@ -68,17 +70,22 @@ fn rules_find_late_and_missing_bars_failed_fetches_and_full_disks() {
     assert_eq!(evidence(Check::Fetch), "its last 3 runs failed, the last with: the network is down");
     // What the configuration keeps current is what is watched, if it keeps anything.
     all[1].kept = true;
-    let measured = measure(&store, &store.view(), &rules, &all, now).unwrap();
+    let defaults = Rule::defaults();
+    let measured = measure(&store, &store.view(), &defaults, &all, true, now).unwrap();
     assert!(measured.readings.iter().all(|it| !it.subject.starts_with("A.X")));
+    assert!(measured.readings.iter().any(|it| defaults[it.rule].check == Check::Freshness));
     // A session that ended before what is missing: then nothing is.
     all[1].kept = false;
+    let measured = measure(&store, &store.view(), &defaults, &all, true, now).unwrap();
+    let checks: Vec<Check> = measured.readings.iter().map(|it| defaults[it.rule].check).collect();
+    assert!(checks.contains(&Check::Gaps) && !checks.contains(&Check::Freshness), "{checks:?}");
     all[0].sessions = Ok(Some(Arc::new(vec![START..START + 20 * MINUTE_NS])));
-    let measured = measure(&store, &store.view(), &rules, &all, now).unwrap();
+    let measured = measure(&store, &store.view(), &rules, &all, true, now).unwrap();
     let of_a = measured.readings.iter().filter(|it| it.subject.starts_with("A.X"));
     assert!(of_a.clone().count() == 2 && of_a.clone().all(|it| it.value == Some(0.0)), "{measured:?}");
     // A calendar that cannot be read: nothing is said of the series, neither good nor bad.
     all[0].sessions = Err("there is no such calendar".into());
-    let measured = measure(&store, &store.view(), &rules, &all, now).unwrap();
+    let measured = measure(&store, &store.view(), &rules, &all, true, now).unwrap();
     let mut of_a = measured.readings.iter().filter(|it| it.subject.starts_with("A.X"));
     assert!(of_a.all(|it| it.value.is_none() && it.evidence.contains("calendar")), "{measured:?}");
 }
@@ -92,7 +99,9 @@ fn a_store_is_verified_once_a_day_and_damage_is_found() {
     let mut rule = Rule::of(Check::Checksum);
     rule.deep = true;
     let rules = [rule];
-    let look = |now: i64| measure(&store, &store.view(), &rules, &[], now).unwrap();
+    let look = |now: i64| measure(&store, &store.view(), &rules, &[], true, now).unwrap();
+    let quick = measure(&store, &store.view(), &rules, &[], false, START).unwrap();
+    assert!(quick.readings[0].value.is_none() && quick.operations.is_empty());
     let sound = look(START);
     assert_eq!((sound.readings[0].value, sound.operations[0].kind.as_str()), (Some(0.0), VERIFY));
     store.note(&sound.operations[0]).unwrap();

@@ -56,6 +56,10 @@ pub(crate) enum Command {
     /// What is wrong, and who is told: rules of a configuration, evaluated; what is open, what was told.
     #[command(subcommand)]
     Alerts(alerts::Alerts),
+    /// How the store is, at a glance: what is there, how late, how good, what fires.
+    Status(alerts::Status),
+    /// The state of the store as one page: days, tiers, findings with their bars, trend, storage.
+    Report(Box<alerts::Report>),
     /// List the series: rows, span, coverage.
     Ls(Ls),
     /// Describe a series, or the store.

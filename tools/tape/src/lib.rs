@@ -57,6 +57,8 @@ fn run(context: &Context, command: Command) -> Result<()> {
         Command::Fetch(arguments) => commands::fetch::run_fetch(context, &arguments),
         Command::Config(command) => commands::config::run(context, &command),
         Command::Alerts(command) => commands::alerts::run(context, &command),
+        Command::Status(arguments) => commands::status::run(context, &arguments),
+        Command::Report(arguments) => commands::report::run(context, &arguments),
         Command::Ls(arguments) => list::ls(context, &arguments),
         Command::Info(arguments) => list::info(context, &arguments),
         Command::Head(arguments) => read::ends(context, &arguments, End::First),

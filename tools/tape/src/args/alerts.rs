@@ -1,4 +1,4 @@
-//! The grammar of alerts.
+//! The grammar of alerts, status and reports.
 
 use std::path::PathBuf;
 
@@ -80,4 +80,41 @@ pub(crate) struct Silence {
     /// End the silence of this number.
     #[arg(long, value_name = "ID", conflicts_with_all = ["span", "reason", "rule"])]
     pub(crate) end: Option<String>,
+}
+
+/// Arguments of `status`.
+///
+/// Exit codes: 0 good; 1 no alert fires, but findings of weight are open or the last fetch failed; 11, 12, 13, 14: the
+/// highest alert that fires is LOW, MEDIUM, HIGH, CRITICAL. Others as everywhere.
+#[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Status {
+    /// The configuration: what is kept current, calendars, rules of alerts.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Show it anew every so many seconds, until Ctrl-C.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub(crate) watch: Option<u32>,
+    /// Write it to a file as JSON, which appears whole or not at all.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) export: Option<PathBuf>,
+}
+
+/// Arguments of `report`.
+#[derive(Args, Debug)]
+pub(crate) struct Report {
+    /// Only these instruments.
+    #[arg(value_name = "INSTRUMENT")]
+    pub(crate) instruments: Vec<String>,
+    /// The page: one HTML file that needs nothing else; - is standard output. Replaced if it is there.
+    #[arg(short, long, value_name = "FILE", required_unless_present = "data")]
+    pub(crate) output: Option<PathBuf>,
+    /// The same as JSON, to a file.
+    #[arg(long = "data", value_name = "FILE")]
+    pub(crate) data: Option<PathBuf>,
+    /// The configuration: universes, what is kept current, calendars, rules of alerts.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) span: super::Span,
 }

@@ -59,7 +59,7 @@ fn check(context: &Context, arguments: &Check) -> Result<()> {
         let store = setup.context.open_to_read()?;
         let view = store.view();
         let watched = setup.watched(&view, now)?;
-        let measured = measure(&store, &view, &setup.alerts.rules, &watched, now)?;
+        let measured = measure(&store, &view, &setup.alerts.rules, &watched, true, now)?;
         let found = look(&view, &setup.alerts, &measured, now)?;
         (measured, found)
     };

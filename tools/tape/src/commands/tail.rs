@@ -189,7 +189,7 @@ struct New {
 }
 
 /// Waits for the next look; ends early when there will be none.
-struct Wait {
+pub(super) struct Wait {
     interval: Duration,
     #[cfg(unix)]
     stopped: std::sync::Arc<std::sync::atomic::AtomicBool>,
@@ -197,7 +197,7 @@ struct Wait {
 
 #[cfg(unix)]
 impl Wait {
-    fn begin(interval: Duration) -> Result<Self> {
+    pub(super) fn begin(interval: Duration) -> Result<Self> {
         use signal_hook::consts::{SIGINT, SIGTERM};
         let stopped = std::sync::Arc::default();
         for signal in [SIGINT, SIGTERM] {
@@ -209,7 +209,7 @@ impl Wait {
     }
 
     /// Whether to look again: not after Ctrl-C, and not when nobody reads the output any more.
-    fn more(&self) -> bool {
+    pub(super) fn more(&self) -> bool {
         use rustix::event::{PollFd, PollFlags, Timespec, poll};
         let stopped = || self.stopped.load(std::sync::atomic::Ordering::Relaxed);
         let until = Instant::now() + self.interval;
@@ -232,11 +232,11 @@ impl Wait {
 
 #[cfg(not(unix))]
 impl Wait {
-    fn begin(interval: Duration) -> Result<Self> {
+    pub(super) fn begin(interval: Duration) -> Result<Self> {
         Ok(Self { interval })
     }
 
-    fn more(&self) -> bool {
+    pub(super) fn more(&self) -> bool {
         std::thread::sleep(self.interval);
         true
     }

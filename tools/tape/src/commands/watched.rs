@@ -1,19 +1,22 @@
 //! What is watched: the series of a store and what a configuration says of them. For alerts, status and reports.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tapestore::{Frame, SeriesKey, View};
-use tapestore_alert::measure::Watched;
-use tapestore_alert::{Alerts, Error};
-use tapestore_fetch::config::{Config, Entry};
+use tapestore::{Frame, SeriesKey, Store, View};
+use tapestore_alert::measure::{Watched, measure};
+use tapestore_alert::{Alerts, Error, look};
+use tapestore_fetch::config::{Config, Entry, Universe};
 use tapestore_fetch::plan::expected;
+use tapestore_quality::{Rules, Score};
+use tapestore_report::Knowledge;
 
 use super::Context;
 use super::config::{load, sessions};
 use crate::fail::{Fail, Result};
+use crate::number::grouped;
 
 /// A configuration, and the store that it is about.
 pub(super) struct Setup {
@@ -23,13 +26,16 @@ pub(super) struct Setup {
     pub(super) alerts: Alerts,
     /// With the directory of the store.
     pub(super) context: Context,
+    /// Thresholds of quality.
+    pub(super) rules: Rules,
 }
 
 impl Setup {
     /// Reads a configuration. The store is that of `--store`, or the only one that the configuration names.
     pub(super) fn load(context: &Context, file: Option<&Path>) -> Result<Self> {
         let Some(file) = file else {
-            return Ok(Self { config: None, alerts: Alerts::default(), context: context.clone() });
+            let (alerts, rules) = (Alerts::default(), Rules::default());
+            return Ok(Self { config: None, alerts, context: context.clone(), rules });
         };
         let config = load(file)?;
         let alerts = config.sections.get("alerts").map(Alerts::read).transpose()?.unwrap_or_default();
@@ -52,7 +58,8 @@ impl Setup {
                 return Err(Fail::Usage(text));
             }
         };
-        Ok(Self { config: Some(config), alerts, context: Context { store: Some(store), ..context.clone() } })
+        let context = Context { store: Some(store), ..context.clone() };
+        Ok(Self { config: Some(config), alerts, context, rules: Rules::default() })
     }
 
     /// The bars of the store, and those that the configuration keeps current, be they there or not.
@@ -61,6 +68,19 @@ impl Setup {
         let plain = |key: SeriesKey| Watched { key, kept: false, sessions: Ok(None), score: None };
         for key in view.keys().into_iter().filter(|key| !key.is_own() && key.frame().timeframe().is_some()) {
             found.insert(key.clone(), plain(key));
+        }
+        for checked in tapestore_quality::checked(view)? {
+            if let Some(it) = found.get_mut(&checked.key) {
+                let score = Score::of(checked.tally, None, &self.rules);
+                let few = if score.provisional { ", of few bars" } else { "" };
+                let text = format!(
+                    "{} of {} expected bars can be used{few}; checked at version {}",
+                    grouped(checked.tally.usable),
+                    grouped(checked.tally.expected),
+                    checked.version
+                );
+                it.score = Some((score.ratio, text));
+            }
         }
         let Some(config) = &self.config else { return Ok(found.into_values().collect()) };
         for entry in config.entries.iter().filter(|entry| self.is_ours(entry)) {
@@ -78,6 +98,34 @@ impl Setup {
             Self::expect(config, entry, view, now_ns, &mut found)?;
         }
         Ok(found.into_values().collect())
+    }
+
+    /// The universes of instruments, in words.
+    pub(super) fn universes(&self) -> Result<HashMap<String, String>> {
+        let mut found: HashMap<String, String> = HashMap::new();
+        let Some(config) = &self.config else { return Ok(found) };
+        for entry in config.entries.iter().filter(|entry| self.is_ours(entry)) {
+            let source = config.source(&entry.source)?;
+            for symbol in &entry.symbols {
+                let holds = |it: &(&String, &Universe)| it.1.symbols.contains(symbol);
+                let names: Vec<&str> =
+                    config.universes.iter().filter(holds).map(|universe| universe.0.as_str()).collect();
+                if !names.is_empty() {
+                    let key = source.key(symbol, &entry.frames[0])?;
+                    found.insert(key.instrument().to_owned(), names.join(", "));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// What is known beyond the store, with alerts as they would be if one looked now; nothing is written, nobody is told.
+    pub(super) fn knowledge(&self, store: &Store, view: &View, now_ns: i64) -> Result<Knowledge> {
+        let watched = self.watched(view, now_ns)?;
+        // A verification takes its time: what the last one found stays as it is.
+        let measured = measure(store, view, &self.alerts.rules, &watched, false, now_ns)?;
+        let alerts = look(view, &self.alerts, &measured, now_ns)?.open;
+        Ok(Knowledge { watched, universes: self.universes()?, rules: self.rules.clone(), alerts })
     }
 
     fn is_ours(&self, entry: &Entry) -> bool {
@@ -123,6 +171,16 @@ impl From<Error> for Fail {
     fn from(error: Error) -> Self {
         match error {
             Error::Store(error) => Self::from(error),
+            other => Self::Usage(other.to_string()),
+        }
+    }
+}
+
+impl From<tapestore_report::Error> for Fail {
+    fn from(error: tapestore_report::Error) -> Self {
+        match error {
+            tapestore_report::Error::Store(error) => Self::from(error),
+            tapestore_report::Error::Alerts(error) => Self::from(error),
             other => Self::Usage(other.to_string()),
         }
     }

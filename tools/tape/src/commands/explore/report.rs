@@ -3,6 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use tapestore_report::draw;
+use tapestore_report::html::{begin, end, escaped};
+
 use super::{Done, Explore, PARTS, Scored, peak_bytes};
 use crate::calendar::brief;
 use crate::commands::backtest::{SHOWN, number};
@@ -13,37 +16,21 @@ use crate::when::now_ns;
 const LISTED: usize = 50;
 /// Results whose curve is drawn.
 const DRAWN: usize = 12;
-/// Size of a curve in pixels.
-const CURVE: (f64, f64) = (340.0, 120.0);
-
-const STYLE: &str = "
-body{font:14px/1.45 system-ui,sans-serif;color:#1c2733;background:#fff;margin:2em auto;max-width:1260px;padding:0 1em}
-h1{font-size:1.5em;margin:0}h2{font-size:1.15em;margin:2em 0 .6em}p{margin:.4em 0}
-table{border-collapse:collapse;font-variant-numeric:tabular-nums}
-th,td{padding:.2em .6em;text-align:right;border-bottom:1px solid #e4e8ec;white-space:nowrap}
-th{background:#f5f7f9;font-weight:600;position:sticky;top:0}.l{text-align:left}.wide{overflow-x:auto}
-.curves{display:flex;flex-wrap:wrap;gap:1em}figure{margin:0;border:1px solid #e4e8ec;padding:.6em}
-figcaption{font-size:.85em;margin-bottom:.3em}.note{color:#5b6875}.bar{display:flex;height:1.4em;max-width:700px}
-.bar span{overflow:hidden;color:#fff;font-size:.8em;padding-left:.4em;line-height:1.75em}
-";
+/// What only this page has.
+const STYLE: &str = "th{position:sticky;top:0}.bar{max-width:700px}";
 
 /// The page.
 pub(super) fn html(done: &Done, arguments: &Explore) -> String {
-    let mut out = String::new();
     let title = format!("Exploration of {}", arguments.instruments.join(", "));
-    let _ = write!(
-        out,
-        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{0}</title>\
-         <meta name=\"viewport\" content=\"width=device-width\"><style>{STYLE}</style></head><body>\n<h1>{0}</h1>\n",
-        escaped(&title)
-    );
+    let mut out = begin(&title, STYLE);
+    let _ = writeln!(out, "<h1>{}</h1>", escaped(&title));
     head(&mut out, done, arguments);
     time(&mut out, done);
     curves(&mut out, &done.found.scored);
     ranking(&mut out, done, arguments);
     correlations(&mut out, &done.found.scored);
     failures(&mut out, done);
-    out.push_str("</body></html>\n");
+    end(&mut out);
     out
 }
 
@@ -141,38 +128,10 @@ fn curves(out: &mut String, scored: &[Scored]) {
             "<figure><figcaption><b>{}</b> {change}, drawdown {}</figcaption>{}</figure>",
             escaped(&names),
             number("max_drawdown", record.value("max_drawdown")),
-            svg(curve, &escaped(&names))
+            draw::curve(curve, 1.0, 4, &format!("Account of {names}"))
         );
     }
     out.push_str("</div>\n");
-}
-
-/// A curve with its least and greatest value, and a line at 1.
-fn svg(curve: &[f32], name: &str) -> String {
-    let (width, height) = CURVE;
-    let least = curve.iter().copied().fold(1.0_f32, f32::min);
-    let most = curve.iter().copied().fold(1.0_f32, f32::max);
-    let span = f64::from(most - least).max(1e-9);
-    let y = |value: f32| 4.0 + (height - 8.0) * (1.0 - f64::from(value - least) / span);
-    let step = width / (curve.len() as f64 - 1.0);
-    let points: Vec<String> = curve
-        .iter()
-        .enumerate()
-        .map(|(point, value)| format!("{:.1},{:.1}", point as f64 * step, y(*value)))
-        .collect();
-    format!(
-        "<svg width=\"{0}\" height=\"{1}\" viewBox=\"0 0 {0} {1}\" role=\"img\" aria-label=\"Account of {name}\">\
-         <line x1=\"0\" x2=\"{width}\" y1=\"{start:.1}\" y2=\"{start:.1}\" stroke=\"#b8c2cc\" stroke-dasharray=\"3 3\"/>\
-         <polyline fill=\"none\" stroke=\"#2563a8\" stroke-width=\"1.4\" points=\"{2}\"/>\
-         <text x=\"{right}\" y=\"12\" font-size=\"10\" fill=\"#5b6875\">{most:.4}</text>\
-         <text x=\"{right}\" y=\"{bottom}\" font-size=\"10\" fill=\"#5b6875\">{least:.4}</text></svg>",
-        width + 48.0,
-        height,
-        points.join(" "),
-        start = y(1.0),
-        right = width + 4.0,
-        bottom = height - 3.0,
-    )
 }
 
 /// For each instrument a table of rank correlations: a row a factor, a column a timeframe.
@@ -248,39 +207,4 @@ fn failures(out: &mut String, done: &Done) {
         let _ = writeln!(out, "<tr>{cells}</tr>");
     }
     out.push_str("</table>\n");
-}
-
-/// Text of a store or of a file as text of a page.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in crate::output::plain(text).chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_cannot_become_markup() {
-        assert_eq!(escaped("<b onclick='x'>&\u{202e}"), "&lt;b onclick=&#39;x&#39;&gt;&amp;·");
-    }
-
-    #[test]
-    fn curves_stay_inside_of_their_picture() {
-        let drawn = svg(&[1.0, 0.5, 2.0, 1.5], "x");
-        let points = drawn.split("points=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
-        assert_eq!(points, "0.0,78.7 113.3,116.0 226.7,4.0 340.0,41.3");
-        assert!(drawn.contains(">2.0000<") && drawn.contains(">0.5000<"));
-        assert!(svg(&[1.0, 1.0], "x").contains("points=\"0.0,116.0 340.0,116.0\""));
-    }
 }
