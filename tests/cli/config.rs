@@ -87,7 +87,7 @@ fn mistakes_are_named_with_their_lines() {
         ("'*/5 * * * 1-5'", "sometimes", "\"sometimes\" is no schedule"),
         ("schedule:", "derive: [1h]\n    schedule:", "1h cannot be made of what is fetched"),
         ("schedule:", "derive: [1d]\n    schedule:", "1d is fetched and derived"),
-        ("schedule:", "calendar: hk\n    schedule:", "there is no calendar \"hk\""),
+        ("schedule:", "calendar: mars\n    schedule:", "there is no calendar \"mars\""),
         ("schedule:", "since: someday\n    schedule:", "\"someday\" is not a time"),
         ("fetch:", "fetches:", "a configuration has no field \"fetches\""),
         ("fetch:", "calendars: {hk: {open: ['9-12']}}\nfetch:", "\"9-12\" are no hours"),

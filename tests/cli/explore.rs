@@ -226,7 +226,7 @@ fn wrong_calls_say_what_is_wrong() {
         ("explore A.X --factors NOPE", "NOPE"),
         ("explore A.X --shape raw", "write sign, maxabs or zscore"),
         ("explore A.X --shape rank", "is no shape"),
-        ("explore A.X --factor-gaps bridge", "need --sessions"),
+        ("explore A.X --factor-gaps bridge", "need --calendar or --sessions"),
         ("explore A.X --memory much", "500MB"),
         ("explore A.X --costs cheap", "write free"),
         ("explore A.X --rank-by luck", "rank-ic"),

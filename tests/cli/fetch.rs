@@ -103,8 +103,8 @@ fn a_calendar_of_the_store_says_what_is_expected() {
     fetch(&place, &format!("{line} --calendar XHKG")).clean();
     let again = fetch(&place, &format!("{line} --calendar XHKG")).clean();
     assert_eq!(again, "2 series are current\n");
-    let error = fetch(&place, &format!("{line} --calendar XNYS")).failed(2);
-    assert!(error.contains("XNYS"), "{error}");
+    let error = fetch(&place, &format!("{line} --calendar XPAR")).failed(2);
+    assert!(error.contains("XPAR"), "{error}");
 }
 
 #[test]

@@ -320,7 +320,8 @@ fn tables_of_every_kind_come_from_csv_and_json() {
         }
     }
     let place = Place::new();
-    let file = place.write("t.csv", TABLES[4].1);
+    let parameters = TABLES.iter().find(|table| table.0 == "parameters").expect("a table");
+    let file = place.write("t.csv", parameters.1);
     place.tape(&format!("import {file} --kind parameters")).clean();
     let at = |time: &str| place.tape(&format!("table parameters --at {time} --json --columns value")).clean();
     assert!(at("2024-01-15").contains("\"value\": \"20\"") && at("2024-02-01").contains("\"value\": \"30\""));

@@ -10,6 +10,7 @@
 
 mod alerts;
 mod backtest;
+mod calendar;
 mod config;
 mod contract;
 #[expect(dead_code, reason = "the tests of the crate use all of it")]

@@ -2,6 +2,7 @@
 #![cfg(unix)]
 
 mod backtests;
+mod calendars;
 mod catalog;
 mod fetching;
 mod queries;

@@ -26,3 +26,8 @@ pub use expect::{Cut, Expected, Need, Question, expected, in_sessions};
 pub use listing::{Listing, Listings};
 pub use market::{Market, market, named};
 pub use zone::Zone;
+
+/// The examples of the page.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::path::Path;
 
+use tapestore::time::{DAY_NS, date_from_days, days_from_date};
 use tapestore::{SeriesKey, View};
 use tapestore_catalog::Kind;
 use tapestore_query::{Calendar, Sessions};
@@ -43,6 +44,25 @@ impl Market {
             Self::Table { calendar, .. } => Ok(calendar.clone().covering(range)?),
             Self::Exchange(exchange) => exchange.sessions(range),
         }
+    }
+
+    /// The sessions of the whole years that `range` touches, as far as the calendar speaks of them, if it speaks of all of
+    /// `range`: for what counts bars a year, and for what is kept and made anew when its sessions change. Of a table, all it has.
+    ///
+    /// # Errors
+    /// As [`Market::sessions`].
+    pub fn sessions_of_years(&self, range: Range<i64>) -> Result<Sessions> {
+        let Self::Exchange(exchange) = self else { return self.sessions(range) };
+        exchange.calendar(range.clone())?;
+        if range.is_empty() {
+            return Ok(Sessions::default());
+        }
+        let year = |time: i64| date_from_days(exchange.date_ns(time).div_euclid(DAY_NS)).0;
+        let start = |year: i64| days_from_date(year, 1, 1) * DAY_NS;
+        let days = exchange.days();
+        let (first, last) = (start(year(range.start)), start(year(range.end - 1) + 1));
+        let days = exchange.days_in(first.max(days.start)..last.min(days.end))?;
+        Ok(Sessions::new(days.flat_map(|day| day.sessions).collect())?)
     }
 
     /// For how long after the last session of a day bars are allowed, though none is expected. Tables say nothing of that;

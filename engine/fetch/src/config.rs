@@ -19,7 +19,7 @@
 //! intervals = { 1d = "day" }
 //!
 //! [calendars.hk]
-//! open = ["09:30-12:00", "13:00-16:00"]  # or sessions = "file.csv", or exchange = "XHKG" of the store's calendar
+//! open = ["09:30-12:00", "13:00-16:00"]  # or sessions = "file.csv", or exchange = "XHKG" (table of the store, compiled) or "mine.calendar"
 //! utc_offset = "8h"
 //! closed = ["2026-01-01"]
 //!
@@ -68,7 +68,7 @@ pub struct Universe {
 pub enum Calendar {
     /// A file of sessions, `start,end` a line.
     File(PathBuf),
-    /// An exchange of the store's table of calendars.
+    /// An exchange: of the store's table of calendars, compiled in, or a file ending in `.calendar`.
     Exchange(String),
     /// The same hours on every weekday.
     Weekdays {
@@ -111,7 +111,7 @@ pub struct Entry {
     pub frames: Vec<Frame>,
     /// Since when, as people write it; `None`: since the series begins, or five years.
     pub since: Option<String>,
-    /// Name of a calendar.
+    /// Name of a calendar: of those declared, or of one that is compiled in.
     pub calendar: Option<String>,
     /// Coarser bars that are made of the finest.
     pub derive: Vec<Timeframe>,
@@ -185,6 +185,12 @@ impl Config {
             Error::Store(error) => usage(error.to_string()),
             other => other,
         })
+    }
+
+    /// The calendar of an entry: one that is declared, or the compiled one of that name; `None`: it never closes.
+    pub fn calendar(&self, entry: &Entry) -> Option<Calendar> {
+        let name = entry.calendar.as_ref()?;
+        Some(self.calendars.get(name).cloned().unwrap_or_else(|| Calendar::Exchange(name.clone())))
     }
 
     /// The source of a name: one of its own, or one that there is.
@@ -329,6 +335,8 @@ impl Reading<'_> {
             return Ok(Calendar::File(self.path(&file)));
         }
         if let Some(exchange) = self.text(members, "exchange")? {
+            let file = Path::new(&exchange).extension().is_some_and(|extension| extension == "calendar");
+            let exchange = if file { self.path(&exchange).display().to_string() } else { exchange };
             return Ok(Calendar::Exchange(exchange));
         }
         let hours = Self::optional(members, "open", |node| {
@@ -376,8 +384,13 @@ impl Reading<'_> {
         }
         let frames = Self::optional(members, "timeframes", |node| self.frames(node))?;
         let calendar = self.text(members, "calendar")?;
-        if let Some(name) = calendar.as_ref().filter(|name| !config.calendars.contains_key(*name)) {
-            return Err(self.wrong(line, &format!("there is no calendar {name:?}")));
+        let known = |name: &&String| {
+            config.calendars.contains_key(*name) || tapestore_calendar::compiled(name).is_some()
+        };
+        if let Some(name) = calendar.as_ref().filter(|name| !known(name)) {
+            return Err(
+                self.wrong(line, &format!("there is no calendar {name:?}; declare it under calendars"))
+            );
         }
         let store = self.text(members, "store")?.or_else(|| store.map(str::to_owned));
         let entry = Entry {

@@ -2,6 +2,7 @@
 
 pub(crate) mod alerts;
 pub(crate) mod backtest;
+pub(crate) mod calendar;
 pub(crate) mod explore;
 pub(crate) mod factor;
 pub(crate) mod fetch;
@@ -84,6 +85,8 @@ pub(crate) enum Command {
     Panel(Box<market::Panel>),
     /// Average price of a range, by volume and by time.
     Average(market::Average),
+    /// When exchanges are open: the calendars there are, the days of one, one day explained.
+    Calendar(calendar::Calendar),
     /// Signals of the store, traded on its bars: return, Sharpe, drawdown, information coefficients, costs.
     Backtest(Box<backtest::Backtest>),
     /// Every factor in every timeframe, traded and ranked: a table, a report, results in the store.
@@ -402,9 +405,16 @@ pub(crate) struct Gaps {
     /// Only bars inside these sessions are expected: a CSV of start,end in any form of time, without a header.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["from", "to", "calendar"])]
     pub(crate) sessions: Option<PathBuf>,
-    /// Only bars while this exchange is open are expected, as the store's table `calendar` says.
+    /// Only bars while this exchange is open are expected: as the store's table `calendar` says, or a file ending in .calendar, or
+    /// a calendar that is compiled in (see tape calendar). Halts and listings in the store's tables count too.
     #[arg(long, value_name = "EXCHANGE")]
     pub(crate) calendar: Option<String>,
+    /// Bars are cut by the clock, on whole hours of UTC, and not from the start of sessions.
+    #[arg(long, requires = "calendar")]
+    pub(crate) clock: bool,
+    /// The instrument trades seldom: only days without any bar are gaps.
+    #[arg(long, requires = "calendar")]
+    pub(crate) seldom: bool,
     /// Most gaps that are listed; the total counts all.
     #[arg(long, value_name = "COUNT")]
     pub(crate) limit: Option<usize>,

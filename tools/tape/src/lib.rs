@@ -72,6 +72,7 @@ fn run(context: &Context, command: Command) -> Result<()> {
         Command::Panel(arguments) => market::panel(context, &arguments),
         Command::Average(arguments) => market::average(context, &arguments),
         Command::Explore(arguments) => commands::explore::run(context, &arguments),
+        Command::Calendar(arguments) => commands::calendar::run(context, &arguments),
         Command::Backtest(arguments) => commands::backtest::run(context, &arguments),
         Command::Adjust(arguments) => market::adjust(context, &arguments),
         Command::Book(arguments) => market::book(context, &arguments),

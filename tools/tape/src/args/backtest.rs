@@ -108,9 +108,20 @@ pub(crate) struct Trading {
     /// holes are those inside of it.
     #[arg(long, value_name = "FILE")]
     pub(crate) sessions: Option<PathBuf>,
+    /// When the market is open, by an exchange: as the store's table `calendar` says, or a file ending in .calendar, or a
+    /// calendar that is compiled in (see tape calendar).
+    #[arg(long, value_name = "EXCHANGE", conflicts_with = "sessions")]
+    pub(crate) calendar: Option<String>,
     /// Bars a year, by which ratios are annualised; counted from the sessions by default, or for a market that never closes.
     #[arg(long, value_name = "COUNT")]
     pub(crate) bars_per_year: Option<f64>,
+}
+
+impl Trading {
+    /// Whether it is said when the market is open, or how many bars a year has.
+    pub(crate) fn says_when(&self) -> bool {
+        self.sessions.is_some() || self.calendar.is_some() || self.bars_per_year.is_some()
+    }
 }
 
 /// At which price a signal is acted upon.

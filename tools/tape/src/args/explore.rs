@@ -32,7 +32,7 @@ pub(crate) struct Explore {
     /// many.
     #[arg(long, default_value = "zscore:250", value_name = "SHAPE")]
     pub(crate) shape: String,
-    /// What counts as a gap, after which factors begin anew; by default bridge with --sessions, and rows without.
+    /// What counts as a gap, after which factors begin anew; by default bridge with --sessions or --calendar, and rows without.
     #[arg(long, value_enum, value_name = "POLICY")]
     pub(crate) factor_gaps: Option<Gaps>,
     #[command(flatten)]

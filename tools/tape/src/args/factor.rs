@@ -35,7 +35,7 @@ pub(crate) enum Gaps {
     /// Every bar that is not there, also where the market is closed; made-up bars are not there.
     #[default]
     Break,
-    /// Bars missing within --sessions, but for confirmed absences.
+    /// Bars missing within --sessions or --calendar, but for confirmed absences.
     Bridge,
     /// As bridge, and made-up bars (flagged synthetic) count as bars.
     Fills,
@@ -83,6 +83,10 @@ pub(crate) struct Compute {
     /// When the market is open: a CSV of start,end in any form of time, without a header. No bar crosses a session's end.
     #[arg(long, value_name = "FILE")]
     pub(crate) sessions: Option<PathBuf>,
+    /// When the market is open, by an exchange: as the store's table `calendar` says, or a file ending in .calendar, or a
+    /// calendar that is compiled in (see tape calendar).
+    #[arg(long, value_name = "EXCHANGE", conflicts_with = "sessions")]
+    pub(crate) calendar: Option<String>,
     /// Keep them as series (INSTRUMENT factors/PACK@TIMEFRAME): only what depends on changed bars is computed anew.
     #[arg(long, conflicts_with_all = ["csv", "columns", "time", "provenance", "from", "to", "as_of"])]
     pub(crate) save: bool,

@@ -40,7 +40,8 @@ pub(crate) struct Fetch {
     /// Bars are expected in these sessions only: a CSV of start,end in any form of time, without a header.
     #[arg(long, value_name = "FILE", conflicts_with = "calendar")]
     pub(crate) sessions: Option<PathBuf>,
-    /// Bars are expected while this exchange is open, as the store's table `calendar` says.
+    /// Bars are expected while this exchange is open: as the store's table `calendar` says, or a file ending in .calendar, or a
+    /// calendar that is compiled in (see tape calendar). Halts and listings in the store's tables count too.
     #[arg(long, value_name = "EXCHANGE")]
     pub(crate) calendar: Option<String>,
     /// What instruments are named here: {symbol}.NASDAQ.

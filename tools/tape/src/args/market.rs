@@ -34,7 +34,8 @@ pub(crate) struct Resample {
     /// No bar crosses these sessions: a CSV of start,end in any form of time, without a header.
     #[arg(long, value_name = "FILE", conflicts_with = "calendar")]
     pub(crate) sessions: Option<PathBuf>,
-    /// No bar crosses the sessions of this exchange, as the store's table `calendar` says.
+    /// No bar crosses the sessions of this exchange: as the store's table `calendar` says, or a file ending in .calendar, or a
+    /// calendar that is compiled in (see tape calendar).
     #[arg(long, value_name = "EXCHANGE")]
     pub(crate) calendar: Option<String>,
     /// Also the last bar if it is not finished, marked as partial.

@@ -17,7 +17,8 @@ use tapestore_query::{Rule, Sessions, derive};
 
 use super::Context;
 use super::alerts::{explain, rule_object};
-use super::coverage::{calendar_of, read_sessions};
+use super::calendar::{expected_ranges, sessions_of};
+use super::coverage::read_sessions;
 use super::fetch::{beginning, carry_out, plan_only, runner};
 use crate::args::fetch::{Config as Command, Fetch};
 use crate::fail::{Fail, Result};
@@ -179,12 +180,27 @@ pub(super) fn sessions(
     view: &View,
     range: &Range<i64>,
 ) -> Result<Option<Sessions>> {
-    match entry.calendar.as_ref().and_then(|name| config.calendars.get(name)) {
+    match config.calendar(entry) {
         None => Ok(None),
-        Some(Calendar::File(path)) => Ok(Some(Sessions::of_ranges(read_sessions(path)?)?)),
-        Some(Calendar::Exchange(name)) => Ok(Some(calendar_of(view, name)?.covering(range.clone())?)),
+        Some(Calendar::File(path)) => Ok(Some(Sessions::of_ranges(read_sessions(&path)?)?)),
+        Some(Calendar::Exchange(name)) => Ok(Some(sessions_of(view, &name, range.clone())?)),
         Some(calendar) => Ok(calendar.sessions(range)?),
     }
+}
+
+/// Where bars are expected; `None`: always.
+fn expected_of(
+    config: &Config,
+    entry: &Entry,
+    view: &View,
+    key: &SeriesKey,
+    range: &Range<i64>,
+) -> Result<Option<Vec<Range<i64>>>> {
+    if let Some(Calendar::Exchange(name)) = config.calendar(entry) {
+        return expected_ranges(view, key, &name, range.clone());
+    }
+    let sessions = sessions(config, entry, view, range)?;
+    Ok(sessions.and_then(|sessions| expected(&sessions, key.frame())))
 }
 
 fn jobs(view: &View, arguments: &Fetch, config: &Config, entries: &[&Entry]) -> Result<Vec<Job>> {
@@ -207,8 +223,7 @@ fn jobs(view: &View, arguments: &Fetch, config: &Config, entries: &[&Entry]) -> 
                     )));
                 }
                 let range = since.map_or_else(|| beginning(view, &key, now), Ok)?..until;
-                let sessions = sessions(config, entry, view, &range)?;
-                let sessions = sessions.and_then(|sessions| expected(&sessions, &frame));
+                let sessions = expected_of(config, entry, view, &key, &range)?;
                 jobs.push(Job {
                     source: Arc::clone(&source),
                     symbol: symbol.clone(),

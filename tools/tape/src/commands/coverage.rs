@@ -4,11 +4,12 @@ use std::io::Write;
 use std::ops::Range;
 use std::path::Path;
 
-use tapestore::{SeriesInfo, SeriesKey, View};
-use tapestore_catalog::Kind;
+use tapestore::{Gap, SeriesInfo, SeriesKey, View};
+use tapestore_calendar::{Cut, Need, Question};
 use tapestore_format::coverage::Run;
 use tapestore_format::time::Timeframe;
 
+use super::calendar::expected_of;
 use super::{Context, covered, is_whole, range, series, timeframe};
 use crate::args::{Coverage, Gaps, Series, Span};
 use crate::calendar::brief;
@@ -52,10 +53,7 @@ pub(crate) fn gaps(context: &Context, arguments: &Gaps) -> Result<()> {
         (None, Some(exchange)) => {
             let range =
                 range.or_else(|| Some(info.first_ns?..info.last_ns?.saturating_add(1))).unwrap_or(0..0);
-            let sessions = calendar_of(&view, exchange)?.covering(range.clone())?.ranges().into_iter();
-            let within = sessions.map(|open| open.start.max(range.start)..open.end.min(range.end));
-            let within: Vec<_> = within.filter(|open| !open.is_empty()).collect();
-            view.gaps_in_sessions(&key, &within)?
+            expected_gaps(&view, &key, exchange, range, arguments)?
         }
         (None, None) => view.gaps(&key, range)?,
     };
@@ -98,16 +96,29 @@ pub(crate) fn gaps(context: &Context, arguments: &Gaps) -> Result<()> {
     out.finish()
 }
 
-/// The calendar of an exchange, from the table of that kind.
-pub(super) fn calendar_of(view: &View, exchange: &str) -> Result<tapestore_query::Calendar> {
-    let instrument = Kind::Calendar.instrument().expect("tables of reference have a place");
-    let table = SeriesKey::new(instrument, Kind::Calendar.name())?;
-    tapestore_query::calendar(view, &table, exchange, None).map_err(|error| match error {
-        tapestore::Error::NotFound(what) => Fail::Usage(format!(
-            "{what}; import the days of the exchange first: tape import FILE --kind calendar"
-        )),
-        other => other.into(),
-    })
+/// The bars that are missing by an exchange's calendar, the instrument's listing and its halts.
+fn expected_gaps(
+    view: &View,
+    key: &SeriesKey,
+    exchange: &str,
+    range: Range<i64>,
+    arguments: &Gaps,
+) -> Result<Vec<Gap>> {
+    let timeframe = timeframe(key)?;
+    let cut = if arguments.clock { Cut::Clock } else { Cut::Session };
+    let need = if arguments.seldom { Need::EveryDay } else { Need::EveryBar };
+    let asked = Question { cut, ..Question::new(timeframe, range.clone()) };
+    let expected = expected_of(view, key.instrument(), exchange, &asked)?;
+    // A bar whose slot begins before the range may start in it.
+    let from = timeframe.slot_start(timeframe.slot(range.start));
+    let covered = view.coverage(key, Some(from..range.end.max(from)))?;
+    let needed = expected.needed(need, &covered, &view.absences(key)?);
+    let gap = |run: Run| Gap {
+        start: timeframe.slot_start(run.start),
+        end: timeframe.slot_start(run.end),
+        missing: run.slots(),
+    };
+    Ok(needed.missing(&covered).into_iter().map(gap).collect())
 }
 
 /// Sessions from a file: half-open ranges, sorted here.

@@ -13,6 +13,7 @@ use tapestore_factor::{
 };
 use tapestore_query::Sessions;
 
+use super::calendar::{sessions_of, span_of};
 use super::coverage::read_sessions;
 use super::market::{pick, write};
 use super::operations::watched;
@@ -148,7 +149,7 @@ pub(super) fn policy(gaps: Gaps) -> GapPolicy {
     }
 }
 
-fn setup(arguments: &Compute, source: &SeriesKey) -> Result<Setup> {
+fn setup(view: &View, arguments: &Compute, source: &SeriesKey) -> Result<Setup> {
     let base = super::timeframe(source)?;
     let timeframes = match &arguments.timeframes {
         None => vec![base],
@@ -160,13 +161,17 @@ fn setup(arguments: &Compute, source: &SeriesKey) -> Result<Setup> {
             names.iter().map(parse).collect::<Result<_>>()?
         }
     };
-    let sessions = match &arguments.sessions {
-        Some(path) => Some(Arc::new(Sessions::of_ranges(read_sessions(path)?)?)),
-        None if matches!(arguments.gaps, Gaps::Bridge | Gaps::Fills) => {
-            let text = "--gaps bridge and fills need --sessions: when is the market open?";
+    let sessions = match (&arguments.sessions, &arguments.calendar) {
+        (Some(path), _) => Some(Arc::new(Sessions::of_ranges(read_sessions(path)?)?)),
+        (None, Some(exchange)) => {
+            let span = span_of(view, std::slice::from_ref(source), &(i64::MIN..i64::MAX))?;
+            Some(Arc::new(sessions_of(view, exchange, span)?))
+        }
+        (None, None) if matches!(arguments.gaps, Gaps::Bridge | Gaps::Fills) => {
+            let text = "--gaps bridge and fills need --calendar or --sessions: when is the market open?";
             return Err(Fail::Usage(text.into()));
         }
-        None => None,
+        (None, None) => None,
     };
     Ok(Setup { timeframes, selection: Selection::ALL, gaps: policy(arguments.gaps), sessions })
 }
@@ -187,7 +192,7 @@ fn show(context: &Context, arguments: &Compute) -> Result<()> {
     };
     let (_store, view) = context.view(&arguments.selection.state)?;
     let source = source(&view, instrument, &arguments.frame)?;
-    let (setup, pack) = (setup(arguments, &source)?, pack(arguments)?);
+    let (setup, pack) = (setup(&view, arguments, &source)?, pack(arguments)?);
     if setup.timeframes.len() != 1 {
         return Err(Fail::Usage("factors of several timeframes are kept, not shown: add --save".into()));
     }
@@ -262,7 +267,7 @@ fn save(context: &Context, arguments: &Compute) -> Result<()> {
 
 fn save_one(store: &Store, instrument: &str, arguments: &Compute) -> Result<Vec<Kept>> {
     let source = source(&store.view(), instrument, &arguments.frame)?;
-    let setup = setup(arguments, &source)?;
+    let setup = setup(&store.view(), arguments, &source)?;
     Ok(keep(store, &source, &setup, &pack(arguments)?, threads(arguments))?)
 }
 

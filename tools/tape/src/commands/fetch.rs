@@ -15,7 +15,8 @@ use tapestore_fetch::wire::Secret;
 use tapestore_fetch::{Error, Item, Job, Observer, Outcome, Plan, Runner, Source, Summary, plan, run};
 use tapestore_query::Sessions;
 
-use super::coverage::{calendar_of, read_sessions};
+use super::calendar::expected_ranges;
+use super::coverage::read_sessions;
 use super::import::open_or_create;
 use super::operations::{note_done, watched};
 use super::{Context, watch};
@@ -164,9 +165,7 @@ fn jobs(view: &View, arguments: &Fetch, source: &Arc<dyn Source>) -> Result<Vec<
             let range = since.map_or_else(|| beginning(view, &key, now), Ok)?..until;
             let sessions = match (&file, &arguments.calendar) {
                 (Some(sessions), _) => expected(sessions, &frame),
-                (None, Some(exchange)) => {
-                    expected(&calendar_of(view, exchange)?.covering(range.clone())?, &frame)
-                }
+                (None, Some(exchange)) => expected_ranges(view, &key, exchange, range.clone())?,
                 (None, None) => None,
             };
             jobs.push(Job {

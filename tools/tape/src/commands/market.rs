@@ -13,7 +13,8 @@ use tapestore_query::{
     derive, derived_key,
 };
 
-use super::coverage::{calendar_of, read_sessions};
+use super::calendar::sessions_of;
+use super::coverage::read_sessions;
 use super::operations::watched;
 use super::read::style;
 use super::{Context, range, series};
@@ -128,7 +129,7 @@ fn sessions(arguments: &market::Resample, view: &View, info: &SeriesInfo) -> Res
             let asked = range(&arguments.selection.span)?;
             let (first, last) =
                 (info.first_ns.unwrap_or(0), info.last_ns.map_or(0, |last| last.saturating_add(1)));
-            calendar_of(view, exchange)?.covering(first.max(asked.start)..last.min(asked.end))?
+            sessions_of(view, exchange, first.max(asked.start)..last.min(asked.end))?
         }
         (None, None) => return Ok(None),
     };

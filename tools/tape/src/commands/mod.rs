@@ -4,6 +4,7 @@
 pub(crate) mod aggregate;
 pub(crate) mod alerts;
 pub(crate) mod backtest;
+pub(crate) mod calendar;
 pub(crate) mod config;
 pub(crate) mod coverage;
 pub(crate) mod explore;

@@ -13,6 +13,7 @@ use tapestore_query::Sessions;
 
 use crate::args::Series;
 use crate::args::backtest::{CostArgument, FillArgument, GapsArgument, RebalanceArgument, Trading};
+use crate::commands::calendar::{sessions_of, span_of};
 use crate::commands::coverage::read_sessions;
 use crate::commands::series;
 use crate::fail::{Fail, Result};
@@ -37,8 +38,9 @@ pub(crate) struct Input {
 }
 
 impl Plan {
-    /// Reads the arguments, and the file of sessions if there is one.
-    pub(crate) fn of(trading: &Trading) -> Result<Self> {
+    /// Reads the arguments, and the file of sessions if there is one; of an exchange's calendar, the years of the bars of
+    /// `keys` inside of `range`.
+    pub(crate) fn of(trading: &Trading, view: &View, keys: &[SeriesKey], range: &Range<i64>) -> Result<Self> {
         let settings = Settings {
             capital: trading.capital,
             allocation: trading.allocation,
@@ -65,9 +67,10 @@ impl Plan {
             ..Settings::default()
         };
         settings.check()?;
-        let sessions = match &trading.sessions {
-            Some(path) => Some(Sessions::of_ranges(read_sessions(path)?)?),
-            None => None,
+        let sessions = match (&trading.sessions, &trading.calendar) {
+            (Some(path), _) => Some(Sessions::of_ranges(read_sessions(path)?)?),
+            (None, Some(exchange)) => Some(sessions_of(view, exchange, span_of(view, keys, range)?)?),
+            (None, None) => None,
         };
         Ok(Self { settings, sessions, given: trading.bars_per_year })
     }

@@ -69,10 +69,11 @@ pub(super) struct Task<'a> {
 impl Done {
     pub(super) fn of(view: &View, run: &Run) -> Result<Self> {
         let started = now_ns();
-        let plan = Plan::of(&run.trading)?;
         let (key, _) = series(view, &run.series)?;
+        let range = range(&run.span)?;
+        let plan = Plan::of(&run.trading, view, std::slice::from_ref(&key), &range)?;
         let shape = shape(&run.shape)?;
-        let input = Input::read(view, &key, range(&run.span)?, &plan)?;
+        let input = Input::read(view, &key, range, &plan)?;
         let (settings, basis) = plan.settings(&key)?;
         let market = input.market(&settings, plan.sessions.as_ref())?;
         let window = run.over.map_or(Window::Expanding, Window::Rolling);
@@ -122,10 +123,10 @@ impl Done {
             };
             note(context.quiet, &format!("tape: {} bars are missing; {what}", grouped(self.missing)));
         }
-        if run.trading.sessions.is_none() && run.trading.bars_per_year.is_none() {
+        if !run.trading.says_when() {
             let basis = self.records.first().map_or("", |record| record.basis.as_str());
             let text = format!(
-                "tape: ratios are annualised by {basis}; --sessions or --bars-per-year says otherwise"
+                "tape: ratios are annualised by {basis}; --calendar, --sessions or --bars-per-year says otherwise"
             );
             note(context.quiet, &text);
         }
@@ -284,6 +285,7 @@ pub(super) fn trading_words(trading: &Trading) -> Vec<String> {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
         out.push(format!("--sessions={}", path.display()));
     }
+    out.extend(trading.calendar.iter().map(|exchange| format!("--calendar={exchange}")));
     out.extend(trading.bars_per_year.map(|bars| format!("--bars-per-year={bars}")));
     out
 }

@@ -69,8 +69,8 @@ fn explore(
     if let Some(path) = arguments.report.as_ref().filter(|path| path.exists() && !arguments.force) {
         return Err(Fail::Usage(format!("{} exists; replace it with -f", path.display())));
     }
-    if arguments.trading.sessions.is_none() && arguments.trading.bars_per_year.is_none() {
-        let text = "tape: ratios are annualised as of a market that never closes; --sessions or --bars-per-year says otherwise";
+    if !arguments.trading.says_when() {
+        let text = "tape: ratios are annualised as of a market that never closes; --calendar, --sessions or --bars-per-year says otherwise";
         note(context.quiet, text);
     }
     let progress = Progress::new(context.quiet, arguments.progress, arguments.instruments.len());

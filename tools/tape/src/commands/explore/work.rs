@@ -123,14 +123,20 @@ impl Found {
 impl<'a> Exploration<'a> {
     /// Reads the arguments.
     pub(super) fn new(view: &'a View, arguments: &'a Explore, started_ns: i64) -> Result<Self> {
-        let plan = Plan::of(&arguments.trading)?;
+        let range = range(&arguments.span)?;
+        // One that does not exist fails by itself, later.
+        let keys =
+            arguments.instruments.iter().filter_map(|name| SeriesKey::new(name, &arguments.frame).ok());
+        let keys: Vec<SeriesKey> = keys.filter(|key| view.schema(key).is_ok()).collect();
+        let plan = Plan::of(&arguments.trading, view, &keys, &range)?;
         let gaps = match (arguments.factor_gaps, &plan.sessions) {
             (Some(gaps), _) => policy(gaps),
             (None, Some(_)) => GapPolicy::Bridge,
             (None, None) => GapPolicy::Rows,
         };
         if matches!(gaps, GapPolicy::Bridge | GapPolicy::Fills) && plan.sessions.is_none() {
-            let text = "--factor-gaps bridge and fills need --sessions: when is the market open?";
+            let text =
+                "--factor-gaps bridge and fills need --calendar or --sessions: when is the market open?";
             return Err(Fail::Usage(text.into()));
         }
         let shape = shape(&arguments.shape)?;
@@ -145,7 +151,7 @@ impl<'a> Exploration<'a> {
             shape,
             selection: Selection::parse(arguments.factors.iter().map(String::as_str))?,
             gaps,
-            range: range(&arguments.span)?,
+            range,
             threads: threads(arguments.threads),
             started_ns,
             spent: Spent::default(),
