@@ -114,7 +114,7 @@ fn resampling_factors_and_backtests_follow_a_compiled_calendar() {
             |line: &str| field(line, "opens").into_iter().zip(field(line, "closes")).collect::<Vec<_>>();
         let lines: Vec<String> =
             days.lines().flat_map(pair).map(|(open, close)| format!("{open},{close}")).collect();
-        let file = place.write("year.csv", &lines.join("\n"));
+        let file = place.write("year.csv", lines.join("\n"));
         place.tape(&format!("{command} --sessions {file}")).clean()
     };
     for command in [
