@@ -3,13 +3,14 @@
 //! One file a subject: [`alerts`] what is wrong and who is told, [`backtest`] signals and what they are worth, [`explore`] all factors at once,
 //! [`contract`] what scripts rely on, [`factor`]
 //! technical indicators, [`import`] what files become, [`history`] versions,
-//! [`fetch`] what comes from
+//! [`report`] the page of a store, in a [`browser`] as well, [`fetch`] what comes from
 //! sources, [`config`] what is to be kept current, [`failures`] wrong calls, damage and exit codes, [`full_disk`] a disk without space, [`looks`] what people see,
 //! [`kinds`] kinds of data, [`market`] questions of market data, [`operations`] what was done, [`repair`] what is saved
 //! of damaged stores, [`status`] how a store is, [`retain`] what goes when it grows old, [`tail`] following a store, [`real`] the market data files.
 
 mod alerts;
 mod backtest;
+mod browser;
 mod calendar;
 mod config;
 mod contract;
@@ -29,6 +30,7 @@ mod market;
 mod operations;
 mod real;
 mod repair;
+mod report;
 mod retain;
 #[expect(dead_code, reason = "the tests of the crate use all of it")]
 #[path = "../../engine/fetch/tests/fetch/server.rs"]
