@@ -1,7 +1,10 @@
 //! Bars as columns, and the rules that look at one bar at a time.
 
-use tapestore::{ColumnValues, Rows, RunVec, flags};
+use std::ops::Range;
 
+use tapestore::{ColumnValues, Rows, RunVec, Timeframe, Values, flags};
+
+use crate::coarser::end_of;
 use crate::rule::Rule;
 use crate::rules::Rules;
 
@@ -68,35 +71,30 @@ impl<'a> Bars<'a> {
 
 /// Marks bars that break a rule by themselves.
 #[expect(clippy::needless_bitwise_bool, reason = "six comparisons and one branch")]
-pub(crate) fn mark_bars(bars: &Bars<'_>, step_ns: Option<i64>, rules: &Rules, marks: &mut [u32]) {
-    let rows = bars.len();
-    let (open, high, low, close) =
-        (&bars.open[..rows], &bars.high[..rows], &bars.low[..rows], &bars.close[..rows]);
-    let marks = &mut marks[..rows];
+pub(crate) fn mark_bars(
+    bars: &Bars<'_>,
+    rows: Range<usize>,
+    timeframe: Timeframe,
+    rules: &Rules,
+    marks: &mut [u32],
+) {
+    let (open, high, low, close) = (bars.open, bars.high, bars.low, bars.close);
     let traded = |row: usize| bars.volume.is_none_or(|volume| volume[row] > 0.0 && volume[row] <= f64::MAX);
-    for row in 0..rows {
+    for row in rows.clone() {
         let (o, h, l, c) = (open[row], high[row], low[row], close[row]);
         // Between a low above zero and a finite high there is nothing that is not finite.
         let ordered = (l > 0.0) & (l <= o) & (l <= c) & (h >= o) & (h >= c) & (h <= f64::MAX);
         if !(ordered & traded(row)) {
-            marks[row] |= closely(bars, row);
+            let borrowed = bars.flags().get(row) & flags::CROSS != 0;
+            // Prices of another exchange come without its volume.
+            marks[row] |= closely(bars, row) & if borrowed { !Rule::Flat.bit() } else { u32::MAX };
         }
     }
-    nulls(bars, marks);
-    amounts(bars, rules, marks);
-    if let (Some(column), Some(step)) = (bars.column("close_time"), step_ns)
-        && let tapestore::Values::I64(values) = &column.values
-    {
-        for row in (0..rows).filter(|row| !column.is_null(*row)) {
-            let short = bars.time[row] + step - values[row];
-            // Exchanges state the last unit inside the bar: a millisecond, a microsecond, a second.
-            if ![0, 1, 1_000, 1_000_000, 1_000_000_000].contains(&short) {
-                marks[row] |= Rule::CloseTime.bit();
-            }
-        }
-    }
+    nulls(bars, &rows, marks);
+    amounts(bars, &rows, rules, marks);
+    close_times(bars, &rows, timeframe, marks);
     if let Some(tick) = rules.tick.filter(|tick| *tick > 0.0) {
-        for row in 0..rows {
+        for row in rows {
             let off = |price: f64| {
                 let steps = price / tick;
                 (steps - steps.round()).abs() > 1e-6 * steps.abs().max(1.0)
@@ -104,6 +102,19 @@ pub(crate) fn mark_bars(bars: &Bars<'_>, step_ns: Option<i64>, rules: &Rules, ma
             if [open[row], high[row], low[row], close[row]].into_iter().any(off) {
                 marks[row] |= Rule::Tick.bit();
             }
+        }
+    }
+}
+
+/// Close times, where they are stored.
+fn close_times(bars: &Bars<'_>, rows: &Range<usize>, timeframe: Timeframe, marks: &mut [u32]) {
+    let Some(column) = bars.column("close_time") else { return };
+    let Values::I64(values) = &column.values else { return };
+    for row in rows.clone().filter(|row| !column.is_null(*row)) {
+        let short = end_of(timeframe, bars.time[row]) - values[row];
+        // Exchanges state the last unit inside the bar: a millisecond, a microsecond, a second.
+        if ![0, 1, 1_000, 1_000_000, 1_000_000_000].contains(&short) {
+            marks[row] |= Rule::CloseTime.bit();
         }
     }
 }
@@ -135,22 +146,22 @@ fn closely(bars: &Bars<'_>, row: usize) -> u32 {
     bits
 }
 
-fn nulls(bars: &Bars<'_>, marks: &mut [u32]) {
+fn nulls(bars: &Bars<'_>, rows: &Range<usize>, marks: &mut [u32]) {
     for name in ["open", "high", "low", "close", "volume"] {
         if let Some(nulls) = bars.column(name).and_then(|column| column.nulls.as_ref()) {
-            for (mark, _) in marks.iter_mut().zip(nulls).filter(|(_, null)| **null) {
-                *mark |= Rule::Finite.bit();
+            for row in rows.clone().filter(|row| nulls[*row]) {
+                marks[row] |= Rule::Finite.bit();
             }
         }
     }
 }
 
 /// What amounts say of one another.
-fn amounts(bars: &Bars<'_>, rules: &Rules, marks: &mut [u32]) {
+fn amounts(bars: &Bars<'_>, rows: &Range<usize>, rules: &Rules, marks: &mut [u32]) {
     let column = |name: &str| {
         let column = bars.column(name)?;
         match &column.values {
-            tapestore::Values::F64(values) => Some((column, values.as_slice())),
+            Values::F64(values) => Some((column, values.as_slice())),
             _ => None,
         }
     };
@@ -158,7 +169,7 @@ fn amounts(bars: &Bars<'_>, rules: &Rules, marks: &mut [u32]) {
     // Sums of decimals, and prices of few digits: what is left of rounding.
     let share = 1e-6_f64.max(rules.rounding);
     if let Some((column, quote)) = column("quote_volume") {
-        for row in (0..bars.len()).filter(|row| !column.is_null(*row)) {
+        for row in rows.clone().filter(|row| !column.is_null(*row)) {
             let (v, q) = (volume[row], quote[row]);
             let inside = q >= bars.low[row] * v * (1.0 - share) && q <= bars.high[row] * v * (1.0 + share);
             if q < 0.0 {
@@ -171,12 +182,125 @@ fn amounts(bars: &Bars<'_>, rules: &Rules, marks: &mut [u32]) {
     let pairs = [("taker_buy_base", Some(volume)), ("taker_buy_quote", column("quote_volume").map(|c| c.1))];
     for (name, whole) in pairs {
         let (Some((column, part)), Some(whole)) = (column(name), whole) else { continue };
-        for row in (0..bars.len()).filter(|row| !column.is_null(*row)) {
+        for row in rows.clone().filter(|row| !column.is_null(*row)) {
             if part[row] < 0.0 {
                 marks[row] |= Rule::Volume.bit();
             } else if part[row] > whole[row] * (1.0 + share) {
                 marks[row] |= Rule::Taker.bit();
             }
         }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use tapestore::{Column, ColumnType, RowSet};
+
+    use super::*;
+
+    /// Numbers from a seed.
+    pub(crate) struct Random(pub(crate) u64);
+
+    impl Random {
+        pub(crate) fn next(&mut self) -> u64 {
+            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mut z = self.0;
+            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            z ^ (z >> 31)
+        }
+
+        pub(crate) fn below(&mut self, bound: usize) -> usize {
+            (self.next() % bound as u64) as usize
+        }
+
+        pub(crate) fn unit(&mut self) -> f64 {
+            (self.next() >> 11) as f64 / (1u64 << 53) as f64
+        }
+
+        pub(crate) fn normal(&mut self) -> f64 {
+            (0..12).map(|_| self.unit()).sum::<f64>() - 6.0
+        }
+    }
+
+    /// Rows of bars that do not move within.
+    pub(crate) fn rows_of(time: &[i64], close: &[f64], volume: &[f64]) -> Rows {
+        let columns = ["open", "high", "low", "close", "volume"];
+        let mut rows = Rows { columns: Vec::new(), set: RowSet { time: time.to_vec(), ..RowSet::default() } };
+        for (id, name) in (0..).zip(columns) {
+            let values = if name == "volume" { volume } else { close };
+            rows.columns.push(Column {
+                id,
+                name: name.into(),
+                kind: ColumnType::F64,
+                nullable: false,
+                description: String::new(),
+            });
+            rows.set.columns.push((id, Values::F64(values.to_vec()).into()));
+        }
+        rows.set.flags = RunVec::constant(0, time.len());
+        rows
+    }
+
+    fn marks(change: impl FnOnce(&mut Rows)) -> Vec<Rule> {
+        let mut rows = rows_of(&[0], &[10.0], &[5.0]);
+        change(&mut rows);
+        let mut marks = [0];
+        mark_bars(
+            &Bars::of(&rows).unwrap(),
+            0..1,
+            Timeframe::M1,
+            &Rules { tick: Some(0.5), ..Rules::default() },
+            &mut marks,
+        );
+        Rule::ALL.iter().copied().filter(|rule| marks[0] & rule.bit() != 0).collect()
+    }
+
+    fn set(rows: &mut Rows, name: &str, value: f64) {
+        let at = rows.columns.iter().position(|column| column.name == name).unwrap();
+        rows.set.columns[at].1 = Values::F64(vec![value]).into();
+    }
+
+    fn add(rows: &mut Rows, name: &str, values: Values) {
+        let id = rows.columns.len() as u16;
+        let kind = if matches!(values, Values::F64(_)) { ColumnType::F64 } else { ColumnType::Timestamp };
+        rows.columns.push(Column { id, name: name.into(), kind, nullable: true, description: String::new() });
+        rows.set.columns.push((id, values.into()));
+    }
+
+    #[test]
+    fn each_rule_of_one_bar_has_its_case() {
+        let with = |name: &'static str, value: f64| marks(move |rows| set(rows, name, value));
+        assert_eq!(marks(|_| {}), []);
+        assert_eq!(with("close", f64::NAN), [Rule::Finite]);
+        assert!(with("high", f64::INFINITY).contains(&Rule::Finite));
+        assert_eq!(with("volume", f64::NAN), [Rule::Finite]);
+        assert_eq!(with("low", 0.0), [Rule::Price]);
+        assert_eq!(with("volume", -1.0), [Rule::Volume]);
+        assert_eq!(with("high", 9.5), [Rule::Range]);
+        assert_eq!(with("low", 10.5), [Rule::Range]);
+        assert_eq!(with("high", 10.25), [Rule::Tick]);
+        let quiet = |rows: &mut Rows| set(rows, "volume", 0.0);
+        assert_eq!(marks(quiet), [], "a bar without trade does not move");
+        let moves = |rows: &mut Rows| {
+            quiet(rows);
+            set(rows, "high", 11.0);
+        };
+        assert_eq!(marks(moves), [Rule::Flat]);
+    }
+
+    #[test]
+    fn amounts_and_close_times_have_their_cases() {
+        let number =
+            |name: &'static str, value: f64| marks(move |rows| add(rows, name, Values::F64(vec![value])));
+        assert_eq!(number("quote_volume", 50.0), []);
+        assert_eq!(number("quote_volume", 51.0), [Rule::Amount]);
+        assert_eq!(number("quote_volume", -50.0), [Rule::Volume]);
+        assert_eq!(number("taker_buy_base", 5.0), []);
+        assert_eq!(number("taker_buy_base", 5.1), [Rule::Taker]);
+        let time = |value: i64| marks(move |rows| add(rows, "close_time", Values::I64(vec![value])));
+        assert_eq!(time(59_999_000_000), []);
+        assert_eq!(time(60_000_000_000), []);
+        assert_eq!(time(50_000_000_000), [Rule::CloseTime]);
     }
 }

@@ -40,3 +40,12 @@ impl From<tapestore::Error> for Error {
         Self::Store(error)
     }
 }
+
+impl From<tapestore_calendar::Error> for Error {
+    fn from(error: tapestore_calendar::Error) -> Self {
+        match error {
+            tapestore_calendar::Error::Store(error) => Self::Store(error),
+            other => Self::Usage(other.to_string()),
+        }
+    }
+}

@@ -1,88 +1,244 @@
-//! Which bars are expected: the one seam to calendars.
+//! Which bars are expected of a series: the one seam to calendars.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
 use tapestore::time::{DAY_NS, Timeframe};
-use tapestore::{SeriesKey, View};
+use tapestore::{Run, SeriesKey, View};
+use tapestore_calendar::{Exchange, Listing, Listings, Market, Question, in_sessions, market, of_instrument};
 use tapestore_query::Sessions;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
-/// Where bars of a series may open, and where they have to.
+/// Days around a range whose sessions are asked for: weeks and months of bars begin and end there.
+const AROUND_NS: i64 = 31 * DAY_NS;
+
+/// Calendars of instruments: those named, else that of the venue in the instrument's name (`0700.HK`), else always open.
 #[derive(Clone, Debug, Default)]
+pub struct Calendars {
+    /// Names of calendars by instrument.
+    pub by_instrument: HashMap<String, String>,
+    /// For all other instruments, in place of that of their venue.
+    pub everywhere: Option<String>,
+}
+
+impl Calendars {
+    /// The name of the calendar of an instrument; `None`: it is always open.
+    pub fn name(&self, instrument: &str) -> Option<&str> {
+        let named = self.by_instrument.get(instrument).or(self.everywhere.as_ref()).map(String::as_str);
+        named.or_else(|| of_instrument(instrument).map(Exchange::name)).filter(|name| *name != "24x7")
+    }
+}
+
+/// The markets and listings of a run, looked up once.
+#[derive(Debug)]
+pub(crate) struct Markets {
+    listings: Listings,
+    markets: HashMap<String, Arc<Market>>,
+}
+
+impl Markets {
+    pub(crate) fn read(view: &View) -> Result<Self> {
+        Ok(Self { listings: Listings::read(view, None)?, markets: HashMap::new() })
+    }
+
+    /// The market of an instrument, and when it was listed.
+    pub(crate) fn of(
+        &mut self,
+        view: &View,
+        calendars: &Calendars,
+        instrument: &str,
+    ) -> Result<(Option<Arc<Market>>, Listing)> {
+        let found = match calendars.name(instrument) {
+            None => None,
+            Some(name) => Some(match self.markets.get(name) {
+                Some(known) => known.clone(),
+                None => {
+                    let found = Arc::new(market(view, name)?);
+                    self.markets.insert(name.to_owned(), found.clone());
+                    found
+                }
+            }),
+        };
+        let listing = self.listings.of(instrument, found.as_ref().map(|market| market.name()));
+        Ok((found, listing))
+    }
+}
+
+/// Where bars of a series have to be, and where else they may be, in a range of time.
+#[derive(Clone, Debug)]
 pub struct Expected {
-    /// When the market is open; `None`: always.
-    pub sessions: Option<Arc<Sessions>>,
-    /// Where the source confirmed that there is nothing: sorted, disjoint.
-    pub absences: Vec<Range<i64>>,
+    timeframe: Timeframe,
+    market: Option<Arc<Market>>,
+    listing: Listing,
+    /// Where the source confirmed that there is nothing.
+    absences: Vec<Range<i64>>,
+    /// `None`: in every slot of the range.
+    slots: Option<Vec<Run>>,
+    allowed: Vec<Run>,
 }
 
 impl Expected {
-    /// What is expected of a series.
+    /// What is expected of a series in a range, as calendars and the store's tables say.
     ///
     /// # Errors
-    /// Damage.
-    pub fn of(view: &View, key: &SeriesKey, sessions: Option<Arc<Sessions>>) -> Result<Self> {
-        Ok(Self { sessions, absences: view.absences(key)? })
+    /// [`Error::Usage`] if a calendar does not speak of all of the range; damage.
+    pub fn of(view: &View, key: &SeriesKey, calendars: &Calendars, range: &Range<i64>) -> Result<Self> {
+        let (market, listing) = Markets::read(view)?.of(view, calendars, key.instrument())?;
+        Self::new(view, key, market, listing, range)
     }
 
-    /// How long the oldest bar after `last_ns` that is due has been due at `now_ns`, in nanoseconds; 0 if none is. `None`
-    /// if sessions say nothing of what follows.
-    pub fn lag(&self, timeframe: Timeframe, last_ns: i64, now_ns: i64) -> Option<i64> {
-        let mut slots = Vec::new();
-        // No market is closed for two weeks; bars of months need a month.
-        let ahead = timeframe.step_ns().map_or(63, |step| 14 + 2 * step / DAY_NS) * DAY_NS;
-        self.slots(timeframe, &(last_ns + 1..last_ns.saturating_add(ahead)), &mut slots);
-        let due = timeframe.slot_start(timeframe.slot(*slots.first()?) + 1);
-        Some(now_ns.saturating_sub(due).max(0))
+    pub(crate) fn new(
+        view: &View,
+        key: &SeriesKey,
+        market: Option<Arc<Market>>,
+        listing: Listing,
+        range: &Range<i64>,
+    ) -> Result<Self> {
+        Self::vague(view, key, market, listing)?.within(key, range)
     }
 
-    /// The open times of all bars that are expected in `[range.start, range.end)`, in order.
-    pub fn slots(&self, timeframe: Timeframe, range: &Range<i64>, out: &mut Vec<i64>) {
-        out.clear();
-        let absent = |time: i64| {
-            let after = self.absences.partition_point(|absence| absence.end <= time);
-            self.absences.get(after).is_some_and(|absence| absence.start <= time)
+    /// What is expected, before it is said when.
+    pub(crate) fn vague(
+        view: &View,
+        key: &SeriesKey,
+        market: Option<Arc<Market>>,
+        listing: Listing,
+    ) -> Result<Self> {
+        let timeframe = key
+            .frame()
+            .timeframe()
+            .ok_or_else(|| Error::Usage(format!("{key} holds no bars, so none is expected")))?;
+        let absences = view.absences(key)?;
+        Ok(Self { timeframe, market, listing, absences, slots: None, allowed: Vec::new() })
+    }
+
+    /// What is expected of finer bars of the same instrument, before it is said when.
+    pub(crate) fn of_finer(&self, view: &View, key: &SeriesKey) -> Result<Self> {
+        Self::vague(view, key, self.market.clone(), self.listing.clone())
+    }
+
+    /// The same, in a range.
+    pub(crate) fn within(&self, key: &SeriesKey, range: &Range<i64>) -> Result<Self> {
+        let mut out = self.clone();
+        if out.market.is_none() && out.absences.is_empty() && out.listing == Listing::ALWAYS {
+            return Ok(out);
+        }
+        let (slots, allowed) =
+            out.slots_in(range).map_err(|error| Error::Usage(format!("{key}: {error}")))?;
+        (out.slots, out.allowed) = (Some(slots), allowed);
+        Ok(out)
+    }
+
+    fn slots_in(&self, range: &Range<i64>) -> Result<(Vec<Run>, Vec<Run>)> {
+        let around = range.start.saturating_sub(AROUND_NS)..range.end.saturating_add(AROUND_NS);
+        let (sessions, late_ns) = match &self.market {
+            // The margin may reach beyond what a calendar speaks of; the range itself must not.
+            Some(market) => {
+                let all = market.sessions(around).or_else(|_| market.sessions(range.clone()));
+                (all?, market.late_ns())
+            }
+            None => (Sessions::of_ranges(days(&around))?, 0),
         };
-        let Some(sessions) = &self.sessions else {
-            let mut slot = timeframe.slot(range.start);
-            if timeframe.slot_start(slot) < range.start {
-                slot += 1;
-            }
-            while timeframe.slot_start(slot) < range.end {
-                out.push(timeframe.slot_start(slot));
-                slot += 1;
-            }
-            if !self.absences.is_empty() {
-                out.retain(|time| !absent(*time));
-            }
-            return;
+        let question = Question::new(self.timeframe, range.clone());
+        let found = in_sessions(&question, &sessions, late_ns, &self.listing).without(&self.absences);
+        Ok((found.slots().to_vec(), found.allowed().to_vec()))
+    }
+
+    /// Whether the market closes at all.
+    pub fn has_market(&self) -> bool {
+        self.market.is_some()
+    }
+
+    /// How far local clocks are ahead of UTC, for what depends on the time of day.
+    pub(crate) fn offset_ns(&self, time: i64) -> i64 {
+        self.market.as_ref().and_then(|market| market.offset_ns(time)).unwrap_or(0)
+    }
+
+    /// Whether a bar may open at a time, whatever is expected.
+    pub(crate) fn may_open(&self, time: i64) -> bool {
+        // Bars in sessions begin with these, which is not on the clock's grid of long bars.
+        self.timeframe.on_grid(time)
+            || self.market.is_some() && self.timeframe.min(Timeframe::M1).on_grid(time)
+    }
+
+    /// Whether a bar in a slot is neither expected nor wrong.
+    pub(crate) fn is_allowed(&self, slot: i64) -> bool {
+        let after = self.allowed.partition_point(|run| run.end <= slot);
+        self.allowed.get(after).is_some_and(|run| run.start <= slot)
+    }
+
+    /// The slots, of those that begin in `range`, in which a bar is expected, in order.
+    pub(crate) fn slots(&self, range: &Range<i64>) -> Vec<Run> {
+        let ceiling = |time: i64| {
+            let slot = self.timeframe.slot(time);
+            slot + i64::from(self.timeframe.slot_start(slot) < time)
         };
-        let mut push = |time: i64| {
-            if range.contains(&time) && out.last() != Some(&time) && !absent(time) {
-                out.push(time);
-            }
-        };
-        let all = sessions.all();
-        let first = all.partition_point(|session| {
-            session.open.end.max(session.day_ns + DAY_NS) + 31 * DAY_NS <= range.start
-        });
-        for session in &all[first..] {
-            if session.open.start.min(session.day_ns) >= range.end {
-                break;
-            }
-            match timeframe.step_ns().filter(|step| *step < DAY_NS) {
-                // Bars begin with the session; the last may be short.
-                Some(step) => {
-                    let mut time = session.open.start;
-                    while time < session.open.end {
-                        push(time);
-                        time += step;
-                    }
-                }
-                None => push(timeframe.slot_start(timeframe.slot(session.day_ns))),
+        let (start, end) = (ceiling(range.start), ceiling(range.end));
+        let clip = |run: &Run| Run { start: run.start.max(start), end: run.end.min(end) };
+        match &self.slots {
+            None if start < end => vec![Run { start, end }],
+            None => Vec::new(),
+            Some(all) => {
+                let first = all.partition_point(|run| run.end <= start);
+                all[first..].iter().take_while(|run| run.start < end).map(clip).collect()
             }
         }
     }
+
+    /// How many bars are expected that open in a range.
+    pub fn count(&self, range: &Range<i64>) -> u64 {
+        self.slots(range).iter().map(Run::slots).sum()
+    }
+
+    /// Whether the source confirmed that there is no bar at a time.
+    pub(crate) fn is_absent(&self, time: i64) -> bool {
+        let after = self.absences.partition_point(|absence| absence.end <= time);
+        self.absences.get(after).is_some_and(|absence| absence.start <= time)
+    }
+
+    /// Names what is expected: equal only if that is.
+    pub(crate) fn describe(&self) -> String {
+        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+        let mut take = |number: i64| {
+            hash = (hash ^ number as u64).wrapping_mul(0x0100_0000_01b3).rotate_left(29);
+        };
+        let ranges =
+            self.absences.iter().chain(&self.listing.halted).chain(self.listing.listed.iter().flatten());
+        ranges.flat_map(|range| [range.start, range.end]).for_each(&mut take);
+        if let Some(Market::Table { calendar, .. }) = self.market.as_deref() {
+            calendar
+                .sessions
+                .all()
+                .iter()
+                .flat_map(|s| [s.open.start, s.open.end, s.day_ns])
+                .for_each(&mut take);
+        }
+        let name = self.market.as_ref().map_or("always", |market| market.name());
+        format!("{name} {hash:016x}")
+    }
+
+    /// How long the oldest bar after `last_ns` that is due has been due at `now_ns`, in nanoseconds; 0 if none is. `None`
+    /// if the calendar says nothing of what follows.
+    pub fn lag(&self, last_ns: i64, now_ns: i64) -> Option<i64> {
+        let timeframe = self.timeframe;
+        let next = timeframe.slot(last_ns) + 1;
+        if self.slots.is_none() {
+            return Some(now_ns.saturating_sub(timeframe.slot_start(next + 1)).max(0));
+        }
+        // No market is closed for two weeks; bars of months need months.
+        let from = timeframe.slot_start(next);
+        let ahead = [15 * DAY_NS, 63 * DAY_NS].into_iter().find_map(|ahead| {
+            let (slots, _) = self.slots_in(&(from..from.saturating_add(ahead))).ok()?;
+            slots.first().map(|run| run.start)
+        });
+        Some(now_ns.saturating_sub(timeframe.slot_start(ahead? + 1)).max(0))
+    }
+}
+
+fn days(range: &Range<i64>) -> Vec<Range<i64>> {
+    let first = range.start.div_euclid(DAY_NS);
+    let count = (range.end - range.start) / DAY_NS + 2;
+    (first..first + count).map(|day| day * DAY_NS..(day + 1) * DAY_NS).collect()
 }

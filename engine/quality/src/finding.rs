@@ -94,8 +94,8 @@ fn schema() -> Result<Schema> {
         .column("state", ColumnType::String)
         .describe("open, repaired, accepted or gone")
         .column("evidence", ColumnType::String)
-        .column("version", ColumnType::I64)
-        .describe("in which it was seen last")
+        .column("as_of", ColumnType::I64)
+        .describe("the version in which it was seen last")
         .column("found", ColumnType::Timestamp)
         .describe("when it was found first")
         .column("changed", ColumnType::Timestamp)
@@ -123,7 +123,7 @@ pub fn findings(view: &View, range: Range<i64>) -> Result<Vec<Finding>> {
             severity: Severity::parse(word("severity")?)?,
             state: FindingState::parse(word("state")?)?,
             evidence: word("evidence")?.to_owned(),
-            version: number("version")? as u64,
+            version: number("as_of")? as u64,
             found_ns: number("found")?,
             changed_ns: number("changed")?,
         })
@@ -152,7 +152,7 @@ pub(crate) fn note_findings(transaction: &mut Transaction, view: &View, all: &[F
         .with("severity", texts(all.iter().map(|one| one.severity.name())))
         .with("state", texts(all.iter().map(|one| one.state.name())))
         .with("evidence", texts(all.iter().map(|one| one.evidence.as_str())))
-        .with("version", numbers(&|one| one.version as i64))
+        .with("as_of", numbers(&|one| one.version as i64))
         .with("found", numbers(&|one| one.found_ns))
         .with("changed", numbers(&|one| one.changed_ns));
     Ok(transaction.upsert(&table, batch)?)

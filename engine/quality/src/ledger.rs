@@ -129,7 +129,7 @@ fn series_schema() -> Result<Schema> {
         .describe("by which rules and calendar")
         .column("number", ColumnType::I64)
         .describe("of its table of days")
-        .column("version", ColumnType::I64)
+        .column("as_of", ColumnType::I64)
         .describe("whose bars were checked")
         .column("last", ColumnType::Timestamp)
         .describe("open time of the last bar")
@@ -158,7 +158,7 @@ pub fn checked(view: &View) -> Result<Vec<Checked>> {
         Some(Checked {
             key: SeriesKey::new(text(&rows, "instrument", row)?, text(&rows, "frame", row)?).ok()?,
             number: number("number")? as u64,
-            version: number("version")? as u64,
+            version: number("as_of")? as u64,
             definition: text(&rows, "definition", row)?.to_owned(),
             tally: tally(&rows, row)?,
             last_ns: number("last")?,
@@ -223,7 +223,7 @@ pub(crate) fn note_checked(transaction: &mut Transaction, view: &View, all: &[Ch
         .with("frame", texts(frames.iter().map(String::as_str)))
         .with("definition", texts(all.iter().map(|one| one.definition.as_str())))
         .with("number", numbers(&|one| one.number as i64))
-        .with("version", numbers(&|one| one.version as i64))
+        .with("as_of", numbers(&|one| one.version as i64))
         .with("last", numbers(&|one| one.last_ns))
         .with("checked", numbers(&|one| one.checked_ns));
     Ok(transaction.upsert(&table, with_counts(batch, &all.iter().map(|one| one.tally)))?)

@@ -6,21 +6,19 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tapestore::time::{DAY_NS, Timeframe};
 use tapestore::{Durability, SeriesKey, Store, View};
-use tapestore_query::Sessions;
 
-use crate::error::Result;
-use crate::expected::Expected;
+use crate::error::{Error, Result};
+use crate::expected::{Calendars, Expected, Markets};
 use crate::finding::{Finding, FindingState, findings, note_findings, settle};
 use crate::ledger::{Checked, Day, checked, days, note_checked, note_days};
 use crate::rule::Rule;
 use crate::rules::Rules;
-use crate::scan::{Scanned, Scratch, Subject, day_of, reach, scan};
+use crate::scan::{Scanned, Scratch, Subject, day_of, piece_ns, reach, scan};
 use crate::score::Tally;
 
 /// How to check.
@@ -28,10 +26,8 @@ use crate::score::Tally;
 pub struct Setup {
     /// Thresholds.
     pub rules: Rules,
-    /// When markets are open, by instrument; others always are.
-    pub sessions: HashMap<String, (String, Arc<Sessions>)>,
-    /// When the markets of all other instruments are open, with a name for that; `None`: always.
-    pub everywhere: Option<(String, Arc<Sessions>)>,
+    /// When markets are open.
+    pub calendars: Calendars,
     /// Whether to check everything again, not only what changed.
     pub again: bool,
     /// Most threads.
@@ -45,8 +41,7 @@ impl Default for Setup {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
             rules: Rules::default(),
-            sessions: HashMap::new(),
-            everywhere: None,
+            calendars: Calendars::default(),
             again: false,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             now_ns: i64::try_from(since.as_nanos()).unwrap_or(i64::MAX),
@@ -54,15 +49,8 @@ impl Default for Setup {
     }
 }
 
-impl Setup {
-    /// When the market of an instrument is open, with the name of that; `None`: always.
-    pub fn sessions_of(&self, instrument: &str) -> Option<&(String, Arc<Sessions>)> {
-        self.sessions.get(instrument).or(self.everywhere.as_ref())
-    }
-}
-
 /// What a run did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunReport {
     /// Series of bars among those asked for.
     pub series: u64,
@@ -78,6 +66,8 @@ pub struct RunReport {
     pub gone: u64,
     /// The version of the store that was checked.
     pub version: u64,
+    /// Series that could not be checked, and why: a calendar that says nothing of their time.
+    pub skipped: Vec<(SeriesKey, String)>,
 }
 
 /// Whether a series holds bars that can be checked.
@@ -97,10 +87,13 @@ struct Task {
     timeframe: Timeframe,
     expected: Expected,
     definition: String,
-    known: Option<Checked>,
-    /// Days to check; all of them: everything is made anew.
+    known: Checked,
+    /// Days to check.
     dirty: Vec<Range<i64>>,
+    /// Open times of the first and the last bar.
     span: Option<(i64, i64)>,
+    /// The finest bars of the instrument, if these are coarser.
+    fine: Option<SeriesKey>,
 }
 
 /// What came of one series.
@@ -122,28 +115,54 @@ pub fn check(store: &Store, wanted: impl Fn(&SeriesKey) -> bool, setup: &Setup) 
     let ledger: HashMap<SeriesKey, Checked> =
         checked(&view)?.into_iter().map(|one| (one.key.clone(), one)).collect();
     let mut number = ledger.values().map(|one| one.number).max().unwrap_or(0);
-    let mut tasks = Vec::new();
+    let mut markets = Markets::read(&view)?;
+    let mut groups: Vec<Vec<Task>> = Vec::new();
     let mut report = RunReport { version: view.version(), ..RunReport::default() };
-    for key in view.keys().into_iter().filter(|key| wanted(key) && is_checkable(&view, key)) {
-        report.series += 1;
-        let mut task = plan(&view, key, &ledger, setup)?;
-        if task.dirty.is_empty() {
-            continue;
+    let keys: Vec<SeriesKey> = view.keys().into_iter().filter(|key| is_checkable(&view, key)).collect();
+    for family in keys.chunk_by(|a, b| a.instrument() == b.instrument()) {
+        let mut group = Vec::new();
+        let mut family: Vec<&SeriesKey> = family.iter().collect();
+        family.sort_by_key(|key| key.frame().timeframe());
+        for key in family.iter().copied().filter(|key| wanted(key)) {
+            report.series += 1;
+            let known = ledger.get(key).cloned();
+            let planned = plan(&view, key, finer(key, &family), known, &mut markets, setup);
+            let mut task = match planned {
+                Ok(Some(task)) => task,
+                Ok(None) => continue,
+                Err(Error::Usage(why)) => {
+                    report.skipped.push((key.clone(), why));
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            if task.known.number == 0 {
+                number += 1;
+                task.known.number = number;
+            }
+            group.push(task);
         }
-        if task.known.is_none() {
-            number += 1;
-            task.known = Some(blank(&task.key, number));
+        if !group.is_empty() {
+            groups.push(group);
         }
-        tasks.push(task);
     }
-    if !tasks.is_empty() {
+    if !groups.is_empty() {
+        let whole = hull(groups.iter().flatten().flat_map(|task| &task.dirty));
         let mut known: BTreeMap<SeriesKey, Vec<Finding>> = BTreeMap::new();
-        for finding in findings(&view, hull(tasks.iter().flat_map(|task| &task.dirty)))? {
+        for finding in findings(&view, whole)? {
             known.entry(finding.key.clone()).or_default().push(finding);
         }
-        execute(store, &view, &tasks, known, Vec::new(), setup, &mut report)?;
+        execute(store, &view, &groups, known, Vec::new(), setup, &mut report)?;
     }
     Ok(report)
+}
+
+/// The finest bars of an instrument, for bars that they make up.
+fn finer<'a>(key: &SeriesKey, family: &[&'a SeriesKey]) -> Option<&'a SeriesKey> {
+    let finest = family.iter().find(|one| one.frame().timeframe() < key.frame().timeframe())?;
+    let (fine, coarse) = (finest.frame().timeframe()?.step_ns()?, key.frame().timeframe()?.step_ns());
+    let divides = coarse.is_none_or(|coarse| coarse % fine == 0);
+    (fine < DAY_NS && divides).then_some(*finest)
 }
 
 /// Marks findings of a rule in a range of time as real, or takes that back, and counts their days again; how many there
@@ -181,35 +200,84 @@ pub fn reconsider(
     if changed.is_empty() {
         return Ok(0);
     }
-    let ledger = HashMap::from([(key.clone(), series)]);
-    let mut task = plan(&view, key.clone(), &ledger, setup)?;
-    let info = view.info(key)?;
-    (task.dirty, task.span) = (dirty, info.first_ns.zip(info.last_ns));
+    let Some(mut task) = whole_task(&view, &series, setup)? else { return Ok(0) };
+    task.dirty = dirty;
     let count = changed.len() as u64;
     let known = BTreeMap::from([(key.clone(), known)]);
-    execute(store, &view, &[task], known, changed, setup, &mut RunReport::default())?;
+    execute(store, &view, &[vec![task]], known, changed, setup, &mut RunReport::default())?;
     Ok(count)
+}
+
+/// All of a series, to be checked again.
+fn whole_task(view: &View, series: &Checked, setup: &Setup) -> Result<Option<Task>> {
+    let key = &series.key;
+    let is_family = |one: &SeriesKey| one.instrument() == key.instrument() && is_checkable(view, one);
+    let family: Vec<SeriesKey> = view.keys().into_iter().filter(is_family).collect();
+    let mut family: Vec<&SeriesKey> = family.iter().collect();
+    family.sort_by_key(|one| one.frame().timeframe());
+    let again = Setup { again: true, ..setup.clone() };
+    plan(view, key, finer(key, &family), Some(series.clone()), &mut Markets::read(view)?, &again)
+}
+
+/// The bars of a checked series that are missing or break a rule, by open time, with the rules; what was accepted is not
+/// among them. Only days are looked at of which bars are kept as not usable.
+pub(crate) fn bad_bars(view: &View, series: &Checked, setup: &Setup) -> Result<Vec<(i64, Vec<Rule>)>> {
+    let Some(mut task) = whole_task(view, series, setup)? else { return Ok(Vec::new()) };
+    let mut dirty: Vec<Range<i64>> = Vec::new();
+    for day in days(view, series, i64::MIN..i64::MAX)? {
+        let tally = day.tally;
+        if tally.usable < tally.expected || tally.synthetic + tally.outside + tally.invalid > 0 {
+            match dirty.last_mut() {
+                Some(last) if last.end == day.day_ns => last.end += DAY_NS,
+                _ => dirty.push(day.day_ns..day.day_ns + DAY_NS),
+            }
+        }
+    }
+    if dirty.is_empty() {
+        return Ok(Vec::new());
+    }
+    task.dirty = dirty;
+    let known: Vec<Finding> = findings(view, hull(task.dirty.iter()))?
+        .into_iter()
+        .filter(|finding| finding.key == series.key)
+        .collect();
+    let mut found = scan_group(view, &[task], &|_| &known, setup, &mut Scratch::default(), true)?;
+    let bad = found.pop().and_then(|found| found.bad).unwrap_or_default();
+    let rules = |bits: u32| Rule::ALL.iter().copied().filter(|rule| bits & rule.bit() != 0).collect();
+    Ok(bad.into_iter().map(|(time, bits)| (time, rules(bits))).collect())
+}
+
+/// Every bar of a series that is missing or breaks a rule, by open time, with the bits of the rules (`1 << rule as u8`):
+/// for calibration, which counts bars and not findings. Keeps nothing.
+///
+/// # Errors
+/// As [`check`].
+#[doc(hidden)]
+pub fn marks(view: &View, key: &SeriesKey, setup: &Setup) -> Result<Vec<(i64, u32)>> {
+    let Some(task) = whole_task(view, &blank(key, 0), setup)? else { return Ok(Vec::new()) };
+    let mut found = scan_group(view, &[task], &|_| &[], setup, &mut Scratch::default(), true)?;
+    Ok(found.pop().and_then(|found| found.bad).unwrap_or_default())
 }
 
 /// Runs tasks and writes what came of them, in one commit, with findings that changed otherwise.
 fn execute(
     store: &Store,
     view: &View,
-    tasks: &[Task],
+    groups: &[Vec<Task>],
     mut known: BTreeMap<SeriesKey, Vec<Finding>>,
     changed: Vec<Finding>,
     setup: &Setup,
     report: &mut RunReport,
 ) -> Result<()> {
-    let outcomes = in_parallel(tasks, setup.threads, |task, scratch| {
-        let found = known.get(&task.key).map_or(&[][..], Vec::as_slice);
-        run_task(view, task, found, setup, scratch)
+    let outcomes = in_parallel(groups, setup.threads, |group, scratch| {
+        let known = |task: &Task| known.get(&task.key).map_or(&[][..], Vec::as_slice);
+        run_group(view, group, &known, setup, scratch)
     });
     let mut transaction = store.begin();
     transaction.source("quality").message("checks");
     let (mut rows, mut told) = (Vec::new(), changed);
-    for outcome in outcomes {
-        let Outcome { checked, dirty, days, known_days, findings, bars } = outcome?;
+    for outcome in outcomes.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten() {
+        let Outcome { checked, dirty, days, known_days, findings, bars } = outcome;
         report.read += 1;
         report.days += days.len() as u64;
         report.bars += bars;
@@ -246,107 +314,192 @@ fn blank(key: &SeriesKey, number: u64) -> Checked {
     }
 }
 
-fn plan(view: &View, key: SeriesKey, ledger: &HashMap<SeriesKey, Checked>, setup: &Setup) -> Result<Task> {
+/// What has to be done for a series; `None`: nothing.
+fn plan(
+    view: &View,
+    key: &SeriesKey,
+    fine: Option<&SeriesKey>,
+    known: Option<Checked>,
+    markets: &mut Markets,
+    setup: &Setup,
+) -> Result<Option<Task>> {
     let timeframe = key.frame().timeframe().expect("only bars are checked");
-    let named = setup.sessions_of(key.instrument());
-    let expected = Expected::of(view, &key, named.map(|(_, sessions)| sessions.clone()))?;
-    let calendar = named.map_or("always", |(name, _)| name.as_str());
+    let (market, listing) = markets.of(view, &setup.calendars, key.instrument())?;
+    let expected = Expected::vague(view, key, market, listing)?;
+    // An exchange's day ends with auctions that are in no minute.
+    let fine = fine.filter(|_| !expected.has_market() || timeframe < Timeframe::D1);
     let definition =
-        format!("code {CODE}; {calendar}; {:?}; absences {:?}", setup.rules, expected.absences.len());
-    let known = ledger.get(&key).cloned();
+        format!("code {CODE}; {}; {:?}; {}", expected.describe(), setup.rules, fine.map_or("", |_| "finer"));
     let usable = known.as_ref().filter(|one| !setup.again && one.definition == definition);
     let changes = match usable {
-        Some(one) => view.changes_since(&key, one.version, 0)?,
+        Some(one) => view.changes_since(key, one.version, 0)?,
         None => None,
     };
-    let mut task = Task { key, timeframe, expected, definition, known, dirty: Vec::new(), span: None };
-    if changes.as_ref().is_some_and(Vec::is_empty) {
-        return Ok(task);
-    }
-    let info = view.info(&task.key)?;
-    task.span = info.first_ns.zip(info.last_ns);
-    task.dirty = match changes {
-        None => vec![i64::MIN / 2 / DAY_NS * DAY_NS..i64::MAX / 2 / DAY_NS * DAY_NS],
-        Some(changes) => affected(view, &task, &changes)?,
+    let finer_changes = match (fine, usable) {
+        (Some(fine), Some(one)) => view.changes_since(fine, one.version, 0)?,
+        _ => Some(Vec::new()),
     };
-    Ok(task)
+    if changes.as_ref().is_some_and(Vec::is_empty) && finer_changes.as_ref().is_some_and(Vec::is_empty) {
+        return Ok(None);
+    }
+    let first = view.read(key).columns(&[]).first(1)?.time().first().copied();
+    let last = view.latest(key)?.map(|row| row.time()[0]);
+    let known = known.unwrap_or_else(|| blank(key, 0));
+    let fine = fine.cloned();
+    let span = first.zip(last);
+    let mut task =
+        Task { key: key.clone(), timeframe, expected, definition, known, dirty: Vec::new(), span, fine };
+    task.dirty = match (changes, finer_changes) {
+        (Some(changes), Some(finer)) => affected(view, &task, &changes, &finer)?,
+        _ => {
+            let (from, to) = (i64::MIN / 2 / DAY_NS, i64::MAX / 2 / DAY_NS);
+            vec![from * DAY_NS..to * DAY_NS]
+        }
+    };
+    if let Some(span) = task.span {
+        // What is expected is asked for where it counts.
+        let hull = hull(task.dirty.iter());
+        let range = day_of(span.0).max(hull.start)..(day_of(span.1) + DAY_NS).min(hull.end);
+        if !range.is_empty() {
+            task.expected = task.expected.within(key, &range)?;
+        }
+    }
+    Ok(Some(task))
 }
 
 /// Of the code that checks: raised whenever the same bars give other days or findings.
 const CODE: u32 = 1;
 
-/// The days whose checks may come out differently after changes.
-fn affected(view: &View, task: &Task, changes: &[Range<i64>]) -> Result<Vec<Range<i64>>> {
-    let reach = reach(task.timeframe, task.expected.sessions.is_some());
+/// The days whose checks may come out differently after changes of the bars and of finer ones.
+fn affected(
+    view: &View,
+    task: &Task,
+    changes: &[Range<i64>],
+    finer: &[Range<i64>],
+) -> Result<Vec<Range<i64>>> {
+    let reach = reach(task.timeframe, task.expected.has_market());
+    let bound = |time: i64| time.clamp(i64::MIN / 4, i64::MAX / 4);
+    let last = task.known.last_ns;
+    let newest = task.span.map_or(last, |span| span.1);
     let mut out: Vec<Range<i64>> = Vec::new();
-    let last = task.known.as_ref().map_or(i64::MIN, |one| one.last_ns);
-    let newest = task.span.map_or(i64::MIN, |span| span.1);
     for change in changes {
         let read = |range: Range<i64>| view.read(&task.key).columns(&[]).range(range);
         let before = read(i64::MIN..change.start).last(reach.rows)?;
         let after = read(change.end..i64::MAX).first(reach.rows)?;
-        let first = before.time().first().copied().unwrap_or(change.start).min(change.start);
-        let end = after.time().last().map_or(change.end, |time| time + 1);
-        // Where the last bar was, and is, the expected days end.
-        let ends_here = change.end > last.min(newest);
-        let end = end.max(change.end.saturating_add(reach.time_ns));
-        let end = if ends_here { end.max(last).max(newest) } else { end };
-        let first = if ends_here { first.min(last.max(i64::MIN / 4)) } else { first };
-        let range = day_of(first.max(i64::MIN / 4))..day_of(end.min(i64::MAX / 4)) + DAY_NS;
-        match out.last_mut() {
-            Some(before) if range.start <= before.end => {
-                before.start = before.start.min(range.start);
-                before.end = before.end.max(range.end);
-            }
-            _ => out.push(range),
+        let mut first = before.time().first().copied().unwrap_or(change.start).min(change.start);
+        let mut end = after.time().last().map_or(change.end, |time| time + 1).max(change.end);
+        if reach.days > 0 {
+            end = end.max(bound(change.end) + reach.days * DAY_NS);
         }
+        // Where the last bar was, and is, the expected days end; a change at the end may move that.
+        if change.end > last.min(newest) {
+            (first, end) = (first.min(last).min(newest), end.max(last + 1).max(newest + 1));
+        }
+        out.push(day_of(bound(first))..day_of(bound(end - 1)) + DAY_NS);
     }
+    for change in finer {
+        let slot = |time: i64| task.timeframe.slot(bound(time));
+        let start = task.timeframe.slot_start(slot(change.start)) - DAY_NS;
+        out.push(day_of(start)..day_of(task.timeframe.slot_start(slot(change.end - 1) + 1)) + DAY_NS);
+    }
+    out.sort_by_key(|range| range.start);
+    out.dedup_by(|next, range| {
+        let melts = next.start <= range.end;
+        range.end = if melts { range.end.max(next.end) } else { range.end };
+        melts
+    });
     Ok(out)
 }
 
-fn run_task(
+/// Checks what has to be of one instrument, and puts it in place of what was known.
+fn run_group<'k>(
     view: &View,
-    task: &Task,
-    known: &[Finding],
+    group: &[Task],
+    known: &dyn Fn(&Task) -> &'k [Finding],
     setup: &Setup,
     scratch: &mut Scratch,
-) -> Result<Outcome> {
-    let mut checked = task.known.clone().expect("it was numbered");
-    let hull = hull(task.dirty.iter());
-    let known_days = days(view, &checked, hull.clone())?;
-    let accepted: Vec<_> = known
-        .iter()
-        .filter(|finding| finding.state == FindingState::Accepted)
-        .map(|finding| (finding.rule, finding.at_ns..finding.end_ns))
-        .collect();
-    let mut found = Scanned::default();
-    if let Some(span) = task.span {
-        let subject = Subject {
-            view,
-            key: &task.key,
-            timeframe: task.timeframe,
-            expected: &task.expected,
-            rules: &setup.rules,
-            accepted: &accepted,
-            span,
-            now_ns: setup.now_ns,
-        };
-        for range in &task.dirty {
-            let part = scan(&subject, range, scratch)?;
-            found.days.extend(part.days);
-            found.findings.extend(part.findings);
-            found.bars += part.bars;
+) -> Result<Vec<Outcome>> {
+    let found = scan_group(view, group, known, setup, scratch, false)?;
+    group.iter().zip(found).map(|(task, found)| conclude(view, task, found, setup)).collect()
+}
+
+/// Checks what has to be of one instrument: piece by piece, in each the finest bars first.
+fn scan_group<'k>(
+    view: &View,
+    group: &[Task],
+    known: &dyn Fn(&Task) -> &'k [Finding],
+    setup: &Setup,
+    scratch: &mut Scratch,
+    collect: bool,
+) -> Result<Vec<Scanned>> {
+    let one = || Scanned { bad: collect.then(Vec::new), ..Scanned::default() };
+    let mut found: Vec<Scanned> = group.iter().map(|_| one()).collect();
+    let mut fine = Vec::new();
+    let mut accepted = Vec::new();
+    let mut whole: Option<Range<i64>> = None;
+    for task in group {
+        let ranges = known(task).iter().filter(|finding| finding.state == FindingState::Accepted);
+        accepted
+            .push(ranges.map(|finding| (finding.rule, finding.at_ns..finding.end_ns)).collect::<Vec<_>>());
+        let range = todo(task);
+        fine.push(match &task.fine {
+            Some(key) if !range.is_empty() => {
+                let wide = range.start - DAY_NS..range.end + 31 * DAY_NS;
+                let vague = task.expected.of_finer(view, key)?;
+                Some((key, vague.within(key, &wide).or_else(|_| vague.within(key, &range))?))
+            }
+            _ => None,
+        });
+        if !range.is_empty() {
+            whole =
+                Some(whole.map_or(range.clone(), |all| all.start.min(range.start)..all.end.max(range.end)));
         }
     }
-    let dirty = |day: &&Day| task.dirty.iter().any(|range| range.contains(&day.day_ns));
-    let old: Tally = known_days.iter().filter(dirty).map(|day| day.tally).sum();
+    let piece = group.iter().map(|task| piece_ns(task.timeframe)).min().unwrap_or(DAY_NS);
+    let mut start = whole.as_ref().map_or(0, |all| all.start);
+    while whole.as_ref().is_some_and(|all| start < all.end) {
+        let end = start.saturating_add(piece);
+        for (at, task) in group.iter().enumerate() {
+            let Some(span) = task.span else { continue };
+            let subject = Subject {
+                view,
+                key: &task.key,
+                timeframe: task.timeframe,
+                expected: &task.expected,
+                rules: &setup.rules,
+                accepted: &accepted[at],
+                span,
+                now_ns: setup.now_ns,
+                fine: fine[at].as_ref().map(|(key, expected)| (*key, expected)),
+            };
+            for range in &task.dirty {
+                scan(&subject, &(range.start.max(start)..range.end.min(end)), scratch, &mut found[at])?;
+            }
+        }
+        start = end;
+    }
+    Ok(found)
+}
+
+/// The days that are left to check where the series has bars.
+fn todo(task: &Task) -> Range<i64> {
+    let hull = hull(task.dirty.iter());
+    task.span.map_or(0..0, |span| day_of(span.0).max(hull.start)..(day_of(span.1) + DAY_NS).min(hull.end))
+}
+
+/// Puts what was found in place of what was known.
+fn conclude(view: &View, task: &Task, found: Scanned, setup: &Setup) -> Result<Outcome> {
+    let mut checked = task.known.clone();
+    let dirty = |day: &Day| task.dirty.iter().any(|range| range.contains(&day.day_ns));
+    let mut known_days = days(view, &checked, hull(task.dirty.iter()))?;
+    known_days.retain(dirty);
+    let old: Tally = known_days.iter().map(|day| day.tally).sum();
     let new: Tally = found.days.iter().map(|day| day.tally).sum();
     checked.tally = checked.tally.without(old) + new;
     checked.version = view.version();
     checked.definition.clone_from(&task.definition);
     checked.last_ns = task.span.map_or(0, |span| span.1);
     checked.checked_ns = setup.now_ns;
-    let known_days = known_days.iter().filter(dirty).copied().collect();
     Ok(Outcome {
         checked,
         dirty: task.dirty.clone(),

@@ -8,16 +8,21 @@
 use std::ops::Range;
 
 use tapestore::time::{DAY_NS, Timeframe};
-use tapestore::{Rows, SeriesKey, View, flags};
+use tapestore::{Rows, Run, SeriesKey, View, flags};
 
+use crate::activity::Activity;
 use crate::bars::{Bars, COLUMNS, mark_bars};
+use crate::coarser::{end_of, mark_coarser};
 use crate::error::Result;
 use crate::expected::Expected;
 use crate::finding::{Finding, FindingState};
 use crate::ledger::Day;
+use crate::repeated::Repeats;
+use crate::returns::{Buffers, mark_outliers, mark_units, simple_returns};
 use crate::rule::{Dimension, Rule, Severity};
 use crate::rules::Rules;
 use crate::score::Tally;
+use crate::still::{Stillness, mark_stale};
 
 /// Findings of one rule on one day beyond which the rest is told by one.
 const FINDINGS_A_DAY: usize = 32;
@@ -29,16 +34,18 @@ const PIECE_ROWS: i64 = 800_000;
 pub(crate) struct Reach {
     /// Bars before and after.
     pub(crate) rows: usize,
-    /// Nanoseconds before.
-    pub(crate) time_ns: i64,
+    /// Days before.
+    pub(crate) days: i64,
+    /// Longest stretch of bars in a wrong unit.
+    pub(crate) unit: usize,
 }
 
 /// The reach of the rules in a timeframe.
 pub(crate) fn reach(timeframe: Timeframe, has_sessions: bool) -> Reach {
     match timeframe.step_ns().filter(|step| *step < DAY_NS) {
         // Twenty sessions are four weeks where markets close at weekends.
-        Some(_) => Reach { rows: 256, time_ns: (if has_sessions { 28 } else { 20 }) * DAY_NS },
-        None => Reach { rows: 64, time_ns: 0 },
+        Some(_) => Reach { rows: 512, days: if has_sessions { 28 } else { 20 }, unit: 240 },
+        None => Reach { rows: 128, days: 0, unit: 60 },
     }
 }
 
@@ -55,6 +62,8 @@ pub(crate) struct Subject<'a> {
     /// Open times of the first and the last bar.
     pub(crate) span: (i64, i64),
     pub(crate) now_ns: i64,
+    /// The finest bars of the same instrument, if these are coarser, and what is expected of them.
+    pub(crate) fine: Option<(&'a SeriesKey, &'a Expected)>,
 }
 
 /// What a pass found.
@@ -64,6 +73,8 @@ pub(crate) struct Scanned {
     pub(crate) findings: Vec<Finding>,
     /// Bars that were looked at.
     pub(crate) bars: u64,
+    /// If they are asked for: bars that are missing or break a rule, by open time, with the bits of the rules.
+    pub(crate) bad: Option<Vec<(i64, u32)>>,
 }
 
 /// Buffers of a pass, used again.
@@ -72,61 +83,154 @@ pub(crate) struct Scratch {
     rows: Rows,
     marks: Vec<u32>,
     slots: Vec<i64>,
+    returns: Vec<f64>,
+    buffers: Buffers,
+    fine: Fine,
+}
+
+/// Finer bars that were read last: coarser ones of the same instrument follow.
+#[derive(Debug, Default)]
+struct Fine {
+    key: Option<SeriesKey>,
+    range: Range<i64>,
+    rows: Rows,
 }
 
 pub(crate) fn day_of(time: i64) -> i64 {
     time.div_euclid(DAY_NS) * DAY_NS
 }
 
-/// Checks the days from `days.start` to before `days.end`, both midnights, as far as they lie in the span of the series.
-pub(crate) fn scan(subject: &Subject<'_>, days: &Range<i64>, scratch: &mut Scratch) -> Result<Scanned> {
-    let mut out = Scanned::default();
-    let (first, last) = (day_of(subject.span.0), day_of(subject.span.1) + DAY_NS);
-    let per_day = subject.timeframe.step_ns().map_or(1, |step| (DAY_NS / step).max(1));
-    let piece = (PIECE_ROWS / per_day).max(1) * DAY_NS;
-    let mut start = days.start.max(first);
-    while start < days.end.min(last) {
-        let end = days.end.min(last).min(start.saturating_add(piece));
-        scan_piece(subject, &(start..end), scratch, &mut out)?;
-        start = end;
-    }
-    Ok(out)
+/// Days that are read in one piece, about, of bars of a timeframe.
+pub(crate) fn piece_ns(timeframe: Timeframe) -> i64 {
+    let per_day = timeframe.step_ns().map_or(1, |step| (DAY_NS / step).max(1));
+    (PIECE_ROWS / per_day).clamp(1, 40_000) * DAY_NS
 }
 
-fn scan_piece(
+/// Checks the days from `days.start` to before `days.end`, both midnights, as far as they lie in the span of the series.
+pub(crate) fn scan(
     subject: &Subject<'_>,
     days: &Range<i64>,
     scratch: &mut Scratch,
     out: &mut Scanned,
 ) -> Result<()> {
-    let Scratch { rows, marks, slots } = scratch;
-    read_around(subject, days, rows)?;
+    let days = days.start.max(day_of(subject.span.0))..days.end.min(day_of(subject.span.1) + DAY_NS);
+    if days.is_empty() {
+        return Ok(());
+    }
+    let read = read_around(subject, &days, &mut scratch.rows)?;
+    if let Some((key, _)) = subject.fine {
+        read_fine(subject.view, key, &days, &mut scratch.fine)?;
+    }
+    let Scratch { rows, marks, slots, returns, buffers, fine } = &mut *scratch;
     let Some(bars) = Bars::of(rows) else { return Ok(()) };
     marks.clear();
     marks.resize(bars.len(), 0);
-    mark_bars(&bars, subject.timeframe.step_ns(), subject.rules, marks);
-    let mut day = days.start;
+    buffers.forget();
+    let (step, reach) =
+        (subject.timeframe.step_ns(), reach(subject.timeframe, subject.expected.has_market()));
+    let adjoining = step.filter(|step| *step < DAY_NS);
+    simple_returns(&bars, adjoining, returns);
+    mark_units(&bars, returns, reach.unit, marks);
+    let mut past = Past::new(adjoining, reach.days as usize);
+    let mut day = days.start - reach.days * DAY_NS;
     let mut row = bars.time.partition_point(|time| *time < day);
     while day < days.end {
         let end = row + bars.time[row..].partition_point(|time| *time < day + DAY_NS);
-        out.bars += (end - row) as u64;
-        count_day(subject, &bars, row..end, day, marks, slots, out);
+        let here = row..end;
         (row, day) = (end, day + DAY_NS);
+        if day <= days.start {
+            past.day(subject, &bars, here, day - DAY_NS, None);
+            continue;
+        }
+        out.bars += here.len() as u64;
+        mark_bars(&bars, here.clone(), subject.timeframe, subject.rules, marks);
+        mark_outliers(&bars, returns, here.clone(), subject.rules, buffers, marks);
+        mark_stale(&bars, adjoining, here.clone(), subject.rules, marks);
+        past.day(subject, &bars, here.clone(), day - DAY_NS, Some(marks));
+        if let (Some((_, expected)), Some(fine)) = (subject.fine, Bars::of(&fine.rows)) {
+            mark_coarser(&bars, here.clone(), subject.timeframe, &fine, expected, subject.rules, marks);
+        }
+        count_day(subject, &bars, here, day - DAY_NS, marks, slots, out);
+    }
+    // Coarser bars of the same instrument come next.
+    let whole = Some(subject.key) != scratch.fine.key.as_ref() && subject.fine.is_none();
+    if whole {
+        std::mem::swap(&mut scratch.fine.rows, &mut scratch.rows);
+        (scratch.fine.key, scratch.fine.range) = (Some(subject.key.clone()), read);
     }
     Ok(())
 }
 
-/// Reads days and what is around them as far as rules look.
-fn read_around(subject: &Subject<'_>, days: &Range<i64>, rows: &mut Rows) -> Result<()> {
+/// What is remembered of the days before one.
+struct Past {
+    activity: Option<Activity>,
+    stillness: Option<Stillness>,
+    repeats: Repeats,
+    window: usize,
+}
+
+impl Past {
+    fn new(step_ns: Option<i64>, window: usize) -> Self {
+        Self {
+            activity: Activity::new(step_ns, window),
+            stillness: step_ns.map(|_| Stillness::new(window)),
+            repeats: Repeats::default(),
+            window,
+        }
+    }
+
+    /// Marks a day by those before it, if it is to be marked, and remembers it.
+    fn day(
+        &mut self,
+        subject: &Subject<'_>,
+        bars: &Bars<'_>,
+        rows: Range<usize>,
+        day: i64,
+        marks: Option<&mut Vec<u32>>,
+    ) {
+        let mut marks = marks.map(Vec::as_mut_slice);
+        if let Some(activity) = &mut self.activity {
+            activity.day(
+                bars,
+                rows.clone(),
+                subject.expected.offset_ns(day + DAY_NS / 2),
+                subject.rules,
+                marks.as_deref_mut(),
+            );
+        }
+        if let Some(stillness) = &mut self.stillness {
+            stillness.day(bars, rows.clone(), subject.rules, marks.as_deref_mut());
+            self.repeats.day(bars, rows, self.window, subject.rules, marks);
+        }
+    }
+}
+
+fn read_fine(view: &View, key: &SeriesKey, days: &Range<i64>, fine: &mut Fine) -> Result<()> {
+    let there =
+        fine.key.as_ref() == Some(key) && fine.range.start <= days.start && days.end <= fine.range.end;
+    if !there {
+        let names = ["open", "high", "low", "close", "volume"];
+        let schema = view.schema(key)?;
+        let columns: Vec<&str> = names.into_iter().filter(|name| schema.column(name).is_some()).collect();
+        view.read(key).columns(&columns).range(days.clone()).rows_into(&mut fine.rows)?;
+        (fine.key, fine.range) = (Some(key.clone()), days.clone());
+    }
+    Ok(())
+}
+
+/// Reads days and what is around them as far as rules look; which times were read.
+fn read_around(subject: &Subject<'_>, days: &Range<i64>, rows: &mut Rows) -> Result<Range<i64>> {
     let Subject { view, key, .. } = subject;
-    let reach = reach(subject.timeframe, subject.expected.sessions.is_some());
+    let reach = reach(subject.timeframe, subject.expected.has_market());
+    let start = days.start - reach.days * DAY_NS;
     let before = view.read(key).columns(&[]).range(i64::MIN..days.start).last(reach.rows)?;
     let after = view.read(key).columns(&[]).range(days.end..i64::MAX).first(reach.rows)?;
-    let from = before.time().first().map_or(days.start, |time| (*time).min(days.start - reach.time_ns));
+    let from = before.time().first().map_or(start, |time| (*time).min(start));
     let to = after.time().last().map_or(days.end, |time| time + 1);
     let schema = view.schema(key)?;
     let columns: Vec<&str> = COLUMNS.into_iter().filter(|name| schema.column(name).is_some()).collect();
-    Ok(view.read(key).columns(&columns).range(from..to).provenance().rows_into(rows)?)
+    view.read(key).columns(&columns).range(from..to).provenance().rows_into(rows)?;
+    Ok(from..to)
 }
 
 /// Counts one day and tells what was found.
@@ -140,46 +244,127 @@ fn count_day(
     out: &mut Scanned,
 ) {
     // Before the first bar and after the last none is expected: how late the last is, the lag tells.
-    let within = day.max(subject.span.0)..(day + DAY_NS).min(subject.span.1.saturating_add(1));
-    subject.expected.slots(subject.timeframe, &within, slots);
-    let mut tally = Tally { expected: slots.len() as u64, ..Tally::default() };
-    let mut holes: Vec<(Range<i64>, u64)> = Vec::new();
-    let mut next = 0;
-    let mut made_up = 0;
+    let first = subject.timeframe.slot_start(subject.timeframe.slot(subject.span.0));
+    let within = day.max(first)..(day + DAY_NS).min(subject.span.1.saturating_add(1));
+    let runs = subject.expected.slots(&within);
+    let mut tally = Tally { expected: runs.iter().map(Run::slots).sum(), ..Tally::default() };
     let synthetic = bars.any_synthetic();
-    for row in rows.clone() {
-        let time = bars.time[row];
-        let from = next;
-        while next < slots.len() && slots[next] < time {
-            next += 1;
-        }
-        hole(subject.timeframe, &slots[from..next], &mut holes);
-        let is_expected = slots.get(next) == Some(&time);
-        next += usize::from(is_expected);
-        if synthetic && bars.flags().get(row) & flags::SYNTHETIC != 0 {
-            marks[row] |= Rule::Synthetic.bit();
-            made_up += 1;
-        } else if is_expected {
-            tally.present += 1;
-        } else if subject.timeframe.on_grid(time) {
-            // A bar where the source said there was none is there all the same.
-            marks[row] |= Rule::Outside.bit();
-        } else {
-            marks[row] |= Rule::Grid.bit();
-        }
+    let mut holes = Vec::new();
+    if tally.expected == rows.len() as u64 && !synthetic && is_whole(subject, &bars.time[rows.clone()], &runs)
+    {
+        tally.present = tally.expected;
+    } else {
+        slots.clear();
+        slots.extend(runs.iter().flat_map(|run| run.start..run.end));
+        holes = match_slots(subject, bars, rows.clone(), marks, slots, &mut tally);
     }
-    hole(subject.timeframe, &slots[next..], &mut holes);
-    tally.synthetic = made_up;
+    shifted(subject, rows.clone(), &mut tally, marks);
     judge(subject, bars, rows.clone(), marks, &mut tally);
+    if let Some(bad) = &mut out.bad {
+        collect(subject, bars, rows.clone(), marks, &holes, bad);
+    }
     tell_missing(subject, day, holes, out);
     tell(subject, bars, rows, marks, out);
     out.days.push(Day { day_ns: day, tally });
 }
 
+/// Whether bars stand in one run of slots without a hole, each where it may open.
+fn is_whole(subject: &Subject<'_>, time: &[i64], runs: &[Run]) -> bool {
+    let ([run], Some(step), Some(first)) = (runs, subject.timeframe.step_ns(), time.first()) else {
+        return time.is_empty() && runs.is_empty();
+    };
+    *first == subject.timeframe.slot_start(run.start) && time.windows(2).all(|pair| pair[1] - pair[0] == step)
+}
+
+/// Holds bars against expected slots; what is missing, as ranges of time with their number of bars.
+fn match_slots(
+    subject: &Subject<'_>,
+    bars: &Bars<'_>,
+    rows: Range<usize>,
+    marks: &mut [u32],
+    slots: &[i64],
+    tally: &mut Tally,
+) -> Vec<(Range<i64>, u64)> {
+    let mut holes = Vec::new();
+    let mut next = 0;
+    for row in rows {
+        let time = bars.time[row];
+        let slot = subject.timeframe.slot(time);
+        let from = next;
+        while next < slots.len() && slots[next] < slot {
+            next += 1;
+        }
+        hole(subject.timeframe, &slots[from..next], &mut holes);
+        let mut is_expected = slots.get(next) == Some(&slot);
+        next += usize::from(is_expected);
+        if bars.flags().get(row) & flags::SYNTHETIC != 0 {
+            marks[row] |= Rule::Synthetic.bit();
+            tally.synthetic += 1;
+            continue;
+        }
+        if !is_expected && subject.expected.is_absent(time) {
+            // The source said that there was none, and gave it later.
+            is_expected = true;
+            tally.expected += 1;
+        }
+        if !subject.expected.may_open(time) {
+            marks[row] |= Rule::Grid.bit();
+        } else if is_expected {
+            tally.present += 1;
+        } else if !subject.expected.is_allowed(slot) {
+            marks[row] |= Rule::Outside.bit();
+            tally.outside += 1;
+        }
+    }
+    hole(subject.timeframe, &slots[next..], &mut holes);
+    holes
+}
+
+/// Marks a day that misses about as many bars as it has outside of all sessions: its clock is wrong.
+fn shifted(subject: &Subject<'_>, rows: Range<usize>, tally: &mut Tally, marks: &mut [u32]) {
+    let missing = tally.missing();
+    let many = tally.outside >= 5 && tally.outside * 20 >= tally.expected;
+    if subject.expected.has_market() && many && missing * 2 >= tally.outside && tally.outside * 2 >= missing {
+        marks[rows].iter_mut().for_each(|mark| *mark |= Rule::Shifted.bit());
+    }
+}
+
 fn hole(timeframe: Timeframe, slots: &[i64], holes: &mut Vec<(Range<i64>, u64)>) {
-    if let (Some(first), Some(last)) = (slots.first(), slots.last()) {
-        let end = timeframe.slot_start(timeframe.slot(*last) + 1).max(last + 1);
-        holes.push((*first..end, slots.len() as u64));
+    // Slots of different sessions are no hole of one piece.
+    for run in slots.chunk_by(|a, b| a + 1 == *b) {
+        holes.push((
+            timeframe.slot_start(run[0])..timeframe.slot_start(run[run.len() - 1] + 1),
+            run.len() as u64,
+        ));
+    }
+}
+
+/// Notes the bars of a day that are missing, or marked and not accepted.
+fn collect(
+    subject: &Subject<'_>,
+    bars: &Bars<'_>,
+    rows: Range<usize>,
+    marks: &[u32],
+    holes: &[(Range<i64>, u64)],
+    bad: &mut Vec<(i64, u32)>,
+) {
+    let from = bad.len();
+    for (hole, _) in holes {
+        let slots = subject.timeframe.slot(hole.start)..subject.timeframe.slot(hole.end - 1) + 1;
+        bad.extend(slots.map(|slot| (subject.timeframe.slot_start(slot), Rule::Missing.bit())));
+    }
+    bad.extend(
+        rows.map(|row| (bars.time[row], subject.standing(bars.time[row], marks[row])))
+            .filter(|bar| bar.1 != 0),
+    );
+    bad[from..].sort_unstable();
+}
+
+impl Subject<'_> {
+    /// The marks of a bar that were not accepted.
+    fn standing(&self, time: i64, bits: u32) -> u32 {
+        let accepted = self.accepted.iter().filter(|(_, range)| range.contains(&time));
+        accepted.fold(bits, |bits, (rule, _)| bits & !rule.bit())
     }
 }
 
@@ -191,27 +376,16 @@ fn judge(subject: &Subject<'_>, bars: &Bars<'_>, rows: Range<usize>, marks: &[u3
     let absent = Rule::Synthetic.bit() | Rule::Outside.bit() | Rule::Grid.bit();
     tally.usable = tally.present;
     for row in rows {
-        let mut bits = marks[row];
-        if bits == 0 {
+        if marks[row] == 0 || marks[row] & absent != 0 {
             continue;
         }
-        for (rule, range) in subject.accepted {
-            if range.contains(&bars.time[row]) {
-                bits &= !rule.bit();
-            }
-        }
-        if bits & Rule::Outside.bit() != 0 {
-            tally.outside += 1;
-        }
-        if bits & absent != 0 {
-            continue;
-        }
+        let bits = subject.standing(bars.time[row], marks[row]);
         let broken = [invalid, inconsistent, inaccurate].map(|of| u64::from(bits & of != 0));
         tally.invalid += broken[0];
         tally.inconsistent += broken[1];
         tally.inaccurate += broken[2];
         let spoiled = broken.iter().sum::<u64>() > 0;
-        tally.usable -= u64::from(spoiled);
+        tally.usable -= u64::from(spoiled).min(tally.usable);
         tally.soft += u64::from(!spoiled && bits != 0);
     }
 }
@@ -274,7 +448,7 @@ fn tell(subject: &Subject<'_>, bars: &Bars<'_>, rows: Range<usize>, marks: &[u32
         for group in groups {
             let found: Vec<usize> = group.clone().filter(marked).collect();
             let last = bars.time[group.end - 1];
-            let end = subject.timeframe.slot_start(subject.timeframe.slot(last) + 1);
+            let end = end_of(subject.timeframe, last);
             let text = evidence(bars, rule, &found);
             let range = bars.time[group.start]..end.max(last + 1);
             out.findings.push(finding(subject, rule, range, found.len() as u64, text));
@@ -286,12 +460,19 @@ fn tell(subject: &Subject<'_>, bars: &Bars<'_>, rows: Range<usize>, marks: &[u32
 fn evidence(bars: &Bars<'_>, rule: Rule, found: &[usize]) -> String {
     let row = found[0];
     let (o, h, l, c) = (bars.open[row], bars.high[row], bars.low[row], bars.close[row]);
-    let volume = bars.volume.map_or(String::new(), |volume| format!(", volume {}", volume[row]));
+    let before = row.checked_sub(1).map_or(f64::NAN, |row| bars.close[row]);
+    let after = bars.close.get(row + 1).copied().unwrap_or(f64::NAN);
+    let volume = bars.volume.map_or(f64::NAN, |volume| volume[row]);
     let first = match rule {
         Rule::Synthetic => format!("close {c} was made up"),
         Rule::Outside => "no session is open".to_owned(),
+        Rule::Shifted => "bars stand outside of sessions, and as many are missing inside".to_owned(),
+        Rule::Repeated => "the bars are those of a day before, value by value".to_owned(),
         Rule::Grid => "the bar opens between two bars of its timeframe".to_owned(),
-        _ => format!("open {o}, high {h}, low {l}, close {c}{volume}"),
+        Rule::Spike => format!("close {c} between {before} and {after}"),
+        Rule::Outlier | Rule::Unit | Rule::Level => format!("close {c} after {before}"),
+        Rule::Activity => format!("volume {volume} is unlike the same time of the days before"),
+        _ => format!("open {o}, high {h}, low {l}, close {c}, volume {volume}"),
     };
     if found.len() == 1 { first } else { format!("{} bars; the first: {first}", found.len()) }
 }

@@ -1,7 +1,5 @@
 //! Arguments of `quality`.
 
-use std::path::PathBuf;
-
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::{Span, State};
@@ -41,9 +39,10 @@ pub(crate) struct Quality {
     /// Show what the last check left, and check nothing: needs no right to write.
     #[arg(long, conflicts_with = "again")]
     pub(crate) kept: bool,
-    /// Only bars inside these sessions are expected: a CSV of start,end in any form of time, without a header.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) sessions: Option<PathBuf>,
+    /// Bars are expected while this exchange is open: a name, or a file ending in .calendar. By default that of the venue in
+    /// an instrument's name (0700.HK), and always where there is none.
+    #[arg(long, value_name = "EXCHANGE")]
+    pub(crate) calendar: Option<String>,
     /// Judge lateness as of this time; now by default. Without a range only.
     #[arg(long, value_name = "TIME", conflicts_with_all = ["from", "to"])]
     pub(crate) at: Option<String>,

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
-use std::sync::Arc;
 
 use tapestore::time::{DAY_NS, date_text};
 use tapestore::{AsOf, SeriesKey, Store, View};
@@ -10,9 +9,7 @@ use tapestore_quality::{
     Checked, Expected, Finding, FindingState, Rule, RunReport, Score, Setup, Tally, check, checked, days,
     findings, reconsider,
 };
-use tapestore_query::Sessions;
 
-use super::coverage::read_sessions;
 use super::{Context, is_whole, range};
 use crate::args::quality::{Accept, By, Quality, QualityCommand};
 use crate::calendar::brief;
@@ -43,7 +40,7 @@ pub(crate) fn run(context: &Context, arguments: &Quality) -> Result<()> {
     if arguments.rules {
         return rules(context, arguments);
     }
-    let setup = setup(arguments)?;
+    let setup = setup(arguments);
     let (store, view) = if arguments.kept || arguments.trend || arguments.state.as_of.is_some() {
         context.view(&arguments.state)?
     } else {
@@ -62,16 +59,16 @@ pub(crate) fn run(context: &Context, arguments: &Quality) -> Result<()> {
     scores(context, arguments, &view, &setup)
 }
 
-fn setup(arguments: &Quality) -> Result<Setup> {
+fn setup(arguments: &Quality) -> Setup {
     let mut setup = Setup { again: arguments.again, now_ns: now_ns(), ..Setup::default() };
-    if let Some(path) = &arguments.sessions {
-        let sessions = Arc::new(Sessions::of_ranges(read_sessions(path)?)?);
-        setup.everywhere = Some((path.display().to_string(), sessions));
-    }
-    Ok(setup)
+    setup.calendars.everywhere.clone_from(&arguments.calendar);
+    setup
 }
 
 fn tell_run(context: &Context, report: &RunReport) {
+    for (key, why) in &report.skipped {
+        note(context.quiet, &format!("not checked: {key}: {why}"));
+    }
     if report.read > 0 {
         note(
             context.quiet,
@@ -188,9 +185,8 @@ fn whole_days(span: &std::ops::Range<i64>) -> std::ops::Range<i64> {
 }
 
 fn lag(view: &View, one: &Checked, setup: &Setup, now: i64) -> Result<Option<i64>> {
-    let Some(timeframe) = one.key.frame().timeframe() else { return Ok(None) };
-    let sessions = setup.sessions_of(one.key.instrument()).map(|(_, sessions)| sessions.clone());
-    Ok(Expected::of(view, &one.key, sessions)?.lag(timeframe, one.last_ns, now))
+    let around = one.last_ns..one.last_ns.saturating_add(1);
+    Ok(Expected::of(view, &one.key, &setup.calendars, &around)?.lag(one.last_ns, now))
 }
 
 fn percent(ratio: f64) -> String {

@@ -1,0 +1,131 @@
+//! Bars that stand still: equal to the one before in everything (stale), or in their prices for longer than usual.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use crate::bars::Bars;
+use crate::rule::Rule;
+use crate::rules::Rules;
+
+/// Longest run that is told from longer ones.
+const LONGEST: usize = 255;
+/// Runs that a usual length takes.
+const ENOUGH: u32 = 1000;
+
+fn same(bars: &Bars<'_>, a: usize, b: usize) -> bool {
+    let equal = |column: &[f64]| column[a].to_bits() == column[b].to_bits();
+    equal(bars.close) && equal(bars.open) && equal(bars.high) && equal(bars.low)
+}
+
+/// Marks runs of bars with volume that are equal in everything: all but the first. Only neighbours make a run.
+pub(crate) fn mark_stale(
+    bars: &Bars<'_>,
+    step_ns: Option<i64>,
+    rows: Range<usize>,
+    rules: &Rules,
+    marks: &mut [u32],
+) {
+    let Some(volume) = bars.volume else { return };
+    let least = rules.stale.max(2);
+    let repeats = |row: usize| {
+        row > 0
+            && bars.close[row].to_bits() == bars.close[row - 1].to_bits()
+            && volume[row] > 0.0
+            && volume[row].to_bits() == volume[row - 1].to_bits()
+            && same(bars, row, row - 1)
+            && step_ns.is_none_or(|step| bars.time[row] - bars.time[row - 1] == step)
+    };
+    let mut row = rows.start;
+    while row < rows.end {
+        if !repeats(row) {
+            row += 1;
+            continue;
+        }
+        let mut first = row - 1;
+        while row - first < least && repeats(first) {
+            first -= 1;
+        }
+        let mut end = row + 1;
+        while end < bars.len() && (end < rows.end || end - first < least) && repeats(end) {
+            end += 1;
+        }
+        if end - first >= least {
+            marks[row..end.min(rows.end)].iter_mut().for_each(|mark| *mark |= Rule::Stale.bit());
+        }
+        row = end;
+    }
+}
+
+/// How long prices stand still on the days before: runs of equal prices by length, day by day.
+#[derive(Debug)]
+pub(crate) struct Stillness {
+    days: VecDeque<Vec<u32>>,
+    total: Vec<u32>,
+    window: usize,
+}
+
+impl Stillness {
+    /// Remembers this many days.
+    pub(crate) fn new(window: usize) -> Self {
+        Self { days: VecDeque::new(), total: vec![0; LONGEST + 1], window }
+    }
+
+    /// The length that 99.9 % of the runs do not exceed; `None` if there are too few.
+    fn usual(&self) -> Option<usize> {
+        let runs: u32 = self.total.iter().sum();
+        if runs < ENOUGH {
+            return None;
+        }
+        let mut left = runs / 1000;
+        let longest = (1..=LONGEST).rev().find(|length| {
+            let count = self.total[*length];
+            if count > left {
+                return true;
+            }
+            left -= count;
+            false
+        });
+        longest.filter(|length| *length < LONGEST)
+    }
+
+    /// Marks what stands still for longer than on the days before, and remembers this day. A run begins anew with a day.
+    pub(crate) fn day(
+        &mut self,
+        bars: &Bars<'_>,
+        rows: Range<usize>,
+        rules: &Rules,
+        marks: Option<&mut [u32]>,
+    ) {
+        let usual = self.usual().map(|usual| usual.max(rules.stale));
+        let mut lengths = vec![0_u32; LONGEST + 1];
+        let mut run = 0_usize;
+        let mut marks = marks;
+        for row in rows.clone() {
+            if row > rows.start
+                && bars.close[row].to_bits() == bars.close[row - 1].to_bits()
+                && same(bars, row, row - 1)
+            {
+                run += 1;
+                if let (Some(usual), Some(marks)) = (usual, marks.as_deref_mut())
+                    && run > usual
+                {
+                    marks[row] |= Rule::Flatline.bit();
+                }
+            } else {
+                if run > 0 {
+                    lengths[run.min(LONGEST)] += 1;
+                }
+                run = 1;
+            }
+        }
+        if run > 0 {
+            lengths[run.min(LONGEST)] += 1;
+        }
+        self.total.iter_mut().zip(&lengths).for_each(|(total, count)| *total += count);
+        self.days.push_back(lengths);
+        if self.days.len() > self.window {
+            let gone = self.days.pop_front().unwrap_or_default();
+            self.total.iter_mut().zip(&gone).for_each(|(total, count)| *total -= count);
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Checks, scores and repairs of whole stores.
+
+mod checks;
+mod incremental;
+mod market;
+mod repair;
