@@ -18,9 +18,11 @@ pub mod header;
 pub mod limits;
 pub mod log;
 pub mod manifest;
+pub mod number;
 pub mod rows;
 pub mod schema;
 pub mod segment;
+mod spare;
 pub mod time;
 pub mod wal;
 

@@ -116,6 +116,17 @@ impl Values {
         self.len() == 0
     }
 
+    /// Makes room for `count` more values. Text grows as it comes.
+    pub fn reserve(&mut self, count: usize) {
+        match self {
+            Self::I64(v) => v.reserve_exact(count),
+            Self::F64(v) => v.reserve_exact(count),
+            Self::F32(v) => v.reserve_exact(count),
+            Self::U8(v) => v.reserve_exact(count),
+            Self::Str(v) => v.ends.reserve_exact(count),
+        }
+    }
+
     /// Appends `count` zeros or empty strings: the canonical value under a null.
     pub fn push_default(&mut self, count: usize) {
         match self {
@@ -406,6 +417,14 @@ impl RowSet {
     /// Whether there is no row.
     pub fn is_empty(&self) -> bool {
         self.time.is_empty()
+    }
+
+    /// Makes room for `count` more rows, and no more: for sets that are filled once.
+    pub fn reserve(&mut self, count: usize) {
+        self.time.reserve_exact(count);
+        for (_, column) in &mut self.columns {
+            column.values.reserve(count);
+        }
     }
 
     /// The values of a column, if this set has it.

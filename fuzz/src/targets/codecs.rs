@@ -153,7 +153,8 @@ fn bars(numbers: &[i64]) {
     let (open, rest) = rest.split_at(quarter);
     for role in Role::ALL {
         let values = &rest[..quarter];
-        let mut found = residuals(role, close, open, values);
+        let mut found = Vec::new();
+        residuals(role, close, open, values, &mut found);
         restore(role, close, open, &mut found);
         assert_eq!(found, values, "{role:?} comes back");
     }

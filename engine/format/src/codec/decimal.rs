@@ -9,6 +9,7 @@ use super::kernel::Kernels;
 use super::lane::Lane;
 use crate::bytes::{ByteReader, ByteWriter};
 use crate::error::Result;
+use crate::spare;
 
 /// Powers of ten that are exact in `f64`.
 const POWERS: [f64; 23] = [
@@ -20,6 +21,9 @@ const SEARCHED: usize = 14;
 /// Mantissas beyond this are exceptions: below it, adding `ROUNDER` rounds to an integer.
 const LARGEST: f64 = (1u64 << 51) as f64;
 const ROUNDER: f64 = 6_755_399_441_055_744.0;
+
+/// Values that are tried together: mostly none of them is an exception.
+const ALL_OR_NONE: usize = 64;
 
 /// A float that decimals can give back.
 pub trait Float: Copy {
@@ -221,24 +225,65 @@ impl Mantissas {
     /// Splits values; those for which `skip` holds (nulls) get the mantissa before them.
     pub fn of<F: Float>(values: &[F], exponent: u8, skip: impl Fn(usize) -> bool) -> Self {
         let exponent = usize::from(exponent);
-        let mut out = Self { numbers: Vec::with_capacity(values.len()), ..Self::default() };
+        let mut out = Self { numbers: spare::take(), ..Self::default() };
+        out.numbers.reserve(values.len());
         let mut last = 0;
-        for (index, value) in values.iter().enumerate() {
-            if skip(index) {
-                out.numbers.push(last);
-            } else if let Some(number) = mantissa(*value, exponent) {
-                if out.divisor != 1 {
-                    out.divisor = gcd(number.unsigned_abs(), out.divisor);
+        for (block, few) in values.chunks(ALL_OR_NONE).enumerate() {
+            let start = block * ALL_OR_NONE;
+            let nulls = (start..start + few.len()).any(&skip);
+            if !nulls && out.push_all(few, exponent) {
+                last = out.numbers.last().copied().unwrap_or(last);
+                continue;
+            }
+            for (index, value) in (start..).zip(few) {
+                if skip(index) {
+                    out.numbers.push(last);
+                } else if let Some(number) = mantissa(*value, exponent) {
+                    out.divisible(number);
+                    out.numbers.push(number);
+                    last = number;
+                } else {
+                    out.strays.push((index, value.to_int()));
+                    last = nearest(*value, exponent, last);
+                    out.numbers.push(last);
                 }
-                out.numbers.push(number);
-                last = number;
-            } else {
-                out.strays.push((index, value.to_int()));
-                last = nearest(*value, exponent, last);
-                out.numbers.push(last);
             }
         }
         out
+    }
+
+    /// Appends the mantissas of a few values if all of them give their value back: the same as [`mantissa`] of each,
+    /// without a branch, so that several are made at once.
+    fn push_all<F: Float>(&mut self, values: &[F], exponent: usize) -> bool {
+        let power = POWERS[exponent];
+        let start = self.numbers.len();
+        let mut good = true;
+        self.numbers.extend(values.iter().map(|value| {
+            let scaled = value.wide() * power;
+            let shifted = scaled + ROUNDER;
+            let back = F::narrow((shifted - ROUNDER) / power);
+            good &= scaled.abs() <= LARGEST && back.to_int() == value.to_int();
+            // Between 2^52 and 2^53 the bits of a double count in ones.
+            (shifted.to_bits() as i64).wrapping_sub(ROUNDER.to_bits() as i64)
+        }));
+        if !good {
+            self.numbers.truncate(start);
+            return false;
+        }
+        for row in start..self.numbers.len() {
+            if self.divisor == 1 {
+                break;
+            }
+            self.divisible(self.numbers[row]);
+        }
+        true
+    }
+
+    /// Takes a mantissa into account that the divisor has to divide.
+    fn divisible(&mut self, number: i64) {
+        if self.divisor != 1 {
+            self.divisor = gcd(number.unsigned_abs(), self.divisor);
+        }
     }
 
     /// Takes the divisor out of all mantissas; stand-ins of exceptions are rounded.

@@ -64,14 +64,14 @@ pub(super) fn restore_inline<N: Lane>(role: Role, close: &[N], open: &[N], numbe
     }
 }
 
-/// The residuals of values: the inverse of [`restore`].
-pub fn residuals(role: Role, close: &[i64], open: &[i64], numbers: &[i64]) -> Vec<i64> {
+/// Appends the residuals of values: the inverse of [`restore`].
+pub fn residuals(role: Role, close: &[i64], open: &[i64], numbers: &[i64], out: &mut Vec<i64>) {
     let rows = numbers.iter().enumerate();
     match role {
-        Role::Close => numbers.to_vec(),
-        Role::Open => rows.map(|(row, n)| n.wrapping_sub(close[row.saturating_sub(1)])).collect(),
-        Role::High => rows.map(|(row, n)| n.wrapping_sub(close[row].max(open[row]))).collect(),
-        Role::Low => rows.map(|(row, n)| close[row].min(open[row]).wrapping_sub(*n)).collect(),
+        Role::Close => out.extend_from_slice(numbers),
+        Role::Open => out.extend(rows.map(|(row, n)| n.wrapping_sub(close[row.saturating_sub(1)]))),
+        Role::High => out.extend(rows.map(|(row, n)| n.wrapping_sub(close[row].max(open[row])))),
+        Role::Low => out.extend(rows.map(|(row, n)| close[row].min(open[row]).wrapping_sub(*n))),
     }
 }
 
@@ -85,7 +85,8 @@ mod tests {
         let open = [99, 100, 105, i64::MIN, i64::MAX];
         for role in Role::ALL {
             for values in [[101, 106, 110, -5, 3], [i64::MIN, i64::MAX, 0, 1, -1], [0; 5]] {
-                let mut numbers = residuals(role, &close, &open, &values);
+                let mut numbers = Vec::new();
+                residuals(role, &close, &open, &values, &mut numbers);
                 restore(role, &close, &open, &mut numbers);
                 assert_eq!(numbers, values, "{role:?}");
             }

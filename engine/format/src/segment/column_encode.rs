@@ -1,7 +1,5 @@
 //! One column of a chunk to bytes: which encoding, its entry in the chunk's head, its blocks.
 
-use std::ops::Range;
-
 use super::chunk::{Encoding, Key, LONG, MODEL, NULLS, STRAYS};
 use super::sealed::sealed_bytes;
 use super::zones::{self, Bounds};
@@ -15,6 +13,7 @@ use crate::codec::int_encode;
 use crate::limits::{BLOCK_ROWS, CHECKED_BYTES};
 use crate::rows::{ColumnValues, Values};
 use crate::schema::ColumnType;
+use crate::spare;
 
 /// Values of a chunk that the scale of decimals is chosen from.
 const SAMPLE: usize = 512;
@@ -43,7 +42,7 @@ impl Encoded {
         entry.put_u8(kind as u8);
         entry.put_u8(encoding as u8);
         entry.put_u8(flags);
-        Self { flags_at: entry.len() - 1, entry, ..Self::default() }
+        Self { flags_at: entry.len() - 1, entry, payload: spare::take(), ..Self::default() }
     }
 
     /// Bytes that the entry will take in the head.
@@ -66,7 +65,7 @@ impl Encoded {
 
     /// Appends the entry, and the payload as it will stand at `position`.
     pub(super) fn place(
-        &self,
+        self,
         identity: &crate::checksum::Identity,
         position: u64,
         head: &mut Vec<u8>,
@@ -90,6 +89,7 @@ impl Encoded {
             }
             rest = after;
         }
+        spare::give(self.payload);
     }
 
     /// Appends the length of the model, if there is one, after the parameters; the model itself is the heap.
@@ -219,21 +219,21 @@ pub(super) fn encode_group(columns: [(Key, &ColumnValues); 4], tier: Tier) -> Op
         let strays = if numbers.strays.is_empty() { 0 } else { STRAYS };
         let blocks = || (0..column.len()).step_by(BLOCK_ROWS).map(|s| s..column.len().min(s + BLOCK_ROWS));
         let residuals: Option<Vec<i64>> = (role != Role::Close).then(|| {
-            let of = |rows: Range<usize>| {
+            let mut all = spare::take();
+            for rows in blocks() {
                 let (close, open) = (&close.numbers[rows.clone()], &open.numbers[rows.clone()]);
-                group::residuals(role, close, open, &numbers.numbers[rows])
-            };
-            blocks().flat_map(of).collect()
+                group::residuals(role, close, open, &numbers.numbers[rows], &mut all);
+            }
+            all
         });
-        let residuals = residuals.as_deref();
-        coded_if_smaller(tier, &numbers.numbers, residuals, |coding| {
+        let encoded = coded_if_smaller(tier, &numbers.numbers, residuals.as_deref(), |coding| {
             let mut out = Encoded::new(key, ColumnType::F64, Encoding::Group, strays);
             out.entry.put_u8(role as u8);
             scale.encode(&mut out.entry);
             out.put_model(coding);
             out.put_zones(column, Bounds::Floats(Some(scale)), false);
             for rows in blocks() {
-                let residuals = residuals.map(|residuals| &residuals[rows.clone()]);
+                let residuals = residuals.as_ref().map(|residuals| &residuals[rows.clone()]);
                 out.block(|payload| {
                     put_integers(coding, &numbers.numbers[rows.clone()], residuals, payload);
                     if strays != 0 {
@@ -242,14 +242,18 @@ pub(super) fn encode_group(columns: [(Key, &ColumnValues); 4], tier: Tier) -> Op
                 });
             }
             out.finish()
-        })
+        });
+        residuals.into_iter().for_each(spare::give);
+        encoded
     };
-    Some([
+    let encoded = [
         encode(0, Role::Open, open),
         encode(1, Role::High, high),
         encode(2, Role::Low, low),
         encode(3, Role::Close, close),
-    ])
+    ];
+    mantissas.into_iter().for_each(|column| spare::give(column.numbers));
+    Some(encoded)
 }
 
 fn constant(key: Key, kind: ColumnType, values: &Values) -> Encoded {
@@ -350,11 +354,11 @@ fn floats<F: Float>(
     tier: Tier,
 ) -> Encoded {
     let raw_bytes = size_of_val(values);
-    let decimal = decimals(key, kind, column, values, nulls, tier);
     let good = raw_bytes / 4 * 3;
-    if let Some(decimal) = decimal.as_ref().filter(|decimal| decimal.payload_bytes() < good) {
-        return decimal.clone();
-    }
+    let decimal = match decimals(key, kind, column, values, nulls, tier) {
+        Some(decimal) if decimal.payload_bytes() < good => return decimal,
+        other => other,
+    };
     let bounds = if size_of::<F>() == 8 { Bounds::Floats(None) } else { Bounds::Singles(None) };
     let bits: Vec<i64> = values.iter().map(|value| value.to_int()).collect();
     let whole = integers(key, kind, column, &bits, nulls, bounds, tier);
@@ -385,7 +389,7 @@ fn decimals<F: Float>(
     let scale = Scale { exponent, divisor };
     let strays = if numbers.strays.is_empty() { 0 } else { STRAYS };
     let bounds = if size_of::<F>() == 8 { Bounds::Floats(Some(scale)) } else { Bounds::Singles(Some(scale)) };
-    Some(coded_if_smaller(tier, &numbers.numbers, None, |coding| {
+    let encoded = coded_if_smaller(tier, &numbers.numbers, None, |coding| {
         let mut out = Encoded::new(key, kind, Encoding::Decimal, null_flag(nulls) | strays);
         scale.encode(&mut out.entry);
         out.put_model(coding);
@@ -402,7 +406,9 @@ fn decimals<F: Float>(
             });
         }
         out.finish()
-    }))
+    });
+    spare::give(numbers.numbers);
+    Some(encoded)
 }
 
 /// High bits as integers, low bits packed: for floats whose last bits are noise.

@@ -17,6 +17,7 @@ use crate::header::{FileHeader, FileKind, features};
 use crate::limits::{ALIGNMENT, BLOCK_ROWS, CHECKED_BYTES, CHUNK_ROWS, TIME_MAX, TIME_MIN};
 use crate::rows::{ColumnValues, Mark, RowSet, RunVec, Values};
 use crate::schema::{ColumnId, ColumnType};
+use crate::spare;
 
 /// Writes a segment into memory that the caller drains: see [`SegmentWriter::output`].
 ///
@@ -132,7 +133,8 @@ impl SegmentWriter {
             marks: 0,
             bytes: 0,
         };
-        let rows = RowSet::with_columns(&spec.columns);
+        let live = spare::take_rows(&spec.columns);
+        let history = RowSet::with_columns(&spec.columns);
         let index = PartIndex {
             summary,
             columns: spec.columns,
@@ -153,8 +155,8 @@ impl SegmentWriter {
         self.part = Some(Part {
             grid: index.timeframe.is_some() && index.unique,
             index,
-            live: rows.clone(),
-            history: rows,
+            live,
+            history,
             coverage: Coverage::default(),
             last_time: i64::MIN,
             versions: None,
@@ -237,9 +239,12 @@ impl SegmentWriter {
             last_time: rows.time[rows.len() - 1],
         };
         let series = part.index.summary.series;
-        let bytes = self.encode_chunk(series, stream, chunks.len(), &chunk, rows, !grid, &part.index);
+        let number = chunks.len();
+        let at = self.out.len();
+        self.encode_chunk(series, stream, number, &chunk, rows, !grid, &part.index);
         rows.clear();
-        self.emit(&bytes);
+        self.hasher.update(&self.out[at..]);
+        self.position += (self.out.len() - at) as u64;
         match stream {
             Stream::Live => {
                 part.index.live.push(chunk);
@@ -254,7 +259,7 @@ impl SegmentWriter {
 
     #[expect(clippy::too_many_arguments, reason = "the facts of one chunk, used once")]
     fn encode_chunk(
-        &self,
+        &mut self,
         series: u32,
         stream: Stream,
         number: usize,
@@ -262,12 +267,16 @@ impl SegmentWriter {
         rows: &mut RowSet,
         with_time: bool,
         index: &PartIndex,
-    ) -> Vec<u8> {
+    ) {
         let count = rows.len();
         let tier = if chunk.last_time < self.cold_before { Tier::Cold } else { self.tier };
         let mut columns: Vec<Encoded> = Vec::new();
         let mut system = |key, numbers: Vec<i64>| {
-            columns.push(column_encode::encode(key, ColumnType::I64, &Values::I64(numbers).into(), tier));
+            let numbers = ColumnValues::from(Values::I64(numbers));
+            columns.push(column_encode::encode(key, ColumnType::I64, &numbers, tier));
+            if let Values::I64(numbers) = numbers.values {
+                spare::give(numbers);
+            }
         };
         if with_time {
             system(Key::Time, std::mem::take(&mut rows.time));
@@ -300,19 +309,20 @@ impl SegmentWriter {
         head.put_varint(columns.len() as u64);
         let length = head.len() + columns.iter().map(Encoded::entry_bytes).sum::<usize>();
         head[4..8].copy_from_slice(&(length as u32).to_le_bytes());
-        let start = self.position + sealed_bytes(length) as u64;
-        let mut payload =
-            Vec::with_capacity(columns.iter().map(Encoded::payload_bytes).sum::<usize>() + 1024);
-        for column in &columns {
-            let begins = column.begins(start + payload.len() as u64);
-            payload.resize((begins - start) as usize, 0);
-            column.place(&self.identity, begins, &mut head, &mut payload);
+        // The head stands before the columns, and is known after them.
+        let at = self.out.len();
+        let first = at + sealed_bytes(length);
+        self.out.resize(first, 0);
+        let place = |out: &Vec<u8>| self.position + (out.len() - at) as u64;
+        for column in columns {
+            let begins = column.begins(place(&self.out));
+            self.out.resize(at + (begins - self.position) as usize, 0);
+            column.place(&self.identity, begins, &mut head, &mut self.out);
         }
         debug_assert_eq!(head.len(), length);
-        let mut out = Vec::with_capacity(sealed_bytes(length) + payload.len());
-        seal(&self.identity, self.position, &head, &mut out);
-        out.extend_from_slice(&payload);
-        out
+        let mut sealed = Vec::with_capacity(first - at);
+        seal(&self.identity, self.position, &head, &mut sealed);
+        self.out[at..first].copy_from_slice(&sealed);
     }
 
     /// The four columns of bars, encoded together if that is possible.
@@ -362,6 +372,7 @@ impl SegmentWriter {
             index: index.offset,
         });
         self.parts.push(index.summary.clone());
+        spare::give_rows(part.live);
         part.index.summary
     }
 
@@ -386,8 +397,12 @@ impl SegmentWriter {
     }
 }
 
+/// The values of runs, one by one; of a single run one value, which is all that is written of a constant.
 fn expand<T: Copy + PartialEq>(runs: &RunVec<T>, number: impl Fn(T) -> i64) -> Vec<i64> {
-    let mut out = Vec::with_capacity(runs.len());
+    if let Some(value) = runs.single() {
+        return vec![number(value)];
+    }
+    let mut out = spare::take();
     for (range, value) in runs.pieces(0..runs.len()) {
         out.resize(range.end, number(value));
     }

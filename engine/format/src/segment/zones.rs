@@ -45,12 +45,31 @@ pub(super) fn measure(column: &ColumnValues, rows: std::ops::Range<usize>) -> Zo
         }
     };
     match &column.values {
+        Values::F64(v) if nulls.is_none() => return measure_all(&v[rows]),
         Values::I64(v) => v[rows].iter().enumerate().for_each(|(index, value)| add(index, *value as f64)),
         Values::F64(v) => v[rows].iter().enumerate().for_each(|(index, value)| add(index, *value)),
         Values::F32(v) => v[rows].iter().enumerate().for_each(|(index, value)| add(index, f64::from(*value))),
         Values::U8(v) => v[rows].iter().enumerate().for_each(|(index, value)| add(index, f64::from(*value))),
         Values::Str(_) => {}
     }
+    zone
+}
+
+/// Statistics of numbers of which none is null: the sum in order, as everywhere, least and greatest beside it.
+fn measure_all(values: &[f64]) -> Zone {
+    let mut zone = Zone::EMPTY;
+    let mut add = |value: f64| {
+        zone.min = zone.min.min(value);
+        zone.max = zone.max.max(value);
+        zone.sum += value;
+    };
+    let nans = values.iter().filter(|value| value.is_nan()).count();
+    if nans == 0 {
+        values.iter().for_each(|value| add(*value));
+    } else {
+        values.iter().filter(|value| !value.is_nan()).for_each(|value| add(*value));
+    }
+    zone.count = (values.len() - nans) as u64;
     zone
 }
 
