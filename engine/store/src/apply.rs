@@ -11,7 +11,7 @@ use tapestore_format::wal::{Effect, TransactionRecord};
 use crate::error::{Error, Result};
 use crate::key::SeriesKey;
 use crate::latest::LastRow;
-use crate::layer::{MemLayer, Retained};
+use crate::layer::{MemLayer, merge_layers};
 use crate::schema::SchemaBuilder;
 use crate::state::{Catalog, Definitions, Layer, SeriesState, State};
 
@@ -285,18 +285,34 @@ fn next_latest(
     }
 }
 
-/// Adds a layer on top. Neighbours in memory of like size are merged, as in a binary counter: a series written row by
-/// row has a logarithmic number of layers, and each row is copied a logarithmic number of times.
-fn push_layer(layers: &mut Vec<Layer>, mut layer: MemLayer, series: &SeriesState) {
-    while let Some(Layer::Mem(last)) = layers.last() {
-        let size = |layer: &MemLayer| layer.live.len() + layer.history.len() + layer.marks.len();
-        if last.generation != layer.generation || size(last) > 2 * size(&layer) {
+/// From so many rows on a layer is long: one more to look at costs a read less than copying it.
+const LONG_LAYER: usize = 512;
+/// So many long layers are merged at once.
+const LONG_LAYERS: usize = 8;
+
+/// Adds a layer on top. Neighbours in memory of like size are merged, short ones two at a time, as in a binary counter,
+/// long ones [`LONG_LAYERS`] at a time: a series has a logarithmic number of layers, and each row is copied a logarithmic
+/// number of times.
+fn push_layer(layers: &mut Vec<Layer>, layer: MemLayer, series: &SeriesState) {
+    let mut layer = Arc::new(layer);
+    loop {
+        let alike = |beneath: &Layer| match beneath {
+            Layer::Mem(mem) if mem.generation == layer.generation && mem.size() <= 2 * layer.size() => {
+                Some(mem.clone())
+            }
+            _ => None,
+        };
+        let mut run: Vec<Arc<MemLayer>> = layers.iter().rev().map_while(alike).collect();
+        let wanted = if layer.size() < LONG_LAYER { 2 } else { LONG_LAYERS };
+        if run.len() + 1 < wanted {
             break;
         }
-        layer = last.merged(&layer, &series.row_key(last.high), &Retained::default());
-        layers.pop();
+        layers.truncate(layers.len() - run.len());
+        run.reverse();
+        run.push(layer);
+        layer = merge_layers(&run, &|version| series.row_key(version));
     }
-    layers.push(Layer::Mem(Arc::new(layer)));
+    layers.push(Layer::Mem(layer));
 }
 
 #[cfg(test)]
@@ -340,5 +356,48 @@ mod tests {
         let last = State { version: u64::MAX, ..first_state(&catalog) };
         assert!(apply(&last, &catalog, defining(0, ColumnType::I64), 0).is_err());
         assert_eq!(last.next_version().unwrap_err().kind(), crate::ErrorClass::Limit);
+    }
+
+    /// However rows arrive, a series has few layers, and none is lost.
+    #[test]
+    fn layers_stay_few() {
+        let mut state = 1u64;
+        let mut random = move |bound: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            ((state >> 33) % bound) as usize
+        };
+        let key = Arc::new(SeriesKey::new("A.B", "x").expect("a name"));
+        let series = SeriesState::new(1, key, Arc::new(vec![(0, Some(COMMITS_SCHEMA.clone()))]), Vec::new());
+        for pattern in 0..4 {
+            let (mut layers, mut time, mut most) = (Vec::new(), 0i64, 0);
+            for version in 1..2000u64 {
+                let count = match pattern {
+                    0 => 1,
+                    1 => LONG_LAYER,
+                    2 => [1, LONG_LAYER][version as usize % 2],
+                    _ => 1 << random(11),
+                };
+                let rows = RowSet {
+                    time: (time..time + count as i64).collect(),
+                    version: RunVec::constant(version, count),
+                    source: RunVec::constant(0, count),
+                    flags: RunVec::constant(0, count),
+                    ..RowSet::default()
+                };
+                time += count as i64;
+                push_layer(&mut layers, MemLayer::new(rows, Vec::new(), version, 0), &series);
+                most = most.max(layers.len());
+            }
+            let all: Vec<i64> = layers
+                .iter()
+                .flat_map(|layer| match layer {
+                    Layer::Mem(layer) => layer.live.time.clone(),
+                    Layer::Part(_) => unreachable!("nothing was sealed"),
+                })
+                .collect();
+            assert_eq!(all, (0..time).collect::<Vec<_>>(), "pattern {pattern}");
+            println!("pattern {pattern}: at most {most} layers of {time} rows");
+            assert!(most <= 32, "pattern {pattern}: {most} layers");
+        }
     }
 }

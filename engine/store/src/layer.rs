@@ -6,7 +6,7 @@
 //! - Y2. A deletion mark acts on layers beneath only: within the layer its effect is already in `history`.
 //! - Y3. The layers of a series have disjoint version ranges, oldest first; only neighbours are merged.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use tapestore_format::coverage::Coverage;
 use tapestore_format::rows::{Mark, MarkKind, ORDINAL, RowSet, Values};
@@ -55,6 +55,11 @@ impl MemLayer {
         *self.on_grid.get_or_init(|| self.live.time.iter().all(|time| timeframe.on_grid(*time)))
     }
 
+    /// Rows and marks, kept for the one version or for another.
+    pub(crate) fn size(&self) -> usize {
+        self.live.len() + self.history.len() + self.marks.len()
+    }
+
     /// Lays `newer` over this layer, keeping replaced rows that `retained` wants.
     pub(crate) fn merged(&self, newer: &Self, key: &RowKey, retained: &Retained) -> Self {
         debug_assert!(self.high < newer.low, "Y3");
@@ -70,6 +75,48 @@ impl MemLayer {
         merged.high = newer.high;
         merged.generation = newer.generation;
         merged
+    }
+}
+
+/// One layer in the place of neighbours, oldest first; `key` says by what rows up to a version are told apart.
+pub(crate) fn merge_layers(layers: &[Arc<MemLayer>], key: &dyn Fn(u64) -> RowKey) -> Arc<MemLayer> {
+    if let [only] = layers {
+        return only.clone();
+    }
+    if each_follows(layers) {
+        return Arc::new(joined(layers));
+    }
+    // In halves: so a row is copied as often as the halves can be halved again.
+    let (older, newer) = layers.split_at(layers.len() / 2);
+    let (older, newer) = (merge_layers(older, key), merge_layers(newer, key));
+    Arc::new(older.merged(&newer, &key(older.high), &Retained::default()))
+}
+
+/// Whether every layer has only rows that come after those of the layers before it, and replaced or deleted nothing.
+pub(crate) fn each_follows(layers: &[Arc<MemLayer>]) -> bool {
+    let mut last = None;
+    layers.iter().all(|layer| {
+        let times = &layer.live.time;
+        let follows = times.first().is_none_or(|first| last.is_none_or(|last| last < *first));
+        last = times.last().copied().or(last);
+        follows && layer.history.is_empty() && layer.marks.iter().all(|mark| mark.kind != MarkKind::Delete)
+    })
+}
+
+/// Layers of which [`each_follows`] the one before, end to end.
+fn joined(layers: &[Arc<MemLayer>]) -> MemLayer {
+    let sets: Vec<&RowSet> = layers.iter().map(|layer| &layer.live).collect();
+    let mut live = empty_union(&sets);
+    live.reserve(sets.iter().map(|rows| rows.len()).sum());
+    sets.iter().for_each(|rows| live.extend_from(rows, 0..rows.len()));
+    let (first, last) = (&layers[0], &layers[layers.len() - 1]);
+    MemLayer {
+        live,
+        marks: layers.iter().flat_map(|layer| &layer.marks).copied().collect(),
+        low: first.low,
+        high: last.high,
+        generation: last.generation,
+        ..MemLayer::default()
     }
 }
 
@@ -228,6 +275,9 @@ mod tests {
     }
 
     fn pairs(rows: &RowSet) -> Vec<(i64, i64)> {
+        if rows.is_empty() {
+            return Vec::new();
+        }
         let Values::I64(values) = &rows.columns[0].1.values else { unreachable!() };
         rows.time.iter().copied().zip(values.iter().copied()).collect()
     }
@@ -247,6 +297,46 @@ mod tests {
             assert_eq!(pairs(&rows_at(&merged.live, &merged.history, 3)), [(3, 32)]);
             assert_eq!((merged.low, merged.high), (1, 3));
         }
+    }
+
+    /// Layers of every kind, merged at once, show at every version what they do merged one after another.
+    #[test]
+    fn many_layers_merged_at_once_are_what_they_are_one_after_another() {
+        let mut state = 3u64;
+        let mut random = move |bound: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            ((state >> 33) % bound) as i64
+        };
+        let (key, all) = (RowKey::Time, Retained::default());
+        let mut followed = 0;
+        for case in 0..300 {
+            let mut next = 0;
+            let layers: Vec<Arc<MemLayer>> = (1..2 + random(9) as u64)
+                .map(|version| {
+                    // Some only append; the others write and delete anywhere.
+                    let start = if case % 2 == 0 || random(4) > 0 { next } else { random(20) };
+                    let rows: Vec<_> =
+                        (0..random(4)).map(|row| (start + row, 100 * version as i64 + row)).collect();
+                    next = next.max(rows.last().map_or(next, |row| row.0 + 1));
+                    let deleted = (case % 3 == 1 && random(4) == 0).then(|| (random(20), 20));
+                    Arc::new(layer(&rows, deleted.as_slice(), version))
+                })
+                .collect();
+            followed += usize::from(layers.len() > 1 && each_follows(&layers));
+            let at_once = merge_layers(&layers, &|_| RowKey::Time);
+            let (first, rest) = layers.split_first().expect("there is one");
+            let mut stepwise = first.clone();
+            for newer in rest {
+                stepwise = Arc::new(stepwise.merged(newer, &key, &all));
+            }
+            assert_eq!((at_once.low, at_once.high), (stepwise.low, stepwise.high));
+            assert_eq!(at_once.marks, stepwise.marks, "case {case}");
+            for version in 0..=layers.len() as u64 {
+                let of = |layer: &MemLayer| pairs(&rows_at(&layer.live, &layer.history, version));
+                assert_eq!(of(&at_once), of(&stepwise), "case {case} at version {version}");
+            }
+        }
+        assert!((50..250).contains(&followed), "both ways were taken: {followed}");
     }
 
     #[test]

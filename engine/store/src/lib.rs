@@ -117,6 +117,7 @@ pub use store::Store;
 #[cfg(any(loom, shuttle))]
 pub use sync::{Mistake, make};
 pub use tapestore_format::coverage::Run;
+pub use tapestore_format::number;
 pub use tapestore_format::rows::{ColumnValues, MarkKind, RowSet, RunVec, Strings, Values, flags};
 pub use tapestore_format::schema::{Column, ColumnType, KeyPolicy, Schema};
 pub use tapestore_format::segment::Tier;

@@ -67,6 +67,13 @@ pub(crate) enum Piece {
     Newer(Range<usize>),
 }
 
+impl Piece {
+    fn rows(&self) -> usize {
+        let (Self::Older(range) | Self::Newer(range)) = self;
+        range.len()
+    }
+}
+
 /// The result of laying one set over another.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Plan {
@@ -196,6 +203,7 @@ impl Plan {
     /// Copies the visible rows.
     pub(crate) fn apply(&self, older: &RowSet, newer: &RowSet) -> RowSet {
         let mut out = empty_union(&[older, newer]);
+        out.reserve(self.pieces.iter().map(Piece::rows).sum());
         for piece in &self.pieces {
             match piece {
                 Piece::Older(range) => out.extend_from(older, range.clone()),

@@ -9,14 +9,14 @@ use std::sync::Arc;
 
 use tapestore_format::checksum::Identity;
 use tapestore_format::manifest::{ManifestRecord, SegmentRecord, SeriesRecord};
-use tapestore_format::rows::{Mark, MarkKind, ORDINAL};
+use tapestore_format::rows::{Mark, MarkKind, ORDINAL, RowSet};
 use tapestore_format::schema::{ColumnId, ColumnType};
 use tapestore_format::segment::{PartSpec, SegmentSummary, SegmentWriter, Tier};
 use tapestore_format::wal::LogStart;
 
 use crate::error::{Error, Result};
 use crate::io::StorageFile;
-use crate::layer::{MemLayer, Retained};
+use crate::layer::{MemLayer, Retained, each_follows, merge_layers};
 use crate::overlay::RowKey;
 use crate::schema::ohlc_columns;
 use crate::segment::{Part, SegmentFile, segment_name};
@@ -66,18 +66,19 @@ fn write_segment(shared: &Shared, id: u64, frozen: &State, generation: u64) -> R
     let retained = shared.retained.read().clone();
     let mut output = SegmentOutput::create(shared, id, shared.options.tier, false)?;
     for series in frozen.series.iter() {
-        let mut layers = series.layers.iter().filter_map(|layer| match layer {
-            Layer::Mem(mem) if mem.generation <= generation => Some(mem),
+        let layers = series.layers.iter().filter_map(|layer| match layer {
+            Layer::Mem(mem) if mem.generation <= generation => Some(mem.clone()),
             _ => None,
         });
-        let Some(first) = layers.next() else { continue };
-        let merged = layers.fold(None, |done: Option<MemLayer>, next| {
-            let beneath = done.as_ref().unwrap_or(first);
-            Some(beneath.merged(next, &series.row_key(beneath.high), &Retained::default()))
-        });
-        let layer = merged.as_ref().unwrap_or(first);
+        let mut layers: Vec<Arc<MemLayer>> = layers.collect();
+        if layers.is_empty() {
+            continue;
+        }
+        if !each_follows(&layers) {
+            layers = vec![merge_layers(&layers, &|version| series.row_key(version))];
+        }
         let bottom = !series.layers.iter().any(|layer| matches!(layer, Layer::Part(_)));
-        write_layer(&mut output, series, layer, bottom, &retained)?;
+        write_part(&mut output, series, &layers, bottom, &retained)?;
     }
     output.finish(shared, 0)
 }
@@ -105,32 +106,37 @@ fn rotate(shared: &Shared, role: &WriterRole) -> Result<Option<(Arc<State>, u64,
     Ok(Some((inner.head.clone(), generation, id)))
 }
 
-/// Writes one layer of a series as a part, without rows and marks that nobody can see.
-fn write_layer(
+/// Writes layers of a series, each of which follows the one before, as a part, without rows and marks that nobody can see.
+fn write_part(
     output: &mut SegmentOutput,
     series: &SeriesState,
-    layer: &MemLayer,
+    layers: &[Arc<MemLayer>],
     bottom: bool,
     retained: &Retained,
 ) -> Result<()> {
-    let marks: Vec<Mark> = kept_marks(&layer.marks, bottom);
-    if layer.live.is_empty() && layer.history.is_empty() && marks.is_empty() {
+    let marks = kept_marks(layers.iter().flat_map(|layer| &layer.marks), bottom);
+    let rows = || layers.iter().flat_map(|layer| [&layer.live, &layer.history]);
+    if rows().all(RowSet::is_empty) && marks.is_empty() {
         return Ok(());
     }
-    let mut used: Vec<ColumnId> = layer.live.columns.iter().map(|column| column.0).collect();
-    used.extend(layer.history.columns.iter().map(|column| column.0));
-    output.begin(series, layer.high, &used);
-    output.writer.push_live(&layer.live, 0..layer.live.len());
-    let mut row = 0;
-    while row < layer.history.len() {
-        let wanted =
-            |row: usize| retained.wants(layer.history.version.get(row), layer.history.until.get(row));
-        let start = row;
-        while row < layer.history.len() && wanted(row) {
+    let used: Vec<ColumnId> = rows().flat_map(|rows| &rows.columns).map(|column| column.0).collect();
+    let newest = layers.last().expect("there is a layer");
+    output.begin(series, newest.high, &used);
+    for layer in layers {
+        output.writer.push_live(&layer.live, 0..layer.live.len());
+        output.drain_if_large()?;
+    }
+    for history in layers.iter().map(|layer| &layer.history) {
+        let mut row = 0;
+        while row < history.len() {
+            let wanted = |row: usize| retained.wants(history.version.get(row), history.until.get(row));
+            let start = row;
+            while row < history.len() && wanted(row) {
+                row += 1;
+            }
+            output.writer.push_history(history, start..row);
             row += 1;
         }
-        output.writer.push_history(&layer.history, start..row);
-        row += 1;
     }
     for mark in marks {
         output.writer.push_mark(mark);
@@ -139,8 +145,8 @@ fn write_layer(
 }
 
 /// Marks that still mean something: at the bottom there is nothing left to delete.
-pub(crate) fn kept_marks(marks: &[Mark], bottom: bool) -> Vec<Mark> {
-    marks.iter().filter(|mark| !bottom || mark.kind != MarkKind::Delete).copied().collect()
+pub(crate) fn kept_marks<'m>(marks: impl IntoIterator<Item = &'m Mark>, bottom: bool) -> Vec<Mark> {
+    marks.into_iter().filter(|mark| !bottom || mark.kind != MarkKind::Delete).copied().collect()
 }
 
 /// Adds the segment to the manifest, gives up the logs, and swaps the layers.
@@ -253,7 +259,7 @@ fn swap(
     inner.head = head;
 }
 
-/// Bytes of small parts that are handed to the file together.
+/// Bytes that are handed to the file together.
 const DRAIN_BYTES: usize = 256 << 10;
 
 /// A segment being written to its file, piece by piece.
@@ -317,6 +323,10 @@ impl SegmentOutput {
 
     pub(crate) fn end(&mut self) -> Result<()> {
         self.writer.end_part();
+        self.drain_if_large()
+    }
+
+    fn drain_if_large(&mut self) -> Result<()> {
         if self.writer.output().len() < DRAIN_BYTES {
             return Ok(());
         }

@@ -292,13 +292,15 @@ impl StorageFile for MemoryFile {
             return Ok(0);
         }
         let start = checked_size(offset)?;
-        let end = checked_size(offset.saturating_add(bytes.len() as u64))?;
+        checked_size(offset.saturating_add(bytes.len() as u64))?;
         let mut content = self.node.content.write();
         let content = Arc::make_mut(&mut content);
-        if content.len() < end {
-            content.resize(end, 0);
+        if content.len() < start {
+            content.resize(start, 0);
         }
-        content[start..end].copy_from_slice(bytes);
+        let (over, after) = bytes.split_at(bytes.len().min(content.len() - start));
+        content[start..start + over.len()].copy_from_slice(over);
+        content.extend_from_slice(after);
         self.counters.count_write(bytes.len());
         Ok(bytes.len())
     }
