@@ -30,6 +30,7 @@ pub mod config;
 pub mod cross;
 mod error;
 pub mod http;
+mod json;
 pub mod ledger;
 pub mod page;
 pub mod plan;

@@ -10,12 +10,14 @@ use std::sync::Arc;
 
 use simd_json::prelude::*;
 use simd_json::{Node, StaticNode};
+use tapestore::number::parse_f64;
 use tapestore::schema::{SchemaBuilder, bars_with};
 use tapestore::{ColumnType, ColumnValues, Frame, Schema, SeriesKey, Strings, Timeframe, Values};
 use tapestore_catalog::Kind;
 
 use super::Settings;
 use crate::error::{Error, Result};
+use crate::json::with_nodes;
 use crate::source::{
     Ask, Manners, Naming, Page, Reach, Refusal, Source, Step, Table, Verdict, verdict_of_status,
 };
@@ -162,8 +164,7 @@ impl Binance {
     }
 
     fn bars(&self, ask: &Ask, timeframe: Timeframe, reply: &Reply) -> std::result::Result<Step, Refusal> {
-        let mut body = reply.body.clone();
-        let rows = klines(self.market, timeframe, &mut body)?;
+        let rows = klines(self.market, timeframe, &reply.body)?;
         let limit = ask.slots().clamp(1, PAGE_ROWS);
         let mut answered = ask.range.clone();
         if rows.time.len() as u64 >= limit
@@ -189,35 +190,31 @@ impl Binance {
 }
 
 /// Bars of a JSON array of arrays.
-pub(crate) fn klines(
-    market: Market,
-    timeframe: Timeframe,
-    body: &mut [u8],
-) -> std::result::Result<Table, Refusal> {
+fn klines(market: Market, timeframe: Timeframe, body: &[u8]) -> std::result::Result<Table, Refusal> {
     let broken = |what: String| Refusal::Broken(what);
-    let tape = simd_json::to_tape(body).map_err(|error| broken(format!("no JSON: {error}")))?;
-    let nodes = tape.0.as_slice();
-    let Some(Node::Array { len, .. }) = nodes.first() else {
-        return Err(broken("no array of bars".into()));
-    };
-    let mut columns = Columns::new(market, *len);
-    let mut at = 1;
-    for row in 0..*len {
-        let fields = match nodes.get(at) {
-            Some(Node::Array { len, .. }) if *len >= FIELDS - 1 => nodes.get(at + 1..=at + *len),
-            _ => None,
+    with_nodes(body, |nodes| {
+        let Some(Node::Array { len, .. }) = nodes.first() else {
+            return Err(broken("no array of bars".into()));
         };
-        let fields = fields.ok_or_else(|| broken(format!("row {row} is no bar")))?;
-        columns.push(timeframe, &|field| match fields.get(field) {
-            Some(Node::String(text)) => Field::Text(text),
-            Some(Node::Static(StaticNode::I64(number))) => Field::Integer(*number),
-            Some(Node::Static(StaticNode::U64(number))) => Field::Integer(*number as i64),
-            Some(Node::Static(StaticNode::F64(number))) => Field::Number(*number),
-            _ => Field::Missing,
-        })?;
-        at += 1 + fields.len();
-    }
-    Ok(columns.table())
+        let mut columns = Columns::new(market, *len);
+        let mut at = 1;
+        for row in 0..*len {
+            let fields = match nodes.get(at) {
+                Some(Node::Array { len, .. }) if *len >= FIELDS - 1 => nodes.get(at + 1..=at + *len),
+                _ => None,
+            };
+            let fields = fields.ok_or_else(|| broken(format!("row {row} is no bar")))?;
+            columns.push(timeframe, |field| match fields.get(field) {
+                Some(Node::String(text)) => Field::Text(text),
+                Some(Node::Static(StaticNode::I64(number))) => Field::Integer(*number),
+                Some(Node::Static(StaticNode::U64(number))) => Field::Integer(*number as i64),
+                Some(Node::Static(StaticNode::F64(number))) => Field::Number(*number),
+                _ => Field::Missing,
+            })?;
+            at += 1 + fields.len();
+        }
+        Ok(columns.table())
+    })
 }
 
 /// A field of a bar, as JSON or CSV has it.
@@ -231,7 +228,7 @@ pub(crate) enum Field<'a> {
 impl Field<'_> {
     pub(crate) fn number(&self) -> Option<f64> {
         match self {
-            Self::Text(text) => text.parse().ok().filter(|number: &f64| number.is_finite()),
+            Self::Text(text) => parse_f64(text.as_bytes()).filter(|number| number.is_finite()),
             Self::Integer(number) => Some(*number as f64),
             Self::Number(number) => Some(*number),
             Self::Missing => None,
@@ -271,7 +268,7 @@ impl Columns {
     pub(crate) fn push<'f>(
         &mut self,
         timeframe: Timeframe,
-        field: &dyn Fn(usize) -> Field<'f>,
+        field: impl Fn(usize) -> Field<'f>,
     ) -> std::result::Result<(), Refusal> {
         let row = self.time.len();
         let bad = |what: &str| Refusal::Broken(format!("row {row} has no {what}"));
@@ -361,7 +358,7 @@ fn trades(ask: &Ask, reply: &Reply) -> std::result::Result<Step, Refusal> {
     let mut out = Trades::default();
     let mut beyond = false;
     for item in list {
-        let number = |name: &str| item.get_str(name)?.parse::<f64>().ok().filter(|value| value.is_finite());
+        let number = |name: &str| parse_f64(item.get_str(name)?.as_bytes()).filter(|value| value.is_finite());
         let row = || {
             let time = nanoseconds(item.get_i64("T")?)?.0;
             Some((time, item.get_i64("a")?, number("p")?, number("q")?, item.get_bool("m")?))

@@ -215,7 +215,7 @@ fn each_record(
 fn bars(market: Market, timeframe: Timeframe, text: &[u8]) -> std::result::Result<(Table, u64), Refusal> {
     let mut columns = Columns::new(market, text.len() / 100);
     each_record(text, &mut |record| {
-        columns.push(timeframe, &|field| record.get(field).map_or(Field::Missing, Field::Text))
+        columns.push(timeframe, |field| record.get(field).map_or(Field::Missing, Field::Text))
     })?;
     let table = columns.table();
     let count = table.time.len() as u64;
