@@ -2,6 +2,7 @@
 
 use csv::ByteRecord;
 use tapestore_format::limits::STRING_BYTES;
+use tapestore_format::number::parse_f64;
 use tapestore_format::rows::{ColumnValues, Values};
 use tapestore_format::schema::ColumnType;
 
@@ -173,7 +174,7 @@ impl Filling {
         let bad = |what: &str| format!("{} is {what}: {}", self.target.name, show(cell));
         match (&mut self.values, self.target.kind) {
             (Values::F64(values), _) => {
-                values.push(parse(trimmed).ok_or_else(|| bad("not a number"))?);
+                values.push(parse_f64(trimmed).ok_or_else(|| bad("not a number"))?);
             }
             (Values::F32(values), _) => {
                 values.push(parse(trimmed).ok_or_else(|| bad("not a number"))?);
