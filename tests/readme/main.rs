@@ -6,6 +6,7 @@ mod calendars;
 mod catalog;
 mod fetching;
 mod queries;
+mod watching;
 
 use std::fs;
 use std::path::{Path, PathBuf};
