@@ -79,6 +79,40 @@ fn a_failed_fetch_deserves_attention() {
     assert!(told.out.contains("tape.toml: failed: A.X 1m: "), "{told:?}");
 }
 
+#[test]
+fn the_score_and_open_findings_are_part_of_it() {
+    let place = Place::with_bars();
+    place.write(
+        "tape.toml",
+        CONFIG.replace("\nlevel = \"CRITICAL\"\nabove = \"1d\"", "\nabove = \"100000d\""),
+    );
+    place.tape("quality");
+    let told = run(&place, "status --config tape.toml");
+    assert_eq!(told.code, 1, "{told:?}");
+    // Four of six are there, and of these one is neither between high and low nor above zero.
+    assert!(
+        told.out.contains("quality   50.000 % F, provisional, held back")
+            || told.out.contains("quality   50.000 % F, provisional of"),
+        "{told:?}"
+    );
+    assert!(told.out.contains("findings  open: ") && told.out.contains("complete 66.666 %"), "{told:?}");
+    let json = run(&place, "status --config tape.toml --json").out;
+    assert!(json.contains("\"tier\": \"F\"") && json.contains("\"health\": \"attention\""), "{json}");
+    // A rule on it.
+    place.write(
+        "tape.toml",
+        CONFIG
+            .replace("check = \"freshness\"", "check = \"quality\"")
+            .replace("above = \"1d\"", "below = 0.6"),
+    );
+    let looked = run(&place, "alerts check --config tape.toml");
+    assert!(
+        looked.code == 14
+            && looked.out.contains("its score is 50.00 %; 3 of 6 expected bars can be used, of few bars"),
+        "{looked:?}"
+    );
+}
+
 #[cfg(unix)]
 #[test]
 fn watching_ends_when_nobody_looks_on() {

@@ -232,8 +232,9 @@ fn gaps(view: &View, rule: &Rule, it: &Watched, now_ns: i64) -> tapestore::Resul
     let evidence = match gaps.iter().max_by_key(|gap| gap.missing) {
         None => format!("no bar{span} is missing"),
         Some(largest) => format!(
-            "{missing} bars{span} are missing in {} gaps, the largest from {} to {}",
+            "{missing} bars{span} are missing in {} {}, the largest from {} to {}",
             gaps.len(),
+            if gaps.len() == 1 { "gap" } else { "gaps" },
             tapestore_text::stamp::brief(largest.start),
             tapestore_text::stamp::brief(largest.end)
         ),

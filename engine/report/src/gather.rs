@@ -27,8 +27,8 @@ pub struct Bounds {
     pub listed: usize,
     /// Versions of the trend.
     pub versions: usize,
-    /// Alerts.
-    pub alerts: usize,
+    /// Alerts that are seen at once, and all that are on the page.
+    pub alerts: (usize, usize),
     /// Series whose reading is measured, and rows of each.
     pub sample: (usize, usize),
 }
@@ -42,7 +42,7 @@ impl Default for Bounds {
             findings: 12,
             listed: 60,
             versions: 32,
-            alerts: 30,
+            alerts: (10, 60),
             sample: (6, 300_000),
         }
     }
@@ -319,7 +319,9 @@ fn push(
         let slot = timeframe.slot(*time);
         if let Some(last) = before.filter(|last| slot - last > 1) {
             let hole = timeframe.slot_start(last + 1)..timeframe.slot_start(slot);
-            let concerned = hole.start < about.end && about.start < hole.end;
+            // Bars off the grid end within the slot after theirs: what is missing has to be what it is about.
+            let common = hole.end.min(about.end).saturating_sub(hole.start.max(about.start)).max(0);
+            let concerned = common > 0 && common >= (hole.end - hole.start) / 10 * 9;
             items.push(Candle::Hole((slot - last - 1).unsigned_abs(), concerned));
         }
         *before = Some(slot);

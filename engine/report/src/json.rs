@@ -26,7 +26,7 @@ impl Health {
 
 /// A score with its dimensions; times in nanoseconds, ratios between 0 and 1.
 pub fn score(score: &Score) -> Object {
-    Object::new()
+    let object = Object::new()
         .float("ratio", score.ratio)
         .text("tier", score.tier.name())
         .flag("provisional", score.provisional)
@@ -37,8 +37,11 @@ pub fn score(score: &Score) -> Object {
         .float("completeness", score.dimensions.completeness)
         .float("validity", score.dimensions.validity)
         .float("consistency", score.dimensions.consistency)
-        .float("accuracy", score.dimensions.accuracy)
-        .float("timeliness", score.dimensions.timeliness)
+        .float("accuracy", score.dimensions.accuracy);
+    match score.lag_ns {
+        Some(_) => object.float("timeliness", score.dimensions.timeliness),
+        None => object.raw("timeliness", b"null"),
+    }
 }
 
 fn maybe_score(object: Object, of: Option<&Score>) -> Object {

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use tapestore::{Operation, Outcome};
+use tapestore_alert::Incident;
 use tapestore_alert::rule::brief_span;
 use tapestore_quality::{Score, Severity, Tier};
 use tapestore_text::number::{bytes, grouped};
@@ -158,21 +159,32 @@ fn alerts(out: &mut String, report: &Report) {
         return;
     }
     out.push_str("<h2>Alerts</h2>\n");
-    table(out, &[("level", true), ("since", true), ("rule", true), ("subject", true), ("what", true)]);
-    for it in firing.iter().take(report.bounds.alerts) {
+    let (seen, all) = report.bounds.alerts;
+    incidents(out, &firing[..firing.len().min(seen)]);
+    if firing.len() > seen {
+        let rest = &firing[seen..firing.len().min(all)];
+        let _ = writeln!(out, "<details><summary>{} more</summary>", grouped(rest.len() as u64));
+        incidents(out, rest);
+        out.push_str("</details>\n");
+    }
+    left_out(out, firing.len(), all, "alerts");
+}
+
+fn incidents(out: &mut String, incidents: &[&Incident]) {
+    table(out, &[("level", true), ("rule", true), ("subject", true), ("what", true), ("since", true)]);
+    for it in incidents {
         let _ = writeln!(
             out,
             "<tr><td class=\"l\"><span class=\"level l{0}\">{0}</span></td><td class=\"l\">{1}</td><td class=\"l\">{2}</td>\
-             <td class=\"l\">{3}</td><td class=\"say\">{4}</td></tr>",
+             <td class=\"say\">{3}</td><td class=\"l\">{4}</td></tr>",
             it.level.name(),
-            at(it.state.since_ns),
             escaped(&it.rule),
             escaped(&it.subject),
-            escaped(&it.evidence)
+            escaped(&it.evidence),
+            at(it.state.since_ns)
         );
     }
     end_table(out);
-    left_out(out, firing.len(), report.bounds.alerts, "alerts");
 }
 
 fn left_out(out: &mut String, all: usize, shown: usize, what: &str) {
@@ -241,17 +253,17 @@ fn quality(out: &mut String, report: &Report) {
     let d = &score.dimensions;
     out.push_str("<div class=\"meters\">\n");
     for (name, value) in [
-        ("Completeness", d.completeness),
-        ("Validity", d.validity),
-        ("Consistency", d.consistency),
-        ("Accuracy", d.accuracy),
-        ("Timeliness", d.timeliness),
+        ("Completeness", Some(d.completeness)),
+        ("Validity", Some(d.validity)),
+        ("Consistency", Some(d.consistency)),
+        ("Accuracy", Some(d.accuracy)),
+        ("Timeliness", score.lag_ns.map(|_| d.timeliness)),
     ] {
         let _ = writeln!(
             out,
             "<span>{name}</span><div class=\"meter\"><i style=\"width:{:.2}%\"></i></div><span class=\"num\">{}</span>",
-            value.clamp(0.0, 1.0) * 100.0,
-            share(value)
+            value.unwrap_or(0.0).clamp(0.0, 1.0) * 100.0,
+            value.map_or_else(|| "not measured".to_owned(), share)
         );
     }
     out.push_str("</div>\n");

@@ -125,7 +125,7 @@ fn write(overview: &Overview, out: &mut Out) -> Result<()> {
             .collect();
         let d = &score.dimensions;
         format!(
-            "{} of expected bars can be used ({} series: {}); complete {}, valid {}, consistent {}, accurate {}, timely {}",
+            "{} of expected bars can be used ({} series: {}); complete {}, valid {}, consistent {}, accurate {}{}",
             graded(score),
             grouped(overview.tiers.iter().map(|tier| tier.1).sum()),
             tiers.join(", "),
@@ -133,7 +133,7 @@ fn write(overview: &Overview, out: &mut Out) -> Result<()> {
             share(d.validity),
             share(d.consistency),
             share(d.accuracy),
-            share(d.timeliness)
+            score.lag_ns.map_or_else(String::new, |_| format!(", timely {}", share(d.timeliness)))
         )
     });
     lines.push(("quality", quality.unwrap_or_else(|| "not checked yet: tape quality".to_owned())));
