@@ -12,6 +12,7 @@
 mod activity;
 mod bars;
 mod coarser;
+mod cross;
 mod error;
 mod expected;
 mod finding;
@@ -26,6 +27,7 @@ mod scan;
 mod score;
 mod still;
 
+pub use cross::{Disagreement, compare, compare_and_note};
 pub use error::{Error, Result};
 pub use expected::{Calendars, Expected};
 pub use finding::{Finding, FindingState, findings};

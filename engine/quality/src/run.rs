@@ -282,7 +282,10 @@ fn execute(
         report.days += days.len() as u64;
         report.bars += bars;
         note_days(&mut transaction, view, checked.number, &days, &known_days)?;
-        let inside = |finding: &Finding| dirty.iter().any(|range| range.contains(&finding.at_ns));
+        // What sources say of one another is another comparison's.
+        let inside = |finding: &Finding| {
+            finding.rule != Rule::Source && dirty.iter().any(|range| range.contains(&finding.at_ns))
+        };
         let mut before = known.remove(&checked.key).unwrap_or_default();
         before.retain(inside);
         told.extend(settle(before, findings, setup.now_ns));

@@ -4,3 +4,4 @@ mod checks;
 mod incremental;
 mod market;
 mod repair;
+mod sources;

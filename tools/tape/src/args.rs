@@ -9,6 +9,7 @@ pub(crate) mod fetch;
 pub(crate) mod live;
 pub(crate) mod market;
 pub(crate) mod quality;
+pub(crate) mod repair;
 pub(crate) mod schema;
 pub(crate) mod table;
 
@@ -126,8 +127,14 @@ pub(crate) enum Command {
     Compact(Compact),
     /// Check the store; findings are listed, nothing is changed.
     Verify(Verify),
-    /// Save what can be read of a damaged store into a new one, and tell what is lost.
-    Repair(Repair),
+    /// Put right bars that are missing or wrong (--plan, --apply, --undo), or save what a damaged store still holds (TARGET).
+    ///
+    /// With --plan or --apply, bars that `tape quality` counts as not usable get new ones: asked again of their source
+    /// (--source), of another source of the same market (--other), built of finer bars of the store, or made up where nothing
+    /// else is found (--forward-fill; such bars never count as complete). All of it is one version, --undo takes it back.
+    ///
+    /// With TARGET and nothing else, the files of the store are damaged: what can be read goes into a new store there.
+    Repair(Box<repair::Repair>),
     /// Structure of the store's files: sizes per column and encoding, records, bytes.
     Inspect(Inspect),
     /// Numbers about the store.
@@ -556,13 +563,6 @@ pub(crate) struct Inspect {
 pub(crate) struct Backup {
     /// Directory; an earlier backup of the same store is brought up to date.
     pub(crate) directory: PathBuf,
-}
-
-/// Arguments of `repair`.
-#[derive(Args, Debug)]
-pub(crate) struct Repair {
-    /// Directory of the new store, which must not exist. The damaged store is not changed.
-    pub(crate) target: PathBuf,
 }
 
 /// Arguments of `completions`.

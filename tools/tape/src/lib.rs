@@ -90,7 +90,7 @@ fn run(context: &Context, command: Command) -> Result<()> {
         Command::Prune(arguments) => versions::prune(context, &arguments),
         Command::Compact(arguments) => upkeep::compact(context, &arguments),
         Command::Verify(arguments) => upkeep::verify(context, &arguments),
-        Command::Repair(arguments) => repair::repair(context, &arguments),
+        Command::Repair(arguments) => repair::run(context, &arguments),
         Command::Inspect(arguments) => inspect::run(context, &arguments),
         Command::Stats => list::stats(context),
         Command::Backup(arguments) => upkeep::backup(context, &arguments),

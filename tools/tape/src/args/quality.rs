@@ -66,6 +66,24 @@ pub(crate) enum QualityCommand {
     Accept(Accept),
     /// Take that back.
     Reopen(Accept),
+    /// Hold the bars of one market at two or more sources against one another; of three, the one that is to blame is named.
+    Compare(Compare),
+}
+
+/// Arguments of `quality compare`.
+#[derive(Args, Debug)]
+pub(crate) struct Compare {
+    /// The instruments, as their sources name them: BTCUSDT.BINANCE BTCUSDT.OKX.
+    #[arg(required = true, num_args = 2..)]
+    pub(crate) instruments: Vec<String>,
+    /// Of bars of this timeframe.
+    #[arg(short = 't', long, default_value = "1m")]
+    pub(crate) frame: String,
+    #[command(flatten)]
+    pub(crate) span: Span,
+    /// Most lines.
+    #[arg(long, default_value_t = 50, value_name = "COUNT")]
+    pub(crate) limit: usize,
 }
 
 /// Arguments of `quality accept` and `quality reopen`.

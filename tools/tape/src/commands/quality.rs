@@ -6,12 +6,12 @@ use std::io::Write;
 use tapestore::time::{DAY_NS, date_text};
 use tapestore::{AsOf, SeriesKey, Store, View};
 use tapestore_quality::{
-    Checked, Expected, Finding, FindingState, Rule, RunReport, Score, Setup, Tally, check, checked, days,
-    findings, reconsider,
+    Checked, Expected, Finding, FindingState, Rule, RunReport, Score, Setup, Tally, check, checked,
+    compare_and_note, days, findings, reconsider,
 };
 
 use super::{Context, is_whole, range};
-use crate::args::quality::{Accept, By, Quality, QualityCommand};
+use crate::args::quality::{Accept, By, Compare, Quality, QualityCommand};
 use crate::calendar::brief;
 use crate::fail::{Fail, Result};
 use crate::number::grouped;
@@ -35,6 +35,7 @@ pub(crate) fn run(context: &Context, arguments: &Quality) -> Result<()> {
     match &arguments.command {
         Some(QualityCommand::Accept(accept)) => return settle(context, accept, FindingState::Accepted),
         Some(QualityCommand::Reopen(accept)) => return settle(context, accept, FindingState::Open),
+        Some(QualityCommand::Compare(arguments)) => return compare(context, arguments),
         None => {}
     }
     if arguments.rules {
@@ -495,6 +496,53 @@ fn settle(context: &Context, arguments: &Accept, state: FindingState) -> Result<
     } else {
         let plural = if changed == 1 { "finding is" } else { "findings are" };
         writeln!(out, "{key}: {changed} {plural} {} now", state.name())?;
+    }
+    out.finish()
+}
+
+fn compare(context: &Context, arguments: &Compare) -> Result<()> {
+    let store = context.open_to_write()?;
+    let key = |instrument: &String| SeriesKey::new(instrument, &arguments.frame);
+    let keys: Vec<SeriesKey> =
+        arguments.instruments.iter().map(key).collect::<std::result::Result<_, _>>()?;
+    let setup = Setup { now_ns: now_ns(), ..Setup::default() };
+    let found = compare_and_note(&store, &keys, &range(&arguments.span)?, &setup)?;
+    store.close()?;
+    let mut out = Out::stdout();
+    let mut table = Table::new([
+        ("time", Side::Left),
+        ("instrument", Side::Left),
+        ("close", Side::Right),
+        ("against", Side::Left),
+        ("verdict", Side::Left),
+    ]);
+    for one in found.iter().take(if context.json { usize::MAX } else { arguments.limit }) {
+        let others: Vec<String> =
+            one.others.iter().map(|(key, close)| format!("{} {close}", key.instrument())).collect();
+        let verdict = if one.is_culprit { "to blame" } else { "disagrees" };
+        if context.json {
+            let object = Object::new()
+                .int("time", one.time_ns)
+                .text("instrument", one.key.instrument())
+                .float("close", one.close)
+                .text("against", &others.join(", "))
+                .flag("to_blame", one.is_culprit);
+            out.write_all(&object.line())?;
+        } else {
+            table.row([
+                brief(one.time_ns),
+                one.key.instrument().to_owned(),
+                one.close.to_string(),
+                others.join(", "),
+                verdict.to_owned(),
+            ]);
+        }
+    }
+    if !context.json {
+        if !table.is_empty() {
+            table.write(&mut out)?;
+        }
+        writeln!(out, "{} bars disagree; they are findings of the rule source", grouped(found.len() as u64))?;
     }
     out.finish()
 }

@@ -1,24 +1,24 @@
-//! `tape repair`: what a damaged store still holds, in a new one, and what is lost.
+//! `tape repair TARGET`: what a damaged store still holds, in a new one, and what is lost.
 
 use std::io::Write;
+use std::path::Path;
 
 use tapestore::{Loss, LossKind, SalvageReport};
 
-use super::Context;
-use crate::args::Repair;
 use crate::calendar::push_iso;
+use crate::commands::Context;
 use crate::fail::{Fail, Result};
 use crate::number::grouped;
 use crate::output::json::Object;
 use crate::output::{Out, plain};
 
-/// Runs `tape repair`.
-pub(crate) fn repair(context: &Context, arguments: &Repair) -> Result<()> {
+/// Saves into `target`.
+pub(super) fn salvage(context: &Context, target: &Path) -> Result<()> {
     let directory = context.directory()?;
     if !directory.is_dir() {
         return Err(Fail::Usage(format!("there is no store at {}; check --store", directory.display())));
     }
-    let report = tapestore::salvage_directory(directory, &arguments.target)?;
+    let report = tapestore::salvage_directory(directory, target)?;
     let mut out = Out::stdout();
     if context.json {
         for loss in &report.losses {
@@ -38,7 +38,7 @@ pub(crate) fn repair(context: &Context, arguments: &Repair) -> Result<()> {
         writeln!(
             out,
             "{}: version {} of {}, {} series, {} rows and {} of history from segments, {} commits from logs",
-            arguments.target.display(),
+            target.display(),
             report.version,
             report.newest_seen,
             grouped(report.series),
@@ -55,7 +55,7 @@ pub(crate) fn repair(context: &Context, arguments: &Repair) -> Result<()> {
         "{} losses; what could be read of {} is in {}, the old store is as it was",
         report.losses.len() + report.unknown.len(),
         directory.display(),
-        arguments.target.display()
+        target.display()
     )))
 }
 
