@@ -28,6 +28,7 @@ mod kinds;
 mod looks;
 mod market;
 mod operations;
+mod quality;
 mod real;
 mod repair;
 mod report;

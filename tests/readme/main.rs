@@ -5,6 +5,7 @@ mod backtests;
 mod calendars;
 mod catalog;
 mod fetching;
+mod quality;
 mod queries;
 mod watching;
 

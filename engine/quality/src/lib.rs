@@ -25,6 +25,7 @@ mod rules;
 mod run;
 mod scan;
 mod score;
+mod settings;
 mod still;
 
 pub use cross::{Disagreement, compare, compare_and_note};
@@ -39,3 +40,4 @@ pub use rules::Rules;
 pub use run::marks;
 pub use run::{RunReport, Setup, check, is_checkable, reconsider};
 pub use score::{Dimensions, Score, Tally, Tier};
+pub use settings::Settings;

@@ -1,5 +1,7 @@
 //! Arguments of `quality`.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::{Span, State};
@@ -43,6 +45,9 @@ pub(crate) struct Quality {
     /// an instrument's name (0700.HK), and always where there is none.
     #[arg(long, value_name = "EXCHANGE")]
     pub(crate) calendar: Option<String>,
+    /// Thresholds and calendars of the section `quality` of this configuration.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     /// Judge lateness as of this time; now by default. Without a range only.
     #[arg(long, value_name = "TIME", conflicts_with_all = ["from", "to"])]
     pub(crate) at: Option<String>,

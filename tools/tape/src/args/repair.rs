@@ -11,7 +11,7 @@ use super::{Span, pair};
 #[command(group(clap::ArgGroup::new("what").required(true).args(["target", "plan", "apply", "undo"])))]
 pub(crate) struct Repair {
     /// Save a damaged store: directory of the new store, which must not exist. The damaged store is not changed.
-    #[arg(conflicts_with_all = ["instrument", "frame", "from", "to", "source", "other", "forward_fill", "calendar"])]
+    #[arg(conflicts_with_all = ["instrument", "frame", "from", "to", "source", "other", "forward_fill", "calendar", "config"])]
     pub(crate) target: Option<PathBuf>,
     /// Show which bars would be put in place of which, and change no bar.
     #[arg(long)]
@@ -47,6 +47,9 @@ pub(crate) struct Repair {
     /// Bars are expected while this exchange is open, as tape quality --calendar.
     #[arg(long, value_name = "EXCHANGE")]
     pub(crate) calendar: Option<String>,
+    /// Thresholds, calendars and other sources of the section `quality` of this configuration.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     /// Most bars that are listed; all are counted.
     #[arg(long, default_value_t = 50, value_name = "COUNT")]
     pub(crate) limit: usize,

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
+use std::path::Path;
 
 use tapestore::time::{DAY_NS, date_text};
 use tapestore::{AsOf, SeriesKey, Store, View};
 use tapestore_quality::{
-    Checked, Expected, Finding, FindingState, Rule, RunReport, Score, Setup, Tally, check, checked,
+    Checked, Expected, Finding, FindingState, Rule, RunReport, Score, Settings, Setup, Tally, check, checked,
     compare_and_note, days, findings, reconsider,
 };
 
@@ -41,7 +42,7 @@ pub(crate) fn run(context: &Context, arguments: &Quality) -> Result<()> {
     if arguments.rules {
         return rules(context, arguments);
     }
-    let setup = setup(arguments);
+    let setup = setup(arguments)?;
     let (store, view) = if arguments.kept || arguments.trend || arguments.state.as_of.is_some() {
         context.view(&arguments.state)?
     } else {
@@ -60,10 +61,27 @@ pub(crate) fn run(context: &Context, arguments: &Quality) -> Result<()> {
     scores(context, arguments, &view, &setup)
 }
 
-fn setup(arguments: &Quality) -> Setup {
-    let mut setup = Setup { again: arguments.again, now_ns: now_ns(), ..Setup::default() };
-    setup.calendars.everywhere.clone_from(&arguments.calendar);
-    setup
+/// The section `quality` of a configuration; without one, what holds without.
+pub(super) fn settings(file: Option<&Path>) -> Result<Settings> {
+    let Some(file) = file else { return Ok(Settings::default()) };
+    let config = super::config::load(file)?;
+    let section = config.sections.get("quality");
+    Ok(section.map(|section| Settings::read(&section.file, &section.node)).transpose()?.unwrap_or_default())
+}
+
+fn setup(arguments: &Quality) -> Result<Setup> {
+    let settings = settings(arguments.config.as_deref())?;
+    let mut setup = Setup {
+        rules: settings.rules,
+        calendars: settings.calendars,
+        again: arguments.again,
+        now_ns: now_ns(),
+        ..Setup::default()
+    };
+    if arguments.calendar.is_some() {
+        setup.calendars.everywhere.clone_from(&arguments.calendar);
+    }
+    Ok(setup)
 }
 
 fn tell_run(context: &Context, report: &RunReport) {

@@ -31,11 +31,19 @@ pub(crate) fn run(context: &Context, arguments: &Repair) -> Result<()> {
 
 fn repair(context: &Context, arguments: &Repair) -> Result<()> {
     let store = context.open_to_write()?;
-    let mut setup = Setup { now_ns: now_ns(), ..Setup::default() };
-    setup.calendars.everywhere.clone_from(&arguments.calendar);
+    let settings = super::quality::settings(arguments.config.as_deref())?;
+    let mut setup =
+        Setup { rules: settings.rules, calendars: settings.calendars, now_ns: now_ns(), ..Setup::default() };
+    if arguments.calendar.is_some() {
+        setup.calendars.everywhere.clone_from(&arguments.calendar);
+    }
+    // Those named here come before those of the file.
     let mut others: HashMap<String, Vec<String>> = HashMap::new();
     for (instrument, other) in &arguments.other {
         others.entry(instrument.clone()).or_default().push(other.clone());
+    }
+    for (instrument, more) in settings.others {
+        others.entry(instrument).or_default().extend(more);
     }
     let mut source = match &arguments.source {
         Some(name) => Some(again::Again::new(&store, name, arguments.url.clone())?),

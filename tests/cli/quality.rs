@@ -1,0 +1,83 @@
+//! `tape quality` and the repair of bars.
+
+use super::{Place, member};
+
+fn minutes(skip: std::ops::Range<i64>) -> String {
+    let mut text = String::from("open_time,open,high,low,close,volume\n");
+    for minute in (0..1500).filter(|minute| !skip.contains(minute)) {
+        let close = 1000 + (minute * 7919) % 13;
+        let time = 1_735_689_600_000_i64 + minute * 60_000;
+        text += &format!("{time},1000,1020,990,{close},{}\n", 1 + minute % 97);
+    }
+    text
+}
+
+fn place() -> Place {
+    let place = Place::new();
+    let file = place.write("bars.csv", minutes(600..605));
+    place.tape(&format!("import {file} --instrument A.X --frame 1m")).clean();
+    place
+}
+
+#[test]
+fn scores_have_a_threshold_and_need_no_lock_to_be_shown() {
+    let place = place();
+    let error = place.tape("quality --kept").failed(2);
+    assert!(error.contains("leave out --kept"), "{error}");
+    let line = place.tape("quality --json --at 2025-01-02T01:00:00Z").clean();
+    assert_eq!(
+        (member(&line, "expected"), member(&line, "usable"), member(&line, "missing")),
+        (1500, 1495, 5)
+    );
+    assert!(line.contains("\"tier\": \"A\"") && line.contains("\"lag_ns\": 0"), "{line}");
+    let late = place.tape("quality --json --at 2025-01-02T02:00:00Z").clean();
+    assert!(late.contains("\"tier\": \"C\"") && late.contains("\"held_back\": true"), "{late}");
+    place.tape("quality --kept --at 2025-01-02T01:00:00Z --at-least A").clean();
+    let ended = place.tape("quality --kept --at 2025-01-02T01:00:00Z --at-least S");
+    assert_eq!(ended.code, 1, "{ended:?}");
+    let days = place.tape("quality --kept --by day --csv").clean();
+    assert_eq!(days.lines().count(), 3, "{days}");
+    let error = place.tape("quality B.Y").failed(2);
+    assert!(error.contains("no bars of that name"), "{error}");
+}
+
+#[test]
+fn findings_are_listed_accepted_and_reopened() {
+    let place = place();
+    let found = place.tape("quality --findings --json").clean();
+    let missing = found.lines().find(|line| line.contains("\"missing\"")).unwrap_or_default();
+    assert_eq!(member(missing, "bars"), 5, "{found}");
+    let version = place.tape("log --json").clean();
+    place.tape("quality").clean();
+    assert_eq!(place.tape("log --json").clean(), version, "checking again makes no version");
+    place.tape("quality accept A.X 1m missing").clean();
+    assert!(!place.tape("quality --kept --findings --json").clean().contains("\"missing\""));
+    assert!(place.tape("quality --kept --findings --all --json").clean().contains("\"accepted\""));
+    let error = place.tape("quality accept A.X 1m missing").failed(2);
+    assert!(error.contains("no finding"), "{error}");
+    place.tape("quality reopen A.X 1m missing").clean();
+    let error = place.tape("quality accept A.X 1m nonsense").failed(2);
+    assert!(error.contains("the rules are"), "{error}");
+}
+
+#[test]
+fn bars_are_repaired_and_the_repair_is_taken_back() {
+    let place = place();
+    let before = place.tape("export A.X 1m --csv --provenance -o - --columns close").clean();
+    let ended = place.tape("repair --plan");
+    assert_eq!(ended.code, 1, "{ended:?}");
+    assert!(ended.out.contains("0 bars can be repaired, 5 cannot"), "{ended:?}");
+    let plan = place.tape("repair --plan --forward-fill --json").clean();
+    assert_eq!(plan.lines().count(), 5, "{plan}");
+    let done = place.tape("repair --apply --forward-fill").clean();
+    assert!(done.contains("5 bars, 1 findings are closed"), "{done}");
+    let score = place.tape("quality --kept --json").clean();
+    assert_eq!((member(&score, "usable"), member(&score, "synthetic")), (1495, 5), "{score}");
+    place.tape("repair --undo").clean();
+    assert_eq!(place.tape("export A.X 1m --csv --provenance -o - --columns close").clean(), before);
+    let error = place.tape("repair --undo").failed(2);
+    assert!(error.contains("no repair"), "{error}");
+    let error = place.tape("repair").failed(2);
+    assert!(error.contains("--plan") && error.contains("TARGET"), "{error}");
+    place.tape("repair elsewhere --plan").failed(2);
+}
