@@ -13,7 +13,7 @@ use std::ops::Range;
 use tapestore::time::DAY_NS;
 
 use crate::bars::Bars;
-use crate::returns::{NORMAL, median_and_deviation};
+use crate::returns::{NORMAL, deviation_of_sorted, median_and_deviation};
 use crate::rule::Rule;
 use crate::rules::Rules;
 
@@ -131,8 +131,11 @@ impl Activity {
         let distance = (x - median_low).abs().max((x - median_high).abs()) + 2.0 * DOUBT;
         let (low, high) = (at(count / 4), at(count - 1 - count / 4));
         let least = (high - median_high).min(median_low - low) - 3.0 * DOUBT;
-        let scale = (least * NORMAL as f32).max(rules.activity_floor as f32);
-        distance <= rules.activity as f32 * scale * 0.999
+        let within = |least: f32| {
+            let scale = (least * NORMAL as f32).max(rules.activity_floor as f32);
+            distance <= rules.activity as f32 * scale * 0.999
+        };
+        within(least) || within(deviation_of_sorted(count, at) - 3.0 * DOUBT)
     }
 
     /// The definition, in full.

@@ -80,33 +80,38 @@ pub(crate) fn mark_units(bars: &Bars<'_>, returns: &mut [f64], most: usize, mark
     debug_assert_eq!(bars.len(), returns.len());
 }
 
+/// Places of a window: a multiple of the width of vectors.
+const PLACES: usize = 64;
+
 /// The last 61 returns, sorted; those that are none count as infinite and stand at the end.
 #[derive(Clone, Debug)]
 struct Window {
-    /// From 1 on; before it minus infinity stands, behind it infinity.
-    sorted: [f32; WINDOW + 5],
+    sorted: [f32; PLACES],
     count: usize,
 }
 
 impl Window {
     fn new() -> Self {
-        let mut sorted = [f32::INFINITY; WINDOW + 5];
-        sorted[0] = f32::NEG_INFINITY;
-        Self { sorted, count: 0 }
+        Self { sorted: [f32::INFINITY; PLACES], count: 0 }
     }
 
-    /// Takes one out that is in it and puts another in; without a branch, so that the compiler can use vectors.
+    /// Takes one out that is in it and puts another in: without a branch and over whole arrays, so that the compiler uses
+    /// vectors.
     #[inline]
     fn slide(&mut self, old: f32, new: f32) {
         self.count = self.count + usize::from(new < f32::INFINITY) - usize::from(old < f32::INFINITY);
-        let mut left = [f32::INFINITY; WINDOW + 5];
-        left[0] = f32::NEG_INFINITY;
-        for (left, pair) in left[1..].iter_mut().zip(self.sorted[1..].windows(2)) {
-            *left = if pair[0] < old { pair[0] } else { pair[1] };
+        let sorted = &mut self.sorted;
+        let mut next = [f32::INFINITY; PLACES];
+        next[..PLACES - 1].copy_from_slice(&sorted[1..]);
+        let mut left = [0.0; PLACES];
+        for at in 0..PLACES {
+            left[at] = if sorted[at] < old { sorted[at] } else { next[at] };
         }
-        for (sorted, pair) in self.sorted[1..=WINDOW].iter_mut().zip(left.windows(2)) {
-            let low = if pair[1] < new { pair[1] } else { new };
-            *sorted = if pair[0] > low { pair[0] } else { low };
+        let mut before = [f32::NEG_INFINITY; PLACES];
+        before[1..].copy_from_slice(&left[..PLACES - 1]);
+        for at in 0..PLACES {
+            let low = if left[at] < new { left[at] } else { new };
+            sorted[at] = if before[at] > low { before[at] } else { low };
         }
     }
 
@@ -116,10 +121,29 @@ impl Window {
     /// the nearer of them.
     #[inline]
     fn quartiles(&self) -> (f32, f32, f32, f32) {
-        let at = |rank: usize| self.sorted[rank + 1];
+        let at = |rank: usize| self.sorted[rank];
         let last = self.count - 1;
         (at(self.count / 4), at(last / 2), at(self.count / 2), at(last - self.count / 4))
     }
+}
+
+/// The median absolute deviation of `count` ascending values, at least: the lower of the two in the middle of an even number.
+pub(crate) fn deviation_of_sorted(count: usize, at: impl Fn(usize) -> f32) -> f32 {
+    let (low, high) = (at((count - 1) / 2), at(count / 2));
+    // From the median outward, always to the nearer side.
+    let (mut left, mut right) = (count.div_ceil(2), count.div_ceil(2));
+    let mut deviation = 0.0;
+    for _ in 0..count.div_ceil(2) {
+        let below = if left > 0 { high - at(left - 1) } else { f32::INFINITY };
+        let above = if right < count { at(right) - low } else { f32::INFINITY };
+        if below <= above {
+            (deviation, left) = (below, left - 1);
+        } else {
+            (deviation, right) = (above, right + 1);
+        }
+    }
+    // From the farther of the two middle values on; the median lies between them.
+    (deviation - (high - low)).max(0.0)
 }
 
 /// Buffers of the rules on returns, used again.
@@ -176,13 +200,25 @@ pub(crate) fn mark_outliers(
 #[inline]
 fn passes(window: &Window, x: f32, factor: f32) -> bool {
     let (low, median_low, median_high, high) = window.quartiles();
-    let above = if x > median_low { x - median_low } else { median_high - x };
-    let distance = above.max(median_high - x);
+    let (from_low, from_high) = (x - median_low, median_high - x);
+    let distance = if from_low > from_high { from_low } else { from_high };
     let (up, down) = (high - median_high, median_low - low);
     let least = if up < down { up } else { down };
     // Rounding to f32 moves each by a part in 2^24 of itself.
     let largest = high.abs().max(low.abs()).max(x.abs());
-    largest < SMALL && distance + 4e-7 * largest <= factor * (least - 4e-7 * largest)
+    let doubt = 4e-7 * largest;
+    if largest >= SMALL {
+        return false;
+    }
+    distance + doubt <= factor * (least - doubt) || narrowly(window, distance + doubt, doubt, factor)
+}
+
+/// The same by the deviation itself, for one in some.
+#[inline(never)]
+fn narrowly(window: &Window, distance: f32, doubt: f32, factor: f32) -> bool {
+    let deviation = deviation_of_sorted(window.count, |rank| window.sorted[rank]);
+    // The quartiles are small, so that this is no more than twice as much; as logarithms both are nearer by a few percent.
+    distance <= 0.96 * factor * (deviation - doubt)
 }
 
 /// The rule that a return breaks: the definition, in full.
@@ -359,6 +395,25 @@ mod tests {
         mark_units(&bars, &mut returns, 240, &mut marks);
         let marked = |rule: Rule| (0..20).filter(|row| marks[*row] & rule.bit() != 0).collect::<Vec<_>>();
         assert_eq!((marked(Rule::Unit), marked(Rule::Level)), (vec![5, 6, 7, 8], vec![15]));
+    }
+
+    #[test]
+    fn the_deviation_of_sorted_values_is_a_bound_and_near() {
+        let mut random = Random(11);
+        for _ in 0..2000 {
+            let count = 1 + random.below(30);
+            let mut values: Vec<f32> = (0..count).map(|_| (random.below(50) as f32) / 8.0).collect();
+            values.sort_by(f32::total_cmp);
+            let mut wide: Vec<f64> = values.iter().map(|value| f64::from(*value)).collect();
+            let (_, deviation) = median_and_deviation(&mut wide);
+            let bound = f64::from(deviation_of_sorted(count, |rank| values[rank]));
+            let between = f64::from(values[count / 2] - values[(count - 1) / 2]);
+            assert!(bound <= deviation + 1e-6, "{values:?}: {bound} of {deviation}");
+            assert!(
+                count % 2 == 0 || bound >= deviation - between - 1e-6,
+                "{values:?}: {bound} of {deviation}"
+            );
+        }
     }
 
     #[test]
