@@ -43,6 +43,8 @@ pub(crate) struct Activity {
     /// `window` rows of `lanes`, ascending within a lane; infinite where there was no bar.
     sorted: Vec<f32>,
     counts: Vec<u8>,
+    /// A row of infinities.
+    nothing: Vec<f32>,
     /// Of the days before: how far local clocks are ahead of UTC, and what was in the lanes.
     days: VecDeque<(i64, Vec<f32>)>,
     sample: Vec<f64>,
@@ -59,6 +61,7 @@ impl Activity {
             window,
             sorted: vec![f32::INFINITY; lanes * window],
             counts: vec![0; lanes],
+            nothing: vec![f32::INFINITY; lanes],
             days: VecDeque::new(),
             sample: Vec::new(),
         })
@@ -110,14 +113,14 @@ impl Activity {
         let mut before = vec![f32::NEG_INFINITY; lanes];
         for rank in 0..self.window {
             let (this, rest) = self.sorted[rank * lanes..].split_at_mut(lanes);
-            let infinite = [];
-            let next: &[f32] = rest.get(..lanes).unwrap_or(&infinite);
-            for lane in 0..lanes {
-                let behind = if next.is_empty() { f32::INFINITY } else { next[lane] };
-                let left = if this[lane] < gone[lane] { this[lane] } else { behind };
-                let low = if left < today[lane] { left } else { today[lane] };
-                this[lane] = if before[lane] > low { before[lane] } else { low };
-                before[lane] = left;
+            // Behind the last rank stands infinity.
+            let next = if rest.is_empty() { &self.nothing[..] } else { &rest[..lanes] };
+            let lanes = this.iter_mut().zip(next).zip(&mut before).zip(gone.iter().zip(&today));
+            for (((this, next), before), (old, new)) in lanes {
+                let left = if *this < *old { *this } else { *next };
+                let low = if left < *new { left } else { *new };
+                *this = if *before > low { *before } else { low };
+                *before = left;
             }
         }
         self.days.push_back((offset_ns, today));
@@ -150,9 +153,14 @@ impl Activity {
         for (back, (offset_ns, _)) in (1..).zip(self.days.iter().rev()) {
             let from = (today - back) * DAY_NS + (lane as i64 * self.step_ns - offset_ns).rem_euclid(DAY_NS);
             let to = from + self.step_ns;
-            let first = bars.time[..row].partition_point(|time| *time < from);
+            // Where no bar is missing, it is as many rows back as there are in these days.
+            let guess = row.checked_sub(back as usize * self.lanes);
+            let first = match guess.filter(|guess| bars.time[*guess] == from) {
+                Some(first) => first,
+                None => bars.time[..row].partition_point(|time| *time < from),
+            };
             // Of several bars in one slot the last counts.
-            let end = first + bars.time[first..row].partition_point(|time| *time < to);
+            let end = first + bars.time[first..row].iter().take_while(|time| **time < to).count();
             if end > first && fine(volume[end - 1]) {
                 self.sample.push(volume[end - 1].ln_1p());
             }

@@ -410,7 +410,7 @@ mod tests {
             let between = f64::from(values[count / 2] - values[(count - 1) / 2]);
             assert!(bound <= deviation + 1e-6, "{values:?}: {bound} of {deviation}");
             assert!(
-                count % 2 == 0 || bound >= deviation - between - 1e-6,
+                count.is_multiple_of(2) || bound >= deviation - between - 1e-6,
                 "{values:?}: {bound} of {deviation}"
             );
         }
