@@ -22,6 +22,7 @@ mod factor;
 mod failures;
 mod fetch;
 mod full_disk;
+mod hazard;
 mod history;
 mod import;
 mod kinds;

@@ -16,6 +16,8 @@ mod cross;
 mod error;
 mod expected;
 mod finding;
+pub mod hazard;
+pub mod inject;
 mod ledger;
 mod repair;
 mod repeated;

@@ -42,9 +42,9 @@ impl Default for Rules {
         Self {
             window: 61,
             soft: 8.0,
-            hard: 20.0,
+            hard: 10.0,
             reversion: 0.25,
-            stale: 5,
+            stale: 3,
             activity: 8.0,
             activity_floor: 0.1,
             activity_days: 10,

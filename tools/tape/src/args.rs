@@ -6,6 +6,7 @@ pub(crate) mod calendar;
 pub(crate) mod explore;
 pub(crate) mod factor;
 pub(crate) mod fetch;
+pub(crate) mod hazard;
 pub(crate) mod live;
 pub(crate) mod market;
 pub(crate) mod quality;

@@ -73,6 +73,8 @@ pub(crate) enum QualityCommand {
     Reopen(Accept),
     /// Hold the bars of one market at two or more sources against one another; of three, the one that is to blame is named.
     Compare(Compare),
+    /// When bars of a source are likely to be missing, how late they arrive, and whether the forecast has any skill.
+    Hazard(super::hazard::Hazard),
 }
 
 /// Arguments of `quality compare`.

@@ -10,6 +10,7 @@ pub(crate) mod coverage;
 pub(crate) mod explore;
 pub(crate) mod factor;
 pub(crate) mod fetch;
+pub(crate) mod hazard;
 pub(crate) mod import;
 pub(crate) mod inspect;
 pub(crate) mod list;

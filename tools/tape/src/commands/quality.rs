@@ -37,6 +37,7 @@ pub(crate) fn run(context: &Context, arguments: &Quality) -> Result<()> {
         Some(QualityCommand::Accept(accept)) => return settle(context, accept, FindingState::Accepted),
         Some(QualityCommand::Reopen(accept)) => return settle(context, accept, FindingState::Open),
         Some(QualityCommand::Compare(arguments)) => return compare(context, arguments),
+        Some(QualityCommand::Hazard(hazard)) => return super::hazard::run(context, hazard),
         None => {}
     }
     if arguments.rules {
