@@ -69,6 +69,21 @@ fn status_tells_how_a_store_is_and_exits_by_its_health() {
 }
 
 #[test]
+fn verifications_and_backups_are_shown_if_they_are_noted() {
+    let place = Place::with_bars();
+    place.tape("verify --deep").clean();
+    let version = || member(&place.tape("stats --json").clean(), "version");
+    assert_eq!(version(), 1, "nothing is noted that nobody asked for");
+    place.tape("verify --deep --note").clean();
+    let copy = place.path("copy").display().to_string();
+    place.tape_with(&["backup", &copy, "--note"], b"").clean();
+    assert_eq!(version(), 3);
+    let told = place.tape("status").out;
+    assert!(told.contains("verified  ") && told.contains(" ago: clean\n"), "{told}");
+    assert!(told.contains("backup    ") && told.contains(" ago: version 2, "), "{told}");
+}
+
+#[test]
 fn a_failed_fetch_deserves_attention() {
     let place = Place::with_bars();
     place.write("tape.toml", CONFIG.replace("above = \"1d\"", "above = \"100000d\""));

@@ -45,7 +45,8 @@ fn bars(minutes: impl Iterator<Item = i64>) -> String {
 fn steady(text: &str) -> String {
     let mut out: Vec<&str> = Vec::new();
     let timeless = without_times(text);
-    for word in timeless.split_whitespace() {
+    for whole in timeless.split_whitespace() {
+        let word = whole.trim_matches(['"', ',']);
         let digits = |range: std::ops::Range<usize>| {
             word.get(range).is_some_and(|part| part.bytes().all(|byte| byte.is_ascii_digit()))
         };
@@ -55,7 +56,7 @@ fn steady(text: &str) -> String {
         if clock && out.last() == Some(&"#") {
             continue;
         }
-        out.push(if date || time { "#" } else { word });
+        out.push(if date || time { "#" } else { whole });
     }
     out.join(" ")
 }

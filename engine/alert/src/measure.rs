@@ -152,9 +152,8 @@ pub fn measure(
                     format!("{} of {} are free where {} is", show(free), show(all), directory.display());
                 add(STORE, (Some(value), evidence));
             }
-            Check::Checksum if !verify => add(STORE, (None, "it is not verified now".to_owned())),
             Check::Checksum => {
-                let (found, operation) = verification(store, rule, &operations, now_ns);
+                let (found, operation) = verification(store, rule, &operations, verify, now_ns);
                 add(STORE, found);
                 measured.operations.extend(operation);
             }
@@ -267,18 +266,26 @@ fn failures(operations: &[Operation], now_ns: i64) -> BTreeMap<String, Found> {
     by_target.into_iter().map(tell).collect()
 }
 
-/// Verifies if that is due. Damage counts if two verifications find it: what only one finds was a file that a writer in
+/// Verifies if that is due and wanted; else what the last verification found counts, whoever made it. Damage counts if two verifications find it: what only one finds was a file that a writer in
 /// another process replaced in between.
 fn verification(
     store: &Store,
     rule: &Rule,
     operations: &[Operation],
+    verify: bool,
     now_ns: i64,
 ) -> (Found, Option<Operation>) {
     let last = operations.iter().rev().find(|it| it.kind == VERIFY && it.outcome != Outcome::Running);
-    if let Some(last) = last.filter(|last| now_ns.saturating_sub(last.time_ns) < rule.every_ns) {
+    if let Some(last) = last.filter(|last| !verify || now_ns.saturating_sub(last.time_ns) < rule.every_ns) {
         let ago = brief_span(now_ns.saturating_sub(last.time_ns));
-        return ((None, format!("the last verification was {ago} ago")), None);
+        let found = match last.outcome {
+            Outcome::Failed => (Some(1.0), format!("the verification {ago} ago found: {}", last.error)),
+            _ => (Some(0.0), format!("the verification {ago} ago found nothing")),
+        };
+        return (found, None);
+    }
+    if !verify {
+        return ((None, "it was never verified".to_owned()), None);
     }
     let damage = || {
         let findings = store.verify(rule.deep)?;

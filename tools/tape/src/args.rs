@@ -547,6 +547,9 @@ pub(crate) struct Verify {
     /// Read and decode every byte.
     #[arg(long)]
     pub(crate) deep: bool,
+    /// Note in the store's log that it was done, and what came of it: tape status shows it.
+    #[arg(long)]
+    pub(crate) note: bool,
 }
 
 /// Arguments of `inspect`.
@@ -564,6 +567,9 @@ pub(crate) struct Inspect {
 pub(crate) struct Backup {
     /// Directory; an earlier backup of the same store is brought up to date.
     pub(crate) directory: PathBuf,
+    /// Note in the store's log that it was done: tape status shows it. The note itself is in the next backup.
+    #[arg(long)]
+    pub(crate) note: bool,
 }
 
 /// Arguments of `completions`.

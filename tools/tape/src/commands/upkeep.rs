@@ -4,6 +4,8 @@ use std::io::Write;
 
 use clap::CommandFactory;
 use tapestore::{Operation, Store, Tier};
+use tapestore_alert::measure::VERIFY;
+use tapestore_report::overview::BACKUP;
 
 use super::operations::{note_done, watched};
 use super::{Context, write_options};
@@ -12,6 +14,7 @@ use crate::fail::{Fail, Result};
 use crate::number::{bytes, grouped};
 use crate::output::json::Object;
 use crate::output::{Out, plain};
+use crate::when::now_ns;
 
 /// Runs `tape init`.
 pub(crate) fn init(context: &Context) -> Result<()> {
@@ -75,6 +78,7 @@ pub(crate) fn verify(context: &Context, arguments: &Verify) -> Result<()> {
     if !directory.is_dir() {
         return Err(Fail::Usage(format!("there is no store at {}; check --store", directory.display())));
     }
+    let operation = Operation::begin(now_ns(), VERIFY, if arguments.deep { "deep" } else { "" });
     let findings = tapestore::verify_directory(directory, arguments.deep)?;
     let mut out = Out::stdout();
     for finding in &findings {
@@ -109,6 +113,17 @@ pub(crate) fn verify(context: &Context, arguments: &Verify) -> Result<()> {
     }
     out.finish()?;
     let damaged = findings.iter().filter(|finding| finding.damage).count();
+    if arguments.note {
+        let operation = match damaged {
+            0 => operation.done(now_ns(), "clean"),
+            count => operation.failed(now_ns(), &format!("{count} findings of damage")),
+        };
+        // A store that is damaged perhaps takes no note: the damage is what counts.
+        match noted(context, &operation) {
+            Err(fail) if damaged == 0 => return Err(fail),
+            _ => {}
+        }
+    }
     match (damaged, findings.len()) {
         (_, 0) => Ok(()),
         (0, count) => Err(Fail::Findings(format!(
@@ -122,10 +137,23 @@ pub(crate) fn verify(context: &Context, arguments: &Verify) -> Result<()> {
     }
 }
 
+/// Writes an operation to the store's log.
+fn noted(context: &Context, operation: &Operation) -> Result<()> {
+    let store = context.open_to_write()?;
+    store.note(operation)?;
+    Ok(store.close()?)
+}
+
 /// Runs `tape backup`.
 pub(crate) fn backup(context: &Context, arguments: &Backup) -> Result<()> {
     let store = context.open_to_read()?;
+    let operation = Operation::begin(now_ns(), BACKUP, &arguments.directory.display().to_string());
     let report = store.backup(&arguments.directory)?;
+    drop(store);
+    if arguments.note {
+        let detail = format!("version {}, {} files copied", report.version, grouped(report.files_copied));
+        noted(context, &operation.done(now_ns(), &detail))?;
+    }
     let mut out = Out::stdout();
     if context.json {
         let object = Object::new()
