@@ -81,3 +81,19 @@ fn bars_are_repaired_and_the_repair_is_taken_back() {
     assert!(error.contains("--plan") && error.contains("TARGET"), "{error}");
     place.tape("repair elsewhere --plan").failed(2);
 }
+
+#[test]
+fn a_source_is_asked_again_and_what_breaks_a_rule_is_not_taken() {
+    let (exchange, server) = super::fetch::exchange(std::time::Duration::ZERO);
+    let place = Place::new();
+    let fetch = |line: String| super::fetch::fetch(&place, &line);
+    let url = &server.url;
+    fetch(format!("fetch binance BTCUSDT -t 1m --since 2026-02-01 --until 2026-02-02 --url {url}")).clean();
+    let range = "--from 2026-02-01T10:00:00Z --to 2026-02-01T10:05:00Z";
+    place.tape(&format!("delete BTCUSDT.BINANCE 1m {range}")).clean();
+    let sent = exchange.sent().len();
+    // The closes of this exchange count up and lie far above their highs.
+    let ended = fetch(format!("repair --apply --source binance --url {url} {range}"));
+    assert_eq!((ended.code, exchange.sent().len()), (1, sent + 1), "{ended:?}");
+    assert!(ended.out.contains("0 bars can be repaired, 5 cannot"), "{ended:?}");
+}
