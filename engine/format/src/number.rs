@@ -1,8 +1,8 @@
 //! Decimal text to numbers: the value that `str::parse` gives, sooner for the decimals that markets write.
 //!
 //! A mantissa below 2^53 and a power of ten up to 10^22 are exact as `f64`, so their quotient, rounded once, is the `f64`
-//! nearest to the text (Clinger, How to Read Floating Point Numbers Accurately, 1990). Other text goes to the standard
-//! library. Digits are taken eight at a time, as bytes of one word.
+//! nearest to the text (Clinger, How to Read Floating Point Numbers Accurately, 1990); so is that of a longer mantissa divided
+//! as integers. Other text goes to the standard library. Digits are taken eight at a time, as bytes of one word.
 
 /// Mantissas up to here are exact as `f64`.
 const MANTISSA_MAX: u64 = 1 << 53;
@@ -45,11 +45,19 @@ fn decimal(text: &[u8]) -> Option<f64> {
         mantissa /= 10;
         scale -= 1;
     }
-    if mantissa > MANTISSA_MAX {
-        return None;
-    }
-    let value = mantissa as f64 / POWERS[scale];
+    let value =
+        if mantissa <= MANTISSA_MAX { mantissa as f64 / POWERS[scale] } else { quotient(mantissa, scale)? };
     Some(if negative { -value } else { value })
+}
+
+/// A longer mantissa over a power of ten: divided as integers, 64 bits further, so that at least 60 bits of the quotient are
+/// known and whether anything is left; that is rounded once.
+fn quotient(mantissa: u64, scale: usize) -> Option<f64> {
+    const SCALE_MAX: u32 = 17;
+    let scale = u32::try_from(scale).ok().filter(|scale| *scale <= SCALE_MAX)?;
+    let (number, power) = (u128::from(mantissa) << 64, u128::from(10u64.pow(scale)));
+    let (whole, left) = (number / power, number % power);
+    Some((whole | u128::from(left != 0)) as f64 * 2f64.powi(-64))
 }
 
 /// Appends the leading digits of `text` to a number, and returns what follows them. Of more than [`DIGITS_MAX`] the number

@@ -19,20 +19,21 @@ pub fn pack(values: impl IntoIterator<Item = u64>, width: u32, out: &mut Vec<u8>
     if width == 0 {
         return;
     }
-    let mut pending = 0u128;
-    let mut held = 0;
+    let values = values.into_iter();
+    out.reserve(packed_bytes(values.size_hint().0, width) + 8);
+    let (mut word, mut held) = (0u64, 0);
     for value in values {
         debug_assert!(bits(value) <= width);
-        pending |= u128::from(value) << held;
+        word |= value << held;
         held += width;
         if held >= 64 {
-            out.extend_from_slice(&(pending as u64).to_le_bytes());
-            pending >>= 64;
+            out.extend_from_slice(&word.to_le_bytes());
             held -= 64;
+            // What of the value did not fit; all of it did if nothing is held.
+            word = if held == 0 { 0 } else { value >> (width - held) };
         }
     }
-    let rest = (pending as u64).to_le_bytes();
-    out.extend_from_slice(&rest[..held.div_ceil(8) as usize]);
+    out.extend_from_slice(&word.to_le_bytes()[..held.div_ceil(8) as usize]);
 }
 
 /// Unpacks `out.len()` numbers of `width` bits from `bytes`, which has exactly [`packed_bytes`] of them.

@@ -53,6 +53,29 @@ fn estimate(numbers: &[i64], middle: i64) -> u64 {
     few.map(|number| u64::from(bits(zigzag(number.wrapping_sub(middle))))).sum()
 }
 
+/// What one look at numbers tells of them.
+struct Shape {
+    min: i64,
+    max: i64,
+    zeros: usize,
+    runs: usize,
+}
+
+impl Shape {
+    fn of(numbers: &[i64]) -> Self {
+        let mut shape = Self { min: i64::MAX, max: i64::MIN, zeros: 0, runs: 0 };
+        let mut before = numbers.first().map_or(0, |first| !first);
+        for number in numbers {
+            shape.min = shape.min.min(*number);
+            shape.max = shape.max.max(*number);
+            shape.zeros += usize::from(*number == 0);
+            shape.runs += usize::from(*number != before);
+            before = *number;
+        }
+        shape
+    }
+}
+
 /// A chosen form of a block and its size.
 #[derive(Clone, Debug)]
 struct Plan {
@@ -132,7 +155,7 @@ impl Plan {
     /// The smallest form of `numbers`; with `nested`, also forms that hold blocks themselves; with `widths`, also
     /// offsets of one width.
     fn new(numbers: &[i64], transform: Transform, nested: bool, widths: bool) -> Self {
-        let (min, max) = numbers.iter().fold((i64::MAX, i64::MIN), |(a, b), v| (a.min(*v), b.max(*v)));
+        let Shape { min, max, zeros, runs } = Shape::of(numbers);
         let base = Offsets { base: min, multiplier: 1, zigzag: false, low: 64, high: 0, patches: 0 };
         let mut plan = Self {
             transform,
@@ -152,8 +175,8 @@ impl Plan {
             plan.try_widths(numbers, min, max);
         }
         if nested {
-            plan.try_sparse(numbers);
-            plan.try_runs(numbers);
+            plan.try_sparse(numbers, zeros);
+            plan.try_runs(numbers, runs);
             if transform == Transform::Plain {
                 plan.try_dictionary(numbers);
             }
@@ -228,8 +251,7 @@ impl Plan {
     }
 
     /// Mostly one value: zero, or the smallest.
-    fn try_sparse(&mut self, numbers: &[i64]) {
-        let zeros = numbers.iter().filter(|number| **number == 0).count();
+    fn try_sparse(&mut self, numbers: &[i64], zeros: usize) {
         if zeros * 4 < numbers.len() {
             return;
         }
@@ -242,8 +264,7 @@ impl Plan {
         }
     }
 
-    fn try_runs(&mut self, numbers: &[i64]) {
-        let runs = 1 + numbers.windows(2).filter(|pair| pair[0] != pair[1]).count();
+    fn try_runs(&mut self, numbers: &[i64], runs: usize) {
         if runs * 3 > numbers.len() {
             return;
         }
