@@ -59,7 +59,8 @@ impl Setup {
             }
         };
         let context = Context { store: Some(store), ..context.clone() };
-        Ok(Self { config: Some(config), alerts, context, rules: Rules::default() })
+        let rules = super::quality::settings(Some(file))?.rules;
+        Ok(Self { config: Some(config), alerts, context, rules })
     }
 
     /// The bars of the store, and those that the configuration keeps current, be they there or not.
