@@ -1,8 +1,11 @@
 //! Fetching: plans, syncs, events, exit codes, and what is left by a run that is killed.
 
 use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tapestore_fetch::clock::SystemClock;
@@ -34,6 +37,67 @@ pub(crate) fn direct(place: &Place, line: &str) -> std::process::Command {
 
 pub(crate) fn fetch(place: &Place, line: &str) -> Ended {
     super::run(direct(place, line), b"")
+}
+
+/// A proxy that counts connections. It makes tunnels, and passes plain requests on, to whatever host they name.
+fn proxy() -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let count = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&count);
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            counted.fetch_add(1, Ordering::SeqCst);
+            std::thread::spawn(move || pass_on(stream));
+        }
+    });
+    (url, count)
+}
+
+/// One connection through the proxy; ends quietly with either side.
+fn pass_on(mut client: TcpStream) -> Option<()> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        client.read_exact(&mut byte).ok()?;
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).ok()?;
+    let (method, rest) = head.split_once(' ')?;
+    let mut server;
+    if method == "CONNECT" {
+        server = TcpStream::connect(rest.split(' ').next()?).ok()?;
+        client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").ok()?;
+    } else {
+        let (host, path) = rest.strip_prefix("http://")?.split_once('/')?;
+        server = TcpStream::connect(host).ok()?;
+        server.write_all(format!("{method} /{path}").as_bytes()).ok()?;
+    }
+    let (mut from, mut to) = (client.try_clone().ok()?, server.try_clone().ok()?);
+    std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+    std::io::copy(&mut server, &mut client).ok()?;
+    Some(())
+}
+
+#[test]
+fn requests_go_through_the_proxy_of_the_environment() {
+    let (exchange, server) = exchange(Duration::ZERO);
+    let (proxy, connections) = proxy();
+    let place = Place::new();
+    let line = |symbol: &str| {
+        format!("fetch binance {symbol} -t 1h --since 2026-02-01 --until 2026-02-02 --url {}", server.url)
+    };
+    let with = |symbol: &str, without: &str| {
+        let mut command = direct(&place, &line(symbol));
+        command.env_remove("no_proxy").env("http_proxy", &proxy).env("NO_PROXY", without);
+        super::run(command, b"").clean()
+    };
+    assert!(with("BTCUSDT", "").contains("24 added"));
+    let through = connections.load(Ordering::SeqCst);
+    assert!(through > 0, "it went by itself");
+    assert!(with("ETHUSDT", "127.0.0.1").contains("24 added"));
+    assert_eq!(connections.load(Ordering::SeqCst), through, "NO_PROXY names the host");
+    assert_eq!(exchange.sent().len(), 2);
 }
 
 #[test]
