@@ -9,13 +9,9 @@ use super::kernel::Kernels;
 use super::lane::Lane;
 use crate::bytes::{ByteReader, ByteWriter};
 use crate::error::Result;
+use crate::number::POWERS;
 use crate::spare;
 
-/// Powers of ten that are exact in `f64`.
-const POWERS: [f64; 23] = [
-    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18,
-    1e19, 1e20, 1e21, 1e22,
-];
 /// Most decimal places that the encoder looks for.
 const SEARCHED: usize = 14;
 /// Mantissas beyond this are exceptions: below it, adding `ROUNDER` rounds to an integer.

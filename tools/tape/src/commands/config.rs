@@ -34,7 +34,7 @@ pub(crate) fn run(context: &Context, command: &Command) -> Result<()> {
     let config = load(file)?;
     // Mistakes are told, whatever is shown.
     let alerts = config.sections.get("alerts").map(Alerts::read).transpose()?;
-    super::quality::settings(Some(file))?;
+    super::quality::settings_of(&config)?;
     let mut out = Out::stdout();
     if context.json {
         for rule in alerts.iter().flat_map(|alerts| &alerts.rules) {

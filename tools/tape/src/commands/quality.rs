@@ -6,6 +6,7 @@ use std::path::Path;
 
 use tapestore::time::{DAY_NS, date_text};
 use tapestore::{AsOf, SeriesKey, Store, View};
+use tapestore_fetch::config::Config;
 use tapestore_quality::{
     Checked, Expected, Finding, FindingState, Rule, RunReport, Score, Settings, Setup, Tally, check, checked,
     compare_and_note, days, findings, reconsider,
@@ -62,10 +63,13 @@ pub(crate) fn run(context: &Context, arguments: &Quality) -> Result<()> {
     scores(context, arguments, &view, &setup)
 }
 
-/// The section `quality` of a configuration; without one, what holds without.
+/// The section `quality` of a configuration file; without a file, what holds without.
 pub(super) fn settings(file: Option<&Path>) -> Result<Settings> {
-    let Some(file) = file else { return Ok(Settings::default()) };
-    let config = super::config::load(file)?;
+    file.map_or_else(|| Ok(Settings::default()), |file| settings_of(&super::config::load(file)?))
+}
+
+/// The section `quality` of a configuration; without one, what holds without.
+pub(super) fn settings_of(config: &Config) -> Result<Settings> {
     let section = config.sections.get("quality");
     Ok(section.map(|section| Settings::read(&section.file, &section.node)).transpose()?.unwrap_or_default())
 }

@@ -59,7 +59,7 @@ impl Setup {
             }
         };
         let context = Context { store: Some(store), ..context.clone() };
-        let rules = super::quality::settings(Some(file))?.rules;
+        let rules = super::quality::settings_of(&config)?.rules;
         Ok(Self { config: Some(config), alerts, context, rules })
     }
 
