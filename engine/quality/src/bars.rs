@@ -97,7 +97,8 @@ pub(crate) fn mark_bars(
         for row in rows {
             let off = |price: f64| {
                 let steps = price / tick;
-                (steps - steps.round()).abs() > 1e-6 * steps.abs().max(1.0)
+                // A millionth of a step, or what rounding leaves of a price of very many steps.
+                (steps - steps.round()).abs() > 1e-6_f64.max(4.0 * f64::EPSILON * steps.abs())
             };
             if [open[row], high[row], low[row], close[row]].into_iter().any(off) {
                 marks[row] |= Rule::Tick.bit();

@@ -10,6 +10,9 @@ use tapestore::Batch;
 use tapestore::Values;
 use tapestore::time::{DAY_NS, HOUR_NS};
 
+/// Volumes are left as they are for so long at the beginning of a series: the rule about them needs ten days.
+pub const HISTORY_NS: i64 = 11 * DAY_NS;
+
 /// A kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Fault {
@@ -27,12 +30,28 @@ pub enum Fault {
     Shifted,
     /// A day has the bars of the day before.
     Repeated,
+    /// Volumes of one to sixty bars are 10 to 1,000 times too large, or too small.
+    Volume,
+    /// One to thirty bars whose prices move have no volume.
+    Untraded,
+    /// A day's volumes stand with the bars of one to twelve hours later; what goes over its end stands at its beginning.
+    Moved,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Missing, Self::Spike, Self::Swapped, Self::Stale, Self::Unit, Self::Shifted, Self::Repeated];
+    pub const ALL: [Self; 10] = [
+        Self::Missing,
+        Self::Spike,
+        Self::Swapped,
+        Self::Stale,
+        Self::Unit,
+        Self::Shifted,
+        Self::Repeated,
+        Self::Volume,
+        Self::Untraded,
+        Self::Moved,
+    ];
 
     /// Its name.
     pub fn name(self) -> &'static str {
@@ -44,7 +63,20 @@ impl Fault {
             Self::Unit => "unit ×100",
             Self::Shifted => "shifted day",
             Self::Repeated => "repeated day",
+            Self::Volume => "volume ×10 to ×1,000",
+            Self::Untraded => "no volume",
+            Self::Moved => "moved volumes",
         }
+    }
+
+    /// Whether it is one of whole days.
+    pub fn is_of_days(self) -> bool {
+        matches!(self, Self::Shifted | Self::Repeated | Self::Moved)
+    }
+
+    /// How long a series has to be known before: what is said of volumes is said beside those of earlier days.
+    fn history_ns(self) -> i64 {
+        if matches!(self, Self::Volume | Self::Untraded | Self::Moved) { HISTORY_NS } else { 0 }
     }
 }
 
@@ -106,7 +138,8 @@ impl Columns {
 pub struct Injected {
     /// From the first bar that is wrong, or was there, to after the last.
     pub range: Range<i64>,
-    /// How large it is: bars, or for a spike the share of the price, or the factor of a unit.
+    /// How large it is: bars, or for a spike the share of the price, for volumes the factor, and for those that are moved
+    /// hours.
     pub size: f64,
 }
 
@@ -142,7 +175,7 @@ pub fn inject(
 ) -> (Columns, Vec<Injected>) {
     let mut random = Random(seed ^ (fault as u64) << 32);
     match fault {
-        Fault::Shifted | Fault::Repeated => days(clean, step_ns, fault, count, &mut random),
+        _ if fault.is_of_days() => days(clean, step_ns, fault, count, &mut random),
         _ => bars(clean, step_ns, fault, count, &mut random),
     }
 }
@@ -157,47 +190,73 @@ fn bars(
     let rows = clean.time.len();
     let (mut out, mut done) = (clean.clone(), Vec::new());
     let mut gone = vec![false; rows];
+    let start = clean.time.first().map_or(0, |first| first + fault.history_ns());
+    let first = clean.time.partition_point(|time| *time < start);
     // One fault in every stretch, so that none touches another, and none the window of another.
-    let stretch = rows / count.max(1);
+    let stretch = (rows - first) / count.max(1);
     for at in 0..count {
         if stretch < 200 {
             break;
         }
-        let row = at * stretch + 80 + random.below(stretch - 160);
-        let size = match fault {
+        let row = first + at * stretch + 80 + random.below(stretch - 160);
+        let (bars, size) = match fault {
             Fault::Missing => {
                 let bars = 1 + random.below(30);
                 gone[row..row + bars].fill(true);
-                bars as f64
+                (bars, bars as f64)
             }
-            Fault::Spike => spike(&mut out, row, random),
-            Fault::Swapped => swap(&mut out, row, random),
-            Fault::Stale => {
-                let bars = 2 + random.below(59);
-                let (prices, volume) = (clean.prices(row), clean.volume[row]);
-                (row + 1..row + bars).for_each(|row| out.set(row, prices, volume));
-                // Without volume, or where the bars were equal before, nothing is wrong.
-                let equal = (row + 1..row + bars)
-                    .all(|other| clean.prices(other) == prices && clean.volume[other] == volume);
-                if volume > 0.0 && !equal { bars as f64 } else { 0.0 }
-            }
+            Fault::Spike => (1, spike(&mut out, row, random)),
+            Fault::Swapped => (1, swap(&mut out, row, random)),
+            Fault::Stale => stale(clean, &mut out, row, random),
+            Fault::Volume => volumes(&mut out, row, random),
+            Fault::Untraded => untraded(&mut out, row, random),
             _ => {
                 let factor = if random.below(2) == 0 { 100.0 } else { 0.01 };
                 let bars = 1 + random.below(60);
                 for row in row..row + bars {
                     out.set(row, clean.prices(row).map(|price| price * factor), clean.volume[row]);
                 }
-                bars as f64
+                (bars, bars as f64)
             }
         };
         if size > 0.0 {
-            let bars = if matches!(fault, Fault::Spike | Fault::Swapped) { 1 } else { size as usize };
             done.push(Injected { range: clean.time[row]..clean.time[row + bars - 1] + step_ns, size });
         } else {
             (row..row + 60).for_each(|row| out.set(row, clean.prices(row), clean.volume[row]));
         }
     }
     (out.without(|row| gone[row]), done)
+}
+
+/// A bar that comes again; without volume, or where the bars were equal before, nothing is wrong.
+fn stale(clean: &Columns, out: &mut Columns, row: usize, random: &mut Random) -> (usize, f64) {
+    let bars = 2 + random.below(59);
+    let (prices, volume) = (clean.prices(row), clean.volume[row]);
+    (row + 1..row + bars).for_each(|row| out.set(row, prices, volume));
+    let equal =
+        (row + 1..row + bars).all(|other| clean.prices(other) == prices && clean.volume[other] == volume);
+    (bars, if volume > 0.0 && !equal { bars as f64 } else { 0.0 })
+}
+
+/// Volumes in another unit; 0 if there is none among them.
+fn volumes(out: &mut Columns, row: usize, random: &mut Random) -> (usize, f64) {
+    let bars = 1 + random.below(60);
+    // Between 10 and 1,000, each power of ten alike.
+    let factor = 10.0_f64.powf(1.0 + 2.0 * random.share());
+    let factor = if random.below(2) == 0 { factor } else { 1.0 / factor };
+    let volumes = &mut out.volume[row..row + bars];
+    let traded = volumes.iter().any(|volume| *volume > 0.0);
+    volumes.iter_mut().for_each(|volume| *volume *= factor);
+    (bars, if traded { factor } else { 0.0 })
+}
+
+/// No volume beside prices that move; 0 if none does, or there was none before.
+fn untraded(out: &mut Columns, row: usize, random: &mut Random) -> (usize, f64) {
+    let bars = 1 + random.below(30);
+    let moves = |row: usize| out.prices[1][row] > out.prices[2][row] && out.volume[row] > 0.0;
+    let any = (row..row + bars).any(moves);
+    out.volume[row..row + bars].fill(0.0);
+    (bars, if any { bars as f64 } else { 0.0 })
 }
 
 /// A close that lies off, with the high or the low; its distance as a share.
@@ -241,11 +300,16 @@ fn days(
         }
     }
     let (mut out, mut done) = (Columns::default(), Vec::new());
+    let start = clean.time.first().map_or(0, |first| first + fault.history_ns());
+    let early = days.partition_point(|day| clean.time[day.start] < start);
     // A day between two that are left as they are; the first has none before it.
     let mut chosen = vec![false; days.len()];
     for _ in 0..count * 20 {
         let at = random.below(days.len());
-        let free = at > 0 && !chosen[at] && !chosen[at - 1] && chosen.get(at + 1).is_none_or(|next| !next);
+        let free = at >= early.max(1)
+            && !chosen[at]
+            && !chosen[at - 1]
+            && chosen.get(at + 1).is_none_or(|next| !next);
         if free && chosen.iter().filter(|day| **day).count() < count {
             chosen[at] = true;
         }
@@ -257,18 +321,31 @@ fn days(
             continue;
         }
         let before = out.time.last().copied().unwrap_or(i64::MIN);
-        if fault == Fault::Shifted {
-            for row in day.clone().filter(|row| clean.time[*row] - HOUR_NS > before) {
-                out.push(clean.time[row] - HOUR_NS, clean.prices(row), clean.volume[row]);
+        let mut size = day.len() as f64;
+        match fault {
+            Fault::Shifted => {
+                for row in day.clone().filter(|row| clean.time[*row] - HOUR_NS > before) {
+                    out.push(clean.time[row] - HOUR_NS, clean.prices(row), clean.volume[row]);
+                }
             }
-        } else {
-            let from = day_of(days[at - 1].start) * DAY_NS;
-            for row in days[at - 1].clone() {
-                out.push(clean.time[row] - from + midnight, clean.prices(row), clean.volume[row]);
+            Fault::Moved => {
+                let hours = 1 + random.below(12);
+                let bars = hours * (HOUR_NS / step_ns) as usize;
+                for (place, row) in day.clone().enumerate() {
+                    let from = day.start + (place + day.len() - bars % day.len()) % day.len();
+                    out.push(clean.time[row], clean.prices(row), clean.volume[from]);
+                }
+                size = hours as f64;
+            }
+            _ => {
+                let from = day_of(days[at - 1].start) * DAY_NS;
+                for row in days[at - 1].clone() {
+                    out.push(clean.time[row] - from + midnight, clean.prices(row), clean.volume[row]);
+                }
             }
         }
         let end = clean.time[day.end - 1] + step_ns;
-        done.push(Injected { range: midnight..end, size: day.len() as f64 });
+        done.push(Injected { range: midnight..end, size });
     }
     (out, done)
 }
@@ -282,7 +359,7 @@ mod tests {
         let mut bars = Columns::default();
         let mut random = Random(1);
         let mut close: f64 = 100.0;
-        for minute in 0..6 * 1440 {
+        for minute in 0..20 * 1440 {
             let open = close;
             close *= 1.0 + (random.share() - 0.5) * 0.002;
             let (high, low) = (open.max(close) * 1.0005, open.min(close) * 0.9995);
@@ -295,7 +372,7 @@ mod tests {
     fn every_fault_changes_what_it_says_and_nothing_else() {
         let clean = clean();
         for fault in Fault::ALL {
-            let count = if matches!(fault, Fault::Shifted | Fault::Repeated) { 2 } else { 20 };
+            let count = if fault.is_of_days() { 2 } else { 20 };
             let (faulty, done) = inject(&clean, MINUTE_NS, fault, count, 7);
             assert_eq!(done.len(), count, "{}", fault.name());
             assert!(faulty.time.is_sorted_by(|a, b| a < b), "{}", fault.name());
@@ -309,6 +386,7 @@ mod tests {
                 if !touched {
                     let other = row_at(&faulty, time).expect("a bar outside of faults stays");
                     assert_eq!(faulty.prices(other), clean.prices(row), "{} at {row}", fault.name());
+                    assert_eq!(faulty.volume[other], clean.volume[row], "{} at {row}", fault.name());
                 }
             }
             for one in &done {
@@ -336,6 +414,30 @@ mod tests {
         }
         let (_, missing) = inject(&clean, MINUTE_NS, Fault::Missing, 30, 3);
         assert!(missing.iter().all(|one| one.range.end - one.range.start == one.size as i64 * MINUTE_NS));
+    }
+
+    #[test]
+    fn faults_of_volume_leave_prices_and_the_first_days_alone() {
+        let clean = clean();
+        for fault in [Fault::Volume, Fault::Untraded, Fault::Moved] {
+            let (faulty, done) = inject(&clean, MINUTE_NS, fault, 4, 5);
+            assert_eq!((&faulty.time, &faulty.prices), (&clean.time, &clean.prices), "{}", fault.name());
+            assert!(done.iter().all(|one| one.range.start >= HISTORY_NS), "{}", fault.name());
+            let sum = |bars: &Columns| bars.volume.iter().sum::<f64>();
+            let kept = (sum(&faulty) / sum(&clean) - 1.0).abs() < 1e-12;
+            assert_eq!(kept, fault == Fault::Moved, "what is moved is not lost");
+        }
+        let (faulty, done) = inject(&clean, MINUTE_NS, Fault::Volume, 30, 5);
+        for one in &done {
+            let row = clean.time.binary_search(&one.range.start).unwrap();
+            assert!((faulty.volume[row] / clean.volume[row] / one.size - 1.0).abs() < 1e-9);
+            assert!((10.0..=1000.0).contains(&one.size) || (0.001..=0.1).contains(&one.size));
+        }
+        assert!(done.iter().any(|one| one.size < 1.0) && done.iter().any(|one| one.size > 1.0));
+        // A week of bars has no such history.
+        let week = clean.without(|row| row >= 7 * 1440);
+        assert!(inject(&week, MINUTE_NS, Fault::Volume, 4, 5).1.is_empty());
+        assert!(inject(&week, MINUTE_NS, Fault::Moved, 4, 5).1.is_empty());
     }
 
     #[test]

@@ -4,4 +4,5 @@ mod checks;
 mod incremental;
 mod market;
 mod repair;
+mod rules;
 mod sources;

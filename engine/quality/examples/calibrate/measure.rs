@@ -129,7 +129,7 @@ pub(crate) fn all(series: &[Series]) -> Result<Measured, Box<dyn Error>> {
     }
     for fault in Fault::ALL {
         for (one, (_, clean)) in series.iter().zip(&clean) {
-            let count = if matches!(fault, Fault::Shifted | Fault::Repeated) { DAYS } else { FAULTS };
+            let count = if fault.is_of_days() { DAYS } else { FAULTS };
             let (faulty, done) = inject(&one.bars, MINUTE_NS, fault, count, SEED);
             let found = Bench::new(one.name, &faulty)?.marks(&Rules::default())?;
             tally(&mut out, fault, &done, &found, clean);
@@ -174,7 +174,7 @@ fn tally(out: &mut Measured, fault: Fault, done: &[Injected], found: &Marks, cle
 /// A threshold of the rules: its name, the rule, the fault that it is for, values, how it is set.
 type Threshold = (&'static str, Rule, Fault, &'static [f64], fn(&mut Rules, f64), fn(&Rules) -> f64);
 
-const THRESHOLDS: [Threshold; 4] = [
+const THRESHOLDS: [Threshold; 6] = [
     (
         "soft",
         Rule::Outlier,
@@ -207,11 +207,31 @@ const THRESHOLDS: [Threshold; 4] = [
         |r, k| r.reversion = k,
         |r| r.reversion,
     ),
+    (
+        "activity",
+        Rule::Activity,
+        Fault::Volume,
+        &[3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 16.0],
+        |r, k| r.activity = k,
+        |r| r.activity,
+    ),
+    (
+        "activity_floor",
+        Rule::Activity,
+        Fault::Volume,
+        &[0.01, 0.05, 0.1, 0.2, 0.4],
+        |r, k| r.activity_floor = k,
+        |r| r.activity_floor,
+    ),
 ];
 
 /// In which class of size a fault is.
 pub(crate) fn class(fault: Fault, size: f64) -> usize {
-    let bounds = if fault == Fault::Spike { [0.01, 0.05] } else { [5.0, 20.0] };
+    let bounds = match fault {
+        Fault::Spike => [0.01, 0.05],
+        Fault::Volume => [1.0, 100.0],
+        _ => [5.0, 20.0],
+    };
     bounds.iter().filter(|bound| size >= **bound).count()
 }
 
@@ -220,7 +240,7 @@ fn thresholds(
     clean: &[(Bench, HashMap<i64, u32>)],
     out: &mut Measured,
 ) -> Result<(), Box<dyn Error>> {
-    for fault in [Fault::Spike, Fault::Stale] {
+    for fault in [Fault::Spike, Fault::Stale, Fault::Volume] {
         let mut benches = Vec::new();
         for one in series {
             let (faulty, done) = inject(&one.bars, MINUTE_NS, fault, FAULTS, SEED);

@@ -42,7 +42,9 @@ fn recall(out: &mut String, measured: &Measured) -> Result<(), Box<dyn Error>> {
     writeln!(
         out,
         "\n## Recall\n\nShare of faults that were found, by a bar in them, or the one after, that is marked and is not on the clean series: by any \
-         rule that makes a bar unusable or says that it is missing, and by each rule alone.\n\n| fault | faults | found | by rule |\n\
+         rule that makes a bar unusable or says that it is missing, and by each rule alone. \
+         Volumes are changed after the first eleven days of a series: before, there is nothing to hold them against. A rule of severity *low*, such as \
+         *activity*, tells and leaves the bar usable, so it is not among what counts as found.\n\n| fault | faults | found | by rule |\n\
          | --- | --- | --- | --- |"
     )?;
     for (fault, hits) in &measured.hits {
@@ -90,10 +92,10 @@ fn thresholds(out: &mut String, measured: &Measured) -> Result<(), Box<dyn Error
     )?;
     for pair in measured.tried.chunk_by(|a, b| a.threshold == b.threshold) {
         let first = &pair[0];
-        let sizes = if first.fault == Fault::Spike {
-            ["0.3 to 1 %", "1 to 5 %", "5 to 20 %"]
-        } else {
-            ["2 to 4 bars", "5 to 19", "20 to 60"]
+        let sizes = match first.fault {
+            Fault::Spike => ["0.3 to 1 %", "1 to 5 %", "5 to 20 %"],
+            Fault::Volume => ["÷1,000 to ÷10", "×10 to ×100", "×100 to ×1,000"],
+            _ => ["2 to 4 bars", "5 to 19", "20 to 60"],
         };
         writeln!(
             out,
