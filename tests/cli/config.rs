@@ -121,9 +121,9 @@ fn a_configuration_keeps_a_store_current_derives_and_compares() {
     assert!(exchange.sent().is_empty());
     let done = run(&format!("fetch --config {file} --until 2026-02-04"));
     assert_eq!(done.code, 1, "the hours of this exchange are not made of its minutes: {done:?}");
-    // Two days: 576 and 192 bars of each of the two, and 48 hours of which close and volume differ.
-    assert!(done.out.contains("1,536 coarser bars made; 96 compared, 192 values differ"), "{done:?}");
-    assert!(done.err.contains("192 findings"), "{done:?}");
+    // Two days: 576 and 192 bars of each of the two, and 48 hours of which high, close and volume differ.
+    assert!(done.out.contains("1,536 coarser bars made; 96 compared, 288 values differ"), "{done:?}");
+    assert!(done.err.contains("288 findings"), "{done:?}");
     let store = place.path("market").display().to_string();
     let five =
         run(&format!("export BTCUSDT.BINANCE 5m --store {store} --csv --time ms --columns close,volume"));

@@ -120,7 +120,7 @@ fn what_is_missing_is_planned_fetched_and_then_current() {
     assert_eq!(exchange.sent().len(), 6);
     let rows =
         place.tape("export ETHUSDT.BINANCE 1h --csv --time ms --columns open,close,trades -o -").clean();
-    assert_eq!(rows.lines().nth(1), Some("1769904000000,1.5,44640,44640"));
+    assert_eq!(rows.lines().nth(1), Some("1769904000000,44640.25,44640,44640"));
     assert!(place.tape("gaps BTCUSDT.BINANCE 1m").clean().starts_with("0 gaps"));
     let again = fetch(&place, &line).clean();
     assert_eq!(again, "4 series are current\n");

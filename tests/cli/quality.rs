@@ -82,18 +82,99 @@ fn bars_are_repaired_and_the_repair_is_taken_back() {
     place.tape("repair elsewhere --plan").failed(2);
 }
 
+const EXPORT: &str = "export BTCUSDT.BINANCE 1m --csv --provenance -o -";
+
+/// A day of minutes of the exchange, and how it was before five of them were taken away.
+fn fetched(url: &str) -> (Place, String) {
+    let place = Place::new();
+    let line = format!("fetch binance BTCUSDT -t 1m --since 2026-02-01 --until 2026-02-02 --url {url}");
+    super::fetch::fetch(&place, &line).clean();
+    let whole = place.tape(EXPORT).clean();
+    let range = "--from 2026-02-01T10:00:00Z --to 2026-02-01T10:05:00Z";
+    place.tape(&format!("delete BTCUSDT.BINANCE 1m {range}")).clean();
+    (place, whole)
+}
+
+/// Every line without some columns.
+fn without(text: &str, names: &[&str]) -> Vec<String> {
+    let head: Vec<&str> = text.lines().next().unwrap_or_default().split(',').collect();
+    let kept = |line: &str| -> String {
+        let cells = line.split(',').zip(&head).filter(|(_, name)| !names.contains(name));
+        cells.map(|(cell, _)| cell).collect::<Vec<_>>().join(",")
+    };
+    text.lines().map(kept).collect()
+}
+
+fn assert_same(left: &[String], right: &[String]) {
+    assert_eq!(left.len(), right.len());
+    assert_eq!(left.iter().zip(right).find(|(left, right)| left != right), None);
+}
+
+#[test]
+fn a_source_is_asked_again_and_what_it_gives_is_taken_back_to_the_bit() {
+    let (exchange, server) = super::fetch::exchange(std::time::Duration::ZERO);
+    let (place, whole) = fetched(&server.url);
+    // 12:00 is minute 720 of the day, and 45,360 of the year: a close that the next bar takes back, twice its low.
+    let wrong = "open_time,open,high,low,close,volume\n1769947200000,45360.25,90721,45360,90720,12.125\n";
+    let file = place.write("wrong.csv", wrong);
+    place.tape(&format!("import {file} --instrument BTCUSDT.BINANCE --frame 1m")).clean();
+    let before = place.tape(EXPORT).clean();
+    let repair = |what: &str| {
+        let line = format!("repair {what} --source binance --url {}", server.url);
+        super::fetch::fetch(&place, &line)
+    };
+    let plan = repair("--plan --json").clean();
+    let fixes: Vec<&str> = plan.lines().collect();
+    assert_eq!(fixes.len(), 6, "{plan}");
+    for (minute, fix) in [0, 1, 2, 3, 4, 120].into_iter().zip(&fixes) {
+        assert!(fix.contains("\"refetched\"") && fix.contains("\"from\": \"binance\""), "{fix}");
+        assert_eq!(member(fix, "close"), 45_240 + minute, "{fix}");
+    }
+    assert!(place.tape(EXPORT).clean() == before, "a plan writes nothing");
+    let sent = exchange.sent().len();
+    let done = repair("--apply").clean();
+    assert!(
+        done.contains("6 bars can be repaired, 0 cannot") && done.contains("6 bars, 2 findings"),
+        "{done}"
+    );
+    assert!(exchange.sent().len() > sent);
+    // Every value is as it was, and the repaired bars say that they are.
+    let after = place.tape(EXPORT).clean();
+    assert_same(&without(&after, &["version", "flags"]), &without(&whole, &["version", "flags"]));
+    let told = without(&after, &["version"]).into_iter().zip(without(&whole, &["version"]));
+    assert_eq!(told.filter(|(after, whole)| after != whole).count(), 6);
+    let score = place.tape("quality --kept --json --at 2026-02-02").clean();
+    assert_eq!((member(&score, "expected"), member(&score, "usable")), (1440, 1440), "{score}");
+    assert!(repair("--plan").clean().contains("0 bars can be repaired, 0 cannot"));
+    place.tape("repair --undo").clean();
+    let undone = place.tape(EXPORT).clean();
+    assert_same(&without(&undone, &["version"]), &without(&before, &["version"]));
+}
+
 #[test]
 fn a_source_is_asked_again_and_what_breaks_a_rule_is_not_taken() {
     let (exchange, server) = super::fetch::exchange(std::time::Duration::ZERO);
-    let place = Place::new();
-    let fetch = |line: String| super::fetch::fetch(&place, &line);
-    let url = &server.url;
-    fetch(format!("fetch binance BTCUSDT -t 1m --since 2026-02-01 --until 2026-02-02 --url {url}")).clean();
-    let range = "--from 2026-02-01T10:00:00Z --to 2026-02-01T10:05:00Z";
-    place.tape(&format!("delete BTCUSDT.BINANCE 1m {range}")).clean();
+    let (place, _) = fetched(&server.url);
+    let before = place.tape(EXPORT).clean();
     let sent = exchange.sent().len();
-    // The closes of this exchange count up and lie far above their highs.
-    let ended = fetch(format!("repair --apply --source binance --url {url} {range}"));
+    // Highs below lows.
+    let row = |minute: i64| {
+        let open = 1_769_940_000_000 + minute * 60_000;
+        format!(r#"[{open},"7","5","9","7","12",{},"84",1,"6","42","0"]"#, open + 59_999)
+    };
+    let page = format!("[{}]", (0..5).map(row).collect::<Vec<_>>().join(","));
+    exchange.play("BTCUSDT", [super::exchange::Trick::Status(200, Vec::new(), page.leak())]);
+    let line = format!("repair --apply --source binance --url {}", server.url);
+    let ended = super::fetch::fetch(&place, &line);
     assert_eq!((ended.code, exchange.sent().len()), (1, sent + 1), "{ended:?}");
     assert!(ended.out.contains("0 bars can be repaired, 5 cannot"), "{ended:?}");
+    assert!(place.tape(EXPORT).clean() == before, "nothing is written");
+    // A source that fails names itself, and nothing is written.
+    exchange.play(
+        "BTCUSDT",
+        [super::exchange::Trick::Status(400, Vec::new(), r#"{"code":-1100,"msg":"Illegal characters."}"#)],
+    );
+    let ended = super::fetch::fetch(&place, &line);
+    assert!(ended.code == 2 && ended.err.contains("Illegal characters"), "{ended:?}");
+    assert!(place.tape(EXPORT).clean() == before, "nothing is written");
 }

@@ -7,7 +7,7 @@ use tapestore_quality::{Day, Finding, FindingState, Setup, check, checked, days,
 use crate::market::{Random, Table, key, put, setup, store};
 
 /// All that is kept, but for when it was found.
-fn kept(store: &Store) -> Vec<(SeriesKey, Vec<Day>, Vec<Finding>)> {
+pub(crate) fn kept(store: &Store) -> Vec<(SeriesKey, Vec<Day>, Vec<Finding>)> {
     let view = store.view();
     let all = findings(&view, i64::MIN..i64::MAX).unwrap();
     let one = |series: tapestore_quality::Checked| {

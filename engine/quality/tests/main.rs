@@ -1,6 +1,7 @@
 //! Checks, scores and repairs of whole stores.
 
 mod checks;
+mod crash;
 mod incremental;
 mod market;
 mod repair;

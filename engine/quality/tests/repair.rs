@@ -23,7 +23,7 @@ impl Refetch for Twin {
     }
 }
 
-fn content(store: &Store, key: &SeriesKey) -> (Rows, Vec<Option<String>>) {
+pub(crate) fn content(store: &Store, key: &SeriesKey) -> (Rows, Vec<Option<String>>) {
     let view = store.view();
     let mut rows = view.read(key).provenance().rows().unwrap();
     let sources = rows.set.source.iter().map(|id| view.source_name(id)).collect();

@@ -1,5 +1,5 @@
 //! An exchange that has a bar for every minute since a listing, but for holes, and answers as Binance does, unless a trick
-//! is up its sleeve.
+//! is up its sleeve. Its bars break no rule of quality by themselves.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::ops::Range;
@@ -14,6 +14,9 @@ use tapestore_fetch::wire::{Carrier, Reply, Request, Transport, WireError};
 /// 2026-01-01, midnight: the first minute of all.
 pub(crate) const START: i64 = 1_767_225_600_000_000_000;
 
+/// What is traded in every bar, half of it, nearly, bought by takers.
+const VOLUME: f64 = 12.125;
+
 /// What it does instead of answering as asked, once each.
 #[derive(Clone, Debug)]
 pub(crate) enum Trick {
@@ -25,7 +28,7 @@ pub(crate) enum Trick {
     Cut,
     /// The newest comes first.
     Reversed,
-    /// The second bar comes twice, the second time with another price.
+    /// The second bar comes twice, the second time with another volume.
     Conflict,
     /// Everything comes twice.
     Twice,
@@ -35,7 +38,7 @@ pub(crate) enum Trick {
     Later,
     /// Nothing, as if there were nothing.
     Empty,
-    /// A price is null.
+    /// A volume is null.
     Null,
     /// Every other time is in microseconds.
     Microseconds,
@@ -140,13 +143,13 @@ impl Exchange {
             ("aggTrades", _) => self.trades_json(number("fromId"), number("startTime"), limit),
             (_, Some(Trick::Later)) => json(&bars(minutes.start + 60..minutes.end + 60)),
             (_, Some(Trick::OtherInterval)) => json(&bars(minutes.clone())).replace("59999,", "299999,"),
-            (_, Some(Trick::Null)) => json(&bars(minutes.clone())).replacen("\"0.5\"", "null", 1),
+            (_, Some(Trick::Null)) => json(&bars(minutes.clone())).replacen("\"12.125\"", "null", 1),
             (_, Some(trick)) => {
                 let mut rows = bars(minutes.clone());
                 match trick {
                     Trick::Reversed => rows.reverse(),
                     Trick::Twice => rows = rows.iter().flat_map(|row| [row.clone(), row.clone()]).collect(),
-                    Trick::Conflict => rows.insert(2, rows[1].replacen("\"0.5\"", "\"0.75\"", 1)),
+                    Trick::Conflict => rows.insert(2, rows[1].replacen("\"12.125\"", "\"12.25\"", 1)),
                     Trick::Microseconds => {
                         for row in rows.iter_mut().step_by(2) {
                             let close = row.split(',').nth(6).expect("a close time").to_owned();
@@ -180,9 +183,15 @@ impl Exchange {
             .filter(|at| at % step == 0 && !holes.contains(at));
         let row = |at: i64| {
             let open = START / 1_000_000 + at * 60_000;
-            let close = if revised.contains(&at) { at * 2 } else { at };
+            // Prices are the number of the minute, about, and above zero in the first as well.
+            let low = if at == 0 { 0.125 } else { at as f64 };
+            let close = if revised.contains(&at) { low * 2.0 } else { low };
+            let (first, high, quote) = (low + 0.25, low * 2.0 + 0.75, low * VOLUME);
             let last = open + step * 60_000 - 1;
-            format!(r#"[{open},"1.5","9.25","0.5","{close}","12.125",{last},"100.5",{at},"6","50","0"]"#)
+            format!(
+                r#"[{open},"{first}","{high}","{low}","{close}","{VOLUME}",{last},"{quote}",{at},"6","{taken}","0"]"#,
+                taken = low * 6.0
+            )
         };
         there.take(limit as usize).map(row).collect()
     }

@@ -34,7 +34,7 @@ fn order_repetition_and_units_of_time_do_no_harm() {
     assert!(bench.findings().is_empty());
     bench.exchange.play("C", [Trick::Conflict]);
     bench.minutes("C", 0..60);
-    assert_eq!(bench.findings(), [("conflict".into(), 1, "low".into())]);
+    assert_eq!(bench.findings(), [("conflict".into(), 1, "volume".into())]);
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn an_absence_is_believed_only_when_it_is_old_and_only_after_a_good_reply() {
 }
 
 #[test]
-fn a_null_in_a_price_is_no_bar() {
+fn a_null_in_a_bar_is_no_bar() {
     let bench = Bench::at_minute(60);
     bench.exchange.play("BTCUSDT", [Trick::Null]);
     let summary = bench.minutes("BTCUSDT", 0..60);
@@ -121,7 +121,7 @@ fn rows_tell_where_they_come_from_and_every_field_is_kept() {
     let fields =
         ["open", "high", "low", "close", "volume", "quote_volume", "taker_buy_base", "taker_buy_quote"];
     let third: Vec<f64> = fields.iter().map(|name| rows.f64(name).unwrap()[3]).collect();
-    assert_eq!(third, [1.5, 9.25, 0.5, 3.0, 12.125, 100.5, 6.0, 50.0]);
+    assert_eq!(third, [3.25, 6.75, 3.0, 3.0, 12.125, 36.375, 6.0, 18.0]);
     assert_eq!(rows.i64("trades").unwrap()[3], 3);
 }
 

@@ -21,6 +21,8 @@ pub struct Undone {
     pub restored: u64,
     /// Bars that were not there before, and are gone.
     pub removed: u64,
+    /// Series of the repair.
+    pub series: Vec<SeriesKey>,
     /// Bars that changed since the repair, and were left as they are.
     pub kept: Vec<(SeriesKey, i64)>,
 }
@@ -76,6 +78,7 @@ pub fn undo(store: &Store, version: Option<u64>) -> Result<Undone> {
         }
         if touched {
             transaction.expect_unchanged(&key, now.version());
+            undone.series.push(key);
         }
     }
     undone.version =

@@ -6,8 +6,8 @@ mod salvage;
 use std::collections::HashMap;
 use std::io::Write;
 
-use tapestore::{SeriesKey, Store};
-use tapestore_quality::{Fix, Plan, Repairs, Rule, Setup, Undone, apply, check, plan_repairs, undo};
+use tapestore::SeriesKey;
+use tapestore_quality::{Fix, Plan, Repairs, Rule, Setup, apply, check, plan_repairs, undo};
 
 use super::operations::watched;
 use super::{Context, is_whole, range};
@@ -24,25 +24,33 @@ use crate::when::now_ns;
 pub(crate) fn run(context: &Context, arguments: &Repair) -> Result<()> {
     match (&arguments.target, arguments.undo) {
         (Some(target), _) => salvage::salvage(context, target),
-        (None, Some(version)) => watched(context, "repair undo", "", |_| take_back(context, version)),
+        (None, Some(version)) => {
+            watched(context, "repair undo", "", |_| take_back(context, arguments, version))
+        }
         (None, None) => watched(context, "repair", "", |_| repair(context, arguments)),
     }
 }
 
-fn repair(context: &Context, arguments: &Repair) -> Result<()> {
-    let store = context.open_to_write()?;
+/// How to check, and what the configuration says of other sources.
+fn setup(arguments: &Repair) -> Result<(Setup, HashMap<String, Vec<String>>)> {
     let settings = super::quality::settings(arguments.config.as_deref())?;
     let mut setup =
         Setup { rules: settings.rules, calendars: settings.calendars, now_ns: now_ns(), ..Setup::default() };
     if arguments.calendar.is_some() {
         setup.calendars.everywhere.clone_from(&arguments.calendar);
     }
+    Ok((setup, settings.others))
+}
+
+fn repair(context: &Context, arguments: &Repair) -> Result<()> {
+    let (setup, known_others) = setup(arguments)?;
+    let store = context.open_to_write()?;
     // Those named here come before those of the file.
     let mut others: HashMap<String, Vec<String>> = HashMap::new();
     for (instrument, other) in &arguments.other {
         others.entry(instrument.clone()).or_default().push(other.clone());
     }
-    for (instrument, more) in settings.others {
+    for (instrument, more) in known_others {
         others.entry(instrument).or_default().extend(more);
     }
     let mut source = match &arguments.source {
@@ -162,10 +170,12 @@ fn fix_object(fix: &Fix) -> Object {
     object
 }
 
-fn take_back(context: &Context, version: Option<u64>) -> Result<()> {
+fn take_back(context: &Context, arguments: &Repair, version: Option<u64>) -> Result<()> {
+    let (setup, _) = setup(arguments)?;
     let store = context.open_to_write()?;
     let undone = undo(&store, version)?;
-    look_again(&store, &undone)?;
+    // What was repaired is open again.
+    check(&store, |key| undone.series.contains(key), &setup)?;
     store.close()?;
     let mut out = Out::stdout();
     if context.json {
@@ -196,13 +206,4 @@ fn take_back(context: &Context, version: Option<u64>) -> Result<()> {
             Err(Fail::Findings(format!("{kept} bars changed since the repair and were left as they are")))
         }
     }
-}
-
-/// What was repaired is open again.
-fn look_again(store: &Store, undone: &Undone) -> Result<()> {
-    if undone.restored + undone.removed > 0 {
-        let setup = Setup { now_ns: now_ns(), ..Setup::default() };
-        check(store, |_| true, &setup)?;
-    }
-    Ok(())
 }
