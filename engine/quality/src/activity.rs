@@ -7,6 +7,8 @@
 //! # Invariants
 //! - V1. The marks are those of the plain computation.
 
+#![expect(clippy::inline_always, reason = "kernels are compiled with the vectors of their caller")]
+
 use std::collections::VecDeque;
 use std::ops::Range;
 
@@ -16,11 +18,20 @@ use crate::bars::Bars;
 use crate::returns::{NORMAL, deviation_of_sorted, median_and_deviation};
 use crate::rule::Rule;
 use crate::rules::Rules;
+use crate::wide::{is_run, widest};
 
 /// Largest error of [`logarithm`].
 const DOUBT: f32 = 2e-3;
+/// Times of day that are looked at together.
+const WIDE: usize = 8;
+
+/// What is kept of as many times of day.
+type Lanes = [f32; WIDE];
+
+const NOTHING: Lanes = [f32::INFINITY; WIDE];
 
 /// ln(1 + volume), nearly, without a call and without a branch; infinite if there is no such.
+#[inline(always)]
 fn logarithm(volume: f64) -> f32 {
     let y = (volume as f32) + 1.0;
     let bits = y.to_bits();
@@ -34,20 +45,163 @@ fn logarithm(volume: f64) -> f32 {
     if volume >= 0.0 && y < f32::INFINITY { value } else { f32::INFINITY }
 }
 
+#[inline(always)]
+fn logarithms_body(volume: &[f64], out: &mut [f32]) {
+    for (volume, out) in volume.iter().zip(out) {
+        *out = logarithm(*volume);
+    }
+}
+
+widest! {
+    /// [`logarithm`] of each.
+    logarithms = logarithms_body(volume: &[f64], out: &mut [f32])
+}
+
+/// What a volume may be away from those before.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// Least number of days.
+    days: u8,
+    scales: f32,
+    floor: f32,
+}
+
+impl Limits {
+    fn of(rules: &Rules) -> Self {
+        let days = rules.activity_days.max(2).min(usize::from(u8::MAX)) as u8;
+        Self { days, scales: rules.activity as f32 * 0.999, floor: rules.activity_floor as f32 }
+    }
+
+    /// The largest distance that is within the scale for certain, if the deviation is no less than this.
+    #[inline(always)]
+    fn distance(self, deviation: f32) -> f32 {
+        let scale = (deviation - 3.0 * DOUBT) * NORMAL as f32;
+        self.scales * if scale > self.floor { scale } else { self.floor }
+    }
+
+    /// Whether a volume is within the scale for certain, of one time of day with `count` days in `ranks`.
+    fn passes(self, ranks: &[Lanes], lane: usize, count: u8, x: f32) -> bool {
+        let count = usize::from(count);
+        let at = |rank: usize| ranks[rank][lane];
+        let (median_low, median_high) = (at((count - 1) / 2), at(count / 2));
+        let distance = (x - median_low).abs().max((x - median_high).abs()) + 2.0 * DOUBT;
+        let (low, high) = (at(count / 4), at(count - 1 - count / 4));
+        let least = (high - median_high).min(median_low - low);
+        distance <= self.distance(least) || distance <= self.distance(deviation_of_sorted(count, at))
+    }
+}
+
+/// Judges what is new in some lanes by their past; the lanes that do not pass for certain.
+#[inline(always)]
+fn doubtful(ranks: &[Lanes], counts: [u8; WIDE], new: &Lanes, limits: Limits) -> [bool; WIDE] {
+    let mut out = [false; WIDE];
+    let count = usize::from(counts[0]);
+    if counts != [counts[0]; WIDE] {
+        for lane in 0..WIDE {
+            out[lane] = new[lane] < f32::INFINITY && counts[lane] >= limits.days;
+        }
+    } else if counts[0] >= limits.days {
+        let (median_low, median_high) = (&ranks[(count - 1) / 2], &ranks[count / 2]);
+        let (low, high) = (&ranks[count / 4], &ranks[count - 1 - count / 4]);
+        for lane in 0..WIDE {
+            let x = new[lane];
+            let (below, above) = ((x - median_low[lane]).abs(), (x - median_high[lane]).abs());
+            let distance = if below > above { below } else { above } + 2.0 * DOUBT;
+            let (up, down) = (high[lane] - median_high[lane], median_low[lane] - low[lane]);
+            let least = if up < down { up } else { down };
+            out[lane] = (x < f32::INFINITY) & (distance > limits.distance(least));
+        }
+    }
+    out
+}
+
+/// Takes the old value out of every lane and puts the new one in, rank by rank.
+#[inline(always)]
+fn replace(ranks: &mut [Lanes], old: &Lanes, new: &Lanes) {
+    let mut before = [f32::NEG_INFINITY; WIDE];
+    let mut this = ranks[0];
+    for rank in 0..ranks.len() {
+        // Behind the last rank stands infinity.
+        let next = if rank + 1 < ranks.len() { ranks[rank + 1] } else { NOTHING };
+        let mut left = NOTHING;
+        for lane in 0..WIDE {
+            left[lane] = if this[lane] < old[lane] { this[lane] } else { next[lane] };
+            let low = if left[lane] < new[lane] { left[lane] } else { new[lane] };
+            ranks[rank][lane] = if before[lane] > low { before[lane] } else { low };
+        }
+        (before, this) = (left, next);
+    }
+}
+
+/// The past of every time of day, sorted, in blocks of lanes.
+#[derive(Debug)]
+struct Sorted {
+    window: usize,
+    /// For every block its `window` ranks, ascending within a lane; infinite where there was no bar.
+    ranks: Vec<Lanes>,
+    /// Of every lane, how many are finite.
+    counts: Vec<[u8; WIDE]>,
+}
+
+#[inline(always)]
+fn turn_body(past: &mut Sorted, old: &[Lanes], new: &[Lanes], limits: Option<Limits>, told: &mut Vec<usize>) {
+    let blocks = past.ranks.chunks_exact_mut(past.window).zip(&mut past.counts);
+    for (block, ((ranks, counts), (old, new))) in blocks.zip(old.iter().zip(new)).enumerate() {
+        if let Some(limits) = limits {
+            let doubtful = doubtful(ranks, *counts, new, limits);
+            if doubtful != [false; WIDE] {
+                let fails =
+                    |lane: &usize| doubtful[*lane] && !limits.passes(ranks, *lane, counts[*lane], new[*lane]);
+                told.extend((0..WIDE).filter(fails).map(|lane| block * WIDE + lane));
+            }
+        }
+        for lane in 0..WIDE {
+            let (comes, goes) = (new[lane] < f32::INFINITY, old[lane] < f32::INFINITY);
+            counts[lane] = counts[lane] + u8::from(comes) - u8::from(goes);
+        }
+        replace(ranks, old, new);
+    }
+}
+
+widest! {
+    /// Judges a new day, if there are limits, and takes it in for an old one; the lanes that do not pass for certain.
+    turn = turn_body(
+        past: &mut Sorted,
+        old: &[Lanes],
+        new: &[Lanes],
+        limits: Option<Limits>,
+        told: &mut Vec<usize>,
+    )
+}
+
 /// The past of every time of day.
 #[derive(Debug)]
 pub(crate) struct Activity {
     step_ns: i64,
     lanes: usize,
     window: usize,
-    /// `window` rows of `lanes`, ascending within a lane; infinite where there was no bar.
-    sorted: Vec<f32>,
-    counts: Vec<u8>,
-    /// A row of infinities.
-    nothing: Vec<f32>,
+    sorted: Sorted,
+    /// A day without bars.
+    nothing: Vec<Lanes>,
     /// Of the days before: how far local clocks are ahead of UTC, and what was in the lanes.
-    days: VecDeque<(i64, Vec<f32>)>,
+    days: VecDeque<(i64, Vec<Lanes>)>,
+    /// A day that is forgotten, to be written anew.
+    spare: Option<Vec<Lanes>>,
+    /// Lanes, and rows with their lanes, that have to be looked at closely.
+    told: Vec<usize>,
+    suspects: Vec<(usize, usize)>,
     sample: Vec<f64>,
+}
+
+/// How the bars of a day lie in the lanes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Places {
+    /// In every lane one after the other, from this one on and around.
+    Run(usize),
+    /// At most one in a lane.
+    Single,
+    /// Two or more in some.
+    Shared,
 }
 
 impl Activity {
@@ -55,14 +209,19 @@ impl Activity {
     pub(crate) fn new(step_ns: Option<i64>, window: usize) -> Option<Self> {
         let step_ns = step_ns.filter(|step| *step < DAY_NS && DAY_NS % step == 0)?;
         let lanes = (DAY_NS / step_ns) as usize;
+        let blocks = lanes.div_ceil(WIDE);
+        let sorted =
+            Sorted { window, ranks: vec![NOTHING; blocks * window], counts: vec![[0; WIDE]; blocks] };
         Some(Self {
             step_ns,
             lanes,
             window,
-            sorted: vec![f32::INFINITY; lanes * window],
-            counts: vec![0; lanes],
-            nothing: vec![f32::INFINITY; lanes],
+            sorted,
+            nothing: vec![NOTHING; blocks],
             days: VecDeque::new(),
+            spare: None,
+            told: Vec::new(),
+            suspects: Vec::new(),
             sample: Vec::new(),
         })
     }
@@ -81,64 +240,78 @@ impl Activity {
         marks: Option<&mut [u32]>,
     ) {
         let Some(volume) = bars.volume else { return };
+        let mut today = self.spare.take().unwrap_or_default();
+        today.clone_from(&self.nothing);
+        let places = self.places(bars, &rows, offset_ns, volume, today.as_flattened_mut());
+        let limits = Limits::of(rules);
+        let mut suspects = std::mem::take(&mut self.suspects);
+        suspects.clear();
+        if marks.is_some() && places == Places::Shared {
+            let passes = |row: usize, lane: usize| {
+                let ranks = &self.sorted.ranks[lane / WIDE * self.window..][..self.window];
+                let count = self.sorted.counts[lane / WIDE][lane % WIDE];
+                count < limits.days || limits.passes(ranks, lane % WIDE, count, logarithm(volume[row]))
+            };
+            let placed = rows.clone().map(|row| (row, self.lane(bars.time[row] + offset_ns)));
+            suspects.extend(placed.filter(|(row, lane)| !passes(*row, *lane)));
+        }
+        let judged = (marks.is_some() && places != Places::Shared).then_some(limits);
+        let is_full = self.days.len() == self.window;
+        let old = if is_full { &self.days[0].1 } else { &self.nothing };
+        self.told.clear();
+        turn(&mut self.sorted, old, &today, judged, &mut self.told);
+        let lanes = self.lanes;
+        match places {
+            Places::Run(first) => suspects
+                .extend(self.told.iter().map(|lane| (rows.start + (lane + lanes - first) % lanes, *lane))),
+            _ if self.told.is_empty() => {}
+            _ => suspects.extend(
+                rows.map(|row| (row, self.lane(bars.time[row] + offset_ns)))
+                    .filter(|(_, lane)| self.told.binary_search(lane).is_ok()),
+            ),
+        }
         if let Some(marks) = marks {
-            for row in rows.clone() {
-                let lane = self.lane(bars.time[row] + offset_ns);
-                let enough = usize::from(self.counts[lane]) >= rules.activity_days.max(2);
-                if enough
-                    && !self.passes(lane, logarithm(volume[row]), rules)
-                    && self.is_unlike(bars, row, lane, rules)
-                {
-                    marks[row] |= Rule::Activity.bit();
+            for (row, lane) in &suspects {
+                if self.is_unlike(bars, *row, *lane, rules) {
+                    marks[*row] |= Rule::Activity.bit();
                 }
             }
         }
-        let mut today = vec![f32::INFINITY; self.lanes];
-        for row in rows {
-            let lane = self.lane(bars.time[row] + offset_ns);
-            today[lane] = logarithm(volume[row]);
-        }
-        self.remember(offset_ns, today);
-    }
-
-    fn remember(&mut self, offset_ns: i64, today: Vec<f32>) {
-        let full = self.days.len() == self.window;
-        let gone = full.then(|| self.days.pop_front()).flatten();
-        let gone = gone.map_or_else(|| vec![f32::INFINITY; self.lanes], |day| day.1);
-        for ((count, new), old) in self.counts.iter_mut().zip(&today).zip(&gone) {
-            *count = *count + u8::from(*new < f32::INFINITY) - u8::from(*old < f32::INFINITY);
-        }
-        let lanes = self.lanes;
-        // Takes the old value out of every lane and puts the new one in, rank by rank.
-        let mut before = vec![f32::NEG_INFINITY; lanes];
-        for rank in 0..self.window {
-            let (this, rest) = self.sorted[rank * lanes..].split_at_mut(lanes);
-            // Behind the last rank stands infinity.
-            let next = if rest.is_empty() { &self.nothing[..] } else { &rest[..lanes] };
-            let lanes = this.iter_mut().zip(next).zip(&mut before).zip(gone.iter().zip(&today));
-            for (((this, next), before), (old, new)) in lanes {
-                let left = if *this < *old { *this } else { *next };
-                let low = if left < *new { left } else { *new };
-                *this = if *before > low { *before } else { low };
-                *before = left;
-            }
+        self.suspects = suspects;
+        if is_full {
+            self.spare = self.days.pop_front().map(|day| day.1);
         }
         self.days.push_back((offset_ns, today));
     }
 
-    /// Whether a volume is within the scale for certain.
-    fn passes(&self, lane: usize, x: f32, rules: &Rules) -> bool {
-        let count = usize::from(self.counts[lane]);
-        let at = |rank: usize| self.sorted[rank * self.lanes + lane];
-        let (median_low, median_high) = (at((count - 1) / 2), at(count / 2));
-        let distance = (x - median_low).abs().max((x - median_high).abs()) + 2.0 * DOUBT;
-        let (low, high) = (at(count / 4), at(count - 1 - count / 4));
-        let least = (high - median_high).min(median_low - low) - 3.0 * DOUBT;
-        let within = |least: f32| {
-            let scale = (least * NORMAL as f32).max(rules.activity_floor as f32);
-            distance <= rules.activity as f32 * scale * 0.999
-        };
-        within(least) || within(deviation_of_sorted(count, at) - 3.0 * DOUBT)
+    /// Puts the volumes of a day in their lanes; how they lie.
+    fn places(
+        &self,
+        bars: &Bars<'_>,
+        rows: &Range<usize>,
+        offset_ns: i64,
+        volume: &[f64],
+        today: &mut [f32],
+    ) -> Places {
+        let time = &bars.time[rows.clone()];
+        let Some(first) = time.first() else { return Places::Single };
+        if time.len() <= self.lanes && is_run(time, self.step_ns) {
+            let first = self.lane(first + offset_ns);
+            let ahead = (self.lanes - first).min(time.len());
+            logarithms(&volume[rows.start..rows.start + ahead], &mut today[first..]);
+            logarithms(&volume[rows.start + ahead..rows.end], today);
+            return Places::Run(first);
+        }
+        let mut places = Places::Single;
+        for row in rows.clone() {
+            let lane = self.lane(bars.time[row] + offset_ns);
+            // Of several bars in one slot the last counts.
+            if today[lane] < f32::INFINITY {
+                places = Places::Shared;
+            }
+            today[lane] = logarithm(volume[row]);
+        }
+        places
     }
 
     /// The definition, in full.

@@ -1,5 +1,11 @@
 //! Bars as columns, and the rules that look at one bar at a time.
 
+#![expect(
+    clippy::inline_always,
+    clippy::needless_bitwise_bool,
+    reason = "kernels are compiled with the vectors of their caller, and without a branch"
+)]
+
 use std::ops::Range;
 
 use tapestore::{ColumnValues, Rows, RunVec, Timeframe, Values, flags};
@@ -7,6 +13,7 @@ use tapestore::{ColumnValues, Rows, RunVec, Timeframe, Values, flags};
 use crate::coarser::end_of;
 use crate::rule::Rule;
 use crate::rules::Rules;
+use crate::wide::widest;
 
 /// The columns of bars that rules look at, borrowed. All of one length.
 #[derive(Clone, Copy, Debug)]
@@ -69,8 +76,55 @@ impl<'a> Bars<'a> {
     }
 }
 
+/// Bars that are looked at together.
+const WIDE: usize = 32;
+
+/// Whether prices stand in their order, between a low above zero and a finite high: then there is nothing that is not finite.
+#[inline(always)]
+fn is_ordered(o: f64, h: f64, l: f64, c: f64) -> bool {
+    (l > 0.0) & (l <= o) & (l <= c) & (h >= o) & (h >= c) & (h <= f64::MAX)
+}
+
+#[inline(always)]
+fn first_odd_body(prices: [&[f64]; 4], volume: Option<&[f64]>, from: usize, end: usize) -> usize {
+    let [open, high, low, close] = prices;
+    let mut row = from;
+    while row + WIDE <= end {
+        let rows = row..row + WIDE;
+        let (o, h) = (&open[rows.clone()], &high[rows.clone()]);
+        let (l, c) = (&low[rows.clone()], &close[rows.clone()]);
+        let mut fine = true;
+        for at in 0..WIDE {
+            fine &= is_ordered(o[at], h[at], l[at], c[at]);
+        }
+        if let Some(volume) = volume {
+            for v in &volume[rows] {
+                fine &= (*v > 0.0) & (*v <= f64::MAX);
+            }
+        }
+        if !fine {
+            break;
+        }
+        row += WIDE;
+    }
+    let traded = |row: usize| volume.is_none_or(|volume| volume[row] > 0.0 && volume[row] <= f64::MAX);
+    while row < end && is_ordered(open[row], high[row], low[row], close[row]) && traded(row) {
+        row += 1;
+    }
+    row
+}
+
+widest! {
+    /// The first row of `from..end` whose bar is not plainly in order: open, high, low, close and volume; else `end`.
+    first_odd = first_odd_body(
+        prices: [&[f64]; 4],
+        volume: Option<&[f64]>,
+        from: usize,
+        end: usize,
+    ) -> usize
+}
+
 /// Marks bars that break a rule by themselves.
-#[expect(clippy::needless_bitwise_bool, reason = "six comparisons and one branch")]
 pub(crate) fn mark_bars(
     bars: &Bars<'_>,
     rows: Range<usize>,
@@ -78,17 +132,13 @@ pub(crate) fn mark_bars(
     rules: &Rules,
     marks: &mut [u32],
 ) {
-    let (open, high, low, close) = (bars.open, bars.high, bars.low, bars.close);
-    let traded = |row: usize| bars.volume.is_none_or(|volume| volume[row] > 0.0 && volume[row] <= f64::MAX);
-    for row in rows.clone() {
-        let (o, h, l, c) = (open[row], high[row], low[row], close[row]);
-        // Between a low above zero and a finite high there is nothing that is not finite.
-        let ordered = (l > 0.0) & (l <= o) & (l <= c) & (h >= o) & (h >= c) & (h <= f64::MAX);
-        if !(ordered & traded(row)) {
-            let borrowed = bars.flags().get(row) & flags::CROSS != 0;
-            // Prices of another exchange come without its volume.
-            marks[row] |= closely(bars, row) & if borrowed { !Rule::Flat.bit() } else { u32::MAX };
-        }
+    let prices @ [open, high, low, close] = [bars.open, bars.high, bars.low, bars.close];
+    let mut row = first_odd(prices, bars.volume, rows.start, rows.end);
+    while row < rows.end {
+        let borrowed = bars.flags().get(row) & flags::CROSS != 0;
+        // Prices of another exchange come without its volume.
+        marks[row] |= closely(bars, row) & if borrowed { !Rule::Flat.bit() } else { u32::MAX };
+        row = first_odd(prices, bars.volume, row + 1, rows.end);
     }
     nulls(bars, &rows, marks);
     amounts(bars, &rows, rules, marks);

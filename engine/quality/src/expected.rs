@@ -169,27 +169,37 @@ impl Expected {
         self.allowed.get(after).is_some_and(|run| run.start <= slot)
     }
 
+    /// The number of the first slot that begins at a time or after it.
+    pub(crate) fn number(&self, time: i64) -> i64 {
+        let slot = self.timeframe.slot(time);
+        slot + i64::from(self.timeframe.slot_start(slot) < time)
+    }
+
     /// The slots, of those that begin in `range`, in which a bar is expected, in order.
-    pub(crate) fn slots(&self, range: &Range<i64>) -> Vec<Run> {
-        let ceiling = |time: i64| {
-            let slot = self.timeframe.slot(time);
-            slot + i64::from(self.timeframe.slot_start(slot) < time)
-        };
-        let (start, end) = (ceiling(range.start), ceiling(range.end));
-        let clip = |run: &Run| Run { start: run.start.max(start), end: run.end.min(end) };
-        match &self.slots {
-            None if start < end => vec![Run { start, end }],
-            None => Vec::new(),
-            Some(all) => {
-                let first = all.partition_point(|run| run.end <= start);
-                all[first..].iter().take_while(|run| run.start < end).map(clip).collect()
-            }
+    pub(crate) fn slots(&self, range: &Range<i64>) -> impl Iterator<Item = Run> + '_ {
+        self.among(self.number(range.start), self.number(range.end))
+    }
+
+    /// The slots from `start` to before `end` in which a bar is expected.
+    fn among(&self, start: i64, end: i64) -> impl Iterator<Item = Run> + '_ {
+        let all = self.slots.is_none().then_some(Run { start, end }).filter(|run| start < run.end);
+        let some = self.slots.as_deref().unwrap_or_default();
+        let first = some.partition_point(|run| run.end <= start);
+        let some = some[first..].iter().take_while(move |run| run.start < end);
+        all.into_iter().chain(some.map(move |run| Run { start: run.start.max(start), end: run.end.min(end) }))
+    }
+
+    /// How many bars are expected in the slots from `start` to before `end`.
+    pub(crate) fn count_slots(&self, start: i64, end: i64) -> u64 {
+        if self.slots.is_none() {
+            return (end - start).max(0) as u64;
         }
+        self.among(start, end).map(|run| run.slots()).sum()
     }
 
     /// How many bars are expected that open in a range.
     pub fn count(&self, range: &Range<i64>) -> u64 {
-        self.slots(range).iter().map(Run::slots).sum()
+        self.count_slots(self.number(range.start), self.number(range.end))
     }
 
     /// Whether the source confirmed that there is no bar at a time.

@@ -11,6 +11,7 @@
 
 mod activity;
 mod bars;
+mod certain;
 mod coarser;
 mod cross;
 mod error;
@@ -29,6 +30,7 @@ mod scan;
 mod score;
 mod settings;
 mod still;
+mod wide;
 
 pub use cross::{Disagreement, compare, compare_and_note};
 pub use error::{Error, Result};

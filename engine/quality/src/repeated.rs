@@ -9,14 +9,18 @@ use crate::bars::Bars;
 use crate::rule::Rule;
 use crate::rules::Rules;
 
-/// What the days before held.
+/// Bars of a day that are looked at to tell it from others at once.
+const SAMPLE: usize = 16;
+
+/// What the days before held: their rows, and a number that days of the same content have in common.
 #[derive(Debug, Default)]
 pub(crate) struct Repeats {
-    days: VecDeque<Option<u64>>,
+    days: VecDeque<(Option<u64>, Range<usize>)>,
 }
 
 impl Repeats {
-    /// Marks a day that holds, at the same times, the bars of one of the `window` days before, and remembers it.
+    /// Marks a day that holds, at the same times, the bars of one of the `window` days before, and remembers it. All days
+    /// are rows of the same bars.
     pub(crate) fn day(
         &mut self,
         bars: &Bars<'_>,
@@ -25,37 +29,50 @@ impl Repeats {
         rules: &Rules,
         marks: Option<&mut [u32]>,
     ) {
-        let today = content(bars, &rows, rules);
-        if let (Some(marks), Some(_)) = (marks, today)
-            && self.days.contains(&today)
-        {
-            marks[rows].iter_mut().for_each(|mark| *mark |= Rule::Repeated.bit());
+        let today = if tells(bars, &rows, rules) { Some(sample(bars, &rows)) } else { None };
+        if let (Some(marks), Some(_)) = (marks, today) {
+            let mut alike = self.days.iter().filter(|day| day.0 == today);
+            if alike.any(|day| is_same(bars, &day.1, &rows)) {
+                marks[rows.clone()].iter_mut().for_each(|mark| *mark |= Rule::Repeated.bit());
+            }
         }
-        self.days.push_back(today);
+        self.days.push_back((today, rows));
         if self.days.len() > window {
             self.days.pop_front();
         }
     }
 }
 
-/// A number for what a day holds; `None` if that is too little, or always the same, to tell days apart.
-fn content(bars: &Bars<'_>, rows: &Range<usize>, rules: &Rules) -> Option<u64> {
+/// Whether a day holds enough, and not always the same, to tell it from others.
+fn tells(bars: &Bars<'_>, rows: &Range<usize>, rules: &Rules) -> bool {
+    if rows.len() < rules.repeated_bars.max(2) {
+        return false;
+    }
     let moves =
         rows.clone().skip(1).filter(|row| bars.close[*row].to_bits() != bars.close[*row - 1].to_bits());
-    if rows.len() < rules.repeated_bars.max(2)
-        || moves.take(rules.repeated_bars / 2).count() < rules.repeated_bars / 2
-    {
-        return None;
-    }
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let least = rules.repeated_bars / 2;
+    moves.take(least).count() == least
+}
+
+/// A number made of some bars of a day.
+fn sample(bars: &Bars<'_>, rows: &Range<usize>) -> u64 {
+    let mut hash = rows.len() as u64;
     let mut take = |bits: u64| hash = (hash.rotate_left(23) ^ bits).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    for row in rows.clone() {
+    for row in rows.clone().step_by(rows.len().div_ceil(SAMPLE)) {
         take(bars.time[row].rem_euclid(DAY_NS) as u64);
-        take(bars.open[row].to_bits() ^ bars.low[row].to_bits().rotate_left(17));
-        take(bars.close[row].to_bits() ^ bars.high[row].to_bits().rotate_left(31));
-        if let Some(volume) = bars.volume {
-            take(volume[row].to_bits());
-        }
+        take(bars.close[row].to_bits());
     }
-    Some(hash)
+    hash
+}
+
+/// Whether two days hold the same bars at the same times of day.
+fn is_same(bars: &Bars<'_>, a: &Range<usize>, b: &Range<usize>) -> bool {
+    let columns = [Some(bars.open), Some(bars.high), Some(bars.low), Some(bars.close), bars.volume];
+    let mut places = a.clone().zip(b.clone());
+    a.len() == b.len()
+        && places.all(|(a, b)| (bars.time[a] - bars.time[b]) % DAY_NS == 0)
+        && columns.into_iter().flatten().all(|column| {
+            let bits = |rows: &Range<usize>| column[rows.clone()].iter().map(|value| value.to_bits());
+            bits(a).eq(bits(b))
+        })
 }

@@ -1,18 +1,26 @@
 //! Rules on returns: outliers and spikes (Hampel, with a floor of one tick), and prices in the wrong unit.
 //!
 //! The scale of a bar is 1.4826 times the median absolute deviation of the log returns of the 61 bars before it, or one
-//! tick of the price if that is more (Pearson et al. 2016, the Hampel identifier, causal). The window is kept sorted, in
-//! `f32`, and a bound on the deviation by the quartiles lets nearly all bars pass; what does not is computed in full.
+//! tick of the price if that is more (Pearson et al. 2016, the Hampel identifier, causal). Bounds on median and deviation
+//! let nearly all bars pass (`certain`), the exact median in `f32` lets most others; what does not is computed in full.
 //!
 //! # Invariants
-//! - H1. The marks are those of the plain computation: the bound is never above the scale.
+//! - H1. The marks are those of the plain computation: the bounds are never above the scale.
 //! - H2. What is in a window does not depend on marks, only on the bars: 61 rows of context are enough.
+
+#![expect(
+    clippy::inline_always,
+    clippy::needless_bitwise_bool,
+    reason = "kernels are compiled with the vectors of their caller, and without a branch"
+)]
 
 use std::ops::Range;
 
 use crate::bars::Bars;
+use crate::certain::{CHUNK, Certain};
 use crate::rule::Rule;
 use crate::rules::Rules;
+use crate::wide::widest;
 
 /// Longest window.
 pub(crate) const WINDOW: usize = 61;
@@ -22,22 +30,57 @@ const STEPS: i64 = 5;
 pub(crate) const NORMAL: f64 = 1.4826;
 /// Decimals that prices are looked at for.
 const DECIMALS: u8 = 9;
-/// Simple returns up to here are close to log returns.
-const SMALL: f32 = 0.02;
 
 /// Simple returns of closes, row by row; NaN where there is none: at the first row, after a gap, where a price is none.
 pub(crate) fn simple_returns(bars: &Bars<'_>, step_ns: Option<i64>, out: &mut Vec<f64>) {
-    let (time, close) = (bars.time, bars.close);
-    out.clear();
+    // All are written below: what was there before need not be cleared.
     out.resize(bars.len(), f64::NAN);
-    let most = step_ns.map_or(i64::MAX, |step| step * STEPS);
-    for row in 1..bars.len() {
-        let (before, now) = (close[row - 1], close[row]);
-        let near = time[row] - time[row - 1] <= most;
-        if near && before > 0.0 && now > 0.0 && before <= f64::MAX && now <= f64::MAX {
-            out[row] = now / before - 1.0;
-        }
+    if let Some((first, others)) = out.split_first_mut() {
+        *first = f64::NAN;
+        let most = step_ns.map_or(i64::MAX, |step| step * STEPS);
+        divide(bars.time, bars.close, most, others);
     }
+}
+
+#[inline(always)]
+fn divide_body(time: &[i64], close: &[f64], most: i64, out: &mut [f64]) {
+    let many = out.len();
+    let (times, next_times) = (&time[..many], &time[1..][..many]);
+    let (closes, next_closes) = (&close[..many], &close[1..][..many]);
+    for row in 0..many {
+        let (before, now) = (closes[row], next_closes[row]);
+        let is_near = next_times[row].wrapping_sub(times[row]) <= most;
+        let are_prices = (before > 0.0) & (now > 0.0) & (before <= f64::MAX) & (now <= f64::MAX);
+        let x = now / before - 1.0;
+        out[row] = if is_near & are_prices { x } else { f64::NAN };
+    }
+}
+
+widest! {
+    /// The simple returns of all closes but the first.
+    divide = divide_body(time: &[i64], close: &[f64], most: i64, out: &mut [f64])
+}
+
+#[inline(always)]
+fn first_far_body(returns: &[f64], from: usize) -> usize {
+    const WIDE: usize = 32;
+    let is_far = |x: f64| (x >= 80.0) | (x <= -0.9);
+    let mut row = from;
+    while row + WIDE <= returns.len() {
+        if returns[row..row + WIDE].iter().fold(false, |any, x| any | is_far(*x)) {
+            break;
+        }
+        row += WIDE;
+    }
+    while row < returns.len() && !is_far(returns[row]) {
+        row += 1;
+    }
+    row
+}
+
+widest! {
+    /// The first return, from a row on, that may be a change of unit; all of them if there is none.
+    first_far = first_far_body(returns: &[f64], from: usize) -> usize
 }
 
 /// Marks bars whose prices are 89 to 111 times, or that part of, those around them: from the jump to the jump back, if
@@ -51,19 +94,16 @@ pub(crate) fn mark_units(bars: &Bars<'_>, returns: &mut [f64], most: usize, mark
     let mut row = 1;
     while row < returns.len() {
         // Most are far away from it.
-        if returns[row].is_nan() || (returns[row] < 80.0 && returns[row] > -0.9) {
-            row += 1;
-            continue;
+        row = first_far(returns, row);
+        if row == returns.len() {
+            break;
         }
         let Some(up) = jump(returns[row]) else {
             row += 1;
             continue;
         };
         let limit = returns.len().min(row + 1 + most);
-        let back = (row + 1..limit).find(|at| {
-            let far = returns[*at] >= 80.0 || returns[*at] <= -0.9;
-            far && jump(returns[*at]) == Some(!up)
-        });
+        let back = (row + 1..limit).find(|at| jump(returns[*at]) == Some(!up));
         match back {
             Some(back) => {
                 marks[row..back].iter_mut().for_each(|mark| *mark |= Rule::Unit.bit());
@@ -78,53 +118,6 @@ pub(crate) fn mark_units(bars: &Bars<'_>, returns: &mut [f64], most: usize, mark
         }
     }
     debug_assert_eq!(bars.len(), returns.len());
-}
-
-/// Places of a window: a multiple of the width of vectors.
-const PLACES: usize = 64;
-
-/// The last 61 returns, sorted; those that are none count as infinite and stand at the end.
-#[derive(Clone, Debug)]
-struct Window {
-    sorted: [f32; PLACES],
-    count: usize,
-}
-
-impl Window {
-    fn new() -> Self {
-        Self { sorted: [f32::INFINITY; PLACES], count: 0 }
-    }
-
-    /// Takes one out that is in it and puts another in: without a branch and over whole arrays, so that the compiler uses
-    /// vectors.
-    #[inline]
-    fn slide(&mut self, old: f32, new: f32) {
-        self.count = self.count + usize::from(new < f32::INFINITY) - usize::from(old < f32::INFINITY);
-        let sorted = &mut self.sorted;
-        let mut next = [f32::INFINITY; PLACES];
-        next[..PLACES - 1].copy_from_slice(&sorted[1..]);
-        let mut left = [0.0; PLACES];
-        for at in 0..PLACES {
-            left[at] = if sorted[at] < old { sorted[at] } else { next[at] };
-        }
-        let mut before = [f32::NEG_INFINITY; PLACES];
-        before[1..].copy_from_slice(&left[..PLACES - 1]);
-        for at in 0..PLACES {
-            let low = if left[at] < new { left[at] } else { new };
-            sorted[at] = if before[at] > low { before[at] } else { low };
-        }
-    }
-
-    /// Bounds of the median, and a lower bound of the median absolute deviation; with the quartiles that give it.
-    ///
-    /// Fewer than half of the values lie strictly between the quartiles, so that at least half are as far from the median as
-    /// the nearer of them.
-    #[inline]
-    fn quartiles(&self) -> (f32, f32, f32, f32) {
-        let at = |rank: usize| self.sorted[rank];
-        let last = self.count - 1;
-        (at(self.count / 4), at(last / 2), at(self.count / 2), at(last - self.count / 4))
-    }
 }
 
 /// The median absolute deviation of `count` ascending values, at least: the lower of the two in the middle of an even number.
@@ -149,6 +142,9 @@ pub(crate) fn deviation_of_sorted(count: usize, at: impl Fn(usize) -> f32) -> f3
 /// Buffers of the rules on returns, used again.
 #[derive(Debug, Default)]
 pub(crate) struct Buffers {
+    certain: Certain,
+    /// Rows that the bounds do not decide.
+    doubtful: Vec<usize>,
     /// Decimals of the close of a row, one more; 0: not looked at yet.
     decimals: Vec<u8>,
     sample: Vec<f64>,
@@ -171,54 +167,64 @@ pub(crate) fn mark_outliers(
     marks: &mut [u32],
 ) {
     let width = rules.window.clamp(2, WINDOW);
-    let begin = rows.start.saturating_sub(1);
     buffers.decimals.resize(bars.len(), 0);
-    let single = |x: f64| if x.is_nan() { f32::INFINITY } else { x as f32 };
-    let mut window = Window::new();
-    for x in &returns[begin.saturating_sub(width)..begin] {
-        window.slide(f32::INFINITY, single(*x));
-    }
-    let enough = width.div_ceil(2);
-    let factor = (rules.soft * NORMAL / 1.05) as f32;
-    let mut spike = false;
-    for row in begin..rows.end {
-        let x = returns[row];
-        let after_spike = std::mem::take(&mut spike);
-        if !x.is_nan() && window.count >= enough && !passes(&window, x as f32, factor) {
-            let class = classify(bars, returns, row, width, rules, buffers);
-            spike = class == Some(Rule::Spike);
+    let scales = (rules.soft * NORMAL * 0.999) as f32;
+    let mut doubtful = std::mem::take(&mut buffers.doubtful);
+    let mut last_spike = usize::MAX;
+    let mut start = rows.start.saturating_sub(1);
+    while start < rows.end {
+        let end = rows.end.min(start + CHUNK);
+        doubtful.clear();
+        buffers.certain.doubtful(returns, start, end, width, scales, &mut doubtful);
+        for row in doubtful.iter().copied() {
+            let past = row.saturating_sub(width)..row;
+            if passes(&returns[past.clone()], returns[row], width.div_ceil(2), scales) {
+                continue;
+            }
+            let class = classify(bars, returns, row, past, rules, buffers);
+            let after_spike = row > 0 && last_spike == row - 1;
+            if class == Some(Rule::Spike) {
+                last_spike = row;
+            }
             if let Some(rule) = class.filter(|_| row >= rows.start && !after_spike) {
                 marks[row] |= rule.bit();
             }
         }
-        let leaves = if row >= width { single(returns[row - width]) } else { f32::INFINITY };
-        window.slide(leaves, single(x));
+        start = end;
     }
+    buffers.doubtful = doubtful;
 }
 
-/// Whether a return is within the scale for certain.
-#[inline]
-fn passes(window: &Window, x: f32, factor: f32) -> bool {
-    let (low, median_low, median_high, high) = window.quartiles();
-    let (from_low, from_high) = (x - median_low, median_high - x);
-    let distance = if from_low > from_high { from_low } else { from_high };
-    let (up, down) = (high - median_high, median_low - low);
-    let least = if up < down { up } else { down };
-    // Rounding to f32 moves each by a part in 2^24 of itself.
-    let largest = high.abs().max(low.abs()).max(x.abs());
-    let doubt = 4e-7 * largest;
-    if largest >= SMALL {
+/// Whether a return is within the scale for certain, or the returns before it are too few to say: by their median, and
+/// how many of them are nearer to it than would have to be.
+fn passes(past: &[f64], x: f64, enough: usize, scales: f32) -> bool {
+    let mut sorted = [f32::INFINITY; WINDOW];
+    let mut count = 0;
+    let (mut least, mut largest) = (x as f32, x as f32);
+    for value in past.iter().filter(|value| !value.is_nan()) {
+        let value = *value as f32;
+        sorted[count] = value;
+        (least, largest) = (least.min(value), largest.max(value));
+        count += 1;
+    }
+    if count < enough {
+        return true;
+    }
+    let x = x as f32;
+    // Near −1 and far above, simple returns in an f32 say little about log returns.
+    if least < -0.5 || largest > 1.0 {
         return false;
     }
-    distance + doubt <= factor * (least - doubt) || narrowly(window, distance + doubt, doubt, factor)
-}
-
-/// The same by the deviation itself, for one in some.
-#[inline(never)]
-fn narrowly(window: &Window, distance: f32, doubt: f32, factor: f32) -> bool {
-    let deviation = deviation_of_sorted(window.count, |rank| window.sorted[rank]);
-    // The quartiles are small, so that this is no more than twice as much; as logarithms both are nearer by a few percent.
-    distance <= 0.96 * factor * (deviation - doubt)
+    let sorted = &mut sorted[..count];
+    let (below, high, _) = sorted.select_nth_unstable_by(count / 2, f32::total_cmp);
+    let high = *high;
+    let low = if count % 2 == 1 { high } else { below.iter().copied().fold(f32::NEG_INFINITY, f32::max) };
+    // As in `certain`: rounding, and how log returns differ from simple ones.
+    let doubt = 4e-7 * largest.abs().max(least.abs());
+    let distance = (x - low).max(high - x) + doubt;
+    let needed = distance * (1.0 + largest) / (scales * (1.0 + least)) + doubt;
+    let near = sorted.iter().filter(|value| **value > low - needed && **value < high + needed).count();
+    near <= (count - 1) / 2
 }
 
 /// The rule that a return breaks: the definition, in full.
@@ -226,12 +232,11 @@ fn classify(
     bars: &Bars<'_>,
     returns: &[f64],
     row: usize,
-    width: usize,
+    past: Range<usize>,
     rules: &Rules,
     buffers: &mut Buffers,
 ) -> Option<Rule> {
     let r = returns[row].ln_1p();
-    let past = row.saturating_sub(width)..row;
     let floor = floor(bars, row, past.clone(), rules, &mut buffers.decimals);
     buffers.sample.clear();
     buffers.sample.extend(returns[past].iter().filter(|x| !x.is_nan()).map(|x| x.ln_1p()));

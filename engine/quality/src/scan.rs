@@ -23,6 +23,7 @@ use crate::rule::{Dimension, Rule, Severity};
 use crate::rules::Rules;
 use crate::score::Tally;
 use crate::still::{Stillness, mark_stale};
+use crate::wide::is_run;
 
 /// Findings of one rule on one day beyond which the rest is told by one.
 const FINDINGS_A_DAY: usize = 32;
@@ -131,6 +132,14 @@ pub(crate) fn scan(
     let adjoining = step.filter(|step| *step < DAY_NS);
     simple_returns(&bars, adjoining, returns);
     mark_units(&bars, returns, reach.unit, marks);
+    let rows_of = |time: i64| bars.time.partition_point(|at| *at < time);
+    let judged = rows_of(days.start)..rows_of(days.end);
+    mark_bars(&bars, judged.clone(), subject.timeframe, subject.rules, marks);
+    mark_outliers(&bars, returns, judged.clone(), subject.rules, buffers, marks);
+    mark_stale(&bars, adjoining, judged.clone(), subject.rules, marks);
+    if let (Some((_, expected)), Some(fine)) = (subject.fine, Bars::of(&fine.rows)) {
+        mark_coarser(&bars, judged, subject.timeframe, &fine, expected, subject.rules, marks);
+    }
     let mut past = Past::new(adjoining, reach.days as usize);
     let mut day = days.start - reach.days * DAY_NS;
     let mut row = bars.time.partition_point(|time| *time < day);
@@ -143,13 +152,7 @@ pub(crate) fn scan(
             continue;
         }
         out.bars += here.len() as u64;
-        mark_bars(&bars, here.clone(), subject.timeframe, subject.rules, marks);
-        mark_outliers(&bars, returns, here.clone(), subject.rules, buffers, marks);
-        mark_stale(&bars, adjoining, here.clone(), subject.rules, marks);
         past.day(subject, &bars, here.clone(), day - DAY_NS, Some(marks));
-        if let (Some((_, expected)), Some(fine)) = (subject.fine, Bars::of(&fine.rows)) {
-            mark_coarser(&bars, here.clone(), subject.timeframe, &fine, expected, subject.rules, marks);
-        }
         count_day(subject, &bars, here, day - DAY_NS, marks, slots, out);
     }
     // Coarser bars of the same instrument come next.
@@ -246,7 +249,7 @@ fn count_day(
     // Before the first bar and after the last none is expected: how late the last is, the lag tells.
     let first = subject.timeframe.slot_start(subject.timeframe.slot(subject.span.0));
     let within = day.max(first)..(day + DAY_NS).min(subject.span.1.saturating_add(1));
-    let runs = subject.expected.slots(&within);
+    let runs: Vec<Run> = subject.expected.slots(&within).collect();
     let mut tally = Tally { expected: runs.iter().map(Run::slots).sum(), ..Tally::default() };
     let synthetic = bars.any_synthetic();
     let mut holes = Vec::new();
@@ -259,12 +262,16 @@ fn count_day(
         holes = match_slots(subject, bars, rows.clone(), marks, slots, &mut tally);
     }
     shifted(subject, rows.clone(), &mut tally, marks);
-    judge(subject, bars, rows.clone(), marks, &mut tally);
+    tally.usable = tally.present;
+    let all = marks[rows.clone()].iter().fold(0, |all, bits| all | bits);
+    if all != 0 {
+        judge(subject, bars, rows.clone(), marks, &mut tally);
+    }
     if let Some(bad) = &mut out.bad {
         collect(subject, bars, rows.clone(), marks, &holes, bad);
     }
     tell_missing(subject, day, holes, out);
-    tell(subject, bars, rows, marks, out);
+    tell(subject, bars, rows, marks, all, out);
     out.days.push(Day { day_ns: day, tally });
 }
 
@@ -273,7 +280,7 @@ fn is_whole(subject: &Subject<'_>, time: &[i64], runs: &[Run]) -> bool {
     let ([run], Some(step), Some(first)) = (runs, subject.timeframe.step_ns(), time.first()) else {
         return time.is_empty() && runs.is_empty();
     };
-    *first == subject.timeframe.slot_start(run.start) && time.windows(2).all(|pair| pair[1] - pair[0] == step)
+    *first == subject.timeframe.slot_start(run.start) && is_run(time, step)
 }
 
 /// Holds bars against expected slots; what is missing, as ranges of time with their number of bars.
@@ -374,7 +381,6 @@ fn judge(subject: &Subject<'_>, bars: &Bars<'_>, rows: Range<usize>, marks: &[u3
         (Rule::spoiling(Dimension::Validity), Rule::spoiling(Dimension::Consistency));
     let inaccurate = Rule::spoiling(Dimension::Accuracy);
     let absent = Rule::Synthetic.bit() | Rule::Outside.bit() | Rule::Grid.bit();
-    tally.usable = tally.present;
     for row in rows {
         if marks[row] == 0 || marks[row] & absent != 0 {
             continue;
@@ -426,9 +432,15 @@ fn tell_missing(subject: &Subject<'_>, day: i64, mut holes: Vec<(Range<i64>, u64
     }
 }
 
-/// Findings of the marks of one day: bars that follow one another and break the same rule are one.
-fn tell(subject: &Subject<'_>, bars: &Bars<'_>, rows: Range<usize>, marks: &[u32], out: &mut Scanned) {
-    let all = marks[rows.clone()].iter().fold(0, |all, bits| all | bits);
+/// Findings of the marks of one day, among them all of `all`: bars that follow one another and break the same rule are one.
+fn tell(
+    subject: &Subject<'_>,
+    bars: &Bars<'_>,
+    rows: Range<usize>,
+    marks: &[u32],
+    all: u32,
+    out: &mut Scanned,
+) {
     for rule in Rule::ALL.iter().copied().filter(|rule| all & rule.bit() != 0) {
         let marked = |row: &usize| marks[*row] & rule.bit() != 0;
         let mut groups: Vec<Range<usize>> = Vec::new();

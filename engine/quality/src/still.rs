@@ -6,6 +6,7 @@ use std::ops::Range;
 use crate::bars::Bars;
 use crate::rule::Rule;
 use crate::rules::Rules;
+use crate::wide::first_repeat;
 
 /// Longest run that is told from longer ones.
 const LONGEST: usize = 255;
@@ -38,7 +39,7 @@ pub(crate) fn mark_stale(
     let mut row = rows.start;
     while row < rows.end {
         if !repeats(row) {
-            row += 1;
+            row = first_repeat(bars.close, row + 1, rows.end);
             continue;
         }
         let mut first = row - 1;
@@ -61,13 +62,15 @@ pub(crate) fn mark_stale(
 pub(crate) struct Stillness {
     days: VecDeque<Vec<u32>>,
     total: Vec<u32>,
+    /// A day that is forgotten, to be written anew.
+    spare: Option<Vec<u32>>,
     window: usize,
 }
 
 impl Stillness {
     /// Remembers this many days.
     pub(crate) fn new(window: usize) -> Self {
-        Self { days: VecDeque::new(), total: vec![0; LONGEST + 1], window }
+        Self { days: VecDeque::new(), total: vec![0; LONGEST + 1], spare: None, window }
     }
 
     /// The length that 99.9 % of the runs do not exceed; `None` if there are too few.
@@ -97,35 +100,37 @@ impl Stillness {
         marks: Option<&mut [u32]>,
     ) {
         let usual = self.usual().map(|usual| usual.max(rules.stale));
-        let mut lengths = vec![0_u32; LONGEST + 1];
-        let mut run = 0_usize;
+        let mut lengths = self.spare.take().unwrap_or_default();
+        lengths.clear();
+        lengths.resize(LONGEST + 1, 0_u32);
         let mut marks = marks;
-        for row in rows.clone() {
-            if row > rows.start
-                && bars.close[row].to_bits() == bars.close[row - 1].to_bits()
-                && same(bars, row, row - 1)
+        let mut row = rows.start;
+        while row < rows.end {
+            // Every bar up to the next whose close is that of the one before is a run by itself.
+            let next = first_repeat(bars.close, row + 1, rows.end);
+            lengths[1] += (next - row - 1) as u32;
+            let first = next - 1;
+            let mut end = next;
+            while end < rows.end
+                && bars.close[end].to_bits() == bars.close[end - 1].to_bits()
+                && same(bars, end, end - 1)
             {
-                run += 1;
-                if let (Some(usual), Some(marks)) = (usual, marks.as_deref_mut())
-                    && run > usual
-                {
-                    marks[row] |= Rule::Flatline.bit();
-                }
-            } else {
-                if run > 0 {
-                    lengths[run.min(LONGEST)] += 1;
-                }
-                run = 1;
+                end += 1;
             }
-        }
-        if run > 0 {
-            lengths[run.min(LONGEST)] += 1;
+            lengths[(end - first).min(LONGEST)] += 1;
+            if let (Some(usual), Some(marks)) = (usual, marks.as_deref_mut())
+                && end - first > usual
+            {
+                marks[first + usual..end].iter_mut().for_each(|mark| *mark |= Rule::Flatline.bit());
+            }
+            row = end;
         }
         self.total.iter_mut().zip(&lengths).for_each(|(total, count)| *total += count);
         self.days.push_back(lengths);
         if self.days.len() > self.window {
             let gone = self.days.pop_front().unwrap_or_default();
             self.total.iter_mut().zip(&gone).for_each(|(total, count)| *total -= count);
+            self.spare = Some(gone);
         }
     }
 }
