@@ -8,6 +8,7 @@ use tapestore_format::segment::{Chunk, PooledScratch, Scratch, Stream, System};
 
 use crate::error::{Error, Result};
 use crate::scan::{SHOWN_ROWS, Scan, chunks_of, part_rows};
+use crate::shown;
 use crate::state::Layer;
 use crate::view::Read;
 
@@ -70,7 +71,7 @@ impl Read<'_> {
         let mut visitor = Visitor {
             scan: &scan,
             column,
-            buffer: RowSet::with_columns(&[(column.id, column.kind)]),
+            buffer: shown::take(&scan.columns),
             scratch: Scratch::pooled(),
             report: VisitReport::default(),
         };
@@ -79,6 +80,7 @@ impl Read<'_> {
                 break;
             }
         }
+        shown::keep(visitor.buffer);
         Ok(visitor.report)
     }
 }

@@ -89,6 +89,7 @@ mod scan;
 pub mod schema;
 mod seal;
 mod segment;
+mod shown;
 mod stage;
 mod state;
 mod statistics;

@@ -20,7 +20,7 @@ use crate::segment::Part;
 use crate::state::{Layer, SeriesState};
 
 /// Rows that are shown at a time: few enough that the columns of bars stay in a core's own cache.
-pub(crate) const SHOWN_ROWS: usize = 8 * BLOCK_ROWS;
+pub(crate) const SHOWN_ROWS: usize = 4 * BLOCK_ROWS;
 
 /// Reads of at most this many rows of a chunk go through the cache.
 const CACHED_ROWS: usize = 4 * BLOCK_ROWS;

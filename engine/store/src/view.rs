@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::gaps::{self, Gap};
 use crate::key::SeriesKey;
 use crate::scan::{SHOWN_ROWS, Scan, Sink};
+use crate::shown;
 use crate::state::{Layer, SeriesState, State};
 use crate::store::Shared;
 
@@ -450,14 +451,15 @@ impl<'v> Read<'v> {
         Ok(rows)
     }
 
-    /// Shows the rows in order, in pieces of at most 8,192, until `visit` breaks. One buffer is used for all.
+    /// Shows the rows in order, in pieces of at most 4,096, until `visit` breaks. One buffer is used for all.
     ///
     /// # Errors
     /// As [`Read::rows`]; pieces before the damage were shown.
     pub fn visit(self, mut visit: impl FnMut(&Rows) -> ControlFlow<()>) -> Result<()> {
-        let mut rows = Rows::empty(self.projection()?);
-        let columns = rows.columns.clone();
-        let mut set = std::mem::take(&mut rows.set);
+        let columns = self.projection()?;
+        let scan = self.scan(&columns)?;
+        let mut set = shown::take(&scan.columns);
+        let mut rows = Rows { columns, set: RowSet::default() };
         let mut stopped = false;
         let mut show = |set: &mut RowSet| {
             std::mem::swap(&mut rows.set, set);
@@ -468,11 +470,13 @@ impl<'v> Read<'v> {
             flow.map_continue(|()| SHOWN_ROWS)
         };
         let mut sink = Sink { out: &mut set, room: SHOWN_ROWS, early: true, full: &mut show };
-        self.scan(&columns)?.run(&self.range, &mut sink)?;
+        scan.run(&self.range, &mut sink)?;
         if !set.is_empty() && !stopped {
             rows.set = set;
             let _ = visit(&rows);
+            set = rows.set;
         }
+        shown::keep(set);
         Ok(())
     }
 

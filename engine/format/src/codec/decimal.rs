@@ -57,9 +57,7 @@ impl Float for f64 {
         Self::from_bits(bits as u64)
     }
     fn scale(kernels: &Kernels, mantissas: &[i64], divisor: i64, power: f64, out: &mut Vec<Self>) {
-        let at = out.len();
-        out.resize(at + mantissas.len(), 0.0);
-        (kernels.scale)(mantissas, divisor, power, &mut out[at..]);
+        (kernels.scale)(mantissas, divisor, power, out);
     }
     fn scale_small<N: Lane>(
         kernels: &Kernels,
@@ -68,9 +66,7 @@ impl Float for f64 {
         power: f64,
         out: &mut Vec<Self>,
     ) {
-        let at = out.len();
-        out.resize(at + mantissas.len(), 0.0);
-        (N::loops(kernels).scale)(mantissas, divisor, power, &mut out[at..]);
+        (N::loops(kernels).scale)(mantissas, divisor, power, out);
     }
 }
 

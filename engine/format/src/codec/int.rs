@@ -254,8 +254,9 @@ fn decode_packed<N: Lane>(
             let default = reader.signed_varint()?;
             let others = bounded(reader, count)?;
             let bitmap = reader.take(count.div_ceil(8))?;
-            let set: u32 = bitmap.iter().map(|byte| byte.count_ones()).sum();
-            if set as usize != others || (!count.is_multiple_of(8) && bitmap[count / 8] >> (count % 8) != 0) {
+            if bits_set(bitmap) != others
+                || (!count.is_multiple_of(8) && bitmap[count / 8] >> (count % 8) != 0)
+            {
                 return Err(reader.error("bitmap and count disagree"));
             }
             decode_simple(kernels, reader, inner, others)?;
@@ -488,13 +489,24 @@ fn decode_classes<N: Lane>(
     Ok(())
 }
 
+/// Bytes as words, the last one filled with zeros.
+fn words(bytes: &[u8]) -> impl Iterator<Item = u64> {
+    bytes.chunks(8).map(|bytes| {
+        let mut word = [0; 8];
+        word[..bytes.len()].copy_from_slice(bytes);
+        u64::from_le_bytes(word)
+    })
+}
+
+/// How many bits of a bitmap are set.
+fn bits_set(bitmap: &[u8]) -> usize {
+    words(bitmap).map(|word| word.count_ones() as usize).sum()
+}
+
 /// How many of `count` numbers are in each class.
 fn members(selectors: &[u8], count: usize) -> [usize; 4] {
     let (mut first, mut second, mut third) = (0, 0, 0);
-    for bytes in selectors.chunks(8) {
-        let mut word = [0; 8];
-        word[..bytes.len()].copy_from_slice(bytes);
-        let word = u64::from_le_bytes(word);
+    for word in words(selectors) {
         let (low, high) = (word & 0x5555_5555_5555_5555, word >> 1 & 0x5555_5555_5555_5555);
         first += (low & !high).count_ones() as usize;
         second += (high & !low).count_ones() as usize;

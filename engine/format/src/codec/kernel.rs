@@ -31,8 +31,10 @@ pub struct Kernels {
     pub wide: Loops<i64>,
     /// Loops over blocks in which no number needs more than 32 bits.
     pub narrow: Loops<i32>,
-    /// Mantissas of any size to doubles: divisor, power of ten.
-    pub scale: fn(&[i64], i64, f64, &mut [f64]),
+    /// Appends mantissas of any size as doubles: divisor, power of ten.
+    pub scale: fn(&[i64], i64, f64, &mut Vec<f64>),
+    /// Appends numbers that rise by a step: first, step, how many.
+    pub rise: fn(i64, i64, usize, &mut Vec<i64>),
     /// For encoding: how many numbers have an offset of how many bits from a base, folded (zigzag) or not.
     pub lengths: fn(&[i64], i64, bool) -> Histogram,
 }
@@ -58,8 +60,8 @@ pub struct Loops<N: 'static> {
     pub expand: fn(&[u8], &[N; PADDED], N, &mut [N]),
     /// The next value of the class that two bits select: selectors, values, where each class begins in them.
     pub choose: Choose<N>,
-    /// Mantissas to doubles: divisor, power of ten. Products with the divisor are below 2^51 in magnitude.
-    pub scale: fn(&[N], f64, f64, &mut [f64]),
+    /// Appends mantissas as doubles: divisor, power of ten. Products with the divisor are below 2^51 in magnitude.
+    pub scale: fn(&[N], f64, f64, &mut Vec<f64>),
 }
 
 impl Kernels {
@@ -92,7 +94,7 @@ impl Kernels {
 
 /// The reference. On aarch64, where NEON belongs to the baseline, the compiler vectorises these loops.
 static SCALAR: Kernels =
-    Kernels { name: "scalar", wide: Loops::SCALAR, narrow: Loops::SCALAR, scale, lengths };
+    Kernels { name: "scalar", wide: Loops::SCALAR, narrow: Loops::SCALAR, scale, rise, lengths };
 
 impl<N: Lane> Loops<N> {
     const SCALAR: Self = Self {
@@ -188,17 +190,23 @@ fn count_bits(numbers: &[i64], offset: impl Fn(i64) -> u64) -> Histogram {
     std::array::from_fn(|bits| counts.iter().map(|counts| counts[bits]).sum())
 }
 
-#[inline(always)]
-fn scale(mantissas: &[i64], divisor: i64, power: f64, out: &mut [f64]) {
-    for (value, mantissa) in out.iter_mut().zip(mantissas) {
-        *value = mantissa.wrapping_mul(divisor) as f64 / power;
-    }
+fn scale(mantissas: &[i64], divisor: i64, power: f64, out: &mut Vec<f64>) {
+    out.extend(mantissas.iter().map(|mantissa| mantissa.wrapping_mul(divisor) as f64 / power));
 }
 
-fn scale_small<N: Lane>(mantissas: &[N], divisor: f64, power: f64, out: &mut [f64]) {
-    for (value, mantissa) in out.iter_mut().zip(mantissas) {
-        *value = mantissa.wide() as f64 * divisor / power;
-    }
+fn scale_small<N: Lane>(mantissas: &[N], divisor: f64, power: f64, out: &mut Vec<f64>) {
+    out.extend(mantissas.iter().map(|mantissa| mantissa.wide() as f64 * divisor / power));
+}
+
+#[inline(always)]
+fn rise(first: i64, step: i64, count: usize, out: &mut Vec<i64>) {
+    // Additions alone: vectors of 64 bits have no product before AVX-512.
+    let mut next = first;
+    out.extend((0..count).map(|_| {
+        let number = next;
+        next = next.wrapping_add(step);
+        number
+    }));
 }
 
 /// A signed number as the nearest double, as `as` does it, but in operations that vectors have: each half stands
@@ -233,26 +241,26 @@ const ONCE: f64 = 1e15;
 /// of an integer by at most 10^22 never comes near the range where doubles lose bits.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-fn divide<T: Copy>(numbers: &[T], power: f64, out: &mut [f64], double: impl Fn(T) -> f64) {
+fn divide<T: Copy>(numbers: &[T], power: f64, out: &mut Vec<f64>, double: impl Fn(T) -> f64) {
     let inverse = 1.0 / power;
     let correct = |number: f64, quotient: f64| quotient.mul_add(-power, number).mul_add(inverse, quotient);
     if power <= ONCE {
-        for (value, number) in out.iter_mut().zip(numbers) {
+        out.extend(numbers.iter().map(|number| {
             let number = double(*number);
-            *value = correct(number, number * inverse);
-        }
+            correct(number, number * inverse)
+        }));
     } else {
-        for (value, number) in out.iter_mut().zip(numbers) {
+        out.extend(numbers.iter().map(|number| {
             let number = double(*number);
-            *value = correct(number, correct(number, number * inverse));
-        }
+            correct(number, correct(number, number * inverse))
+        }));
     }
 }
 
 /// [`scale`] with fused multiplication and addition.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-fn scale_fused(mantissas: &[i64], divisor: i64, power: f64, out: &mut [f64]) {
+fn scale_fused(mantissas: &[i64], divisor: i64, power: f64, out: &mut Vec<f64>) {
     if divisor == 1 {
         divide(mantissas, power, out, double);
     } else {
@@ -263,7 +271,7 @@ fn scale_fused(mantissas: &[i64], divisor: i64, power: f64, out: &mut [f64]) {
 /// [`scale_small`] with fused multiplication and addition.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-fn scale_small_fused<N: Lane>(mantissas: &[N], divisor: f64, power: f64, out: &mut [f64]) {
+fn scale_small_fused<N: Lane>(mantissas: &[N], divisor: f64, power: f64, out: &mut Vec<f64>) {
     if divisor == 1.0 {
         divide(mantissas, power, out, N::double);
     } else {
@@ -305,14 +313,18 @@ macro_rules! table {
                 super::choose(selectors, values, starts, out);
             }
             #[target_feature(enable = $features)]
-            fn scale_small<N: Lane>(mantissas: &[N], divisor: f64, power: f64, out: &mut [f64]) {
+            fn scale_small<N: Lane>(mantissas: &[N], divisor: f64, power: f64, out: &mut Vec<f64>) {
                 super::scale_small_fused(mantissas, divisor, power, out);
             }
             #[target_feature(enable = $features)]
-            fn scale(mantissas: &[i64], divisor: i64, power: f64, out: &mut [f64]) {
+            fn scale(mantissas: &[i64], divisor: i64, power: f64, out: &mut Vec<f64>) {
                 super::scale_fused(mantissas, divisor, power, out);
             }
 
+            #[target_feature(enable = $features)]
+            fn rise(first: i64, step: i64, count: usize, out: &mut Vec<i64>) {
+                super::rise(first, step, count, out);
+            }
             #[target_feature(enable = $features)]
             fn lengths(numbers: &[i64], base: i64, zigzag: bool) -> Histogram {
                 super::lengths(numbers, base, zigzag)
@@ -347,6 +359,8 @@ macro_rules! table {
                 narrow: loops(),
                 // SAFETY: U1, as above.
                 scale: |mantissas, divisor, power, out| unsafe { scale(mantissas, divisor, power, out) },
+                // SAFETY: U1, as above.
+                rise: |first, step, count, out| unsafe { rise(first, step, count, out) },
                 // SAFETY: U1, as above.
                 lengths: |numbers, base, zigzag| unsafe { lengths(numbers, base, zigzag) },
             };
@@ -491,6 +505,22 @@ mod tests {
     }
 
     #[test]
+    fn every_kernel_rises_by_steps_behind_what_is_there() {
+        for kernels in Kernels::all() {
+            for count in COUNTS {
+                for (first, step) in [(0, 1), (-5, 60_000_000_000), (i64::MAX - 3, 7), (9, 0)] {
+                    let mut found = vec![1, 2, 3];
+                    (kernels.rise)(first, step, count, &mut found);
+                    let number = |index| i64::wrapping_add(first, i64::wrapping_mul(index, step));
+                    let expected: Vec<i64> =
+                        [1, 2, 3].into_iter().chain((0..count as i64).map(number)).collect();
+                    assert_eq!(found, expected, "{}", kernels.name);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn sums_are_sums() {
         let mut out = edges(9);
         let wanted: Vec<i64> =
@@ -506,10 +536,11 @@ mod tests {
                 && number.checked_mul(divisor).is_some_and(|product| product.unsigned_abs() < 1 << 51)
         };
         let numbers: Vec<N> = numbers.iter().filter(fits).map(|number| N::of(*number)).collect();
-        let (mut expected, mut found) = (vec![0.0; numbers.len()], vec![1.0; numbers.len()]);
+        let (mut expected, mut found) = (Vec::new(), Vec::new());
         let wide: Vec<i64> = numbers.iter().map(|number| number.wide()).collect();
         scale(&wide, divisor, power, &mut expected);
         (N::loops(kernels).scale)(&numbers, divisor as f64, power, &mut found);
+        assert_eq!(found.len(), numbers.len());
         for ((found, expected), number) in found.iter().zip(&expected).zip(&numbers) {
             let same = found.to_bits() == expected.to_bits();
             assert!(same, "{}: {number:?} * {divisor} / {power:e}: {found:e}", kernels.name);
@@ -533,9 +564,10 @@ mod tests {
             for exponent in 0..=22 {
                 let power = 10f64.powi(exponent);
                 for divisor in [1, 5, 25, 12_345_678_901] {
-                    let (mut expected, mut found) = (vec![0.0; numbers.len()], vec![1.0; numbers.len()]);
+                    let (mut expected, mut found) = (Vec::new(), Vec::new());
                     scale(&numbers, divisor, power, &mut expected);
                     (kernels.scale)(&numbers, divisor, power, &mut found);
+                    assert_eq!(found.len(), numbers.len());
                     for ((found, expected), number) in found.iter().zip(&expected).zip(&numbers) {
                         let same = found.to_bits() == expected.to_bits();
                         assert!(same, "{}: {number} * {divisor} / 10^{exponent}: {found:e}", kernels.name);

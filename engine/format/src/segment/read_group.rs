@@ -22,8 +22,12 @@ type Decode<N> = fn(&mut ByteReader<'_>, &mut [N], &mut IntScratch, Option<&Mode
 /// Appends the values of mantissas.
 type Append<N> = fn(&Scale, &Kernels, &[N], &mut Vec<f64>);
 
+/// The bytes of the members' blocks and their places, by role, as far as they were looked up.
+type Blocks<'a> = [Option<(&'a [u8], u64)>; 4];
+
 /// What decoding the members of a block needs.
-struct Members<'s, N> {
+struct Members<'a, 's, N> {
+    blocks: Blocks<'a>,
     group: &'s mut Group<N>,
     models: &'s mut Models,
     int: &'s mut IntScratch,
@@ -32,7 +36,7 @@ struct Members<'s, N> {
     append: Append<N>,
 }
 
-impl Chunk<'_> {
+impl<'a> Chunk<'a> {
     /// The columns of the group, block by block, so that what predicts is decoded once.
     pub(super) fn read_group(
         &self,
@@ -52,9 +56,9 @@ impl Chunk<'_> {
         }
         each_block(range, |block, rows| {
             let mut reach = 0;
-            let mut known = [None; 4];
+            let (mut known, mut blocks) = ([None; 4], [None; 4]);
             for (_, role, _) in &wanted {
-                reach = reach.max(self.reach(*role, block, &mut known)?);
+                reach = reach.max(self.reach(*role, block, &mut known, &mut blocks)?);
             }
             let small =
                 wanted.iter().all(|(entry, ..)| entry.scale.is_some_and(|scale| scale.is_small(reach)));
@@ -62,30 +66,36 @@ impl Chunk<'_> {
             if small && reach < NARROW {
                 let decode: Decode<i32> = |reader, out, scratch, _| int::decode_narrow(reader, out, scratch);
                 let append = Scale::extend_small;
-                let members = Members { group: small_group, models, int, bits, decode, append };
+                let members = Members { blocks, group: small_group, models, int, bits, decode, append };
                 self.read_members(members, &mut wanted, block, &rows)
             } else {
                 let append = if small { Scale::extend_small } else { Scale::extend };
-                let members = Members { group, models, int, bits, decode: int::decode, append };
+                let members = Members { blocks, group, models, int, bits, decode: int::decode, append };
                 self.read_members(members, &mut wanted, block, &rows)
             }
         })
     }
 
     /// The greatest magnitude that a mantissa of a member can have, as far as the parameters of blocks tell.
-    fn reach(&self, role: Role, block: usize, known: &mut [Option<u64>; 4]) -> Result<u64> {
+    fn reach(
+        &self,
+        role: Role,
+        block: usize,
+        known: &mut [Option<u64>; 4],
+        blocks: &mut Blocks<'a>,
+    ) -> Result<u64> {
         if let Some(known) = known[role as usize] {
             return Ok(known);
         }
-        let (bytes, _) = self.block(self.member(role)?, block)?;
+        let (bytes, _) = self.member_block(role, block, blocks)?;
         let count = self.block_rows(block).len();
         let found = int::reach(ByteReader::new(bytes, "K13"), count);
         let (transform, own) = found.unwrap_or((Transform::Plain, u64::MAX));
         let predicted = match (transform, role) {
-            (Transform::Group, Role::Open) => self.reach(Role::Close, block, known)?,
-            (Transform::Group, Role::High | Role::Low) => {
-                self.reach(Role::Close, block, known)?.max(self.reach(Role::Open, block, known)?)
-            }
+            (Transform::Group, Role::Open) => self.reach(Role::Close, block, known, blocks)?,
+            (Transform::Group, Role::High | Role::Low) => self
+                .reach(Role::Close, block, known, blocks)?
+                .max(self.reach(Role::Open, block, known, blocks)?),
             _ => 0,
         };
         let reach = own.saturating_add(predicted);
@@ -93,9 +103,20 @@ impl Chunk<'_> {
         Ok(reach)
     }
 
+    /// A block of a member, looked up once.
+    fn member_block(&self, role: Role, block: usize, blocks: &mut Blocks<'a>) -> Result<(&'a [u8], u64)> {
+        let known = &mut blocks[role as usize];
+        if let Some(known) = known {
+            return Ok(*known);
+        }
+        let found = self.block(self.member(role)?, block)?;
+        *known = Some(found);
+        Ok(found)
+    }
+
     fn read_members<N: Lane>(
         &self,
-        mut members: Members<'_, N>,
+        mut members: Members<'a, '_, N>,
         wanted: &mut [(&Entry, Role, &mut Vec<f64>)],
         block: usize,
         rows: &Range<usize>,
@@ -111,7 +132,7 @@ impl Chunk<'_> {
                 continue;
             }
             // The exceptions stand behind the numbers.
-            let (bytes, offset) = self.block(entry, block)?;
+            let (bytes, offset) = self.member_block(*role, block, &mut members.blocks)?;
             let count = self.block_rows(block).len();
             let rest = members.group.rest[*role as usize];
             let mut reader = ByteReader::new(&bytes[rest..], "K11");
@@ -123,13 +144,18 @@ impl Chunk<'_> {
     }
 
     /// Decodes the mantissas of a member of the group, and first of those that predict it, unless they are there.
-    fn decode_member<N: Lane>(&self, role: Role, block: usize, members: &mut Members<'_, N>) -> Result<()> {
+    fn decode_member<N: Lane>(
+        &self,
+        role: Role,
+        block: usize,
+        members: &mut Members<'a, '_, N>,
+    ) -> Result<()> {
         let at = role as usize;
         if members.group.have[at] {
             return Ok(());
         }
         let entry = self.member(role)?;
-        let (bytes, offset) = self.block(entry, block)?;
+        let (bytes, offset) = self.member_block(role, block, &mut members.blocks)?;
         let count = self.block_rows(block).len();
         let mut reader = ByteReader::new(bytes, "K13");
         self.read_model(entry, members.models)?;

@@ -76,8 +76,9 @@ pub(super) fn decode(
     let payload = file.unit(anchor.offset, anchor.bytes, anchor.crc)?;
     let broken = |detail: &str| FormatError::corrupt("S14", anchor.offset, detail);
     let mut reader = ByteReader::new(payload, "S14");
-    let (mut gaps, mut lengths) = ([0; BLOCK_ROWS], [0; BLOCK_ROWS]);
-    let (gaps, lengths) = (&mut gaps[..anchor.runs], &mut lengths[..anchor.runs]);
+    // Mostly there are few: clearing a block's worth would take longer than decoding them.
+    let mut numbers = vec![0; anchor.runs * 2];
+    let (gaps, lengths) = numbers.split_at_mut(anchor.runs);
     for numbers in [&mut *gaps, &mut *lengths] {
         int::decode_plain(&mut reader, numbers, scratch).map_err(|e| e.shifted(anchor.offset))?;
     }
@@ -208,6 +209,7 @@ impl PartIndex {
         let wanted = out.len() + (rows.end - rows.start) as usize;
         let first = self.anchors.partition_point(|anchor| anchor.first_row <= rows.start).saturating_sub(1);
         let mut next = rows.start;
+        let rise = scratch.int.kernels.rise;
         for anchor in &self.anchors[first..] {
             if next >= rows.end {
                 break;
@@ -217,15 +219,15 @@ impl PartIndex {
                 let end = row + run.slots();
                 if end > next {
                     let slot = run.start + (next - row) as i64;
-                    let count = (end.min(rows.end) - next) as i64;
+                    let count = end.min(rows.end) - next;
                     match timeframe.step_ns() {
-                        Some(step) => {
-                            let start = timeframe.slot_start(slot);
-                            out.extend((0..count).map(|index| start.wrapping_add(index.wrapping_mul(step))));
+                        Some(step) => rise(timeframe.slot_start(slot), step, count as usize, out),
+                        None => {
+                            let slots = slot..slot + count as i64;
+                            out.extend(slots.map(|slot| timeframe.slot_start(slot)));
                         }
-                        None => out.extend((slot..slot + count).map(|slot| timeframe.slot_start(slot))),
                     }
-                    next += count as u64;
+                    next += count;
                     if next >= rows.end {
                         break;
                     }
