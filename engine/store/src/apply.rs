@@ -207,7 +207,7 @@ fn change_series(
 }
 
 fn damaged(detail: String) -> Error {
-    Error::Inconsistent { path: "log".into(), rule: "W7", detail }
+    Error::Inconsistent { path: "log".into(), rule: "W7", offset: 0, detail }
 }
 
 /// A column keeps its type through all definitions (A4): layers of several share a part.

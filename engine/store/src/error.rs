@@ -80,6 +80,8 @@ pub enum Error {
         path: String,
         /// The broken rule of `format-spec/`.
         rule: &'static str,
+        /// Byte offset in the file at which the contradiction was noticed; 0 if it is that of the file as a whole.
+        offset: u64,
         /// What was found.
         detail: String,
     },
@@ -128,9 +130,12 @@ impl Error {
     /// What the manifest or `CURRENT` refers to cannot be opened: damage if it is not there, or not as stated (I3).
     pub(crate) fn referred(action: &'static str, path: impl Into<String>, source: io::Error) -> Self {
         match source.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::InvalidData => {
-                Self::Inconsistent { path: path.into(), rule: "I3", detail: format!("{action}: {source}") }
-            }
+            io::ErrorKind::NotFound | io::ErrorKind::InvalidData => Self::Inconsistent {
+                path: path.into(),
+                rule: "I3",
+                offset: 0,
+                detail: format!("{action}: {source}"),
+            },
             _ => Self::io(action, path, source),
         }
     }
@@ -166,7 +171,9 @@ impl fmt::Display for Error {
                 "{path} is being written by another process; wait for it, or open the store read-only"
             ),
             Self::Format { path, source } => write!(f, "{path}: {source}"),
-            Self::Inconsistent { path, rule, detail } => write!(f, "{path}: corrupt: rule {rule}: {detail}"),
+            Self::Inconsistent { path, rule, offset, detail } => {
+                write!(f, "{path}: corrupt: rule {rule} at offset {offset}: {detail}")
+            }
             Self::ReadOnly => f.write_str("the store was opened read-only; open it for writing to change it"),
             Self::Poisoned { cause } => {
                 write!(

@@ -168,6 +168,7 @@ pub(crate) fn live_writer(storage: &dyn Storage, store: [u8; 16]) -> Result<Opti
     Err(Error::Inconsistent {
         path: storage.describe("visible"),
         rule: "V1",
+        offset: 0,
         detail: "a writer holds the lock, but does not say what is visible".into(),
     })
 }

@@ -112,7 +112,7 @@ pub(crate) fn load(storage: &dyn Storage, current: &Current) -> Result<(Manifest
     let length = file.length().map_err(|error| Error::io("reading", path.as_str(), error))?;
     if length < current.length || current.length < HEADER_BYTES as u64 {
         let detail = format!("manifest has {length} bytes, CURRENT counts {}", current.length);
-        return Err(Error::Inconsistent { path, rule: "M1", detail });
+        return Err(Error::Inconsistent { path, rule: "M1", offset: length, detail });
     }
     let failed = |error| Error::io("reading", path.as_str(), error);
     let broken = |error| Error::format(path.as_str(), error);
@@ -135,12 +135,13 @@ pub(crate) fn load(storage: &dyn Storage, current: &Current) -> Result<(Manifest
         state.apply(record).map_err(|detail| Error::Inconsistent {
             path: path.clone(),
             rule: "M5",
+            offset: frame.offset,
             detail,
         })?;
     }
     if !complete || assembler.is_open() || state.state.step != current.step {
         let detail = format!("step {} is not complete where CURRENT says so", current.step);
-        return Err(Error::Inconsistent { path, rule: "M2", detail });
+        return Err(Error::Inconsistent { path, rule: "M2", offset: current.length, detail });
     }
     Ok((state, frames.next_sequence().unwrap_or(0)))
 }
@@ -258,6 +259,7 @@ impl Manifest {
             self.state.apply(record).map_err(|detail| Error::Inconsistent {
                 path: self.path(),
                 rule: "M5",
+                offset: self.current.length,
                 detail,
             })?;
         }

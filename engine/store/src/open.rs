@@ -374,7 +374,7 @@ pub(crate) fn build_state(
         let key = SeriesKey::recorded(&record.instrument, &record.frame).ok_or_else(|| {
             let detail =
                 format!("series {} has the name {:?} {:?}", record.id, record.instrument, record.frame);
-            Error::Inconsistent { path: manifest_path(), rule: "M3", detail }
+            Error::Inconsistent { path: manifest_path(), rule: "M3", offset: 0, detail }
         })?;
         let definitions: Definitions = record
             .definitions
@@ -393,11 +393,11 @@ pub(crate) fn build_state(
         };
         if let Some(wrong) = wrong {
             let detail = format!("series {} {wrong}", record.id);
-            return Err(Error::Inconsistent { path: manifest_path(), rule: "M5", detail });
+            return Err(Error::Inconsistent { path: manifest_path(), rule: "M5", offset: 0, detail });
         }
         if !catalog.add_series(key.clone(), record.id) {
             let detail = format!("two series have the name {key}");
-            return Err(Error::Inconsistent { path: manifest_path(), rule: "M5", detail });
+            return Err(Error::Inconsistent { path: manifest_path(), rule: "M5", offset: 0, detail });
         }
         let series = SeriesState::new(record.id, Arc::new(key), Arc::new(definitions), own);
         state.series.set(record.id as usize, Arc::new(series));
@@ -407,6 +407,7 @@ pub(crate) fn build_state(
         Some(series) => Err(Error::Inconsistent {
             path: manifest_path(),
             rule: "M5",
+            offset: 0,
             detail: format!("a segment holds rows of series {series}, which was never defined"),
         }),
     }

@@ -125,6 +125,7 @@ impl Part {
             return Err(Error::Inconsistent {
                 path: self.file.path(),
                 rule: "M6",
+                offset: 0,
                 detail: format!(
                     "part {} holds {} rows of series {}, and is not the one of {} rows of series {} that the manifest \
                      describes",

@@ -318,6 +318,7 @@ impl Catalog {
             _ => Err(Error::Inconsistent {
                 path: "sources".into(),
                 rule: "M5",
+                offset: 0,
                 detail: format!(
                     "source id {id} of {name:?} is taken, leaves a hole, or has a name that is known"
                 ),

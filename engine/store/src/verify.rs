@@ -126,7 +126,7 @@ impl Check<'_> {
             before = Some(record.version);
             if !fits {
                 let detail = format!("commit {} does not follow the one before it", record.version);
-                return Err(Error::Inconsistent { path: "log".into(), rule: "W7", detail });
+                return Err(Error::Inconsistent { path: "log".into(), rule: "W7", offset: 0, detail });
             }
             if record.version > sealed {
                 state = apply(&state, &catalog, record, 0)?.0;
@@ -233,7 +233,7 @@ impl Check<'_> {
 fn finding(error: Error) -> Finding {
     let (file, offset, rule, detail) = match error {
         Error::Format { path, source } => (path, source.offset, source.rule.to_owned(), source.detail),
-        Error::Inconsistent { path, rule, detail } => (path, 0, rule.to_owned(), detail),
+        Error::Inconsistent { path, rule, offset, detail } => (path, offset, rule.to_owned(), detail),
         Error::Io { action, path, source } => (path, 0, "I3".to_owned(), format!("{action}: {source}")),
         other => (String::new(), 0, String::new(), other.to_string()),
     };

@@ -280,7 +280,7 @@ impl LogReader<'_> {
     }
 
     fn inconsistent(&self, id: u64, detail: &str) -> Error {
-        Error::Inconsistent { path: self.path(id), rule: "W6", detail: detail.to_owned() }
+        Error::Inconsistent { path: self.path(id), rule: "W6", offset: 0, detail: detail.to_owned() }
     }
 
     fn open(&self, id: u64) -> Result<Arc<dyn StorageFile>> {
@@ -376,7 +376,7 @@ impl LogReader<'_> {
         };
         if stop > length || stop < from.offset {
             let detail = format!("{length} bytes, but its records end at {stop}");
-            return Err(Error::Inconsistent { path: self.path(id), rule: "W5", detail });
+            return Err(Error::Inconsistent { path: self.path(id), rule: "W5", offset: length, detail });
         }
         let identity = Identity { store: self.store, file: id };
         let broken = |error| Error::format(self.path(id), error);
@@ -400,7 +400,7 @@ impl LogReader<'_> {
                 KIND_TRANSACTION => {
                     let decoded = TransactionRecord::decode(record);
                     let decoded = decoded.map_err(|error| broken(error.shifted(frame.offset)))?;
-                    apply(decoded).map_err(|error| self.name_log(id, error))?;
+                    apply(decoded).map_err(|error| self.name_log(id, frame.offset, error))?;
                 }
                 other => {
                     let detail = format!("unknown record kind {other}");
@@ -412,7 +412,8 @@ impl LogReader<'_> {
         }
         if position.offset < stop && !may_be_torn {
             let detail = format!("records end at {}, {stop} expected", position.offset);
-            return Err(Error::Inconsistent { path: self.path(id), rule: "W5", detail });
+            let offset = position.offset;
+            return Err(Error::Inconsistent { path: self.path(id), rule: "W5", offset, detail });
         }
         let torn = (position.offset < stop).then(|| TornTail {
             file: log_name(id),
@@ -422,11 +423,11 @@ impl LogReader<'_> {
         Ok((position, torn))
     }
 
-    /// Names the log in what is wrong with a transaction in it.
-    fn name_log(&self, id: u64, error: Error) -> Error {
+    /// Names the log in what is wrong with the transaction at an offset of it.
+    fn name_log(&self, id: u64, offset: u64, error: Error) -> Error {
         match error {
             Error::Inconsistent { rule, detail, .. } => {
-                Error::Inconsistent { path: self.path(id), rule, detail }
+                Error::Inconsistent { path: self.path(id), rule, offset, detail }
             }
             other => other,
         }
@@ -441,7 +442,7 @@ impl LogReader<'_> {
                 let detail = format!(
                     "{error}; a frame at offset {later} says that the missing one was durable: acknowledged data is damaged"
                 );
-                Err(Error::Inconsistent { path: self.path(id), rule: "W5", detail })
+                Err(Error::Inconsistent { path: self.path(id), rule: "W5", offset: error.offset, detail })
             }
             None => Ok(()),
         }

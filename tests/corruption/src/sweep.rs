@@ -204,14 +204,18 @@ fn touched(before: &Files, after: &Files) -> Vec<String> {
     changed.map(|(name, _)| name.clone()).collect()
 }
 
-/// The path that an error names, and the rule.
-fn place(error: &Error) -> Option<(&str, &str)> {
+/// The path that an error names, the rule and the offset.
+fn place(error: &Error) -> Option<(&str, &str, u64)> {
     match error {
-        Error::Format { path, source } => Some((path, source.rule)),
-        Error::Inconsistent { path, rule, .. } => Some((path, rule)),
+        Error::Format { path, source } => Some((path, source.rule, source.offset)),
+        Error::Inconsistent { path, rule, offset, .. } => Some((path, rule, *offset)),
         _ => None,
     }
 }
+
+/// Heads of files, `CURRENT` and ends of segments are the longest structures that are blamed at their checksum, which comes
+/// last in them; all else is blamed at its first byte, or behind its head.
+const HEAD_BYTES: usize = 64;
 
 struct Checker<'a> {
     subject: &'a Subject,
@@ -222,7 +226,23 @@ struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    /// Whether an error names a damaged file and a rule.
+    /// Whether a file, a rule and an offset are those of the damage: the offset lies in the file, before or after, and not
+    /// behind the structure in which the last damaged byte is.
+    fn is_of_damage(&self, path: &str, rule: &str, offset: u64) -> bool {
+        let Some(name) = self.touched.iter().find(|name| path.ends_with(name.as_str())) else {
+            return self.allowed.elsewhere && !rule.is_empty();
+        };
+        let before = &self.subject.files[name];
+        let after = self.after.get(name).map_or(&[][..], |bytes| bytes.as_slice());
+        let last = if before.len() == after.len() {
+            (0..before.len()).rev().find(|at| before[*at] != after[*at]).expect("a damaged file")
+        } else {
+            before.len().max(after.len())
+        };
+        !rule.is_empty() && offset <= (last + HEAD_BYTES) as u64
+    }
+
+    /// Whether an error names a damaged file, the place in it and a rule.
     fn check_error(&self, error: &Error) -> Result<(), String> {
         if error.kind() == ErrorClass::NotFound && !self.after.contains_key("CURRENT") {
             return if error.to_string().contains("CURRENT") {
@@ -231,9 +251,12 @@ impl Checker<'_> {
                 Err(format!("unnamed: {error}"))
             };
         }
-        let Some((path, rule)) = place(error) else { return Err(format!("no place: {error}")) };
-        let named = self.allowed.elsewhere || self.touched.iter().any(|name| path.ends_with(name.as_str()));
-        if named && !rule.is_empty() { Ok(()) } else { Err(format!("of {:?}: {error}", self.touched)) }
+        let Some((path, rule, offset)) = place(error) else { return Err(format!("no place: {error}")) };
+        if self.is_of_damage(path, rule, offset) {
+            Ok(())
+        } else {
+            Err(format!("of {:?}: {error}", self.touched))
+        }
     }
 
     /// The series whose bytes may be concerned: of damage inside the parts of one segment, the series of these parts.
@@ -272,9 +295,11 @@ impl Checker<'_> {
             Err(error) => return self.check_error(&error).map(|()| true),
         };
         for finding in findings.iter().filter(|finding| finding.damage) {
-            let named = self.touched.iter().any(|name| finding.file.ends_with(name.as_str()));
-            if finding.rule.is_empty() || !(named || self.allowed.elsewhere) {
-                return Err(format!("verify blames another file than {:?}: {finding:?}", self.touched));
+            if !self.is_of_damage(&finding.file, &finding.rule, finding.offset) {
+                return Err(format!(
+                    "verify blames another place than that in {:?}: {finding:?}",
+                    self.touched
+                ));
             }
         }
         Ok(findings.iter().any(|finding| finding.damage))

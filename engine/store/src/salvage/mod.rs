@@ -99,6 +99,7 @@ pub fn salvage_storage(from: &Arc<dyn Storage>, to: &Arc<dyn Storage>) -> Result
         Some(finding) => Err(Error::Inconsistent {
             path: finding.file,
             rule: "I3",
+            offset: finding.offset,
             detail: format!("what was saved does not verify: rule {}: {}", finding.rule, finding.detail),
         }),
     }
