@@ -140,3 +140,60 @@ fn a_look_waits_for_the_writer() {
     assert_eq!(run(&place, "alerts check --config tape.toml --wait 20s").code, 13);
     thread.join().expect("ends");
 }
+
+/// Rules about one instrument of Hong Kong, whose calendar only its name and the tables of the store tell.
+const HONG_KONG: &str = r#"store = "store"
+[alerts]
+defaults = false
+[[alerts.rules]]
+check = "gaps"
+level = "LOW"
+within = "all"
+series = ["0700.HK 1m"]
+[[alerts.rules]]
+check = "freshness"
+level = "HIGH"
+above = "5m"
+series = ["0700.HK 1m"]
+"#;
+
+#[test]
+fn alerts_know_calendars_halts_and_listings_as_quality_does() {
+    let place = Place::new();
+    place.write("tape.toml", HONG_KONG);
+    // 2024-01-02 from 09:30 to 12:00 and from 14:00 to 16:00 in Hong Kong.
+    let row = |minute: i64| format!("{},1,1,1,1,1\n", 1_704_153_600 + minute * 60);
+    let bars: String = (90..240).chain(360..480).map(row).collect();
+    let file = place.write("bars.csv", bars);
+    place.tape(&format!("import {file} --instrument 0700.HK --frame 1m --no-header")).clean();
+    let look = || run(&place, "alerts check --config tape.toml --dry-run --json");
+    let first = look();
+    assert_eq!(first.code, 13, "{first:?}");
+    assert!(
+        first.out.contains("60 bars are missing in 1 gap, the largest from 2024-01-02 05:00"),
+        "{first:?}"
+    );
+    assert!(first.out.contains("the bar of 2024-01-03 01:30 has been due for"), "{first:?}");
+    let halts = "from,ticker,to,reason\n2024-01-02T05:00Z,0700.HK,2024-01-02T06:00Z,news\n2024-01-02T08:00Z,0700.HK,,news\n";
+    let file = place.write("halts.csv", halts);
+    place.tape(&format!("import {file} --kind halts")).clean();
+    let second = look();
+    assert_eq!(
+        (second.code, member(&second.out, "readings"), member(&second.out, "open")),
+        (0, 2, 0),
+        "{second:?}"
+    );
+    let score = run(&place, "quality --config tape.toml --json").clean();
+    assert_eq!(
+        (member(&score, "expected"), member(&score, "missing"), member(&score, "lag_ns")),
+        (270, 0, 0)
+    );
+    // The section of quality names another calendar: what is missing in the morning is no gap by it.
+    let other = format!(
+        "{HONG_KONG}[quality]\ncalendars = {{ \"0700.HK\" = \"office\" }}\n[calendars.office]\nopen = [\"10:00-11:00\"]\n"
+    );
+    place.write("tape.toml", other);
+    place.tape("delete 0700.HK 1m --from 2024-01-02T02:00:00Z --to 2024-01-02T02:30:00Z").clean();
+    let third = look();
+    assert_eq!(third.code, 0, "{third:?}");
+}

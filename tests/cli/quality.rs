@@ -67,6 +67,7 @@ fn bars_are_repaired_and_the_repair_is_taken_back() {
     let ended = place.tape("repair --plan");
     assert_eq!(ended.code, 1, "{ended:?}");
     assert!(ended.out.contains("0 bars can be repaired, 5 cannot"), "{ended:?}");
+    assert!(!place.tape("log --operations").clean().contains("repair"), "a plan is no operation that failed");
     let plan = place.tape("repair --plan --forward-fill --json").clean();
     assert_eq!(plan.lines().count(), 5, "{plan}");
     let done = place.tape("repair --apply --forward-fill").clean();
@@ -177,4 +178,79 @@ fn a_source_is_asked_again_and_what_breaks_a_rule_is_not_taken() {
     let ended = super::fetch::fetch(&place, &line);
     assert!(ended.code == 2 && ended.err.contains("Illegal characters"), "{ended:?}");
     assert!(place.tape(EXPORT).clean() == before, "nothing is written");
+}
+
+/// Universes of a configuration, one of them within another, and a store that it names.
+const UNIVERSES: &str = r#"store = "store"
+[universes.all]
+symbols = ["A", "B"]
+[universes.best]
+symbols = ["A"]
+[sources.folder]
+kind = "csv"
+path = "{symbol}.csv"
+time = "open_time"
+intervals = ["1m"]
+name = "{symbol}.X"
+[[fetch]]
+source = "folder"
+symbols = ["A", "B"]
+timeframes = ["1m"]
+since = "2024-01-01"
+[quality]
+provisional = 100
+"#;
+
+#[test]
+fn universes_of_the_configuration_are_scored_and_have_a_trend() {
+    let place = place();
+    place.write("tape.toml", UNIVERSES);
+    let file = place.write("more.csv", minutes(100..400));
+    place.tape(&format!("import {file} --instrument B.X --frame 1m")).clean();
+    place.tape(&format!("import {file} --instrument C.X --frame 1m")).clean();
+    let run = |line: &str| {
+        let mut command = super::tape();
+        command.args(line.split_whitespace()).current_dir(place.directory.path());
+        super::run(command, b"")
+    };
+    let at = "--at 2025-01-02T01:00:00Z";
+    let scores = run(&format!("quality --by universe --config tape.toml --json {at}")).clean();
+    let lines: Vec<&str> = scores.lines().collect();
+    let of = |name: &str| {
+        let line = lines.iter().find(|line| line.contains(&format!("\"instrument\": \"{name}\"")));
+        let line = line.unwrap_or_else(|| panic!("{name} in {scores}"));
+        (member(line, "expected"), member(line, "missing"), member(line, "open_findings") > 0)
+    };
+    assert_eq!((lines.len(), of("best")), (3, (1500, 5, true)), "{scores}");
+    assert_eq!((of("all"), of("(none)")), ((3000, 305, true), (1500, 300, true)));
+    let shown = run(&format!("quality --by universe --config tape.toml --kept {at}")).clean();
+    assert!(shown.starts_with("universe  frame"), "{shown}");
+    // Without a configuration everything is one.
+    let plain = run(&format!("quality --store store --by universe --kept --json {at}")).clean();
+    assert_eq!((plain.lines().count(), member(&plain, "expected")), (1, 4500), "{plain}");
+    // What was missing comes: a line for each universe in which something changed.
+    let rest = place.write("rest.csv", minutes(0..100));
+    place.tape(&format!("import {rest} --instrument B.X --frame 1m")).clean();
+    run("quality --config tape.toml").clean();
+    let trend = run("quality --trend --by universe --config tape.toml --json").clean();
+    let found: Vec<(bool, i64)> =
+        trend.lines().map(|line| (line.contains("\"best\""), member(line, "usable"))).collect();
+    assert_eq!(found.iter().filter(|line| line.0).count(), 1, "{trend}");
+    assert_eq!((found.len(), found.last().map(|line| line.1)), (4, Some(2995)), "{trend}");
+    let table = run("quality --trend --by instrument --store store").clean();
+    assert!(table.lines().next().is_some_and(|line| line.contains("instrument")), "{table}");
+    let error = run("quality --trend --by day --store store").failed(2);
+    assert!(error.contains("by version, not by day"), "{error}");
+    // The store and the rules of a configuration hold for repairs and for what is accepted as well.
+    let version = member(&run("stats --json --store store").clean(), "version");
+    run("quality --kept --config tape.toml").clean();
+    run("quality accept A.X 1m missing --config tape.toml").clean();
+    run("quality reopen A.X 1m missing --config tape.toml").clean();
+    let done = run("repair --apply --forward-fill --instrument A.X --config tape.toml").clean();
+    assert!(done.contains("5 bars, 1 findings are closed"), "{done}");
+    run("repair --undo --config tape.toml").clean();
+    let log = run("log --store store --json").clean();
+    let checks = log.lines().filter(|line| line.contains("\"checks\"") && member(line, "version") > version);
+    // Of one day of one series each: the rules did not change in between.
+    assert_eq!(checks.count(), 4, "{log}");
 }

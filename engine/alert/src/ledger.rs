@@ -1,6 +1,14 @@
 //! What a store remembers of alerts: tables of its own instrument. `tapestore alerts/incidents` has a row an incident, at
-//! the time when it began, which is written anew when the incident moves; `tapestore alerts/events` what was told, when;
-//! `tapestore alerts/silences` what is not to be told.
+//! the time when it began, which is written anew when the incident moves; `tapestore alerts/open` the times when those
+//! began that a look has to know; `tapestore alerts/events` what was told, when; `tapestore alerts/silences` what is not to
+//! be told.
+//!
+//! # Invariants
+//! - B1. `alerts/open` has a row for each time at which an incident began that is not over, or of which somebody is owed word,
+//!   and no other. It is written in one commit with the incidents, so that a look reads these and not all there ever were.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use tapestore::schema::SchemaBuilder;
 use tapestore::time::DAY_NS;
@@ -41,6 +49,13 @@ pub struct Incident {
     pub note: String,
     /// The event that sinks are owed, and their names.
     pub owed: Option<(Event, Vec<String>)>,
+}
+
+impl Incident {
+    /// Whether a look has to know it: it is not over, or somebody is owed word of it.
+    pub fn is_unsettled(&self) -> bool {
+        self.state.is_open() || self.owed.is_some()
+    }
 }
 
 /// Something that was told, or kept quiet.
@@ -115,6 +130,10 @@ fn own(frame: &str) -> SeriesKey {
 
 fn incidents_key() -> SeriesKey {
     own("alerts/incidents")
+}
+
+fn open_key() -> SeriesKey {
+    own("alerts/open")
 }
 
 fn events_key() -> SeriesKey {
@@ -192,14 +211,15 @@ fn times<T>(items: &[T], of: impl Fn(&T) -> Option<i64>) -> Values {
     Values::I64(items.iter().map(|item| of(item).unwrap_or(0)).collect())
 }
 
-/// Writes incidents, in place of what was known of them.
+/// Writes incidents, in place of what was known of them; `view` is what the transaction begins with.
 ///
 /// # Errors
-/// As [`Transaction::upsert`].
-pub fn keep_incidents(transaction: &mut Transaction, items: &[Incident]) -> Result<()> {
+/// As [`Transaction::upsert`]; damage.
+pub fn keep_incidents(transaction: &mut Transaction, view: &View, items: &[Incident]) -> Result<()> {
     if items.is_empty() {
         return Ok(());
     }
+    keep_open(transaction, view, items)?;
     let table = incidents_key();
     transaction.create_series(&table, schema(INCIDENTS, &["fingerprint"]))?;
     let batch = Batch::new(items.iter().map(|it| it.state.since_ns).collect())
@@ -220,6 +240,47 @@ pub fn keep_incidents(transaction: &mut Transaction, items: &[Incident]) -> Resu
         .with("owed_event", texts(items, |it| it.owed.as_ref().map_or("", |owed| owed.0.name()).into()))
         .with("owed", texts(items, |it| it.owed.as_ref().map_or(String::new(), |owed| owed.1.join(","))));
     Ok(transaction.upsert(&table, batch)?)
+}
+
+/// Brings the table of times up to what it is after some incidents are written (B1).
+fn keep_open(transaction: &mut Transaction, view: &View, items: &[Incident]) -> Result<()> {
+    let table = open_key();
+    let mut times: BTreeSet<i64> = items.iter().map(|item| item.state.since_ns).collect();
+    let is_new = view.schema(&table).is_err();
+    let known = if is_new { incidents(view)? } else { begun_at(view, &times)? };
+    let mut left: BTreeMap<i64, BTreeSet<&str>> = BTreeMap::new();
+    for item in known.iter().chain(items) {
+        let at = left.entry(item.state.since_ns).or_default();
+        if item.is_unsettled() {
+            at.insert(&item.fingerprint);
+        } else {
+            at.remove(item.fingerprint.as_str());
+        }
+    }
+    times.extend(left.keys());
+    let column = "incidents";
+    let builder = SchemaBuilder::unique().column(column, ColumnType::I64);
+    let schema = builder.describe("how many began then that are not over, or of which somebody is owed word");
+    transaction.create_series(&table, schema.build().expect("a valid schema"))?;
+    left.retain(|_, fingerprints| !fingerprints.is_empty());
+    for time in times.iter().filter(|time| !is_new && !left.contains_key(time)) {
+        transaction.delete_range(&table, *time..*time + 1)?;
+    }
+    if !left.is_empty() {
+        let counts = left.values().map(|fingerprints| fingerprints.len() as i64).collect();
+        let batch = Batch::new(left.into_keys().collect()).with(column, Values::I64(counts));
+        transaction.upsert(&table, batch)?;
+    }
+    Ok(())
+}
+
+/// Incidents that began at some times.
+fn begun_at(view: &View, times: &BTreeSet<i64>) -> Result<Vec<Incident>> {
+    let mut found = Vec::new();
+    for time in times {
+        found.extend(all(Table::read_range(view, incidents_key(), *time..*time + 1)?, Table::incident)?);
+    }
+    Ok(found)
 }
 
 /// Adds what was told.
@@ -271,7 +332,11 @@ struct Table {
 
 impl Table {
     fn read(view: &View, key: SeriesKey, since_ns: i64) -> Result<Option<Self>> {
-        match view.read(&key).range(since_ns..i64::MAX).rows() {
+        Self::read_range(view, key, since_ns..i64::MAX)
+    }
+
+    fn read_range(view: &View, key: SeriesKey, range: Range<i64>) -> Result<Option<Self>> {
+        match view.read(&key).range(range).rows() {
             Err(StoreError::NotFound(_)) => Ok(None),
             rows => Ok(Some(Self { rows: rows?, key })),
         }
@@ -370,12 +435,27 @@ pub fn incidents(view: &View) -> Result<Vec<Incident>> {
     all(Table::read(view, incidents_key(), i64::MIN)?, Table::incident)
 }
 
+/// The incidents that are not over, or of which somebody is owed word, by when they began. What is over for good is not
+/// read.
+///
+/// # Errors
+/// As [`incidents`].
+pub fn unsettled(view: &View) -> Result<Vec<Incident>> {
+    let mut found = match Table::read(view, open_key(), i64::MIN)? {
+        Some(open) => begun_at(view, &open.rows.time().iter().copied().collect())?,
+        // A store of before there was such a table.
+        None => incidents(view)?,
+    };
+    found.retain(Incident::is_unsettled);
+    Ok(found)
+}
+
 /// The incidents that are pending or firing, the worst first.
 ///
 /// # Errors
 /// As [`incidents`].
 pub fn open(view: &View) -> Result<Vec<Incident>> {
-    let mut open = incidents(view)?;
+    let mut open = unsettled(view)?;
     open.retain(|incident| incident.state.is_open());
     open.sort_by_key(|incident| {
         let pending = incident.state.phase == Phase::Pending;

@@ -35,7 +35,7 @@ pub fn look(view: &View, alerts: &Alerts, measured: &Measured, now_ns: i64) -> R
     let silences = ledger::silences(view)?;
     let mut result = Look { operations: measured.operations.clone(), ..Look::default() };
     let mut known: HashMap<String, Incident> = HashMap::new();
-    for incident in ledger::incidents(view)? {
+    for incident in ledger::unsettled(view)? {
         if incident.state.is_open() {
             known.insert(incident.fingerprint.clone(), incident);
         } else if incident.owed.is_some() {
@@ -178,7 +178,7 @@ impl Look {
             count("repeated"),
             count("resolved")
         ));
-        keep_incidents(&mut transaction, &self.moved)?;
+        keep_incidents(&mut transaction, &store.view(), &self.moved)?;
         keep_records(&mut transaction, &self.records)?;
         for operation in &self.operations {
             transaction.note(operation)?;
@@ -217,7 +217,7 @@ pub fn settle(store: &Store, incidents: &[Incident]) -> Result<()> {
     }
     let mut transaction = store.begin();
     transaction.message("alerts: who was told");
-    keep_incidents(&mut transaction, incidents)?;
+    keep_incidents(&mut transaction, &store.view(), incidents)?;
     transaction.commit()?;
     Ok(())
 }

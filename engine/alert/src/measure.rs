@@ -6,7 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tapestore::time::DAY_NS;
-use tapestore::{Error as StoreError, Operation, Outcome, SeriesKey, Store, Timeframe, View};
+use tapestore::{Error as StoreError, Operation, Outcome, SeriesKey, Store, View};
+use tapestore_quality::Expected;
 
 use crate::error::Result;
 use crate::rule::{Check, Rule, brief_span};
@@ -25,9 +26,8 @@ pub struct Watched {
     pub key: SeriesKey,
     /// The configuration keeps it current.
     pub kept: bool,
-    /// Bars are expected in these stretches only, sorted and disjoint; `None`: always. An error, in words, keeps the series
-    /// from being measured.
-    pub sessions: std::result::Result<Option<Arc<Vec<Range<i64>>>>, String>,
+    /// Where bars are expected, at least until now. An error, in words, keeps the series from being measured.
+    pub expected: std::result::Result<Arc<Expected>, String>,
     /// Its score, a share from 0 to 1, and what is behind it in words; `None`: it has none.
     pub score: Option<(f64, String)>,
 }
@@ -52,42 +52,6 @@ pub struct Measured {
     pub readings: Vec<Reading>,
     /// What was done on the way, to be noted with what comes of it.
     pub operations: Vec<Operation>,
-}
-
-/// For how long the next bar has been due, in nanoseconds, and when it opens: the first expected slot after `last_ns` that
-/// has closed. `None`: nothing is due. `absences` are sorted and disjoint.
-pub fn due(
-    timeframe: Timeframe,
-    last_ns: i64,
-    sessions: Option<&[Range<i64>]>,
-    absences: &[Range<i64>],
-    now_ns: i64,
-) -> Option<(i64, i64)> {
-    let mut slot = timeframe.slot(last_ns) + 1;
-    loop {
-        let open = timeframe.slot_start(slot);
-        let close = timeframe.slot_start(slot + 1);
-        if close > now_ns {
-            return None;
-        }
-        let after = |time: i64| {
-            let slot = timeframe.slot(time);
-            if timeframe.slot_start(slot) < time { slot + 1 } else { slot }
-        };
-        if let Some(sessions) = sessions {
-            // The first session that has not ended; where calendars end nothing is expected.
-            let session = sessions.get(sessions.partition_point(|session| session.end <= open))?;
-            if open < session.start {
-                slot = after(session.start);
-                continue;
-            }
-        }
-        let absence = absences.partition_point(|absence| absence.end <= open);
-        match absences.get(absence).filter(|absence| absence.start <= open) {
-            Some(absence) => slot = after(absence.end).max(slot + 1),
-            None => return Some((now_ns - close, open)),
-        }
-    }
 }
 
 /// Bytes that may be written where a path lies, and all that there are; `None` where the system does not tell.
@@ -177,7 +141,9 @@ fn of_series(view: &View, rule: &Rule, it: &Watched, now_ns: i64) -> Option<Foun
 }
 
 fn freshness(view: &View, it: &Watched, now_ns: i64) -> tapestore::Result<Option<Found>> {
-    let Some(timeframe) = it.key.frame().timeframe() else { return Ok(None) };
+    if it.key.frame().timeframe().is_none() {
+        return Ok(None);
+    }
     let last = match view.info(&it.key) {
         Ok(info) => info.last_ns,
         Err(StoreError::NotFound(_)) => None,
@@ -186,21 +152,21 @@ fn freshness(view: &View, it: &Watched, now_ns: i64) -> tapestore::Result<Option
     let Some(last) = last else {
         return Ok(Some((Some(f64::INFINITY), "there is no bar at all".to_owned())));
     };
-    let absences = view.absences(&it.key)?;
-    let sessions = match &it.sessions {
-        Ok(sessions) => sessions.as_ref().map(|sessions| sessions.as_slice()),
-        Err(why) => return Ok(Some((None, why.clone()))),
+    let due = match &it.expected {
+        Ok(expected) => expected.due(last, now_ns).map_err(|error| error.to_string()),
+        Err(why) => Err(why.clone()),
     };
     let newest = tapestore_text::stamp::brief(last);
-    Ok(Some(match due(timeframe, last, sessions, &absences, now_ns) {
-        None => (Some(0.0), format!("the newest bar, of {newest}, is the last that is expected")),
-        Some((late, open)) => {
+    Ok(Some(match due {
+        Err(why) => (None, why),
+        Ok(None) => (Some(0.0), format!("the newest bar, of {newest}, is the last that is expected")),
+        Ok(Some(due)) => {
             let text = format!(
                 "the bar of {} has been due for {}; the newest is of {newest}",
-                tapestore_text::stamp::brief(open),
-                brief_span(late)
+                tapestore_text::stamp::brief(due.open_ns),
+                brief_span(due.late_ns)
             );
-            (Some(late as f64), text)
+            (Some(due.late_ns as f64), text)
         }
     }))
 }
@@ -216,12 +182,12 @@ fn gaps(view: &View, rule: &Rule, it: &Watched, now_ns: i64) -> tapestore::Resul
     let (Some(first), Some(last)) = (info.first_ns, info.last_ns) else { return Ok(None) };
     let from = rule.within_ns.map_or(first, |within| now_ns.saturating_sub(within)).max(first);
     let range = from..last.max(from);
-    let gaps = match &it.sessions {
+    let gaps = match it.expected.as_ref().map(|expected| expected.ranges()) {
         Err(why) => return Ok(Some((None, why.clone()))),
         Ok(None) => view.gaps(&it.key, Some(range))?,
-        Ok(Some(sessions)) => {
+        Ok(Some(slots)) => {
             let cut = |open: &Range<i64>| open.start.max(range.start)..open.end.min(range.end);
-            let within: Vec<Range<i64>> = sessions.iter().map(cut).filter(|open| !open.is_empty()).collect();
+            let within: Vec<Range<i64>> = slots.iter().map(cut).filter(|open| !open.is_empty()).collect();
             view.gaps_in_sessions(&it.key, &within)?
         }
     };

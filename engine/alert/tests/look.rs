@@ -1,7 +1,7 @@
 //! Looks at stores, one after another, with the clock of the test.
 
-use tapestore::Store;
 use tapestore::time::{DAY_NS, HOUR_NS, MINUTE_NS};
+use tapestore::{Batch, OWN_INSTRUMENT, SeriesKey, Store, Values};
 use tapestore_alert::ledger::{self, Silence, keep_silence};
 use tapestore_alert::look::settle;
 use tapestore_alert::machine::{Event, Phase};
@@ -115,6 +115,63 @@ fn a_look_that_changes_nothing_writes_nothing_and_one_that_does_is_one_commit() 
     let found = at(&store, &alerts, 10, &Measured::default());
     assert_eq!(found.records.iter().filter(|it| it.event == "resolved").count(), 2);
     assert!(found.records[0].evidence.contains("nobody watches"));
+}
+
+#[test]
+fn a_look_reads_what_is_not_over_and_nothing_else() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let store = store(directory.path());
+    let mut alerts = alerts();
+    alerts.rules[0].spans.hold_ns = 0;
+    let open_times = || {
+        let table = SeriesKey::new(OWN_INSTRUMENT, "alerts/open").expect("a key");
+        store.view().read(&table).rows().map_or(Vec::new(), |rows| rows.time().to_vec())
+    };
+    // Several series go bad and well again; what is open is always what all incidents say.
+    for minute in 0..40 {
+        let value = |series: i64| if (minute / (series + 2)) % 2 == 0 { FINE } else { LATE };
+        let one = |series| Reading {
+            subject: format!("{series}.X 1m"),
+            ..reading(value(series)).readings[0].clone()
+        };
+        let measured = Measured { readings: (0..5).map(one).collect(), operations: Vec::new() };
+        let found = at(&store, &alerts, minute, &measured);
+        arrived(&found, &store, (minute % 7 == 3).then_some("down"));
+        let view = store.view();
+        let mut all = ledger::incidents(&view).expect("incidents");
+        all.retain(ledger::Incident::is_unsettled);
+        assert_eq!(ledger::unsettled(&view).expect("incidents"), all, "minute {minute}");
+        let mut times: Vec<i64> = all.iter().map(|incident| incident.state.since_ns).collect();
+        times.dedup();
+        assert_eq!(open_times(), times, "minute {minute}");
+    }
+    // A store of before there was such a table.
+    let before = ledger::unsettled(&store.view()).expect("incidents");
+    let mut transaction = store.begin();
+    transaction.drop_series(&SeriesKey::new(OWN_INSTRUMENT, "alerts/open").unwrap()).unwrap();
+    transaction.commit().unwrap();
+    assert_eq!(ledger::unsettled(&store.view()).expect("incidents"), before);
+    let found = at(&store, &alerts, 41, &Measured::default());
+    arrived(&found, &store, None);
+    assert!(open_times().is_empty() && ledger::unsettled(&store.view()).unwrap().is_empty());
+    // An incident of long ago that makes no sense is not in the way: it is not read.
+    let mut wrong = ledger::incidents(&store.view()).unwrap().remove(0);
+    (wrong.state.since_ns, wrong.fingerprint) = (START - DAY_NS, "wrong".into());
+    let mut transaction = store.begin();
+    ledger::keep_incidents(&mut transaction, &store.view(), &[wrong]).unwrap();
+    transaction.commit().unwrap();
+    let table = SeriesKey::new(OWN_INSTRUMENT, "alerts/incidents").unwrap();
+    let mut transaction = store.begin();
+    let rows = store.view().read(&table).range(i64::MIN..START).rows().unwrap();
+    let column = |name: &str| rows.column(name).unwrap().clone();
+    let batch = rows.columns.iter().fold(Batch::new(rows.time().to_vec()), |batch, it| {
+        let level: Values = Values::Str(["nonsense"].into_iter().map(str::to_owned).collect());
+        batch.with(&it.name, if it.name == "level" { level.into() } else { column(&it.name) })
+    });
+    transaction.upsert(&table, batch).unwrap();
+    transaction.commit().unwrap();
+    assert!(ledger::incidents(&store.view()).is_err());
+    assert_eq!(at(&store, &alerts, 42, &reading(LATE)).records.len(), 1);
 }
 
 #[test]

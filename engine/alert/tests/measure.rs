@@ -3,34 +3,23 @@
 use std::sync::Arc;
 
 use tapestore::time::{DAY_NS, HOUR_NS, MINUTE_NS};
-use tapestore::{Operation, Timeframe};
-use tapestore_alert::measure::{VERIFY, Watched, due, measure};
+use tapestore::{Operation, SeriesKey, Store};
+use tapestore_alert::measure::{VERIFY, Watched, measure};
 use tapestore_alert::rule::Pattern;
 use tapestore_alert::{Check, Rule};
+use tapestore_quality::{Calendars, Expected};
 
 use super::{START, key, store, write};
 
-fn watched(name: &str) -> Watched {
-    Watched { key: key(name), kept: false, sessions: Ok(None), score: None }
+/// What is expected of a series of a store until a time, by a calendar: `24x7`, or one that is compiled in.
+fn expected(store: &Store, key: &SeriesKey, calendar: &str, until: i64) -> Arc<Expected> {
+    let calendars = Calendars { everywhere: Some(calendar.into()), ..Calendars::default() };
+    Arc::new(Expected::of(&store.view(), key, &calendars, &(START..until)).unwrap())
 }
 
-#[test]
-fn a_bar_is_due_when_it_closed_within_a_session_and_is_not_known_absent() {
-    let minute = |minute: i64| START + minute * MINUTE_NS;
-    let late =
-        |last: i64, sessions: Option<&[std::ops::Range<i64>]>, absences: &[std::ops::Range<i64>], now| {
-            due(Timeframe::M1, minute(last), sessions, absences, minute(now))
-                .map(|(late, open)| (late / MINUTE_NS, (open - START) / MINUTE_NS))
-        };
-    assert_eq!(late(0, None, &[], 1), None, "the next one is not over");
-    assert_eq!(late(0, None, &[], 2), Some((0, 1)));
-    assert_eq!(late(0, None, &[], 12), Some((10, 1)));
-    let sessions = [minute(0)..minute(10), minute(60)..minute(70)];
-    assert_eq!(late(9, Some(&sessions), &[], 59), None, "it is closed");
-    assert_eq!(late(9, Some(&sessions), &[], 63), Some((2, 60)));
-    assert_eq!(late(69, Some(&sessions), &[], 500), None, "nothing is said of later");
-    assert_eq!(late(0, None, &[minute(1)..minute(5)], 12), Some((6, 5)));
-    assert_eq!(late(0, None, &[minute(1)..minute(20)], 12), None);
+fn watched(store: &Store, name: &str) -> Watched {
+    let expected = Ok(expected(store, &key(name), "24x7", START + 1));
+    Watched { key: key(name), kept: false, expected, score: None }
 }
 
 #[test]
@@ -46,7 +35,7 @@ fn rules_find_late_and_missing_bars_failed_fetches_and_full_disks() {
     }
     let mut rules = Rule::defaults();
     rules[1].series = vec![Pattern::new("*")];
-    let mut all = [watched("A.X"), watched("B.X"), watched("C.X")];
+    let mut all = [watched(&store, "A.X"), watched(&store, "B.X"), watched(&store, "C.X")];
     all[1].score = Some((0.9, "12 bars are missing".into()));
     let measured = measure(&store, &store.view(), &rules, &all, true, now).unwrap();
     let value = |check: Check, subject: &str| {
@@ -79,12 +68,13 @@ fn rules_find_late_and_missing_bars_failed_fetches_and_full_disks() {
     let measured = measure(&store, &store.view(), &defaults, &all, true, now).unwrap();
     let checks: Vec<Check> = measured.readings.iter().map(|it| defaults[it.rule].check).collect();
     assert!(checks.contains(&Check::Gaps) && !checks.contains(&Check::Freshness), "{checks:?}");
-    all[0].sessions = Ok(Some(Arc::new(vec![START..START + 20 * MINUTE_NS])));
+    // New York opens at 14:30 UTC, and this is midnight.
+    all[0].expected = Ok(expected(&store, &key("A.X"), "XNYS", now));
     let measured = measure(&store, &store.view(), &rules, &all, true, now).unwrap();
     let of_a = measured.readings.iter().filter(|it| it.subject.starts_with("A.X"));
     assert!(of_a.clone().count() == 2 && of_a.clone().all(|it| it.value == Some(0.0)), "{measured:?}");
     // A calendar that cannot be read: nothing is said of the series, neither good nor bad.
-    all[0].sessions = Err("there is no such calendar".into());
+    all[0].expected = Err("there is no such calendar".into());
     let measured = measure(&store, &store.view(), &rules, &all, true, now).unwrap();
     let mut of_a = measured.readings.iter().filter(|it| it.subject.starts_with("A.X"));
     assert!(of_a.all(|it| it.value.is_none() && it.evidence.contains("calendar")), "{measured:?}");

@@ -14,6 +14,9 @@ use crate::error::{Error, Result};
 /// Days around a range whose sessions are asked for: weeks and months of bars begin and end there.
 const AROUND_NS: i64 = 31 * DAY_NS;
 
+/// The span of time in which a bar that is due is looked for first; if it lies there, the calendar need not reach further.
+const SOON_NS: i64 = 63 * DAY_NS;
+
 /// Calendars of instruments: those named, else that of the venue in the instrument's name (`0700.HK`), else always open.
 #[derive(Clone, Debug, Default)]
 pub struct Calendars {
@@ -21,6 +24,8 @@ pub struct Calendars {
     pub by_instrument: HashMap<String, String>,
     /// For all other instruments, in place of that of their venue.
     pub everywhere: Option<String>,
+    /// Calendars of these names, in place of those of the store and those that are compiled in.
+    pub declared: HashMap<String, Arc<Market>>,
 }
 
 impl Calendars {
@@ -31,16 +36,35 @@ impl Calendars {
     }
 }
 
-/// The markets and listings of a run, looked up once.
+/// The markets and listings of a store, looked up once for many series.
 #[derive(Debug)]
-pub(crate) struct Markets {
+pub struct Markets {
     listings: Listings,
     markets: HashMap<String, Arc<Market>>,
 }
 
 impl Markets {
-    pub(crate) fn read(view: &View) -> Result<Self> {
+    /// Of what the store has in a version.
+    ///
+    /// # Errors
+    /// Damage.
+    pub fn read(view: &View) -> Result<Self> {
         Ok(Self { listings: Listings::read(view, None)?, markets: HashMap::new() })
+    }
+
+    /// As [`Expected::of`].
+    ///
+    /// # Errors
+    /// As [`Expected::of`].
+    pub fn expected(
+        &mut self,
+        view: &View,
+        calendars: &Calendars,
+        key: &SeriesKey,
+        range: &Range<i64>,
+    ) -> Result<Expected> {
+        let (market, listing) = self.of(view, calendars, key.instrument())?;
+        Expected::vague(view, key, market, listing)?.within(key, range)
     }
 
     /// The market of an instrument, and when it was listed.
@@ -55,7 +79,8 @@ impl Markets {
             Some(name) => Some(match self.markets.get(name) {
                 Some(known) => known.clone(),
                 None => {
-                    let found = Arc::new(market(view, name)?);
+                    let declared = calendars.declared.get(name).cloned();
+                    let found = declared.map_or_else(|| market(view, name).map(Arc::new), Ok)?;
                     self.markets.insert(name.to_owned(), found.clone());
                     found
                 }
@@ -64,6 +89,15 @@ impl Markets {
         let listing = self.listings.of(instrument, found.as_ref().map(|market| market.name()));
         Ok((found, listing))
     }
+}
+
+/// A bar that is not there, though it is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// When it opens, nanoseconds since the Unix epoch, UTC.
+    pub open_ns: i64,
+    /// For how long it has been over.
+    pub late_ns: i64,
 }
 
 /// Where bars of a series have to be, and where else they may be, in a range of time.
@@ -85,18 +119,7 @@ impl Expected {
     /// # Errors
     /// [`Error::Usage`] if a calendar does not speak of all of the range; damage.
     pub fn of(view: &View, key: &SeriesKey, calendars: &Calendars, range: &Range<i64>) -> Result<Self> {
-        let (market, listing) = Markets::read(view)?.of(view, calendars, key.instrument())?;
-        Self::new(view, key, market, listing, range)
-    }
-
-    pub(crate) fn new(
-        view: &View,
-        key: &SeriesKey,
-        market: Option<Arc<Market>>,
-        listing: Listing,
-        range: &Range<i64>,
-    ) -> Result<Self> {
-        Self::vague(view, key, market, listing)?.within(key, range)
+        Markets::read(view)?.expected(view, calendars, key, range)
     }
 
     /// What is expected, before it is said when.
@@ -110,7 +133,11 @@ impl Expected {
             .frame()
             .timeframe()
             .ok_or_else(|| Error::Usage(format!("{key} holds no bars, so none is expected")))?;
-        let absences = view.absences(key)?;
+        let absences = match view.absences(key) {
+            // Of what was never there nothing is known to be absent.
+            Err(tapestore::Error::NotFound(_)) => Vec::new(),
+            absences => absences?,
+        };
         Ok(Self { timeframe, market, listing, absences, slots: None, allowed: Vec::new() })
     }
 
@@ -132,18 +159,23 @@ impl Expected {
     }
 
     fn slots_in(&self, range: &Range<i64>) -> Result<(Vec<Run>, Vec<Run>)> {
+        let (sessions, late_ns) = self.sessions_in(range)?;
+        let question = Question::new(self.timeframe, range.clone());
+        let found = in_sessions(&question, &sessions, late_ns, &self.listing).without(&self.absences);
+        Ok((found.slots().to_vec(), found.allowed().to_vec()))
+    }
+
+    /// The sessions of a range and of the months that it touches, and for how long after them bars are allowed.
+    fn sessions_in(&self, range: &Range<i64>) -> Result<(Sessions, i64)> {
         let around = range.start.saturating_sub(AROUND_NS)..range.end.saturating_add(AROUND_NS);
-        let (sessions, late_ns) = match &self.market {
+        Ok(match &self.market {
             // The margin may reach beyond what a calendar speaks of; the range itself must not.
             Some(market) => {
                 let all = market.sessions(around).or_else(|_| market.sessions(range.clone()));
                 (all?, market.late_ns())
             }
             None => (Sessions::of_ranges(days(&around))?, 0),
-        };
-        let question = Question::new(self.timeframe, range.clone());
-        let found = in_sessions(&question, &sessions, late_ns, &self.listing).without(&self.absences);
-        Ok((found.slots().to_vec(), found.allowed().to_vec()))
+        })
     }
 
     /// Whether the market closes at all.
@@ -229,21 +261,59 @@ impl Expected {
         format!("{name} {hash:016x}")
     }
 
+    /// The slots in which bars are expected, as ranges of time; `None`: all of them, always.
+    pub fn ranges(&self) -> Option<Vec<Range<i64>>> {
+        let time = |slot: i64| self.timeframe.slot_start(slot);
+        Some(self.slots.as_ref()?.iter().map(|run| time(run.start)..time(run.end)).collect())
+    }
+
+    /// The oldest bar after `last_ns` that is over at `now_ns`; `None`: none is due.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if the calendar does not speak of the time in which to look.
+    pub fn due(&self, last_ns: i64, now_ns: i64) -> Result<Option<Due>> {
+        let next = self.timeframe.slot(last_ns) + 1;
+        let from = self.timeframe.slot_start(next);
+        if self.slots.is_none() {
+            let closed = self.timeframe.slot_start(next + 1);
+            return Ok((closed <= now_ns).then(|| Due { open_ns: from, late_ns: now_ns - closed }));
+        }
+        for end in [now_ns.min(from.saturating_add(SOON_NS)), now_ns] {
+            if from >= end {
+                return Ok(None);
+            }
+            let (slots, _) = self.slots_in(&(from..end))?;
+            if let Some(first) = slots.first() {
+                let bar = self.bar_in(first.start)?;
+                return Ok((bar.end <= now_ns).then(|| Due { open_ns: bar.start, late_ns: now_ns - bar.end }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The bar that lies in a slot, from its opening to its end: in sessions it begins with these, and ends with them.
+    fn bar_in(&self, slot: i64) -> Result<Range<i64>> {
+        let timeframe = self.timeframe;
+        let whole = timeframe.slot_start(slot)..timeframe.slot_start(slot + 1);
+        let Some(step) = timeframe.step_ns().filter(|_| self.market.is_some() && timeframe < Timeframe::D1)
+        else {
+            return Ok(whole);
+        };
+        let (sessions, _) = self.sessions_in(&whole)?;
+        let bars = sessions.all().iter().filter_map(|session| {
+            let bar = (whole.start - session.open.start + step - 1).div_euclid(step).max(0);
+            let start = session.open.start + bar * step;
+            let inside = start < session.open.end && whole.contains(&start);
+            inside.then(|| start..(start + step).min(session.open.end))
+        });
+        // Of two in one slot the later: both are over then.
+        Ok(bars.max_by_key(|bar| bar.end).unwrap_or(whole))
+    }
+
     /// How long the oldest bar after `last_ns` that is due has been due at `now_ns`, in nanoseconds; 0 if none is. `None`
     /// if the calendar says nothing of what follows.
     pub fn lag(&self, last_ns: i64, now_ns: i64) -> Option<i64> {
-        let timeframe = self.timeframe;
-        let next = timeframe.slot(last_ns) + 1;
-        if self.slots.is_none() {
-            return Some(now_ns.saturating_sub(timeframe.slot_start(next + 1)).max(0));
-        }
-        // No market is closed for two weeks; bars of months need months.
-        let from = timeframe.slot_start(next);
-        let ahead = [15 * DAY_NS, 63 * DAY_NS].into_iter().find_map(|ahead| {
-            let (slots, _) = self.slots_in(&(from..from.saturating_add(ahead))).ok()?;
-            slots.first().map(|run| run.start)
-        });
-        Some(now_ns.saturating_sub(timeframe.slot_start(ahead? + 1)).max(0))
+        self.due(last_ns, now_ns).ok().map(|due| due.map_or(0, |due| due.late_ns))
     }
 }
 

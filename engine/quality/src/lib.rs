@@ -34,7 +34,7 @@ mod wide;
 
 pub use cross::{Disagreement, compare, compare_and_note};
 pub use error::{Error, Result};
-pub use expected::{Calendars, Expected};
+pub use expected::{Calendars, Due, Expected, Markets};
 pub use finding::{Finding, FindingState, findings};
 pub use ledger::{Checked, Day, checked, days};
 pub use repair::{Applied, Cell, Fix, Method, Plan, Refetch, Repairs, Undone, apply, plan_repairs, undo};

@@ -2,6 +2,7 @@
 
 mod checks;
 mod crash;
+mod due;
 mod incremental;
 mod market;
 mod repair;

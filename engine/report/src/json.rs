@@ -66,7 +66,7 @@ pub fn line(of: &Line) -> Object {
     let object = Object::new()
         .text("instrument", of.key.instrument())
         .text("frame", &of.key.frame().to_string())
-        .text("universe", &of.group)
+        .text("universe", &of.universes.join(", "))
         .count("rows", of.rows)
         .maybe_int("first", of.first_ns)
         .maybe_int("last", of.last_ns)

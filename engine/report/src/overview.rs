@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
 use tapestore::{Operation, Outcome, SeriesKey, Stats, Store, Timeframe, View};
-use tapestore_alert::measure::{VERIFY, Watched, disk, due};
+use tapestore_alert::measure::{VERIFY, Watched, disk};
 use tapestore_alert::{Incident, Level};
 use tapestore_quality::{Checked, Finding, FindingState, Rules, Score, Severity, Tally, Tier};
 
@@ -19,7 +19,7 @@ pub struct Line {
     /// Its name.
     pub key: SeriesKey,
     /// Names of the universes that hold it.
-    pub group: String,
+    pub universes: Vec<String>,
     /// Bars.
     pub rows: u64,
     /// Open time of the first bar, nanoseconds since the Unix epoch, UTC.
@@ -80,7 +80,7 @@ pub struct Overview {
     pub committed_ns: Option<i64>,
     /// Series of bars.
     pub lines: Vec<Line>,
-    /// By universe, those in none last.
+    /// By universe, those in none last; a series in several counts in each.
     pub groups: Vec<Group>,
     /// By timeframe, the finest first.
     pub frames: Vec<Group>,
@@ -118,8 +118,8 @@ pub enum Health {
 pub struct Knowledge {
     /// Series of bars, and those that are kept current.
     pub watched: Vec<Watched>,
-    /// The universe of an instrument.
-    pub universes: HashMap<String, String>,
+    /// The universes of an instrument.
+    pub universes: HashMap<String, Vec<String>>,
     /// Thresholds of scores.
     pub rules: Rules,
     /// Alerts that are pending or firing.
@@ -160,10 +160,14 @@ impl Overview {
             let of = |line: &&Line| line.score.as_ref().is_some_and(|score| score.tier == *tier);
             (*tier, lines.iter().filter(of).count() as u64)
         };
-        let frame = |line: &Line| line.key.frame().to_string();
+        let frame = |line: &Line| vec![line.key.frame().to_string()];
         let mut frames = groups(&lines, frame, rules);
         frames.sort_by_key(|group| Timeframe::parse(&group.name).map(|timeframe| timeframe as u8));
-        let mut by_universe = groups(&lines, |line| line.group.clone(), rules);
+        let universes = |line: &Line| match line.universes.as_slice() {
+            [] => vec![String::new()],
+            names => names.to_vec(),
+        };
+        let mut by_universe = groups(&lines, universes, rules);
         by_universe.sort_by(|a, b| (a.name.is_empty(), &a.name).cmp(&(b.name.is_empty(), &b.name)));
         Ok(Self {
             now_ns,
@@ -229,18 +233,14 @@ fn line(
         Err(tapestore::Error::NotFound(_)) => None,
         info => Some(info?),
     };
-    let (last, timeframe) = (info.as_ref().and_then(|info| info.last_ns), watched.key.frame().timeframe());
-    let lag_ns = match (&watched.sessions, last, timeframe) {
-        (Ok(sessions), Some(last), Some(timeframe)) if watched.kept => {
-            let absences = view.absences(&watched.key)?;
-            let sessions = sessions.as_ref().map(|sessions| sessions.as_slice());
-            Some(due(timeframe, last, sessions, &absences, now_ns).map_or(0, |due| due.0))
-        }
+    let last = info.as_ref().and_then(|info| info.last_ns);
+    let lag_ns = match (&watched.expected, last) {
+        (Ok(expected), Some(last)) if watched.kept => expected.lag(last, now_ns),
         _ => None,
     };
     Ok(Line {
         key: watched.key.clone(),
-        group: knowledge.universes.get(watched.key.instrument()).cloned().unwrap_or_default(),
+        universes: knowledge.universes.get(watched.key.instrument()).cloned().unwrap_or_default(),
         rows: info.as_ref().map_or(0, |info| info.rows),
         first_ns: info.as_ref().and_then(|info| info.first_ns),
         last_ns: last,
@@ -258,10 +258,12 @@ fn score(lines: &[&Line], rules: &Rules) -> Option<Score> {
     (!scores.is_empty()).then(|| Score::of(tally, lag, rules))
 }
 
-fn groups(lines: &[Line], name: impl Fn(&Line) -> String, rules: &Rules) -> Vec<Group> {
+fn groups(lines: &[Line], names: impl Fn(&Line) -> Vec<String>, rules: &Rules) -> Vec<Group> {
     let mut by_name: BTreeMap<String, Vec<&Line>> = BTreeMap::new();
     for line in lines {
-        by_name.entry(name(line)).or_default().push(line);
+        for name in names(line) {
+            by_name.entry(name).or_default().push(line);
+        }
     }
     let group = |(name, lines): (String, Vec<&Line>)| Group {
         name,

@@ -20,9 +20,9 @@ pub(crate) struct Quality {
     pub(crate) frame: Option<String>,
     #[command(flatten)]
     pub(crate) span: Span,
-    /// One line for each.
-    #[arg(long, value_enum, value_name = "WHAT", default_value = "series")]
-    pub(crate) by: By,
+    /// One line for each of these; of a series by default.
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub(crate) by: Option<By>,
     /// List what was found: open findings, the worst first.
     #[arg(long)]
     pub(crate) findings: bool,
@@ -32,8 +32,8 @@ pub(crate) struct Quality {
     /// List the rules and what breaking them means.
     #[arg(long)]
     pub(crate) rules: bool,
-    /// How the score went, version by version, as far as they are kept.
-    #[arg(long, conflicts_with_all = ["findings", "rules", "by"])]
+    /// How the score went, version by version, as far as they are kept: of everything, or of each that --by names.
+    #[arg(long, conflicts_with_all = ["findings", "rules"])]
     pub(crate) trend: bool,
     /// Check everything again, not only what changed since the last time.
     #[arg(long)]
@@ -41,13 +41,8 @@ pub(crate) struct Quality {
     /// Show what the last check left, and check nothing: needs no right to write.
     #[arg(long, conflicts_with = "again")]
     pub(crate) kept: bool,
-    /// Bars are expected while this exchange is open: a name, or a file ending in .calendar. By default that of the venue in
-    /// an instrument's name (0700.HK), and always where there is none.
-    #[arg(long, value_name = "EXCHANGE")]
-    pub(crate) calendar: Option<String>,
-    /// Thresholds and calendars of the section `quality` of this configuration.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) how: How,
     /// Judge lateness as of this time; now by default. Without a range only.
     #[arg(long, value_name = "TIME", conflicts_with_all = ["from", "to"])]
     pub(crate) at: Option<String>,
@@ -62,6 +57,18 @@ pub(crate) struct Quality {
     pub(crate) csv: bool,
     #[command(flatten)]
     pub(crate) state: State,
+}
+
+/// By what bars are judged.
+#[derive(Args, Debug)]
+pub(crate) struct How {
+    /// Bars are expected while this exchange is open: a name, or a file ending in .calendar. By default that of the venue in
+    /// an instrument's name (0700.HK), and always where there is none.
+    #[arg(long, value_name = "EXCHANGE")]
+    pub(crate) calendar: Option<String>,
+    /// Thresholds, calendars, universes and the store of this configuration.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
 }
 
 /// What else can be done.
@@ -88,6 +95,8 @@ pub(crate) struct Compare {
     pub(crate) frame: String,
     #[command(flatten)]
     pub(crate) span: Span,
+    #[command(flatten)]
+    pub(crate) how: How,
     /// Most lines.
     #[arg(long, default_value_t = 50, value_name = "COUNT")]
     pub(crate) limit: usize,
@@ -105,6 +114,8 @@ pub(crate) struct Accept {
     pub(crate) rule: Rule,
     #[command(flatten)]
     pub(crate) span: Span,
+    #[command(flatten)]
+    pub(crate) how: How,
 }
 
 /// What a line is about.
@@ -118,7 +129,7 @@ pub(crate) enum By {
     Timeframe,
     /// A day, UTC, of everything.
     Day,
-    /// Everything.
+    /// A universe of the configuration; without one, everything.
     Universe,
 }
 

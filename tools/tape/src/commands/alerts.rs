@@ -347,7 +347,7 @@ fn acknowledge(context: &Context, arguments: &Ack) -> Result<()> {
     }
     let mut transaction = store.begin();
     transaction.message("alerts: acknowledged");
-    keep_incidents(&mut transaction, &changed)?;
+    keep_incidents(&mut transaction, &store.view(), &changed)?;
     keep_records(&mut transaction, &records)?;
     transaction.commit()?;
     store.close()?;

@@ -7,6 +7,7 @@ pub(crate) mod backtest;
 pub(crate) mod calendar;
 pub(crate) mod config;
 pub(crate) mod coverage;
+mod expected;
 pub(crate) mod explore;
 pub(crate) mod factor;
 pub(crate) mod fetch;

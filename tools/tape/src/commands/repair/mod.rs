@@ -7,9 +7,10 @@ use std::collections::HashMap;
 use std::io::Write;
 
 use tapestore::SeriesKey;
-use tapestore_quality::{Fix, Plan, Repairs, Rule, Setup, apply, check, plan_repairs, undo};
+use tapestore_quality::{Fix, Plan, Repairs, Rule, Settings, Setup, apply, check, plan_repairs, undo};
 
 use super::operations::watched;
+use super::watched::with_store;
 use super::{Context, is_whole, range};
 use crate::args::repair::Repair;
 use crate::calendar::brief;
@@ -22,28 +23,45 @@ use crate::when::now_ns;
 
 /// Runs `tape repair`.
 pub(crate) fn run(context: &Context, arguments: &Repair) -> Result<()> {
-    match (&arguments.target, arguments.undo) {
-        (Some(target), _) => salvage::salvage(context, target),
-        (None, Some(version)) => {
-            watched(context, "repair undo", "", |_| take_back(context, arguments, version))
-        }
-        (None, None) => watched(context, "repair", "", |_| repair(context, arguments)),
+    if let Some(target) = &arguments.target {
+        return salvage::salvage(context, target);
     }
+    let (context, setup, others) = &setup(context, arguments)?;
+    if let Some(version) = arguments.undo {
+        return watched(context, "repair undo", "", |_| take_back(context, setup, version));
+    }
+    // A plan changes nothing, so there is nothing to note of it; and where nothing repairs a bar, nothing failed.
+    let left = if arguments.plan {
+        repair(context, arguments, setup, others)?
+    } else {
+        watched(context, "repair", "", |_| repair(context, arguments, setup, others))?
+    };
+    ending(left)
 }
 
-/// How to check, and what the configuration says of other sources.
-fn setup(arguments: &Repair) -> Result<(Setup, HashMap<String, Vec<String>>)> {
-    let settings = super::quality::settings(arguments.config.as_deref())?;
+/// How to check, and what the configuration says of the store and of other sources.
+fn setup(context: &Context, arguments: &Repair) -> Result<(Context, Setup, HashMap<String, Vec<String>>)> {
+    let (mut context, mut settings) = (context.clone(), Settings::default());
+    if let Some(file) = &arguments.config {
+        let config = super::config::load(file)?;
+        settings = super::quality::settings_of(&config)?;
+        context = with_store(&context, file, &config)?;
+    }
     let mut setup =
         Setup { rules: settings.rules, calendars: settings.calendars, now_ns: now_ns(), ..Setup::default() };
     if arguments.calendar.is_some() {
         setup.calendars.everywhere.clone_from(&arguments.calendar);
     }
-    Ok((setup, settings.others))
+    Ok((context, setup, settings.others))
 }
 
-fn repair(context: &Context, arguments: &Repair) -> Result<()> {
-    let (setup, known_others) = setup(arguments)?;
+/// Plans, and does it if that is asked for; how many bars are left.
+fn repair(
+    context: &Context,
+    arguments: &Repair,
+    setup: &Setup,
+    known_others: &HashMap<String, Vec<String>>,
+) -> Result<usize> {
     let store = context.open_to_write()?;
     // Those named here come before those of the file.
     let mut others: HashMap<String, Vec<String>> = HashMap::new();
@@ -51,7 +69,7 @@ fn repair(context: &Context, arguments: &Repair) -> Result<()> {
         others.entry(instrument.clone()).or_default().push(other.clone());
     }
     for (instrument, more) in known_others {
-        others.entry(instrument).or_default().extend(more);
+        others.entry(instrument.clone()).or_default().extend(more.iter().cloned());
     }
     let mut source = match &arguments.source {
         Some(name) => Some(again::Again::new(&store, name, arguments.url.clone())?),
@@ -67,12 +85,12 @@ fn repair(context: &Context, arguments: &Repair) -> Result<()> {
         arguments.instrument.as_ref().is_none_or(|wanted| key.instrument() == wanted)
             && arguments.frame.as_ref().is_none_or(|wanted| key.frame().to_string() == *wanted)
     };
-    let plan = plan_repairs(&store, wanted, &mut repairs, &setup)?;
+    let plan = plan_repairs(&store, wanted, &mut repairs, setup)?;
     let mut out = Out::stdout();
     tell_plan(context, arguments, &plan, &mut out)?;
     if arguments.apply {
-        let applied = apply(&store, &plan, &setup)?;
-        check(&store, wanted, &setup)?;
+        let applied = apply(&store, &plan, setup)?;
+        check(&store, wanted, setup)?;
         if context.json {
             let object = Object::new()
                 .count("version", applied.version)
@@ -92,7 +110,11 @@ fn repair(context: &Context, arguments: &Repair) -> Result<()> {
     }
     store.close()?;
     out.finish()?;
-    match plan.left.len() {
+    Ok(plan.left.len())
+}
+
+fn ending(left: usize) -> Result<()> {
+    match left {
         0 => Ok(()),
         left => Err(Fail::Findings(format!(
             "for {} bars there is nothing to repair them with",
@@ -170,12 +192,11 @@ fn fix_object(fix: &Fix) -> Object {
     object
 }
 
-fn take_back(context: &Context, arguments: &Repair, version: Option<u64>) -> Result<()> {
-    let (setup, _) = setup(arguments)?;
+fn take_back(context: &Context, setup: &Setup, version: Option<u64>) -> Result<()> {
     let store = context.open_to_write()?;
     let undone = undo(&store, version)?;
     // What was repaired is open again.
-    check(&store, |key| undone.series.contains(key), &setup)?;
+    check(&store, |key| undone.series.contains(key), setup)?;
     store.close()?;
     let mut out = Out::stdout();
     if context.json {

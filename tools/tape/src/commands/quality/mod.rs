@@ -2,18 +2,22 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
-use std::path::Path;
+use std::ops::Range;
 
 use tapestore::time::{DAY_NS, date_text};
-use tapestore::{AsOf, SeriesKey, Store, View};
+use tapestore::{SeriesKey, View};
 use tapestore_fetch::config::Config;
 use tapestore_quality::{
-    Checked, Expected, Finding, FindingState, Rule, RunReport, Score, Settings, Setup, Tally, check, checked,
-    compare_and_note, days, findings, reconsider,
+    Checked, Finding, FindingState, Markets, Rule, RunReport, Score, Settings, Setup, Tally, check, checked,
+    days, findings,
 };
 
+mod settle;
+mod trend;
+
+use super::watched::with_store;
 use super::{Context, is_whole, range};
-use crate::args::quality::{Accept, By, Compare, Quality, QualityCommand};
+use crate::args::quality::{By, How, Quality, QualityCommand};
 use crate::calendar::brief;
 use crate::fail::{Fail, Result};
 use crate::number::grouped;
@@ -35,58 +39,69 @@ impl From<tapestore_quality::Error> for Fail {
 /// Runs `tape quality`.
 pub(crate) fn run(context: &Context, arguments: &Quality) -> Result<()> {
     match &arguments.command {
-        Some(QualityCommand::Accept(accept)) => return settle(context, accept, FindingState::Accepted),
-        Some(QualityCommand::Reopen(accept)) => return settle(context, accept, FindingState::Open),
-        Some(QualityCommand::Compare(arguments)) => return compare(context, arguments),
+        Some(QualityCommand::Accept(accept)) => {
+            return settle::settle(context, accept, FindingState::Accepted);
+        }
+        Some(QualityCommand::Reopen(accept)) => return settle::settle(context, accept, FindingState::Open),
+        Some(QualityCommand::Compare(arguments)) => return settle::compare(context, arguments),
         Some(QualityCommand::Hazard(hazard)) => return super::hazard::run(context, hazard),
         None => {}
     }
     if arguments.rules {
         return rules(context, arguments);
     }
-    let setup = setup(arguments)?;
+    let (context, setup, universes) = &setup(context, &arguments.how, arguments.again)?;
     let (store, view) = if arguments.kept || arguments.trend || arguments.state.as_of.is_some() {
         context.view(&arguments.state)?
     } else {
         let store = context.open_to_write()?;
-        let report = check(&store, |key| is_wanted(arguments, key), &setup)?;
+        let report = check(&store, |key| is_wanted(arguments, key), setup)?;
         tell_run(context, &report);
         let view = store.view();
         (store, view)
     };
     if arguments.trend {
-        return trend(context, arguments, &store, &setup);
+        return trend::trend(context, arguments, &store, setup, universes);
     }
     if arguments.findings {
         return list(context, arguments, &view);
     }
-    scores(context, arguments, &view, &setup)
+    scores(context, arguments, &view, setup, universes)
 }
 
-/// The section `quality` of a configuration file; without a file, what holds without.
-pub(super) fn settings(file: Option<&Path>) -> Result<Settings> {
-    file.map_or_else(|| Ok(Settings::default()), |file| settings_of(&super::config::load(file)?))
-}
-
-/// The section `quality` of a configuration; without one, what holds without.
+/// The section `quality` of a configuration, with the calendars that its other sections name; without one, what holds
+/// without.
 pub(super) fn settings_of(config: &Config) -> Result<Settings> {
     let section = config.sections.get("quality");
-    Ok(section.map(|section| Settings::read(&section.file, &section.node)).transpose()?.unwrap_or_default())
+    let read = section.map(|section| Settings::read(&section.file, &section.node)).transpose()?;
+    let mut settings = read.unwrap_or_default();
+    super::expected::add_calendars(config, &mut settings.calendars)?;
+    Ok(settings)
 }
 
-fn setup(arguments: &Quality) -> Result<Setup> {
-    let settings = settings(arguments.config.as_deref())?;
+/// The universes of instruments.
+type Universes = HashMap<String, Vec<String>>;
+
+/// How to check as a command says it, with the store that its configuration names if it names none itself.
+fn setup(context: &Context, how: &How, again: bool) -> Result<(Context, Setup, Universes)> {
+    let (mut context, mut settings, mut universes) = (context.clone(), Settings::default(), HashMap::new());
+    if let Some(file) = &how.config {
+        let config = super::config::load(file)?;
+        settings = settings_of(&config)?;
+        context = with_store(&context, file, &config)?;
+        universes = super::expected::universes(&config)?;
+    }
     let mut setup = Setup {
         rules: settings.rules,
         calendars: settings.calendars,
-        again: arguments.again,
+        again,
         now_ns: now_ns(),
         ..Setup::default()
     };
-    if arguments.calendar.is_some() {
-        setup.calendars.everywhere.clone_from(&arguments.calendar);
+    if how.calendar.is_some() {
+        setup.calendars.everywhere.clone_from(&how.calendar);
     }
-    Ok(setup)
+    Ok((context, setup, universes))
 }
 
 fn tell_run(context: &Context, report: &RunReport) {
@@ -138,7 +153,30 @@ struct Line {
     open: u64,
 }
 
-fn scores(context: &Context, arguments: &Quality, view: &View, setup: &Setup) -> Result<()> {
+/// The lines that a series counts in: instrument and frame, or what stands in place of them.
+fn labels(by: By, universes: &Universes, key: &SeriesKey) -> Vec<(String, String)> {
+    let all = || "all".to_owned();
+    match by {
+        By::Series => vec![(key.instrument().to_owned(), key.frame().to_string())],
+        By::Instrument => vec![(key.instrument().to_owned(), all())],
+        By::Timeframe => vec![(all(), key.frame().to_string())],
+        By::Day => vec![(all(), all())],
+        By::Universe => match universes.get(key.instrument()) {
+            Some(names) => names.iter().map(|name| (name.clone(), all())).collect(),
+            // Without universes all are in one; with some, these are in none.
+            None if universes.is_empty() => vec![(all(), all())],
+            None => vec![("(none)".to_owned(), all())],
+        },
+    }
+}
+
+fn scores(
+    context: &Context,
+    arguments: &Quality,
+    view: &View,
+    setup: &Setup,
+    universes: &Universes,
+) -> Result<()> {
     let all = wanted(arguments, view)?;
     let span = range(&arguments.span)?;
     let whole = is_whole(&arguments.span);
@@ -150,36 +188,33 @@ fn scores(context: &Context, arguments: &Quality, view: &View, setup: &Setup) ->
     };
     let mut open: HashMap<(String, String), u64> = HashMap::new();
     let mut groups: BTreeMap<Group, (Tally, Option<i64>)> = BTreeMap::new();
-    let label = |one: &Checked| match arguments.by {
-        By::Series => (one.key.instrument().to_owned(), one.key.frame().to_string()),
-        By::Instrument => (one.key.instrument().to_owned(), "all".to_owned()),
-        By::Timeframe => ("all".to_owned(), one.key.frame().to_string()),
-        By::Day | By::Universe => ("all".to_owned(), "all".to_owned()),
-    };
-    let mut labels = HashMap::new();
+    let by = arguments.by.unwrap_or(By::Series);
+    let mut markets = Markets::read(view)?;
     for one in &all {
-        let (instrument, frame) = label(one);
-        labels.insert(one.key.clone(), (instrument.clone(), frame.clone()));
-        if arguments.by == By::Day {
-            for day in days(view, one, span.clone())? {
-                let group = (instrument.clone(), frame.clone(), Some(day.day_ns));
-                groups.entry(group).or_default().0 += day.tally;
+        for (instrument, frame) in labels(by, universes, &one.key) {
+            if by == By::Day {
+                for day in days(view, one, span.clone())? {
+                    let group = (instrument.clone(), frame.clone(), Some(day.day_ns));
+                    groups.entry(group).or_default().0 += day.tally;
+                }
+                continue;
             }
-            continue;
+            let lag = if whole {
+                let around = one.last_ns..one.last_ns.saturating_add(1);
+                markets.expected(view, &setup.calendars, &one.key, &around)?.lag(one.last_ns, now)
+            } else {
+                None
+            };
+            let group = groups.entry((instrument, frame, None)).or_default();
+            group.0 += tally_of(view, one, (!whole).then_some(&span))?;
+            group.1 = group.1.max(lag);
         }
-        let tally = if whole {
-            one.tally
-        } else {
-            days(view, one, span.clone())?.into_iter().map(|day| day.tally).sum()
-        };
-        let lag = if whole { lag(view, one, setup, now)? } else { None };
-        let group = groups.entry((instrument, frame, None)).or_default();
-        group.0 += tally;
-        group.1 = group.1.max(lag);
     }
     for finding in findings(view, span)?.iter().filter(|finding| finding.state == FindingState::Open) {
-        if let Some(label) = labels.get(&finding.key) {
-            *open.entry(label.clone()).or_default() += 1;
+        if all.iter().any(|one| one.key == finding.key) {
+            for label in labels(by, universes, &finding.key) {
+                *open.entry(label).or_default() += 1;
+            }
         }
     }
     let lines: Vec<Line> = groups
@@ -202,15 +237,18 @@ fn scores(context: &Context, arguments: &Quality, view: &View, setup: &Setup) ->
     }
 }
 
-fn whole_days(span: &std::ops::Range<i64>) -> std::ops::Range<i64> {
+/// What was counted of a series, in all or in a range of days.
+fn tally_of(view: &View, one: &Checked, span: Option<&Range<i64>>) -> Result<Tally> {
+    Ok(match span {
+        None => one.tally,
+        Some(span) => days(view, one, span.clone())?.into_iter().map(|day| day.tally).sum(),
+    })
+}
+
+fn whole_days(span: &Range<i64>) -> Range<i64> {
     let start = span.start.div_euclid(DAY_NS).saturating_mul(DAY_NS);
     let end = span.end.saturating_add(DAY_NS - 1).div_euclid(DAY_NS).saturating_mul(DAY_NS);
     start..end
-}
-
-fn lag(view: &View, one: &Checked, setup: &Setup, now: i64) -> Result<Option<i64>> {
-    let around = one.last_ns..one.last_ns.saturating_add(1);
-    Ok(Expected::of(view, &one.key, &setup.calendars, &around)?.lag(one.last_ns, now))
 }
 
 fn percent(ratio: f64) -> String {
@@ -224,9 +262,14 @@ fn write_scores(context: &Context, arguments: &Quality, lines: &[Line]) -> Resul
     if arguments.csv {
         out.write_all(b"instrument,frame,day,tier,score,provisional,completeness,validity,consistency,accuracy,timeliness,expected,usable,missing,synthetic,open_findings,lag_ns\n")?;
     }
-    let days = arguments.by == By::Day;
+    let days = arguments.by == Some(By::Day);
+    let first = match arguments.by {
+        Some(By::Day) => "day",
+        Some(By::Universe) => "universe",
+        _ => "instrument",
+    };
     let mut table = Table::new([
-        (if days { "day" } else { "instrument" }, Side::Left),
+        (first, Side::Left),
         ("frame", Side::Left),
         ("tier", Side::Left),
         ("usable %", Side::Right),
@@ -431,141 +474,6 @@ fn rules(context: &Context, arguments: &Quality) -> Result<()> {
             out,
             "a bar that breaks a rule of severity high is not usable, unless that was accepted as real"
         )?;
-    }
-    out.finish()
-}
-
-fn trend(context: &Context, arguments: &Quality, store: &Store, setup: &Setup) -> Result<()> {
-    let mut out = Out::stdout();
-    let mut table = Table::new([
-        ("version", Side::Right),
-        ("committed", Side::Left),
-        ("tier", Side::Left),
-        ("usable %", Side::Right),
-        ("expected", Side::Right),
-        ("usable", Side::Right),
-    ]);
-    let span =
-        if is_whole(&arguments.span) { i64::MIN..i64::MAX } else { whole_days(&range(&arguments.span)?) };
-    let mut before = None;
-    let mut shown = 0;
-    let mut log = store.log(usize::MAX)?;
-    log.reverse();
-    for commit in &log {
-        // Versions that were given up are no part of the trend.
-        let Ok(view) = store.as_of(&AsOf::Version(commit.version)) else { continue };
-        let mut all = checked(&view)?;
-        all.retain(|one| is_wanted(arguments, &one.key));
-        let mut tally = Tally::default();
-        for one in &all {
-            tally += if span == (i64::MIN..i64::MAX) {
-                one.tally
-            } else {
-                days(&view, one, span.clone())?.into_iter().map(|day| day.tally).sum()
-            };
-        }
-        if all.is_empty() || before == Some(tally) {
-            continue;
-        }
-        before = Some(tally);
-        shown += 1;
-        let score = Score::of(tally, None, &setup.rules);
-        if context.json {
-            let object = Object::new()
-                .count("version", commit.version)
-                .int("committed", commit.time_ns)
-                .text("tier", score.tier.name())
-                .float("score", score.ratio)
-                .count("expected", tally.expected)
-                .count("usable", tally.usable);
-            out.write_all(&object.line())?;
-        } else {
-            table.row([
-                commit.version.to_string(),
-                brief(commit.time_ns),
-                score.tier.name().into(),
-                percent(score.ratio),
-                grouped(tally.expected),
-                grouped(tally.usable),
-            ]);
-        }
-    }
-    if !context.json {
-        if shown == 0 {
-            return Err(Fail::Usage("nothing was checked yet: run tape quality first".into()));
-        }
-        table.write(&mut out)?;
-    }
-    out.finish()
-}
-
-fn settle(context: &Context, arguments: &Accept, state: FindingState) -> Result<()> {
-    let store = context.open_to_write()?;
-    let key = SeriesKey::new(&arguments.instrument, &arguments.frame)?;
-    let setup = Setup { now_ns: now_ns(), ..Setup::default() };
-    let changed = reconsider(&store, &key, arguments.rule, &range(&arguments.span)?, state, &setup)?;
-    store.close()?;
-    if changed == 0 {
-        let text = format!(
-            "no finding {} of {key} to change there; tape quality --findings lists them",
-            arguments.rule
-        );
-        return Err(Fail::Usage(text));
-    }
-    let mut out = Out::stdout();
-    if context.json {
-        let object = Object::new().text("state", state.name()).count("findings", changed);
-        out.write_all(&object.line())?;
-    } else {
-        let plural = if changed == 1 { "finding is" } else { "findings are" };
-        writeln!(out, "{key}: {changed} {plural} {} now", state.name())?;
-    }
-    out.finish()
-}
-
-fn compare(context: &Context, arguments: &Compare) -> Result<()> {
-    let store = context.open_to_write()?;
-    let key = |instrument: &String| SeriesKey::new(instrument, &arguments.frame);
-    let keys: Vec<SeriesKey> =
-        arguments.instruments.iter().map(key).collect::<std::result::Result<_, _>>()?;
-    let setup = Setup { now_ns: now_ns(), ..Setup::default() };
-    let found = compare_and_note(&store, &keys, &range(&arguments.span)?, &setup)?;
-    store.close()?;
-    let mut out = Out::stdout();
-    let mut table = Table::new([
-        ("time", Side::Left),
-        ("instrument", Side::Left),
-        ("close", Side::Right),
-        ("against", Side::Left),
-        ("verdict", Side::Left),
-    ]);
-    for one in found.iter().take(if context.json { usize::MAX } else { arguments.limit }) {
-        let others: Vec<String> =
-            one.others.iter().map(|(key, close)| format!("{} {close}", key.instrument())).collect();
-        let verdict = if one.is_culprit { "to blame" } else { "disagrees" };
-        if context.json {
-            let object = Object::new()
-                .int("time", one.time_ns)
-                .text("instrument", one.key.instrument())
-                .float("close", one.close)
-                .text("against", &others.join(", "))
-                .flag("to_blame", one.is_culprit);
-            out.write_all(&object.line())?;
-        } else {
-            table.row([
-                brief(one.time_ns),
-                one.key.instrument().to_owned(),
-                one.close.to_string(),
-                others.join(", "),
-                verdict.to_owned(),
-            ]);
-        }
-    }
-    if !context.json {
-        if !table.is_empty() {
-            table.write(&mut out)?;
-        }
-        writeln!(out, "{} bars disagree; they are findings of the rule source", grouped(found.len() as u64))?;
     }
     out.finish()
 }
