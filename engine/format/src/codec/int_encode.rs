@@ -13,6 +13,44 @@ const DICTIONARY: usize = 256;
 ///
 /// `residuals`, if given, are the values minus their prediction ([`Transform::Group`]).
 pub fn encode(values: &[i64], residuals: Option<&[i64]>, out: &mut Vec<u8>) {
+    encode_with(Forms::ALL, values, residuals, out);
+}
+
+/// The forms that may be chosen. Encoders choose among all; what one is worth is measured without it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forms {
+    packings: u8,
+    transforms: u8,
+}
+
+impl Forms {
+    /// Every packing and every transform.
+    pub const ALL: Self = Self { packings: u8::MAX, transforms: u8::MAX };
+
+    /// All of these but a packing. Constant, packed and raw blocks stay: something has to.
+    #[must_use]
+    pub fn without(self, packing: Packing) -> Self {
+        Self { packings: self.packings & !(1 << packing as u8), ..self }
+    }
+
+    /// All of these but a transform. Plain numbers stay.
+    #[must_use]
+    pub fn without_transform(self, transform: Transform) -> Self {
+        Self { transforms: self.transforms & !(1 << transform as u8), ..self }
+    }
+
+    fn allow(self, packing: Packing) -> bool {
+        self.packings >> packing as u8 & 1 == 1
+    }
+
+    fn allow_transform(self, transform: Transform) -> bool {
+        self.transforms >> transform as u8 & 1 == 1
+    }
+}
+
+/// [`encode`], choosing among some forms.
+pub fn encode_with(forms: Forms, values: &[i64], residuals: Option<&[i64]>, out: &mut Vec<u8>) {
+    let residuals = residuals.filter(|_| forms.allow_transform(Transform::Group));
     if values.is_empty() {
         return;
     }
@@ -26,17 +64,17 @@ pub fn encode(values: &[i64], residuals: Option<&[i64]>, out: &mut Vec<u8>) {
     ];
     let least = estimates.iter().copied().min().unwrap_or(0);
     let likely = |transform: Transform| estimates[transform as usize] <= least + least / 4 + 64;
-    let mut best = (Plan::new(values, Transform::Plain, true, likely(Transform::Plain)), values);
+    let mut best = (Plan::new(forms, values, Transform::Plain, true, likely(Transform::Plain)), values);
     if best.0.packing != Packing::Constant {
-        if likely(Transform::Delta) {
-            let delta = Plan::new(&differences, Transform::Delta, true, true);
+        if likely(Transform::Delta) && forms.allow_transform(Transform::Delta) {
+            let delta = Plan::new(forms, &differences, Transform::Delta, true, true);
             let bytes = delta.bytes + svarint_bytes(first);
             if bytes < best.0.bytes {
                 best = (Plan { bytes, ..delta }, &differences);
             }
         }
         if let Some(residuals) = residuals {
-            let group = Plan::new(residuals, Transform::Group, true, likely(Transform::Group));
+            let group = Plan::new(forms, residuals, Transform::Group, true, likely(Transform::Group));
             if group.bytes < best.0.bytes {
                 best = (group, residuals);
             }
@@ -79,6 +117,7 @@ impl Shape {
 /// A chosen form of a block and its size.
 #[derive(Clone, Debug)]
 struct Plan {
+    allowed: Forms,
     transform: Transform,
     packing: Packing,
     bytes: usize,
@@ -154,10 +193,11 @@ fn common_divisor(values: &[i64], min: i64, max: i64) -> i64 {
 impl Plan {
     /// The smallest form of `numbers`; with `nested`, also forms that hold blocks themselves; with `widths`, also
     /// offsets of one width.
-    fn new(numbers: &[i64], transform: Transform, nested: bool, widths: bool) -> Self {
+    fn new(forms: Forms, numbers: &[i64], transform: Transform, nested: bool, widths: bool) -> Self {
         let Shape { min, max, zeros, runs } = Shape::of(numbers);
         let base = Offsets { base: min, multiplier: 1, zigzag: false, low: 64, high: 0, patches: 0 };
         let mut plan = Self {
+            allowed: forms,
             transform,
             packing: Packing::Raw,
             bytes: 1 + numbers.len() * 8,
@@ -224,7 +264,8 @@ impl Plan {
                     + packed_bytes(patches, position)
                     + packed_bytes(patches, widest - low)
             };
-            if size < self.bytes {
+            let allowed = patches == 0 || self.allowed.allow(Packing::Patched);
+            if size < self.bytes && allowed {
                 self.bytes = size;
                 self.packing = if patches == 0 { Packing::Packed } else { Packing::Patched };
                 self.offsets = Offsets { low, high: widest - low, patches, ..form };
@@ -235,7 +276,7 @@ impl Plan {
 
     /// Four widths with a selector, if smaller; `more` are the bytes of this plan that stand before the packing.
     fn try_classes(&mut self, numbers: &[i64], more: usize) {
-        if numbers.len() < 64 || self.packing == Packing::Constant {
+        if numbers.len() < 64 || self.packing == Packing::Constant || !self.allowed.allow(Packing::Classes) {
             return;
         }
         for (form, histogram) in self.forms.into_iter().flatten() {
@@ -252,11 +293,11 @@ impl Plan {
 
     /// Mostly one value: zero, or the smallest.
     fn try_sparse(&mut self, numbers: &[i64], zeros: usize) {
-        if zeros * 4 < numbers.len() {
+        if zeros * 4 < numbers.len() || !self.allowed.allow(Packing::Sparse) {
             return;
         }
         let others: Vec<i64> = numbers.iter().copied().filter(|number| *number != 0).collect();
-        let inner = Self::new(&others, Transform::Plain, false, true);
+        let inner = Self::new(self.allowed, &others, Transform::Plain, false, true);
         let size = 2 + varint_bytes(others.len() as u64) + numbers.len().div_ceil(8) + inner.bytes;
         if size < self.bytes {
             self.bytes = size;
@@ -265,11 +306,11 @@ impl Plan {
     }
 
     fn try_runs(&mut self, numbers: &[i64], runs: usize) {
-        if runs * 3 > numbers.len() {
+        if runs * 3 > numbers.len() || !self.allowed.allow(Packing::Runs) {
             return;
         }
         let (values, lengths) = runs_of(numbers);
-        let size = 1 + varint_bytes(runs as u64) + Self::simple(&values).bytes + Self::simple(&lengths).bytes;
+        let size = 1 + varint_bytes(runs as u64) + self.simple(&values).bytes + self.simple(&lengths).bytes;
         if size < self.bytes {
             self.bytes = size;
             self.packing = Packing::Runs;
@@ -277,11 +318,14 @@ impl Plan {
     }
 
     fn try_dictionary(&mut self, numbers: &[i64]) {
+        if !self.allowed.allow(Packing::Dictionary) {
+            return;
+        }
         let Some(distinct) = distinct(numbers) else { return };
         let width = bits(distinct.len() as u64 - 1);
         let size = 1
             + varint_bytes(distinct.len() as u64)
-            + Self::simple(&distinct).bytes
+            + self.simple(&distinct).bytes
             + packed_bytes(numbers.len(), width);
         if size < self.bytes {
             self.bytes = size;
@@ -291,10 +335,14 @@ impl Plan {
     }
 
     /// The smaller of plain and differences, without blocks inside.
-    fn simple(numbers: &[i64]) -> Self {
-        let plain = Self::new(numbers, Transform::Plain, false, true);
+    fn simple(&self, numbers: &[i64]) -> Self {
+        let forms = self.allowed;
+        let plain = Self::new(forms, numbers, Transform::Plain, false, true);
+        if !forms.allow_transform(Transform::Delta) {
+            return plain;
+        }
         let (first, differences) = differences(numbers);
-        let delta = Self::new(&differences, Transform::Delta, false, true);
+        let delta = Self::new(forms, &differences, Transform::Delta, false, true);
         let bytes = delta.bytes + svarint_bytes(first);
         if bytes < plain.bytes { Self { bytes, ..delta } } else { plain }
     }
@@ -325,12 +373,12 @@ impl Plan {
             Packing::Runs => {
                 let (values, lengths) = runs_of(numbers);
                 out.put_varint(values.len() as u64);
-                Self::simple(&values).write_simple(&values, out);
-                Self::simple(&lengths).write_simple(&lengths, out);
+                self.simple(&values).write_simple(&values, out);
+                self.simple(&lengths).write_simple(&lengths, out);
             }
             Packing::Dictionary => {
                 out.put_varint(self.distinct.len() as u64);
-                Self::simple(&self.distinct).write_simple(&self.distinct, out);
+                self.simple(&self.distinct).write_simple(&self.distinct, out);
                 let code =
                     |number: &i64| self.distinct.binary_search(number).expect("every value is listed") as u64;
                 pack(numbers.iter().map(code), bits(self.distinct.len() as u64 - 1), out);
@@ -340,7 +388,7 @@ impl Plan {
                 out.put_signed_varint(0);
                 out.put_varint(others.len() as u64);
                 pack(numbers.iter().map(|number| u64::from(*number != 0)), 1, out);
-                Self::new(&others, Transform::Plain, false, true).write_simple(&others, out);
+                Self::new(self.allowed, &others, Transform::Plain, false, true).write_simple(&others, out);
             }
         }
         debug_assert_eq!(out.len() - start, self.bytes, "{:?}", (self.packing, self.transform));
