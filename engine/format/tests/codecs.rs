@@ -5,9 +5,12 @@ mod support;
 use std::collections::BTreeSet;
 
 use support::Random;
-use tapestore_format::bytes::ByteReader;
+use tapestore_format::bytes::{ByteReader, ByteWriter};
+use tapestore_format::codec::bins::{BINS, MODEL_BYTES, Model};
+use tapestore_format::codec::decimal::Scale;
 use tapestore_format::codec::int::{IntScratch, Packing, Transform, decode, packing_of};
 use tapestore_format::codec::int_encode::encode;
+use tapestore_format::codec::kernel::Kernels;
 
 /// Encodes, decodes, compares; tells the packing that was chosen.
 fn round_trip(values: &[i64], residuals: Option<&[i64]>) -> (Packing, usize) {
@@ -109,4 +112,101 @@ fn random_blocks_round_trip() {
         let (values, residuals) = (values(&mut random), values(&mut random));
         round_trip(&values, random.chance(2).then_some(&residuals));
     }
+}
+
+/// A model of bins with these fields: places, width, difference of the lower end, frequency less one.
+fn model(log: u8, count: u64, bins: &[(u8, u8, i64, u64)]) -> Vec<u8> {
+    let mut out = vec![log];
+    out.put_varint(count);
+    for (places, width, lower, frequency) in bins {
+        out.extend([*places, *width]);
+        out.put_signed_varint(*lower);
+        out.put_varint(*frequency);
+    }
+    out
+}
+
+#[test]
+fn models_are_refused_behind_every_edge() {
+    let read = |bytes: &[u8]| Model::default().read(bytes);
+    for (log, places, width, valid) in [
+        (5, 18, 64, true),
+        (5, 0, 0, true),
+        (5, 19, 0, false),
+        (5, 0, 65, false),
+        (5, 19, 65, false),
+        (14, 1, 1, true),
+        (4, 0, 0, false),
+        (15, 0, 0, false),
+    ] {
+        let all = (1u64 << log) - 1;
+        let found = read(&model(log, 1, &[(places, width, -5, all)]));
+        assert_eq!(found.is_ok(), valid, "2^{log}, {places} places, {width} bits");
+        assert!(read(&model(log, 1, &[(places, width, -5, all - 1)])).is_err(), "a slot too few");
+        assert!(read(&model(log, 1, &[(places, width, -5, all + 1)])).is_err(), "a slot too many");
+    }
+    assert!(read(&model(5, 0, &[])).is_err(), "no bin");
+    // As many bins as there may be, each field as long as it can be: within the stated bound.
+    assert_eq!(MODEL_BYTES, 15_363);
+    let longest = |bins: usize| -> Vec<(u8, u8, i64, u64)> {
+        (0..bins).map(|bin| (18, 64, if bin % 2 == 0 { i64::MIN } else { i64::MAX }, 15)).collect()
+    };
+    let most = model(14, BINS as u64, &longest(BINS));
+    assert!(most.len() <= MODEL_BYTES);
+    read(&most).unwrap();
+    let mut halved = longest(BINS + 1);
+    (halved[BINS - 1].3, halved[BINS].3) = (7, 7);
+    let error = read(&model(14, BINS as u64 + 1, &halved)).unwrap_err();
+    assert_eq!(error.rule, "K15");
+}
+
+#[test]
+fn scales_are_read_up_to_their_edges_and_small_ones_give_the_same() {
+    let scale = |exponent: u8, divisor: u64| {
+        let mut bytes = vec![exponent];
+        bytes.put_varint(divisor);
+        Scale::decode(&mut ByteReader::new(&bytes, "K10"))
+    };
+    for (exponent, divisor, valid) in [
+        (0, 1, true),
+        (22, i64::MAX as u64, true),
+        (23, 1, false),
+        (255, 1, false),
+        (0, 0, false),
+        (0, 1 << 63, false),
+        (3, u64::MAX, false),
+    ] {
+        assert_eq!(scale(exponent, divisor).is_ok(), valid, "{exponent} {divisor}");
+    }
+    let ticks = Scale { exponent: 4, divisor: 1 << 20 };
+    assert!(ticks.is_small((1 << 31) - 1) && !ticks.is_small(1 << 31) && !ticks.is_small(u64::MAX));
+    // The short way for small mantissas: as the long one, and as one by one.
+    let mantissas: Vec<i32> = (-700..700).map(|at| at * 997).collect();
+    let wide: Vec<i64> = mantissas.iter().map(|mantissa| i64::from(*mantissa)).collect();
+    for scale in [Scale { exponent: 2, divisor: 25 }, Scale { exponent: 0, divisor: 3 }, ticks] {
+        for kernels in Kernels::all() {
+            let (mut short, mut long) = (vec![0.5], vec![0.5]);
+            scale.extend_small::<f64, i32>(kernels, &mantissas, &mut short);
+            scale.extend::<f64>(kernels, &wide, &mut long);
+            let each: Vec<f64> = wide.iter().map(|mantissa| scale.value(*mantissa)).collect();
+            assert_eq!((&short[1..], &long[1..]), (&each[..], &each[..]), "{scale:?}");
+            assert_eq!((short[0], long[0]), (0.5, 0.5));
+            let (mut short, mut long) = (vec![0.5], vec![0.5]);
+            scale.extend_small::<f32, i32>(kernels, &mantissas, &mut short);
+            scale.extend::<f32>(kernels, &wide, &mut long);
+            let each: Vec<f32> = wide.iter().map(|mantissa| scale.value(*mantissa)).collect();
+            assert_eq!((&short[1..], &long[1..]), (&each[..], &each[..]), "{scale:?}");
+        }
+    }
+}
+
+#[test]
+fn packings_have_names_of_their_own() {
+    let blocks = [vec![1i64; 9], (0..9).map(|at| at * at * 7 % 5).collect()];
+    let names = blocks.map(|block| {
+        let mut bytes = Vec::new();
+        encode(&block, None, &mut bytes);
+        packing_of(bytes[0]).name()
+    });
+    assert_eq!(names, ["constant", "packed"]);
 }

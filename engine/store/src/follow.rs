@@ -73,10 +73,12 @@ impl Store {
             snapshots: RwLock::new(snapshots),
             files: Mutex::new(HashMap::new()),
             listeners: Listeners::default(),
-            role: Role::Reader(ReaderRole { follower: Mutex::new(loaded.follower), lease }),
+            role: Role::Reader(Box::new(ReaderRole { follower: Mutex::new(loaded.follower), lease })),
         });
         shared.remember_files();
-        if let Role::Reader(ReaderRole { lease: None, .. }) = &shared.role {
+        if let Role::Reader(role) = &shared.role
+            && role.lease.is_none()
+        {
             shared.open_all_files()?;
         }
         Ok(Self::new(shared, Vec::new()))

@@ -64,7 +64,7 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 pub(crate) enum Role {
     Writer(Box<WriterRole>),
-    Reader(ReaderRole),
+    Reader(Box<ReaderRole>),
 }
 
 /// What only the writer has.

@@ -10,6 +10,8 @@ use tapestore_format::checksum::Identity;
 use tapestore_format::header::{FileHeader, FileKind, HEADER_BYTES};
 use tapestore_format::log::FrameWriter;
 use tapestore_format::manifest::{Current, ManifestRecord, StateRecord};
+use tapestore_format::rows::{Mark, MarkKind};
+use tapestore_format::segment::{PartSpec, Segment, SegmentWriter, Tier, Verified};
 use tapestore_format::wal::{Effect, KIND_START, KIND_TRANSACTION, LogStart, TransactionRecord};
 
 /// Counts what is held, and the most that was.
@@ -40,6 +42,9 @@ static ALLOCATOR: Counting = Counting;
 /// What `limits.md` promises: for each byte of logs and manifest, and besides.
 const BYTES_PER_BYTE: usize = 128;
 const BASE_BYTES: usize = 16 << 20;
+
+/// The same for the index of a part.
+const INDEX_BYTES_PER_BYTE: usize = 16;
 
 const STORE: [u8; 16] = [5; 16];
 
@@ -105,6 +110,26 @@ fn within_bound(name: &str, storage: &Arc<dyn Storage>, bytes: usize) -> f64 {
     opened.max(verified) as f64 / bytes as f64
 }
 
+/// Reading the index of a part made of the smallest entries there are; what it took for each of its bytes.
+fn index_within_bound() -> f64 {
+    let identity = Identity { store: STORE, file: 4 };
+    let mut writer = SegmentWriter::new(identity, Tier::Dense);
+    writer.begin_part(PartSpec { series: 1, timeframe: None, columns: Vec::new(), unique: true, ohlc: None });
+    let mark = |at: i64| Mark { kind: MarkKind::Delete, start: at, end: at + 1, version: 1 };
+    (0..200_000).for_each(|at| writer.push_mark(mark(at % 60)));
+    writer.end_part();
+    writer.finish();
+    let bytes = std::mem::take(writer.output());
+    drop(writer);
+    let verified = Verified::new(bytes.len() as u64);
+    let segment = Segment::open(&bytes, identity, &verified).unwrap();
+    let (index, taken) = most(|| segment.part(0).unwrap());
+    assert_eq!(index.marks.len(), 200_000);
+    assert!(bytes.len() < 200_000 * 5, "{} bytes: the entries are not the smallest", bytes.len());
+    assert!(taken <= INDEX_BYTES_PER_BYTE * bytes.len(), "{taken} bytes for an index of {}", bytes.len());
+    taken as f64 / bytes.len() as f64
+}
+
 /// One test, since the allocator counts for the whole process.
 #[test]
 fn no_content_of_logs_and_manifests_costs_more_than_the_stated_bound() {
@@ -161,6 +186,7 @@ fn no_content_of_logs_and_manifests_costs_more_than_the_stated_bound() {
         assert!(opened < 8 << 20, "{name}: {opened} bytes for a log of {length}");
         cases += 1;
     }
+    println!("an index takes {:.1} bytes for each of its bytes", index_within_bound());
     println!(
         "torture: memory of hostile logs and manifests | {cases} files, {worst:.0} bytes per byte at most | seed 0 | failures 0"
     );
