@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::Mutants;
 use crate::groups::Group;
 use crate::list::Mutant;
+use crate::results::key;
 use crate::weave::{Woven, weave as weave_text};
 
 /// What the copy gets beside the mutants.
@@ -159,6 +160,12 @@ pub(crate) fn weave(root: &Path, out: &Path, mutants: &Mutants) -> Result<Left, 
     let read = |file: &str| fs::read_to_string(root.join(file)).map_err(|error| format!("{file}: {error}"));
     prepare(root, &trial, &by_file.keys().copied().collect())?;
     let mut left = Left { unviable: BTreeSet::new(), fixed: BTreeSet::new() };
+    // What did not compile the last time is not tried again.
+    let known = out.join("unviable.txt");
+    let before = fs::read_to_string(&known).unwrap_or_default();
+    let before: BTreeSet<&str> = before.lines().collect();
+    let still = mutants.iter().filter(|(_, mutant)| before.contains(key(mutant).as_str()));
+    left.unviable.extend(still.map(|(id, _)| *id));
     for _ in 0..ROUNDS {
         let mut files = BTreeMap::new();
         for (file, mutants) in &by_file {
@@ -183,6 +190,8 @@ pub(crate) fn weave(root: &Path, out: &Path, mutants: &Mutants) -> Result<Left, 
         ]);
         let (ok, messages) = messages(&mut check)?;
         if ok {
+            let keys: Vec<String> = left.unviable.iter().map(|id| key(&mutants[id])).collect();
+            write(&known, keys.join("\n").as_bytes())?;
             let to = out.join("copy");
             prepare(root, &to, &by_file.keys().copied().collect())?;
             for (file, woven) in &files {

@@ -62,13 +62,18 @@ const ENGINE_SLOW: &[Executable] = &[
 ];
 
 /// Tests of the codecs.
-const CODECS: &[Executable] =
-    &[(FORMAT, "tapestore_format", &["codec::"]), (FORMAT, "codecs", &[]), (FORMAT, "sizes", &[])];
+const CODECS: &[Executable] = &[(FORMAT, "tapestore_format", &["codec::"]), (FORMAT, "codecs", &[])];
 /// Tests of the format.
 const FORMATS: &[Executable] = &[(FORMAT, "tapestore_format", &[]), (FORMAT, "columns", &[])];
 /// Tests of what stands on it.
-const FORMAT_SLOW: &[Executable] =
-    &[(FORMAT, "columns", &[]), (FORMAT, "segment", &[]), ("golden", "vectors", &[]), BASICS];
+const FORMAT_SLOW: &[Executable] = &[
+    (FORMAT, "sizes", &[]),
+    (FORMAT, "codecs", &[]),
+    (FORMAT, "columns", &[]),
+    (FORMAT, "segment", &[]),
+    ("golden", "vectors", &[]),
+    BASICS,
+];
 
 const CODEC: &str = "engine/format/src/codec";
 const ENGINE_SOURCES: &str = "engine/store/src";

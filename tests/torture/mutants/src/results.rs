@@ -46,7 +46,7 @@ pub(crate) struct Results {
 }
 
 /// What a mutant is known by, wherever its line has moved to.
-fn key(mutant: &Mutant) -> String {
+pub(crate) fn key(mutant: &Mutant) -> String {
     // FNV, so that it is the same in every run.
     let text = format!("{}\n{}", mutant.file, mutant.diff);
     let hash = text
@@ -77,10 +77,10 @@ impl Results {
         Ok(Self { file, outcomes })
     }
 
-    /// Whether the mutant need not be run again.
+    /// Whether the quick tests need not be run again.
     pub(crate) fn is_settled(&self, mutant: &Mutant) -> bool {
         let outcome = self.outcomes.get(&key(mutant));
-        outcome.is_some_and(|outcome| !matches!(outcome, Outcome::Survived | Outcome::Missed))
+        outcome.is_some_and(|outcome| *outcome != Outcome::Missed)
     }
 
     /// Whether the quick tests passed, and the others have not been run.
