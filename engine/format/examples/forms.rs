@@ -40,18 +40,15 @@ fn main() {
     }
     without("differences", Forms::ALL.without_transform(Transform::Delta));
     without("predictions", Forms::ALL.without_transform(Transform::Group));
+    without("differences from two before", Forms::EVERYWHERE);
     let offsets = [Packing::Patched, Packing::Classes, Packing::Sparse, Packing::Runs, Packing::Dictionary];
     let one = offsets.into_iter().fold(Forms::ALL, Forms::without);
     without("any of these packings", one);
     without(
         "any of these packings and transforms",
-        one.without_transform(Transform::Delta).without_transform(Transform::Group),
-    );
-    let two: usize = columns.iter().map(with_two_before).sum();
-    let less = (1.0 - two as f64 / all as f64) * 100.0;
-    println!(
-        "| all, and differences from two rows before | {:.3} | -{less:.1} % |",
-        two as f64 / rows as f64
+        [Transform::Delta, Transform::Group, Transform::Alternate]
+            .into_iter()
+            .fold(one, Forms::without_transform),
     );
     println!();
     shares(&columns);
@@ -73,19 +70,6 @@ fn each_block(column: &Column, mut each: impl FnMut(&[i64], Option<&[i64]>)) {
     }
 }
 
-/// Bytes of a column if blocks might also hold differences from the row before the last, and the two first numbers.
-fn with_two_before(column: &Column) -> usize {
-    let mut total = 0;
-    each_block(column, |numbers, residuals| {
-        let (mut usual, mut other) = (Vec::new(), Vec::new());
-        encode_with(Forms::ALL, numbers, residuals, &mut usual);
-        let from = |row: usize| if row < 2 { 0 } else { numbers[row].wrapping_sub(numbers[row - 2]) };
-        encode_with(Forms::ALL, &(0..numbers.len()).map(from).collect::<Vec<_>>(), None, &mut other);
-        total += usual.len().min(other.len() + 6);
-    });
-    total
-}
-
 /// Which packings and transforms the blocks of each column have.
 fn shares(columns: &[Column]) {
     for column in columns {
@@ -103,7 +87,8 @@ fn shares(columns: &[Column]) {
         let bytes: usize = list.iter().map(|(_, entry)| entry[1]).sum();
         print!("{} {:.3} bytes per row:", column.name, bytes as f64 / column.numbers.len() as f64);
         for ((packing, transform), [blocks, _]) in list.into_iter().take(4) {
-            let transform = ["", " of differences", " of predictions"][usize::from(transform)];
+            let transform = ["", " of differences", " of predictions", " of differences from two before"]
+                [usize::from(transform)];
             print!(" {packing}{transform} {:.0} %,", blocks as f64 / total as f64 * 100.0);
         }
         println!();

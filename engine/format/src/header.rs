@@ -18,9 +18,11 @@ pub const MINOR: u8 = 0;
 pub mod features {
     /// Segments: columns with a model, coded integer blocks (K15, K16).
     pub const CODED: u32 = 1 << 0;
+    /// Segments: integer blocks of differences from two values before.
+    pub const ALTERNATE: u32 = 1 << 1;
 }
 /// Required feature bits that this crate knows.
-pub const KNOWN_REQUIRED: u32 = features::CODED;
+pub const KNOWN_REQUIRED: u32 = features::CODED | features::ALTERNATE;
 
 /// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use tapestore_format::bytes::{ByteReader, ByteWriter};
 use tapestore_format::codec::bins::{BINS, MODEL_BYTES, Model};
 use tapestore_format::codec::decimal::Scale;
 use tapestore_format::codec::int::{IntScratch, Packing, Transform, decode, packing_of};
-use tapestore_format::codec::int_encode::encode;
+use tapestore_format::codec::int_encode::{Forms, encode, encode_with};
 use tapestore_format::codec::kernel::Kernels;
 
 /// Encodes, decodes, compares; tells the packing that was chosen.
@@ -90,6 +90,65 @@ fn every_packing_is_chosen_where_it_is_smallest() {
     let classes = (0..1024).map(|_| (random.next() >> (24 + random.below(4) * 12)) as i64);
     expect(Packing::Classes, 1024 * 26 / 8, classes.collect());
     assert_eq!(seen.len(), 8);
+}
+
+/// Rows of two sides in turn: steps of a width, now and then.
+fn sides(random: &mut Random, width: u32, every: u64, count: usize) -> Vec<i64> {
+    let mask = if width == 64 { u64::MAX } else { (1 << width) - 1 };
+    let mut sides = [i64::MIN, 7];
+    (0..count)
+        .map(|row| {
+            if random.next().is_multiple_of(every) {
+                sides[row % 2] = sides[row % 2].wrapping_add((random.next() & mask) as i64);
+            }
+            sides[row % 2]
+        })
+        .collect()
+}
+
+#[test]
+fn rows_of_two_sides_in_turn_round_trip() {
+    let mut random = Random(7);
+    let mut seen = BTreeSet::new();
+    for width in 0..=64u32 {
+        for count in [1, 2, 3, 64, 100, 1023, 1024] {
+            for every in [1, 2, 9, 100] {
+                let values = sides(&mut random, width, every, count);
+                let (mut bytes, mut usual) = (Vec::new(), Vec::new());
+                encode_with(Forms::ALL, &values, None, &mut bytes);
+                encode(&values, None, &mut usual);
+                assert!(bytes.len() <= usual.len());
+                let mut scratch = IntScratch::default();
+                let mut out = vec![0; count];
+                let mut reader = ByteReader::new(&bytes, "K1");
+                let transform = decode(&mut reader, &mut out, &mut scratch, None).unwrap();
+                reader.finish().unwrap();
+                assert_eq!(out, values, "width {width} count {count} every {every}");
+                if transform == Transform::Alternate {
+                    seen.insert(packing_of(bytes[0]) as u8);
+                }
+                let transform = decode(&mut ByteReader::new(&usual, "K1"), &mut out, &mut scratch, None);
+                assert_ne!(transform.unwrap(), Transform::Alternate, "not in every file");
+            }
+        }
+    }
+    let wanted = [Packing::Packed, Packing::Patched, Packing::Sparse, Packing::Classes];
+    assert!(wanted.iter().all(|packing| seen.contains(&(*packing as u8))), "{seen:?}");
+}
+
+#[test]
+fn quotes_of_one_side_each_cost_what_their_changes_do() {
+    let mut bid = 489_500;
+    let quotes: Vec<i64> = (0..1024)
+        .map(|row| {
+            bid += i64::from(row % 100 == 0) * 100;
+            if row % 2 == 0 { bid } else { 0 }
+        })
+        .collect();
+    let (mut bytes, mut usual) = (Vec::new(), Vec::new());
+    encode_with(Forms::ALL, &quotes, None, &mut bytes);
+    encode(&quotes, None, &mut usual);
+    assert!(bytes.len() < 40 && usual.len() > 200, "{} {}", bytes.len(), usual.len());
 }
 
 #[test]

@@ -16,12 +16,12 @@ use std::time::Duration;
 use tapestore_format::limits::BLOCK_ROWS;
 use tapestore_format::manifest::{ManifestRecord, SegmentRecord};
 use tapestore_format::rows::RowSet;
-use tapestore_format::segment::{Scratch, Stream, Tier};
+use tapestore_format::segment::{Holds, Scratch, Stream, Tier};
 
 use crate::error::Result;
 use crate::layer::{Retained, Side, merge_rows};
 use crate::scan::read_live;
-use crate::seal::{SegmentOutput, kept_marks};
+use crate::seal::{SegmentOutput, holds_ticks, kept_marks};
 use crate::segment::{Part, SegmentFile, segment_name};
 use crate::state::{Layer, SeriesState, State};
 use crate::store::{Shared, WriterRole};
@@ -291,24 +291,25 @@ fn write_segments(
 ) -> Result<Vec<SegmentRecord>> {
     let mut finished: Vec<SegmentRecord> = Vec::new();
     let mut common: Option<SegmentOutput> = None;
-    let mut create = || {
+    let mut create = |ticks| {
         let id = role.maintenance.lock().allocate()?;
         created.push(id);
         // A tier that was asked for holds for all rows.
         let aging = tier.is_none() && shared.options.cold_after_ns.is_some();
-        SegmentOutput::create(shared, id, tier.unwrap_or(shared.options.tier), aging)
+        SegmentOutput::create(shared, id, tier.unwrap_or(shared.options.tier), Holds { aging, ticks })
     };
+    let own = |job: &Job| job.bytes >= shared.options.own_segment_bytes;
+    let common_ticks = jobs.iter().any(|job| !own(job) && holds_ticks(&job.series));
     for job in jobs {
-        let own = job.bytes >= shared.options.own_segment_bytes;
-        if own {
-            let mut output = create()?;
+        if own(job) {
+            let mut output = create(holds_ticks(&job.series))?;
             report.rows += write_job(shared, role, job, &mut output, retained)?;
             finished.extend(output.finish(shared, 1)?);
             continue;
         }
         let output = match &mut common {
             Some(output) => output,
-            empty => empty.insert(create()?),
+            empty => empty.insert(create(common_ticks)?),
         };
         report.rows += write_job(shared, role, job, output, retained)?;
     }

@@ -11,9 +11,10 @@ use tapestore_format::checksum::Identity;
 use tapestore_format::manifest::{ManifestRecord, SegmentRecord, SeriesRecord};
 use tapestore_format::rows::{Mark, MarkKind, ORDINAL, RowSet};
 use tapestore_format::schema::{ColumnId, ColumnType};
-use tapestore_format::segment::{PartSpec, SegmentSummary, SegmentWriter, Tier};
+use tapestore_format::segment::{Holds, PartSpec, SegmentSummary, SegmentWriter, Tier};
 use tapestore_format::wal::LogStart;
 
+use crate::apply::COMMITS;
 use crate::error::{Error, Result};
 use crate::io::StorageFile;
 use crate::layer::{MemLayer, Retained, each_follows, merge_layers};
@@ -64,7 +65,12 @@ fn seal_locked(shared: &Shared, role: &WriterRole, step: &mut bool) -> Result<bo
 /// Writes what is frozen up to a generation as a segment; `None` if nobody can see any of it.
 fn write_segment(shared: &Shared, id: u64, frozen: &State, generation: u64) -> Result<Option<SegmentRecord>> {
     let retained = shared.retained.read().clone();
-    let mut output = SegmentOutput::create(shared, id, shared.options.tier, false)?;
+    let sealed = |series: &SeriesState| {
+        series.layers.iter().any(|layer| matches!(layer, Layer::Mem(mem) if mem.generation <= generation))
+    };
+    let ticks = frozen.series.iter().any(|series| holds_ticks(series) && sealed(series));
+    let holds = Holds { ticks, ..Holds::default() };
+    let mut output = SegmentOutput::create(shared, id, shared.options.tier, holds)?;
     for series in frozen.series.iter() {
         let layers = series.layers.iter().filter_map(|layer| match layer {
             Layer::Mem(mem) if mem.generation <= generation => Some(mem.clone()),
@@ -259,6 +265,11 @@ fn swap(
     inner.head = head;
 }
 
+/// Whether rows of the series may tell of one side each, in turn: no bars, and not the log of commits.
+pub(crate) fn holds_ticks(series: &SeriesState) -> bool {
+    series.id != COMMITS && series.key.frame().timeframe().is_none()
+}
+
 /// Bytes that are handed to the file together.
 const DRAIN_BYTES: usize = 256 << 10;
 
@@ -270,21 +281,20 @@ pub(crate) struct SegmentOutput {
     pub(crate) id: u64,
     pub(crate) written: u64,
     parts: usize,
-    aging: bool,
+    holds: Holds,
 }
 
 impl SegmentOutput {
-    /// A new segment of a tier; an aging one may hold cold chunks as well.
-    pub(crate) fn create(shared: &Shared, id: u64, tier: Tier, aging: bool) -> Result<Self> {
+    /// A new segment of a tier.
+    pub(crate) fn create(shared: &Shared, id: u64, tier: Tier, holds: Holds) -> Result<Self> {
         let path = shared.storage.describe(&segment_name(id));
         let file = shared
             .storage
             .create_new(&segment_name(id))
             .map_err(|error| Error::io("creating", path.as_str(), error))?;
         let identity = Identity { store: shared.store, file: id };
-        let writer =
-            if aging { SegmentWriter::aging(identity, tier) } else { SegmentWriter::new(identity, tier) };
-        Ok(Self { writer, file, path, id, written: 0, parts: 0, aging })
+        let writer = SegmentWriter::holding(identity, tier, holds);
+        Ok(Self { writer, file, path, id, written: 0, parts: 0, holds })
     }
 
     /// Begins the part of a series up to a version; `used` are the columns that its rows have.
@@ -316,7 +326,7 @@ impl SegmentOutput {
 
     /// Rows before this time become cold, if the segment may hold such.
     pub(crate) fn cold_before(&mut self, time: i64) {
-        if self.aging {
+        if self.holds.aging {
             self.writer.cold_before(time);
         }
     }

@@ -6,7 +6,7 @@
 use super::bins::{BINS, Bin, LOG_MAX, LOG_MIN, STATE_LOW, span_bits, split_places};
 use super::bitpack::bits;
 use super::int::{CODED, Transform};
-use super::int_encode::differences;
+use super::int_encode::{Forms, alternating, differences, put_firsts};
 use crate::bytes::ByteWriter;
 use crate::limits::BLOCK_ROWS;
 
@@ -115,11 +115,9 @@ impl Coder {
     }
 
     /// Appends a block of numbers that the model was made for.
-    pub fn encode(&self, numbers: &[i64], transform: Transform, first: i64, out: &mut Vec<u8>) {
+    pub fn encode(&self, numbers: &[i64], transform: Transform, firsts: [i64; 2], out: &mut Vec<u8>) {
         out.put_u8(CODED | (transform as u8) << 3);
-        if transform == Transform::Delta {
-            out.put_signed_varint(first);
-        }
+        put_firsts(transform, firsts, out);
         let placed: Vec<(usize, u64)> = numbers.iter().map(|number| self.place(*number)).collect();
         let mut words = Vec::new();
         let mut state = STATE_LOW;
@@ -156,22 +154,27 @@ pub struct Coding {
 }
 
 impl Coding {
-    /// The model for the blocks of a column; with `residuals`, its values minus their prediction.
-    pub fn new(values: &[i64], residuals: Option<&[i64]>) -> Option<Self> {
+    /// The model for the blocks of a column, of some forms; with `residuals`, its values minus their prediction.
+    pub fn new(forms: Forms, values: &[i64], residuals: Option<&[i64]>) -> Option<Self> {
         let blocks = || values.chunks(BLOCK_ROWS);
         let deltas = || blocks().flat_map(|block| differences(block).1);
+        let alternations = || blocks().flat_map(|block| alternating(block).1);
+        let may_alternate = forms.allow_transform(Transform::Alternate);
         let sizes = [
             estimate(values.iter().copied()),
             estimate(deltas()),
             residuals.map_or(f64::INFINITY, |residuals| estimate(residuals.iter().copied())),
+            if may_alternate { estimate(alternations()) } else { f64::INFINITY },
         ];
         let least = sizes.iter().copied().fold(f64::INFINITY, f64::min);
         Some(if least == sizes[0] {
             Self { coder: Coder::new(values)?, transform: Transform::Plain }
         } else if least == sizes[1] {
             Self { coder: Coder::new(&deltas().collect::<Vec<_>>())?, transform: Transform::Delta }
-        } else {
+        } else if least == sizes[2] {
             Self { coder: Coder::new(residuals?)?, transform: Transform::Group }
+        } else {
+            Self { coder: Coder::new(&alternations().collect::<Vec<_>>())?, transform: Transform::Alternate }
         })
     }
 
@@ -184,12 +187,18 @@ impl Coding {
     pub fn encode(&self, values: &[i64], residuals: Option<&[i64]>, most: usize, out: &mut Vec<u8>) -> bool {
         let start = out.len();
         match self.transform {
-            Transform::Plain => self.coder.encode(values, Transform::Plain, 0, out),
+            Transform::Plain => self.coder.encode(values, Transform::Plain, [0; 2], out),
             Transform::Delta => {
                 let (first, deltas) = differences(values);
-                self.coder.encode(&deltas, Transform::Delta, first, out);
+                self.coder.encode(&deltas, Transform::Delta, [first, 0], out);
             }
-            Transform::Group => self.coder.encode(residuals.unwrap_or(values), Transform::Group, 0, out),
+            Transform::Group => {
+                self.coder.encode(residuals.unwrap_or(values), Transform::Group, [0; 2], out);
+            }
+            Transform::Alternate => {
+                let (firsts, alternations) = alternating(values);
+                self.coder.encode(&alternations, Transform::Alternate, firsts, out);
+            }
         }
         let smaller = out.len() - start < most;
         if !smaller {
@@ -324,7 +333,7 @@ mod tests {
         let mut total = coder.model().len();
         for block in numbers.chunks(1024) {
             let mut bytes = Vec::new();
-            coder.encode(block, Transform::Plain, 0, &mut bytes);
+            coder.encode(block, Transform::Plain, [0; 2], &mut bytes);
             let mut reader = ByteReader::new(&bytes[1..], "K16");
             let mut out = vec![0; block.len()];
             model.decode(&mut reader, &mut out, &mut scratch).expect("own bytes");

@@ -63,6 +63,9 @@ pub enum Transform {
     Delta = 1,
     /// Differences from what other columns of the row predict; added by the caller.
     Group = 2,
+    /// Differences from the value two before, as of rows that tell of one side each, in turn; what the first two are added to
+    /// stands in the parameters.
+    Alternate = 3,
 }
 
 /// Header bit: offsets from the base are zigzag numbers.
@@ -315,7 +318,8 @@ struct Head {
     coded: bool,
     zigzag: bool,
     multiplier: i64,
-    first: i64,
+    /// What the first difference is added to; of alternating ones, the first two.
+    firsts: [i64; 2],
 }
 
 impl Head {
@@ -325,26 +329,33 @@ impl Head {
             0 => Transform::Plain,
             1 => Transform::Delta,
             2 => Transform::Group,
-            _ => return Err(reader.error("unknown transform")),
+            _ => Transform::Alternate,
         };
         let coded = byte & CODED != 0;
         if coded && (!model || byte & 0x67 != 0) {
             return Err(reader.error("a coded block in a column without a model, or with a packing"));
         }
-        let first = if transform == Transform::Delta { reader.signed_varint()? } else { 0 };
+        let firsts = match transform {
+            Transform::Delta => [reader.signed_varint()?, 0],
+            Transform::Alternate => [reader.signed_varint()?, reader.signed_varint()?],
+            _ => [0; 2],
+        };
         let multiplier = if byte & MULTIPLIER != 0 { reader.varint()? as i64 } else { 1 };
         let packing = Packing::from_id(byte);
         let offsets = matches!(packing, Packing::Packed | Packing::Patched | Packing::Classes);
         if !offsets && byte & (ZIGZAG | MULTIPLIER) != 0 {
             return Err(reader.error("a form bit is set where there are no offsets"));
         }
-        Ok(Self { packing, transform, coded, zigzag: byte & ZIGZAG != 0, multiplier, first })
+        Ok(Self { packing, transform, coded, zigzag: byte & ZIGZAG != 0, multiplier, firsts })
     }
 
     /// Sums differences.
     fn finish<N: Lane>(&self, kernels: &Kernels, out: &mut [N]) {
-        if self.transform == Transform::Delta {
-            (N::loops(kernels).sum)(N::of(self.first), out);
+        let [first, second] = self.firsts.map(N::of);
+        match self.transform {
+            Transform::Delta => (N::loops(kernels).sum)(first, out),
+            Transform::Alternate => (N::loops(kernels).alternate)(first, second, out),
+            _ => {}
         }
     }
 
@@ -356,18 +367,20 @@ impl Head {
     /// That of a block inside a block.
     fn simple(reader: &mut ByteReader<'_>) -> Result<Self> {
         let head = Self::read(reader, false)?;
-        if head.transform == Transform::Group {
-            return Err(reader.error("prediction inside a block"));
+        if !matches!(head.transform, Transform::Plain | Transform::Delta) {
+            return Err(reader.error("a block inside a block is neither plain nor of differences"));
         }
         Ok(head)
     }
 
     /// The reach of sums of numbers that reach so far.
     fn summed(&self, most: u64, count: usize) -> u64 {
-        if self.transform == Transform::Delta {
-            self.first.unsigned_abs().saturating_add(most.saturating_mul(count as u64))
-        } else {
-            most
+        match self.transform {
+            Transform::Delta | Transform::Alternate => {
+                let first = self.firsts.map(i64::unsigned_abs).into_iter().fold(0, u64::max);
+                first.saturating_add(most.saturating_mul(count as u64))
+            }
+            _ => most,
         }
     }
 }
@@ -517,7 +530,7 @@ fn members(selectors: &[u8], count: usize) -> [usize; 4] {
 
 #[cfg(test)]
 mod tests {
-    use super::super::int_encode::encode;
+    use super::super::int_encode::{Forms, encode_with};
     use super::*;
 
     struct Random(u64);
@@ -556,6 +569,10 @@ mod tests {
                 }
                 4 => next % 5 * 1_000_003,
                 5 => next >> random.below(width + 1),
+                8 => {
+                    last = i64::from(random.below(9) == 0) - last;
+                    last
+                }
                 _ => {
                     last += if kind == 6 { next % 9 - 4 } else { i64::from(random.below(30) == 0) };
                     last
@@ -591,9 +608,9 @@ mod tests {
             scratch.kernels = kernels;
             let mut tried = [0; 2];
             for round in 0..1500 {
-                let numbers = numbers(&mut random, round % 8);
+                let numbers = numbers(&mut random, round % 9);
                 let mut bytes = Vec::new();
-                encode(&numbers, None, &mut bytes);
+                encode_with(Forms::ALL, &numbers, None, &mut bytes);
                 tried[0] += u32::from(agrees(&bytes, numbers.len(), &mut scratch));
                 for _ in 0..4 {
                     let mut bad = bytes.clone();

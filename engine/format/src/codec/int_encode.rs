@@ -13,10 +13,11 @@ const DICTIONARY: usize = 256;
 ///
 /// `residuals`, if given, are the values minus their prediction ([`Transform::Group`]).
 pub fn encode(values: &[i64], residuals: Option<&[i64]>, out: &mut Vec<u8>) {
-    encode_with(Forms::ALL, values, residuals, out);
+    encode_with(Forms::EVERYWHERE, values, residuals, out);
 }
 
-/// The forms that may be chosen. Encoders choose among all; what one is worth is measured without it.
+/// The forms that may be chosen: those that every file may hold, those that its header has to announce, or, to measure
+/// what one is worth, all without it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Forms {
     packings: u8,
@@ -24,8 +25,10 @@ pub struct Forms {
 }
 
 impl Forms {
-    /// Every packing and every transform.
+    /// Every packing and every transform, for files with the feature bit of [`Transform::Alternate`].
     pub const ALL: Self = Self { packings: u8::MAX, transforms: u8::MAX };
+    /// What every file may hold.
+    pub const EVERYWHERE: Self = Self { transforms: !(1 << Transform::Alternate as u8), ..Self::ALL };
 
     /// All of these but a packing. Constant, packed and raw blocks stay: something has to.
     #[must_use]
@@ -43,7 +46,7 @@ impl Forms {
         self.packings >> packing as u8 & 1 == 1
     }
 
-    fn allow_transform(self, transform: Transform) -> bool {
+    pub(super) fn allow_transform(self, transform: Transform) -> bool {
         self.transforms >> transform as u8 & 1 == 1
     }
 }
@@ -55,6 +58,7 @@ pub fn encode_with(forms: Forms, values: &[i64], residuals: Option<&[i64]>, out:
         return;
     }
     let (first, differences) = differences(values);
+    let mut firsts = [first, 0];
     let middle = sampled_median(values);
     // Widths are tried only for transforms that a quick estimate does not rule out.
     let estimates = [
@@ -68,7 +72,7 @@ pub fn encode_with(forms: Forms, values: &[i64], residuals: Option<&[i64]>, out:
     if best.0.packing != Packing::Constant {
         if likely(Transform::Delta) && forms.allow_transform(Transform::Delta) {
             let delta = Plan::new(forms, &differences, Transform::Delta, true, true);
-            let bytes = delta.bytes + svarint_bytes(first);
+            let bytes = delta.bytes + firsts_bytes(Transform::Delta, firsts);
             if bytes < best.0.bytes {
                 best = (Plan { bytes, ..delta }, &differences);
             }
@@ -80,9 +84,38 @@ pub fn encode_with(forms: Forms, values: &[i64], residuals: Option<&[i64]>, out:
             }
         }
     }
+    let alternations;
+    let worth = |bytes| forms.allow_transform(Transform::Alternate) && alternating_bytes(values) < bytes;
+    if best.0.packing != Packing::Constant && worth(best.0.bytes) {
+        let found = alternating(values);
+        let plan = Plan::new(forms, &found.1, Transform::Alternate, true, true);
+        let bytes = plan.bytes + firsts_bytes(Transform::Alternate, found.0);
+        if bytes < best.0.bytes {
+            (firsts, alternations) = found;
+            best = (Plan { bytes, ..plan }, &alternations);
+        }
+    }
     let (mut plan, numbers) = best;
-    plan.try_classes(numbers, if plan.transform == Transform::Delta { svarint_bytes(first) } else { 0 });
-    plan.write(numbers, first, out);
+    plan.try_classes(numbers, firsts_bytes(plan.transform, firsts));
+    plan.write(numbers, firsts, out);
+}
+
+/// Bytes of what the first differences are added to.
+fn firsts_bytes(transform: Transform, firsts: [i64; 2]) -> usize {
+    match transform {
+        Transform::Delta => svarint_bytes(firsts[0]),
+        Transform::Alternate => firsts.map(svarint_bytes).into_iter().sum(),
+        _ => 0,
+    }
+}
+
+/// Bytes that differences from two values before may take, from a few of them.
+fn alternating_bytes(values: &[i64]) -> usize {
+    // Of odd and of even places.
+    let step = (values.len() / 256) | 1;
+    let few = values.windows(3).step_by(step);
+    let bits: usize = few.map(|three| bits(zigzag(three[2].wrapping_sub(three[0]))) as usize).sum();
+    bits * step / 8
 }
 
 /// Bits that a few of the numbers take, as zigzag offsets from a middle.
@@ -347,8 +380,8 @@ impl Plan {
         if bytes < plain.bytes { Self { bytes, ..delta } } else { plain }
     }
 
-    /// Appends the block; `first` is what the first difference is added to.
-    fn write(&self, numbers: &[i64], first: i64, out: &mut Vec<u8>) {
+    /// Appends the block; `firsts` are what the first differences are added to.
+    fn write(&self, numbers: &[i64], firsts: [i64; 2], out: &mut Vec<u8>) {
         let start = out.len();
         let offsets = matches!(self.packing, Packing::Packed | Packing::Patched | Packing::Classes);
         let mut header = self.packing as u8 | (self.transform as u8) << 3;
@@ -359,9 +392,7 @@ impl Plan {
             header |= MULTIPLIER;
         }
         out.put_u8(header);
-        if self.transform == Transform::Delta {
-            out.put_signed_varint(first);
-        }
+        put_firsts(self.transform, firsts, out);
         if header & MULTIPLIER != 0 {
             out.put_varint(self.offsets.multiplier as u64);
         }
@@ -397,9 +428,9 @@ impl Plan {
     fn write_simple(&self, numbers: &[i64], out: &mut Vec<u8>) {
         if self.transform == Transform::Delta {
             let (first, differences) = differences(numbers);
-            self.write(&differences, first, out);
+            self.write(&differences, [first, 0], out);
         } else {
-            self.write(numbers, 0, out);
+            self.write(numbers, [0; 2], out);
         }
     }
 
@@ -487,6 +518,26 @@ pub(super) fn differences(numbers: &[i64]) -> (i64, Vec<i64>) {
     let step = numbers.get(1).map_or(0, |second| second.wrapping_sub(numbers[0]));
     let steps = numbers.windows(2).map(|pair| pair[1].wrapping_sub(pair[0]));
     (numbers[0].wrapping_sub(step), std::iter::once(step).chain(steps).collect())
+}
+
+/// Differences from two values before, and the numbers that the first two are added to: chosen so that these repeat the two
+/// behind them.
+pub(super) fn alternating(numbers: &[i64]) -> ([i64; 2], Vec<i64>) {
+    let at = |row: usize| numbers.get(row).copied();
+    let step = |row: usize| at(row + 2).zip(at(row)).map_or(0, |(later, number)| later.wrapping_sub(number));
+    let steps = [step(0), step(1)];
+    let firsts = [0, 1].map(|row| at(row).map_or(0, |number| number.wrapping_sub(steps[row])));
+    let rest = numbers.windows(3).map(|three| three[2].wrapping_sub(three[0]));
+    (firsts, steps.into_iter().take(numbers.len()).chain(rest).collect())
+}
+
+/// Appends what the first differences are added to.
+pub(super) fn put_firsts(transform: Transform, firsts: [i64; 2], out: &mut Vec<u8>) {
+    match transform {
+        Transform::Delta => out.put_signed_varint(firsts[0]),
+        Transform::Alternate => firsts.into_iter().for_each(|first| out.put_signed_varint(first)),
+        _ => {}
+    }
 }
 
 /// Values of the runs, and their lengths minus one.

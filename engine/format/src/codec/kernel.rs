@@ -54,6 +54,8 @@ pub struct Loops<N: 'static> {
     pub place: fn(N, N, bool, &mut [N]),
     /// Adds each number to the one before, the first to the number given.
     pub sum: fn(N, &mut [N]),
+    /// Adds each number to the one two before, the first two to the numbers given.
+    pub alternate: fn(N, N, &mut [N]),
     /// Adds the predictions of a role: close, open, residuals. As [`group::restore`].
     pub restore: fn(Role, &[N], &[N], &mut [N]),
     /// The next of the values where a bit is set, else the default: bitmap, values, default.
@@ -101,6 +103,7 @@ impl<N: Lane> Loops<N> {
         unpack: bitpack::unpack,
         place,
         sum,
+        alternate,
         restore: group::restore,
         expand,
         choose,
@@ -126,6 +129,20 @@ fn sum<N: Lane>(first: N, out: &mut [N]) {
     for slot in out {
         value = value.plus(*slot);
         *slot = value;
+    }
+}
+
+#[inline(always)]
+fn alternate<N: Lane>(first: N, second: N, out: &mut [N]) {
+    let (mut even, mut odd) = (first, second);
+    let mut pairs = out.chunks_exact_mut(2);
+    for pair in &mut pairs {
+        even = even.plus(pair[0]);
+        odd = odd.plus(pair[1]);
+        pair.copy_from_slice(&[even, odd]);
+    }
+    for last in pairs.into_remainder() {
+        *last = even.plus(*last);
     }
 }
 
@@ -301,6 +318,10 @@ macro_rules! table {
                 vector::sum(first, out);
             }
             #[target_feature(enable = $features)]
+            fn alternate<N: Lane>(first: N, second: N, out: &mut [N]) {
+                super::alternate(first, second, out);
+            }
+            #[target_feature(enable = $features)]
             fn restore<N: Lane>(role: Role, close: &[N], open: &[N], numbers: &mut [N]) {
                 super::group::restore_inline(role, close, open, numbers);
             }
@@ -338,6 +359,8 @@ macro_rules! table {
                     place: |base, multiplier, zigzag, out| unsafe { place(base, multiplier, zigzag, out) },
                     // SAFETY: U1, as above.
                     sum: |first, out| unsafe { sum(first, out) },
+                    // SAFETY: U1, as above.
+                    alternate: |first, second, out| unsafe { alternate(first, second, out) },
                     // SAFETY: U1, as above.
                     restore: |role, close, open, numbers| unsafe { restore(role, close, open, numbers) },
                     // SAFETY: U1, as above.
@@ -439,6 +462,13 @@ mod tests {
                 );
             }
             assert_eq!(apply(&|out| (loops.sum)(base, out)), apply(&|out| (scalar.sum)(base, out)));
+            let second = N::of(77);
+            let mut expected = numbers.clone();
+            for row in 0..count {
+                let before = if row < 2 { [base, second][row] } else { expected[row - 2] };
+                expected[row] = expected[row].plus(before);
+            }
+            assert_eq!(apply(&|out| (loops.alternate)(base, second, out)), expected);
         }
         let (close, mut open) = (numbers.clone(), numbers.clone());
         open.rotate_left(count / 3);

@@ -9,7 +9,7 @@ use crate::codec::bins_encode::Coding;
 use crate::codec::bitpack::pack;
 use crate::codec::decimal::{Float, Mantissas, Scale, choose, gcd, sample};
 use crate::codec::group::{self, Role};
-use crate::codec::int_encode;
+use crate::codec::int_encode::{self, Forms};
 use crate::limits::{BLOCK_ROWS, CHECKED_BYTES};
 use crate::rows::{ColumnValues, Values};
 use crate::schema::ColumnType;
@@ -17,6 +17,13 @@ use crate::spare;
 
 /// Values of a chunk that the scale of decimals is chosen from.
 const SAMPLE: usize = 512;
+
+/// How the columns of a chunk may be stored.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ways {
+    pub(super) tier: Tier,
+    pub(super) forms: Forms,
+}
 
 /// An encoded column that does not know its place in the file yet.
 #[derive(Clone, Debug, Default)]
@@ -130,7 +137,7 @@ impl Encoded {
 }
 
 /// Encodes a column of a chunk.
-pub(super) fn encode(key: Key, kind: ColumnType, column: &ColumnValues, tier: Tier) -> Encoded {
+pub(super) fn encode(key: Key, kind: ColumnType, column: &ColumnValues, ways: Ways) -> Encoded {
     let nulls = nulls_of(column);
     if nulls.is_some_and(|nulls| !nulls.contains(&false)) {
         return Encoded::new(key, kind, Encoding::Null, 0);
@@ -138,38 +145,44 @@ pub(super) fn encode(key: Key, kind: ColumnType, column: &ColumnValues, tier: Ti
     if is_constant(column) {
         return constant(key, kind, &column.values);
     }
-    let hot = tier == Tier::Hot && nulls.is_none() && !key.is_system();
+    let hot = ways.tier == Tier::Hot && nulls.is_none() && !key.is_system();
     match &column.values {
-        Values::Str(texts) => text_encode::encode(key, kind, texts, nulls),
+        Values::Str(texts) => text_encode::encode(key, kind, texts, nulls, ways.forms),
         Values::I64(_) | Values::F64(_) | Values::F32(_) if hot => raw(key, kind, column),
-        Values::F64(values) => floats(key, kind, column, values, nulls, tier),
-        Values::F32(values) => floats(key, kind, column, values, nulls, tier),
-        Values::I64(values) => integers(key, kind, column, values, nulls, Bounds::Integers, tier),
+        Values::F64(values) => floats(key, kind, column, values, nulls, ways),
+        Values::F32(values) => floats(key, kind, column, values, nulls, ways),
+        Values::I64(values) => integers(key, kind, column, values, nulls, Bounds::Integers, ways),
         Values::U8(values) => {
             let numbers: Vec<i64> = values.iter().map(|value| i64::from(*value)).collect();
-            integers(key, kind, column, &numbers, nulls, Bounds::Integers, tier)
+            integers(key, kind, column, &numbers, nulls, Bounds::Integers, ways)
         }
     }
 }
 
 /// What `build` makes: with a model if the tier is cold and the model, its own bytes counted, saves some.
 fn coded_if_smaller(
-    tier: Tier,
+    ways: Ways,
     values: &[i64],
     residuals: Option<&[i64]>,
     build: impl Fn(Option<&Coding>) -> Encoded,
 ) -> Encoded {
     let plain = build(None);
-    let coding = if tier == Tier::Cold { Coding::new(values, residuals) } else { None };
+    let coding = if ways.tier == Tier::Cold { Coding::new(ways.forms, values, residuals) } else { None };
     let Some(coding) = coding else { return plain };
     let coded = build(Some(&coding));
     if coded.payload_bytes() < plain.payload_bytes() { coded } else { plain }
 }
 
 /// Appends an integer block: coded if there is a model and that is smaller.
-fn put_integers(coding: Option<&Coding>, block: &[i64], residuals: Option<&[i64]>, out: &mut Vec<u8>) {
+fn put_integers(
+    ways: Ways,
+    coding: Option<&Coding>,
+    block: &[i64],
+    residuals: Option<&[i64]>,
+    out: &mut Vec<u8>,
+) {
     let start = out.len();
-    int_encode::encode(block, residuals, out);
+    int_encode::encode_with(ways.forms, block, residuals, out);
     if let Some(coding) = coding {
         let mut coded = Vec::new();
         if coding.encode(block, residuals, out.len() - start, &mut coded) {
@@ -193,7 +206,7 @@ fn is_constant(column: &ColumnValues) -> bool {
 }
 
 /// Encodes open, high, low and close together, if all four are decimals of one scale.
-pub(super) fn encode_group(columns: [(Key, &ColumnValues); 4], tier: Tier) -> Option<[Encoded; 4]> {
+pub(super) fn encode_group(columns: [(Key, &ColumnValues); 4], ways: Ways) -> Option<[Encoded; 4]> {
     let mut prices: Vec<&[f64]> = Vec::with_capacity(4);
     for (_, column) in columns {
         match &column.values {
@@ -226,7 +239,7 @@ pub(super) fn encode_group(columns: [(Key, &ColumnValues); 4], tier: Tier) -> Op
             }
             all
         });
-        let encoded = coded_if_smaller(tier, &numbers.numbers, residuals.as_deref(), |coding| {
+        let encoded = coded_if_smaller(ways, &numbers.numbers, residuals.as_deref(), |coding| {
             let mut out = Encoded::new(key, ColumnType::F64, Encoding::Group, strays);
             out.entry.put_u8(role as u8);
             scale.encode(&mut out.entry);
@@ -235,7 +248,7 @@ pub(super) fn encode_group(columns: [(Key, &ColumnValues); 4], tier: Tier) -> Op
             for rows in blocks() {
                 let residuals = residuals.as_ref().map(|residuals| &residuals[rows.clone()]);
                 out.block(|payload| {
-                    put_integers(coding, &numbers.numbers[rows.clone()], residuals, payload);
+                    put_integers(ways, coding, &numbers.numbers[rows.clone()], residuals, payload);
                     if strays != 0 {
                         numbers.put_strays::<f64>(scale, rows.start, rows.len(), payload);
                     }
@@ -312,11 +325,11 @@ fn integers(
     numbers: &[i64],
     nulls: Option<&[bool]>,
     bounds: Bounds,
-    tier: Tier,
+    ways: Ways,
 ) -> Encoded {
     let filled = nulls.map(|nulls| fill(numbers, nulls));
     let numbers = filled.as_deref().unwrap_or(numbers);
-    coded_if_smaller(tier, numbers, None, |coding| {
+    coded_if_smaller(ways, numbers, None, |coding| {
         let mut out = Encoded::new(key, kind, Encoding::Integers, null_flag(nulls));
         out.put_model(coding);
         if !key.is_system() {
@@ -326,7 +339,7 @@ fn integers(
             let nulls = nulls.map(|nulls| &nulls[index * BLOCK_ROWS..index * BLOCK_ROWS + block.len()]);
             out.block(|payload| {
                 if put_nulls(nulls, payload) {
-                    put_integers(coding, block, None, payload);
+                    put_integers(ways, coding, block, None, payload);
                 }
             });
         }
@@ -351,18 +364,18 @@ fn floats<F: Float>(
     column: &ColumnValues,
     values: &[F],
     nulls: Option<&[bool]>,
-    tier: Tier,
+    ways: Ways,
 ) -> Encoded {
     let raw_bytes = size_of_val(values);
     let good = raw_bytes / 4 * 3;
-    let decimal = match decimals(key, kind, column, values, nulls, tier) {
+    let decimal = match decimals(key, kind, column, values, nulls, ways) {
         Some(decimal) if decimal.payload_bytes() < good => return decimal,
         other => other,
     };
     let bounds = if size_of::<F>() == 8 { Bounds::Floats(None) } else { Bounds::Singles(None) };
     let bits: Vec<i64> = values.iter().map(|value| value.to_int()).collect();
-    let whole = integers(key, kind, column, &bits, nulls, bounds, tier);
-    let halves = split(key, kind, column, &bits, nulls, bounds, tier);
+    let whole = integers(key, kind, column, &bits, nulls, bounds, ways);
+    let halves = split(key, kind, column, &bits, nulls, bounds, ways);
     let best = decimal.into_iter().chain([whole, halves]).min_by_key(Encoded::payload_bytes);
     match best {
         Some(best) if nulls.is_some() || best.payload_bytes() < raw_bytes - raw_bytes / 50 => best,
@@ -376,7 +389,7 @@ fn decimals<F: Float>(
     column: &ColumnValues,
     values: &[F],
     nulls: Option<&[bool]>,
-    tier: Tier,
+    ways: Ways,
 ) -> Option<Encoded> {
     let is_null = |index: usize| nulls.is_some_and(|nulls| nulls[index]);
     let exponent = choose(&sample(values, |index| !is_null(index), SAMPLE))?;
@@ -389,7 +402,7 @@ fn decimals<F: Float>(
     let scale = Scale { exponent, divisor };
     let strays = if numbers.strays.is_empty() { 0 } else { STRAYS };
     let bounds = if size_of::<F>() == 8 { Bounds::Floats(Some(scale)) } else { Bounds::Singles(Some(scale)) };
-    let encoded = coded_if_smaller(tier, &numbers.numbers, None, |coding| {
+    let encoded = coded_if_smaller(ways, &numbers.numbers, None, |coding| {
         let mut out = Encoded::new(key, kind, Encoding::Decimal, null_flag(nulls) | strays);
         scale.encode(&mut out.entry);
         out.put_model(coding);
@@ -398,7 +411,7 @@ fn decimals<F: Float>(
             let start = index * BLOCK_ROWS;
             out.block(|payload| {
                 if put_nulls(nulls.map(|nulls| &nulls[start..start + block.len()]), payload) {
-                    put_integers(coding, block, None, payload);
+                    put_integers(ways, coding, block, None, payload);
                     if strays != 0 {
                         numbers.put_strays::<F>(scale, start, block.len(), payload);
                     }
@@ -419,7 +432,7 @@ fn split(
     bits: &[i64],
     nulls: Option<&[bool]>,
     bounds: Bounds,
-    tier: Tier,
+    ways: Ways,
 ) -> Encoded {
     let filled = nulls.map(|nulls| fill(bits, nulls));
     let bits = filled.as_deref().unwrap_or(bits);
@@ -434,7 +447,7 @@ fn split(
     };
     let cut = (total - 28..=total - 10).step_by(2).min_by_key(size).unwrap_or(total - 12);
     let highs = high(cut, bits);
-    coded_if_smaller(tier, &highs, None, |coding| {
+    coded_if_smaller(ways, &highs, None, |coding| {
         let mut out = Encoded::new(key, kind, Encoding::Split, null_flag(nulls));
         out.entry.put_u8(cut as u8);
         out.put_model(coding);
@@ -443,7 +456,7 @@ fn split(
             let rows = index * BLOCK_ROWS..index * BLOCK_ROWS + block.len();
             out.block(|payload| {
                 if put_nulls(nulls.map(|nulls| &nulls[rows.clone()]), payload) {
-                    put_integers(coding, &highs[rows], None, payload);
+                    put_integers(ways, coding, &highs[rows], None, payload);
                     pack(block.iter().map(|number| *number as u64 & ((1 << cut) - 1)), cut, payload);
                 }
             });

@@ -26,7 +26,7 @@ pub use index::{ChunkRef, PartIndex};
 pub use salvage::{RemainingPart, Remains};
 pub use scratch::{PooledScratch, Scratch};
 pub use sealed::Verified;
-pub use writer::SegmentWriter;
+pub use writer::{Holds, SegmentWriter};
 
 use crate::checksum::Identity;
 use crate::error::{FormatError, Result};

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::chunk::{Encoding, Key};
 use super::column_encode::{Encoded, null_flag, put_nulls};
 use crate::bytes::ByteWriter;
-use crate::codec::int_encode;
+use crate::codec::int_encode::{self, Forms};
 use crate::limits::BLOCK_ROWS;
 use crate::rows::Strings;
 use crate::schema::ColumnType;
@@ -14,11 +14,23 @@ use crate::schema::ColumnType;
 pub(super) const HEAP_BYTES: usize = 1 << 16;
 
 /// Encodes with a dictionary, if most strings repeat and the distinct ones are few.
-pub(super) fn encode(key: Key, kind: ColumnType, texts: &Strings, nulls: Option<&[bool]>) -> Encoded {
-    dictionary(key, kind, texts, nulls).unwrap_or_else(|| plain(key, kind, texts, nulls))
+pub(super) fn encode(
+    key: Key,
+    kind: ColumnType,
+    texts: &Strings,
+    nulls: Option<&[bool]>,
+    forms: Forms,
+) -> Encoded {
+    dictionary(key, kind, texts, nulls, forms).unwrap_or_else(|| plain(key, kind, texts, nulls, forms))
 }
 
-fn dictionary(key: Key, kind: ColumnType, texts: &Strings, nulls: Option<&[bool]>) -> Option<Encoded> {
+fn dictionary(
+    key: Key,
+    kind: ColumnType,
+    texts: &Strings,
+    nulls: Option<&[bool]>,
+    forms: Forms,
+) -> Option<Encoded> {
     let mut known: HashMap<&str, i64> = HashMap::new();
     let mut heap = Vec::new();
     let mut codes = Vec::with_capacity(texts.len());
@@ -47,21 +59,21 @@ fn dictionary(key: Key, kind: ColumnType, texts: &Strings, nulls: Option<&[bool]
         let start = index * BLOCK_ROWS;
         out.block(|payload| {
             if put_nulls(nulls.map(|nulls| &nulls[start..start + block.len()]), payload) {
-                int_encode::encode(block, None, payload);
+                int_encode::encode_with(forms, block, None, payload);
             }
         });
     }
     Some(out.finish())
 }
 
-fn plain(key: Key, kind: ColumnType, texts: &Strings, nulls: Option<&[bool]>) -> Encoded {
+fn plain(key: Key, kind: ColumnType, texts: &Strings, nulls: Option<&[bool]>, forms: Forms) -> Encoded {
     let mut out = Encoded::new(key, kind, Encoding::Text, null_flag(nulls));
     for start in (0..texts.len()).step_by(BLOCK_ROWS) {
         let rows = start..texts.len().min(start + BLOCK_ROWS);
         out.block(|payload| {
             if put_nulls(nulls.map(|nulls| &nulls[rows.clone()]), payload) {
                 let lengths: Vec<i64> = rows.clone().map(|row| texts.get(row).len() as i64).collect();
-                int_encode::encode(&lengths, None, payload);
+                int_encode::encode_with(forms, &lengths, None, payload);
                 rows.for_each(|row| payload.extend_from_slice(texts.get(row).as_bytes()));
             }
         });

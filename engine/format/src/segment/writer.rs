@@ -5,13 +5,14 @@ use std::ops::Range;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::chunk::{CHUNK_MAGIC, Heads, Key};
-use super::column_encode::{self, Encoded};
+use super::column_encode::{self, Encoded, Ways};
 use super::index::{ChunkRef, ENTRY_BYTES, Footer, PartEntry, PartIndex};
 use super::runs::{self, Anchor};
 use super::sealed::{seal, sealed_bytes};
 use super::{PartSpec, PartSummary, SegmentSummary, Stream, Tier};
 use crate::bytes::ByteWriter;
 use crate::checksum::Identity;
+use crate::codec::int_encode::Forms;
 use crate::coverage::Coverage;
 use crate::header::{FileHeader, FileKind, features};
 use crate::limits::{ALIGNMENT, BLOCK_ROWS, CHECKED_BYTES, CHUNK_ROWS, TIME_MAX, TIME_MIN};
@@ -25,6 +26,7 @@ use crate::spare;
 pub struct SegmentWriter {
     identity: Identity,
     tier: Tier,
+    holds: Holds,
     /// Chunks whose rows all lie before this time are cold, whatever the tier.
     cold_before: i64,
     out: Vec<u8>,
@@ -61,21 +63,29 @@ impl Part {
     }
 }
 
+/// What a segment holds that its header has to announce, before any part is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Holds {
+    /// Chunks that are cold by their age: see [`SegmentWriter::cold_before`].
+    pub aging: bool,
+    /// Parts without a timeframe, whose rows may tell of one side each, in turn.
+    pub ticks: bool,
+}
+
 impl SegmentWriter {
     /// A writer whose output begins with the file's header.
     pub fn new(identity: Identity, tier: Tier) -> Self {
-        Self::with_features(identity, tier, if tier == Tier::Cold { features::CODED } else { 0 })
+        Self::holding(identity, tier, Holds::default())
     }
 
-    /// A writer of a segment in which chunks may be cold by their age: see [`SegmentWriter::cold_before`].
-    pub fn aging(identity: Identity, tier: Tier) -> Self {
-        Self::with_features(identity, tier, features::CODED)
-    }
-
-    fn with_features(identity: Identity, tier: Tier, required: u32) -> Self {
+    /// A writer of a segment that holds what not every segment does.
+    pub fn holding(identity: Identity, tier: Tier, holds: Holds) -> Self {
+        let coded = if holds.aging || tier == Tier::Cold { features::CODED } else { 0 };
+        let required = coded | if holds.ticks { features::ALTERNATE } else { 0 };
         let mut writer = Self {
             identity,
             tier,
+            holds,
             cold_before: i64::MIN,
             out: Vec::new(),
             position: 0,
@@ -88,8 +98,8 @@ impl SegmentWriter {
         writer
     }
 
-    /// From here on, chunks whose rows all lie before `time` are written as [`Tier::Cold`]. Only for a writer made by
-    /// [`SegmentWriter::aging`]: the header has to say it.
+    /// From here on, chunks whose rows all lie before `time` are written as [`Tier::Cold`]. Only for a writer that
+    /// [holds](Holds::aging) such: the header has to say it.
     pub fn cold_before(&mut self, time: i64) {
         self.cold_before = time;
     }
@@ -270,10 +280,12 @@ impl SegmentWriter {
     ) {
         let count = rows.len();
         let tier = if chunk.last_time < self.cold_before { Tier::Cold } else { self.tier };
+        let alternate = self.holds.ticks && index.timeframe.is_none();
+        let ways = Ways { tier, forms: if alternate { Forms::ALL } else { Forms::EVERYWHERE } };
         let mut columns: Vec<Encoded> = Vec::new();
         let mut system = |key, numbers: Vec<i64>| {
             let numbers = ColumnValues::from(Values::I64(numbers));
-            columns.push(column_encode::encode(key, ColumnType::I64, &numbers, tier));
+            columns.push(column_encode::encode(key, ColumnType::I64, &numbers, ways));
             if let Values::I64(numbers) = numbers.values {
                 spare::give(numbers);
             }
@@ -287,12 +299,12 @@ impl SegmentWriter {
         }
         system(Key::Source, expand(&rows.source, i64::from));
         system(Key::Flags, expand(&rows.flags, i64::from));
-        let mut group = Self::group(rows, index, tier);
+        let mut group = Self::group(rows, index, ways);
         for ((id, values), (_, kind)) in rows.columns.iter().zip(&index.columns) {
             let member = group.as_mut().and_then(|(ids, members)| {
                 ids.iter().position(|member| member == id).map(|at| std::mem::take(&mut members[at]))
             });
-            let alone = || column_encode::encode(Key::Column(*id), *kind, values, tier);
+            let alone = || column_encode::encode(Key::Column(*id), *kind, values, ways);
             columns.push(member.unwrap_or_else(alone));
         }
         debug_assert!(rows.columns.iter().all(|(_, values): &(_, ColumnValues)| values.len() == count));
@@ -326,11 +338,11 @@ impl SegmentWriter {
     }
 
     /// The four columns of bars, encoded together if that is possible.
-    fn group(rows: &RowSet, index: &PartIndex, tier: Tier) -> Option<([ColumnId; 4], [Encoded; 4])> {
-        let ids = index.ohlc.filter(|_| tier != Tier::Hot)?;
+    fn group(rows: &RowSet, index: &PartIndex, ways: Ways) -> Option<([ColumnId; 4], [Encoded; 4])> {
+        let ids = index.ohlc.filter(|_| ways.tier != Tier::Hot)?;
         let column = |id: ColumnId| rows.column(id).map(|values| (Key::Column(id), values));
         let four = [column(ids[0])?, column(ids[1])?, column(ids[2])?, column(ids[3])?];
-        Some((ids, column_encode::encode_group(four, tier)?))
+        Some((ids, column_encode::encode_group(four, ways)?))
     }
 
     /// Ends the part: writes the rows that are left, and the index.
