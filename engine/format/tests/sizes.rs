@@ -6,7 +6,7 @@ mod support;
 
 use support::{Content, Random, rows_at, spec, write};
 use tapestore_format::codec::bins_encode::Coding;
-use tapestore_format::codec::int_encode::encode;
+use tapestore_format::codec::int_encode::{Forms, encode};
 use tapestore_format::rows::{RowSet, Values};
 use tapestore_format::schema::ColumnType;
 use tapestore_format::segment::Tier;
@@ -134,7 +134,7 @@ fn coded_columns_are_as_small_as_they_were() {
     for ((name, values), (_, residuals)) in shapes.iter().zip(shapes.iter().skip(2).chain(&shapes)) {
         let mut sizes = Vec::new();
         for residuals in [None, Some(&residuals[..])] {
-            let Some(coding) = Coding::new(values, residuals) else { continue };
+            let Some(coding) = Coding::new(Forms::EVERYWHERE, values, residuals) else { continue };
             let mut bytes = coding.model();
             sizes.push(bytes.len());
             for (block, rows) in values.chunks(1024).enumerate() {
