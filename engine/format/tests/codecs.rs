@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use support::Random;
 use tapestore_format::bytes::{ByteReader, ByteWriter};
 use tapestore_format::codec::bins::{BINS, MODEL_BYTES, Model};
-use tapestore_format::codec::decimal::Scale;
+use tapestore_format::codec::decimal::{Scale, patch};
 use tapestore_format::codec::int::{IntScratch, Packing, Transform, decode, packing_of};
 use tapestore_format::codec::int_encode::{Forms, encode, encode_with};
 use tapestore_format::codec::kernel::Kernels;
@@ -268,4 +268,45 @@ fn packings_have_names_of_their_own() {
         packing_of(bytes[0]).name()
     });
     assert_eq!(names, ["constant", "packed"]);
+}
+
+#[test]
+fn exceptions_are_refused_unless_they_ascend_within_the_block() {
+    // Positions in two bits each, then the differences.
+    let block = |count: u64, positions: &[u8], differences: &[i64]| {
+        let mut out = Vec::new();
+        out.put_varint(count);
+        out.extend(positions.iter().enumerate().fold(
+            vec![0u8; positions.len().div_ceil(4)],
+            |mut all, (at, p)| {
+                all[at / 4] |= p << (at % 4 * 2);
+                all
+            },
+        ));
+        differences.iter().for_each(|difference| out.put_signed_varint(*difference));
+        out
+    };
+    let patched = |rows: usize, start: usize, bytes: &[u8]| {
+        let mut out = vec![1.0f64; rows - start];
+        let mut reader = ByteReader::new(bytes, "K11");
+        patch(&mut reader, rows, start, &mut out, &mut [0; 8]).and_then(|()| reader.finish()).map(|()| out)
+    };
+    let next = f64::from_bits(1.0f64.to_bits() + 1);
+    assert_eq!(patched(3, 0, &block(0, &[], &[])).unwrap(), [1.0, 1.0, 1.0]);
+    assert_eq!(patched(3, 0, &block(2, &[0, 2], &[1, 0])).unwrap(), [next, 1.0, 1.0]);
+    assert_eq!(patched(3, 0, &block(3, &[0, 1, 2], &[1, 1, 1])).unwrap(), [next; 3]);
+    // A part of a block takes what lies in it, and passes over the rest.
+    assert_eq!(patched(3, 1, &block(3, &[0, 1, 2], &[5, 0, 1])).unwrap(), [1.0, next]);
+    for (what, bytes) in [
+        ("more exceptions than rows", block(4, &[0, 1, 2, 2], &[1, 1, 1, 1])),
+        ("far more", block(1 << 40, &[], &[])),
+        ("twice the same", block(2, &[1, 1], &[1, 1])),
+        ("back to front", block(2, &[2, 0], &[1, 1])),
+        ("behind the rows", block(1, &[3], &[1])),
+        ("a difference too few", block(2, &[0, 2], &[1])),
+        ("a difference too many", block(1, &[0], &[1, 1])),
+        ("bits left over", vec![1, 0b100, 2]),
+    ] {
+        assert_eq!(patched(3, 0, &bytes).unwrap_err().rule, "K11", "{what}");
+    }
 }

@@ -372,6 +372,20 @@ mod tests {
     }
 
     #[test]
+    fn numbers_of_rare_places_come_back_with_a_zero_more() {
+        // A third is round, so places are taken out; a few have so many that they get no bins of their own.
+        let number = |i: i64| (1 + i * 7919 % 997) * if i % 3 == 0 { 100 } else { 1 };
+        let mut numbers: Vec<i64> = (0..20_000).map(number).collect();
+        for (at, places) in [(5, 5), (77, 9), (900, 5), (15_000, 12), (19_999, 7)] {
+            numbers[at] = 3 * 10i64.pow(places);
+        }
+        assert_eq!(most_places(&numbers), 15);
+        let coder = Coder::new(&numbers).expect("few enough bins");
+        assert!(coder.bins.iter().all(|bin| bin.places <= 4), "no bins for a handful");
+        round_trip(&numbers);
+    }
+
+    #[test]
     fn frequencies_add_up_however_many_are_rare() {
         for total in [2048, 16_384] {
             let mut counts = vec![1; 1000];
