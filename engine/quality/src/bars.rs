@@ -9,6 +9,7 @@
 use std::ops::Range;
 
 use tapestore::{ColumnValues, Rows, RunVec, Timeframe, Values, flags};
+use tapestore_query::coarser::BarColumns;
 
 use crate::coarser::end_of;
 use crate::rule::Rule;
@@ -56,6 +57,12 @@ impl<'a> Bars<'a> {
 
     pub(crate) fn len(&self) -> usize {
         self.time.len()
+    }
+
+    /// The same as plain columns.
+    pub(crate) fn columns(&self) -> BarColumns<'a> {
+        let prices = [self.open, self.high, self.low, self.close];
+        BarColumns { time: self.time, prices, volume: self.volume }
     }
 
     fn column(&self, name: &str) -> Option<&'a ColumnValues> {

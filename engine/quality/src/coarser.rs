@@ -1,16 +1,14 @@
 //! Bars against the aggregate of the finer bars in them.
 
-#![expect(clippy::inline_always, reason = "kernels are compiled with the vectors of their caller")]
-
 use std::ops::Range;
 
 use tapestore::Timeframe;
+use tapestore_query::coarser::{Bar, Rounding, each_with_finer};
 
 use crate::bars::Bars;
 use crate::expected::Expected;
 use crate::rule::Rule;
 use crate::rules::Rules;
-use crate::wide::widest;
 
 /// Where a bar of a timeframe that opens at `time` ends.
 pub(crate) fn end_of(timeframe: Timeframe, time: i64) -> i64 {
@@ -21,91 +19,27 @@ pub(crate) fn end_of(timeframe: Timeframe, time: i64) -> i64 {
     }
 }
 
-/// What finer bars give for one: open, high, low, close and volume.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Aggregate {
-    pub(crate) prices: [f64; 4],
-    pub(crate) volume: Option<f64>,
+/// By how much the trades of sessions may go beyond their day: which prints count for a day's high, low and volume, vendors
+/// do not agree about. On real days prices differ by up to 0.02 % and volumes by up to 0.6 % (`CALIBRATION.md`).
+const DAY: Rounding = Rounding { price: 1e-3, volume: 0.02 };
+
+/// How bars are held against finer ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Measure {
+    /// They equal the aggregate of all of them.
+    Equal,
+    /// They hold all that trades in sessions, and more: an exchange's day has auctions that are in no minute. No finer bar is
+    /// higher or lower, and together they have no more volume.
+    Within,
 }
 
-/// The aggregate of some bars; `None` of none.
-pub(crate) fn aggregate(bars: &Bars<'_>, rows: Range<usize>) -> Option<Aggregate> {
-    if rows.is_empty() {
-        return None;
-    }
-    let (low, high) = (&bars.low[rows.clone()], &bars.high[rows.clone()]);
-    let (least, greatest) = if rows.len() < 2 * WIDE { few_extremes(low, high) } else { extremes(low, high) };
-    let prices = [bars.open[rows.start], greatest, least, bars.close[rows.end - 1]];
-    Some(Aggregate { prices, volume: bars.volume.map(|volume| sum(&volume[rows])) })
-}
-
-/// Values that are looked at together.
-const WIDE: usize = 8;
-
-fn lesser(a: f64, b: f64) -> f64 {
-    if b < a { b } else { a }
-}
-
-fn greater(a: f64, b: f64) -> f64 {
-    if b > a { b } else { a }
-}
-
-/// As [`extremes`], of a few.
-fn few_extremes(low: &[f64], high: &[f64]) -> (f64, f64) {
-    let both = low.iter().zip(high);
-    both.fold((f64::INFINITY, f64::NEG_INFINITY), |(least, greatest), (low, high)| {
-        (lesser(least, *low), greater(greatest, *high))
-    })
-}
-
-#[inline(always)]
-fn extremes_body(low: &[f64], high: &[f64]) -> (f64, f64) {
-    let (mut least, mut greatest) = ([f64::INFINITY; WIDE], [f64::NEG_INFINITY; WIDE]);
-    let many = low.len();
-    let (low, high) = (&low[..many], &high[..many]);
-    let mut at = 0;
-    while at + WIDE <= many {
-        let (lows, highs) = (&low[at..at + WIDE], &high[at..at + WIDE]);
-        for lane in 0..WIDE {
-            least[lane] = lesser(least[lane], lows[lane]);
-            greatest[lane] = greater(greatest[lane], highs[lane]);
-        }
-        at += WIDE;
-    }
-    let (mut lowest, mut highest) = (least[0], greatest[0]);
-    for lane in 1..WIDE {
-        (lowest, highest) = (lesser(lowest, least[lane]), greater(highest, greatest[lane]));
-    }
-    while at < many {
-        (lowest, highest) = (lesser(lowest, low[at]), greater(highest, high[at]));
-        at += 1;
-    }
-    (lowest, highest)
-}
-
-widest! {
-    /// The least of some values and the greatest of others, of which there are as many.
-    extremes = extremes_body(low: &[f64], high: &[f64]) -> (f64, f64)
-}
-
-/// The sum, in four lanes: what order leaves to rounding is far below what is compared.
-fn sum(values: &[f64]) -> f64 {
-    let mut lanes = [0.0; 4];
-    let chunks = values.chunks_exact(4);
-    let rest: f64 = chunks.remainder().iter().sum();
-    for four in chunks {
-        lanes.iter_mut().zip(four).for_each(|(lane, value)| *lane += value);
-    }
-    lanes.iter().sum::<f64>() + rest
-}
-
-/// Where times from `from` on reach `end`; `guess` is how many are likely to come before.
-fn end_at(time: &[i64], from: usize, end: i64, guess: usize) -> usize {
-    let at = from + guess;
-    if at > from && at <= time.len() && time[at - 1] < end && time.get(at).is_none_or(|time| *time >= end) {
-        return at;
-    }
-    from + time[from..].partition_point(|time| *time < end)
+/// Finer bars of the same instrument.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Finer<'a> {
+    pub(crate) bars: Bars<'a>,
+    /// What is expected of them.
+    pub(crate) expected: &'a Expected,
+    pub(crate) measure: Measure,
 }
 
 /// Marks bars of `rows` that differ from what finer bars give, where all of these are there.
@@ -113,44 +47,77 @@ pub(crate) fn mark_coarser(
     bars: &Bars<'_>,
     rows: Range<usize>,
     timeframe: Timeframe,
-    fine: &Bars<'_>,
-    expected: &Expected,
+    finer: &Finer<'_>,
     rules: &Rules,
     marks: &mut [u32],
 ) {
-    let mut at =
-        fine.time.partition_point(|time| bars.time.get(rows.start).is_some_and(|first| time < first));
-    let mut usual = 0;
+    let (expected, measure) = (finer.expected, finer.measure);
+    let rounding = Rounding { price: 1e-9, volume: rules.rounding };
+    let (coarse, fine) = (bars.columns(), finer.bars.columns());
     // The end of the bar before, and the slot that begins there: nearly always where the next one begins.
     let mut before = (i64::MIN, 0);
-    for row in rows {
-        let time = bars.time[row];
-        let next = bars.time.get(row + 1).copied().unwrap_or(i64::MAX);
-        let end = end_of(timeframe, time).min(next);
-        while at < fine.len() && fine.time[at] < time {
-            at += 1;
-        }
-        let first = at;
-        at = end_at(fine.time, at, end, usual);
-        usual = at - first;
-        let from = if time == before.0 { before.1 } else { expected.number(time) };
-        let to = expected.number(end);
-        before = (end, to);
-        if (at - first) as u64 != expected.count_slots(from, to) {
-            continue;
-        }
-        let Some(made) = aggregate(fine, first..at) else { continue };
-        let stored = [bars.open[row], bars.high[row], bars.low[row], bars.close[row]];
-        let near = |a: f64, b: f64| (a - b).abs() <= 1e-9 * a.abs().max(b.abs());
-        let prices = stored.iter().zip(&made.prices).all(|(a, b)| near(*a, *b));
-        let volumes = match (bars.volume, made.volume) {
-            (Some(volume), Some(sum)) => {
-                (volume[row] - sum).abs() <= rules.rounding * volume[row].abs().max(sum.abs())
+    each_with_finer(
+        &coarse,
+        rows,
+        |time| end_of(timeframe, time),
+        fine.time,
+        |row, times, finer| {
+            let from = if times.start == before.0 { before.1 } else { expected.number(times.start) };
+            let to = expected.number(times.end);
+            before = (times.end, to);
+            let breaks = match measure {
+                Measure::Equal if finer.len() as u64 != expected.count_slots(from, to) => false,
+                Measure::Equal => fine
+                    .aggregate(finer)
+                    .is_some_and(|made| coarse.bar(row).differs(&made, rounding) != [false; 5]),
+                Measure::Within => expected
+                    .stretches(from, to)
+                    .filter_map(|session| {
+                        let part = |time: i64| {
+                            finer.start + fine.time[finer.clone()].partition_point(|at| *at < time)
+                        };
+                        fine.aggregate(part(session.start)..part(session.end))
+                    })
+                    .reduce(together)
+                    .is_some_and(|made| exceeds(&coarse.bar(row), &made, DAY)),
+            };
+            if breaks {
+                marks[row] |= Rule::Coarser.bit();
             }
-            _ => true,
-        };
-        if !(prices && volumes) {
-            marks[row] |= Rule::Coarser.bit();
-        }
+        },
+    );
+}
+
+/// Two parts of a bar, one after the other.
+fn together(a: Bar, b: Bar) -> Bar {
+    let prices = [a.prices[0], a.prices[1].max(b.prices[1]), a.prices[2].min(b.prices[2]), b.prices[3]];
+    Bar { prices, volume: a.volume.zip(b.volume).map(|(a, b)| a + b) }
+}
+
+/// Whether a part goes beyond the whole.
+fn exceeds(whole: &Bar, part: &Bar, rounding: Rounding) -> bool {
+    let above = |a: f64, b: f64, share: f64| a - b > share * a.abs().max(b.abs());
+    let ([_, high, low, _], [_, part_high, part_low, _]) = (whole.prices, part.prices);
+    above(part_high, high, rounding.price)
+        || above(low, part_low, rounding.price)
+        || whole.volume.zip(part.volume).is_some_and(|(whole, part)| above(part, whole, rounding.volume))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_holds_no_less_than_its_sessions() {
+        let day = Bar { prices: [10.0, 12.0, 9.0, 11.0], volume: Some(100.0) };
+        let part =
+            |high: f64, low: f64, volume: f64| Bar { prices: [1.0, high, low, 1.0], volume: Some(volume) };
+        assert!(!exceeds(&day, &part(12.0, 9.0, 100.0), DAY), "opens and closes may be those of auctions");
+        assert!(!exceeds(&day, &part(11.0, 9.5, 40.0), DAY));
+        assert!(!exceeds(&day, &part(12.01, 9.0, 101.0), DAY), "prints that do not count");
+        assert!(exceeds(&day, &part(12.1, 9.0, 100.0), DAY));
+        assert!(exceeds(&day, &part(12.0, 8.9, 100.0), DAY));
+        assert!(exceeds(&day, &part(12.0, 9.0, 110.0), DAY));
+        assert!(!exceeds(&Bar { volume: None, ..day }, &part(12.0, 9.0, 110.0), DAY));
     }
 }

@@ -221,6 +221,12 @@ impl Expected {
         all.into_iter().chain(some.map(move |run| Run { start: run.start.max(start), end: run.end.min(end) }))
     }
 
+    /// The stretches of time, of the slots from `start` to before `end`, in which bars are expected.
+    pub(crate) fn stretches(&self, start: i64, end: i64) -> impl Iterator<Item = Range<i64>> + '_ {
+        let begin = |slot: i64| self.timeframe.slot_start(slot);
+        self.among(start, end).map(move |run| begin(run.start)..begin(run.end))
+    }
+
     /// How many bars are expected in the slots from `start` to before `end`.
     pub(crate) fn count_slots(&self, start: i64, end: i64) -> u64 {
         if self.slots.is_none() {

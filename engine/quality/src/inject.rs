@@ -36,11 +36,13 @@ pub enum Fault {
     Untraded,
     /// A day's volumes stand with the bars of one to twelve hours later; what goes over its end stands at its beginning.
     Moved,
+    /// One to twelve hours at one end of a day are gone: a hole that looks like that of a day with a wrong clock, which it is not.
+    Short,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Missing,
         Self::Spike,
         Self::Swapped,
@@ -51,6 +53,7 @@ impl Fault {
         Self::Volume,
         Self::Untraded,
         Self::Moved,
+        Self::Short,
     ];
 
     /// Its name.
@@ -66,12 +69,13 @@ impl Fault {
             Self::Volume => "volume ×10 to ×1,000",
             Self::Untraded => "no volume",
             Self::Moved => "moved volumes",
+            Self::Short => "short day",
         }
     }
 
     /// Whether it is one of whole days.
     pub fn is_of_days(self) -> bool {
-        matches!(self, Self::Shifted | Self::Repeated | Self::Moved)
+        matches!(self, Self::Shifted | Self::Repeated | Self::Moved | Self::Short)
     }
 
     /// How long a series has to be known before: what is said of volumes is said beside those of earlier days.
@@ -138,8 +142,8 @@ impl Columns {
 pub struct Injected {
     /// From the first bar that is wrong, or was there, to after the last.
     pub range: Range<i64>,
-    /// How large it is: bars, or for a spike the share of the price, for volumes the factor, and for those that are moved
-    /// hours.
+    /// How large it is: bars, or for a spike the share of the price, for volumes the factor, and for those that are moved,
+    /// and short days, hours.
     pub size: f64,
 }
 
@@ -327,6 +331,19 @@ fn days(
                 for row in day.clone().filter(|row| clean.time[*row] - HOUR_NS > before) {
                     out.push(clean.time[row] - HOUR_NS, clean.prices(row), clean.volume[row]);
                 }
+            }
+            Fault::Short => {
+                let hours = 1 + random.below(12);
+                let gone = hours as i64 * HOUR_NS;
+                let keeps = if random.below(2) == 0 {
+                    midnight + gone..midnight + DAY_NS
+                } else {
+                    midnight..midnight + DAY_NS - gone
+                };
+                for row in day.clone().filter(|row| keeps.contains(&clean.time[*row])) {
+                    out.push(clean.time[row], clean.prices(row), clean.volume[row]);
+                }
+                size = hours as f64;
             }
             Fault::Moved => {
                 let hours = 1 + random.below(12);

@@ -29,6 +29,7 @@ mod run;
 mod scan;
 mod score;
 mod settings;
+mod shifted;
 mod still;
 mod wide;
 

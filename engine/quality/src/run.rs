@@ -329,8 +329,6 @@ fn plan(
     let timeframe = key.frame().timeframe().expect("only bars are checked");
     let (market, listing) = markets.of(view, &setup.calendars, key.instrument())?;
     let expected = Expected::vague(view, key, market, listing)?;
-    // An exchange's day ends with auctions that are in no minute.
-    let fine = fine.filter(|_| !expected.has_market() || timeframe < Timeframe::D1);
     let definition =
         format!("code {CODE}; {}; {:?}; {}", expected.describe(), setup.rules, fine.map_or("", |_| "finer"));
     let usable = known.as_ref().filter(|one| !setup.again && one.definition == definition);
@@ -371,7 +369,7 @@ fn plan(
 }
 
 /// Of the code that checks: raised whenever the same bars give other days or findings.
-const CODE: u32 = 2;
+const CODE: u32 = 3;
 
 /// The days whose checks may come out differently after changes of the bars and of finer ones.
 fn affected(

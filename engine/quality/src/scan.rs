@@ -12,7 +12,7 @@ use tapestore::{Rows, Run, SeriesKey, View, flags};
 
 use crate::activity::Activity;
 use crate::bars::{Bars, COLUMNS, mark_bars};
-use crate::coarser::{end_of, mark_coarser};
+use crate::coarser::{Finer, Measure, end_of, mark_coarser};
 use crate::error::Result;
 use crate::expected::Expected;
 use crate::finding::{Finding, FindingState};
@@ -22,7 +22,8 @@ use crate::returns::{Buffers, mark_outliers, mark_units, simple_returns};
 use crate::rule::{Dimension, Rule, Severity};
 use crate::rules::Rules;
 use crate::score::Tally;
-use crate::still::{Stillness, mark_stale};
+use crate::shifted::{mark_by_ends, mark_by_sessions};
+use crate::still::{Stillness, drop_repeats, mark_stale};
 use crate::wide::is_run;
 
 /// Findings of one rule on one day beyond which the rest is told by one.
@@ -132,13 +133,17 @@ pub(crate) fn scan(
     let adjoining = step.filter(|step| *step < DAY_NS);
     simple_returns(&bars, adjoining, returns);
     mark_units(&bars, returns, reach.unit, marks);
+    drop_repeats(&bars, returns);
     let rows_of = |time: i64| bars.time.partition_point(|at| *at < time);
     let judged = rows_of(days.start)..rows_of(days.end);
     mark_bars(&bars, judged.clone(), subject.timeframe, subject.rules, marks);
     mark_outliers(&bars, returns, judged.clone(), subject.rules, buffers, marks);
     mark_stale(&bars, adjoining, judged.clone(), subject.rules, marks);
     if let (Some((_, expected)), Some(fine)) = (subject.fine, Bars::of(&fine.rows)) {
-        mark_coarser(&bars, judged, subject.timeframe, &fine, expected, subject.rules, marks);
+        let by_sessions = subject.expected.has_market() && subject.timeframe >= Timeframe::D1;
+        let measure = if by_sessions { Measure::Within } else { Measure::Equal };
+        let finer = Finer { bars: fine, expected, measure };
+        mark_coarser(&bars, judged, subject.timeframe, &finer, subject.rules, marks);
     }
     let mut past = Past::new(adjoining, reach.days as usize);
     let mut day = days.start - reach.days * DAY_NS;
@@ -261,7 +266,11 @@ fn count_day(
         slots.extend(runs.iter().flat_map(|run| run.start..run.end));
         holes = match_slots(subject, bars, rows.clone(), marks, slots, &mut tally);
     }
-    shifted(subject, rows.clone(), &mut tally, marks);
+    if subject.expected.has_market() {
+        mark_by_sessions(rows.clone(), &tally, marks);
+    } else if let Some(step) = subject.timeframe.step_ns().filter(|_| !holes.is_empty()) {
+        mark_by_ends(bars, rows.clone(), day, step, marks);
+    }
     tally.usable = tally.present;
     let all = marks[rows.clone()].iter().fold(0, |all, bits| all | bits);
     if all != 0 {
@@ -325,15 +334,6 @@ fn match_slots(
     }
     hole(subject.timeframe, &slots[next..], &mut holes);
     holes
-}
-
-/// Marks a day that misses about as many bars as it has outside of all sessions: its clock is wrong.
-fn shifted(subject: &Subject<'_>, rows: Range<usize>, tally: &mut Tally, marks: &mut [u32]) {
-    let missing = tally.missing();
-    let many = tally.outside >= 5 && tally.outside * 20 >= tally.expected;
-    if subject.expected.has_market() && many && missing * 2 >= tally.outside && tally.outside * 2 >= missing {
-        marks[rows].iter_mut().for_each(|mark| *mark |= Rule::Shifted.bit());
-    }
 }
 
 fn hole(timeframe: Timeframe, slots: &[i64], holes: &mut Vec<(Range<i64>, u64)>) {
@@ -478,7 +478,9 @@ fn evidence(bars: &Bars<'_>, rule: Rule, found: &[usize]) -> String {
     let first = match rule {
         Rule::Synthetic => format!("close {c} was made up"),
         Rule::Outside => "no session is open".to_owned(),
-        Rule::Shifted => "bars stand outside of sessions, and as many are missing inside".to_owned(),
+        Rule::Shifted => {
+            "the day misses a stretch and has one that is not its own: its clock is wrong".to_owned()
+        }
         Rule::Repeated => "the bars are those of a day before, value by value".to_owned(),
         Rule::Grid => "the bar opens between two bars of its timeframe".to_owned(),
         Rule::Spike => format!("close {c} between {before} and {after}"),

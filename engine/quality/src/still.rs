@@ -18,6 +18,27 @@ fn same(bars: &Bars<'_>, a: usize, b: usize) -> bool {
     equal(bars.close) && equal(bars.open) && equal(bars.high) && equal(bars.low)
 }
 
+/// Whether a bar with volume is that of the row before in everything.
+fn repeats(bars: &Bars<'_>, volume: &[f64], row: usize) -> bool {
+    row > 0
+        && bars.close[row].to_bits() == bars.close[row - 1].to_bits()
+        && volume[row] > 0.0
+        && volume[row].to_bits() == volume[row - 1].to_bits()
+        && same(bars, row, row - 1)
+}
+
+/// Takes out the returns of bars that repeat the one before: they are no news, and nothing to hold others against.
+pub(crate) fn drop_repeats(bars: &Bars<'_>, returns: &mut [f64]) {
+    let Some(volume) = bars.volume else { return };
+    let mut row = first_repeat(bars.close, 1, bars.len());
+    while row < bars.len() {
+        if repeats(bars, volume, row) {
+            returns[row] = f64::NAN;
+        }
+        row = first_repeat(bars.close, row + 1, bars.len());
+    }
+}
+
 /// Marks runs of bars with volume that are equal in everything: all but the first. Only neighbours make a run.
 pub(crate) fn mark_stale(
     bars: &Bars<'_>,
@@ -29,12 +50,7 @@ pub(crate) fn mark_stale(
     let Some(volume) = bars.volume else { return };
     let least = rules.stale.max(2);
     let repeats = |row: usize| {
-        row > 0
-            && bars.close[row].to_bits() == bars.close[row - 1].to_bits()
-            && volume[row] > 0.0
-            && volume[row].to_bits() == volume[row - 1].to_bits()
-            && same(bars, row, row - 1)
-            && step_ns.is_none_or(|step| bars.time[row] - bars.time[row - 1] == step)
+        repeats(bars, volume, row) && step_ns.is_none_or(|step| bars.time[row] - bars.time[row - 1] == step)
     };
     let mut row = rows.start;
     while row < rows.end {

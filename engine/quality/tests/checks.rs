@@ -175,3 +175,63 @@ fn sessions_of_the_venue_say_what_is_expected() {
     let shifted = found(&store, &one, Rule::Shifted);
     assert_eq!(shifted.first().map(|first| first.0), Some(day + DAY_NS + 30 * MINUTE_NS));
 }
+
+#[test]
+fn days_of_sessions_hold_no_less_than_their_minutes() {
+    let (_directory, store) = store();
+    let (fine, days) = (key("0700.HK", "1m"), key("0700.HK", "1d"));
+    // Tuesday to Thursday, with a closing auction after 16:00 that is in the day and in no minute that is expected.
+    let first = 19_724 * DAY_NS;
+    let mut daily = Table::default();
+    for day in 0..3 {
+        let midnight = first + day * DAY_NS;
+        let mut minutes = Table::walk(midnight + HOUR_NS + 30 * MINUTE_NS, MINUTE_NS, 150, day as u64);
+        let afternoon = Table::walk(midnight + 5 * HOUR_NS, MINUTE_NS, 180, day as u64 + 9);
+        minutes.time.extend(afternoon.time);
+        for (column, more) in minutes.values.iter_mut().zip(afternoon.values) {
+            column.extend(more);
+        }
+        put(&store, &fine, &minutes);
+        let all = minutes.coarser(330);
+        daily.time.push(midnight);
+        for (column, value) in daily.values.iter_mut().zip(&all.values) {
+            column.push(value[0]);
+        }
+    }
+    daily.values[3].iter_mut().for_each(|close| *close += 0.05);
+    daily.values[4].iter_mut().for_each(|volume| *volume *= 1.1);
+    put(&store, &days, &daily);
+    assert_eq!(found(&store, &days, Rule::Coarser), []);
+    daily.values[1][1] *= 0.99;
+    daily.values[4][2] /= 10.0;
+    put(&store, &days, &daily);
+    let told: Vec<i64> = found(&store, &days, Rule::Coarser).iter().map(|one| one.0).collect();
+    // Days that follow one another and break the same rule, each within its day.
+    assert_eq!(told, [first + DAY_NS, first + 2 * DAY_NS]);
+    // A minute that comes later says it, too.
+    daily.values[1][1] = 20_000.0;
+    daily.values[4][2] *= 10.0;
+    put(&store, &days, &daily);
+    assert_eq!(found(&store, &days, Rule::Coarser), []);
+    let mut late = Table::walk(first + 7 * HOUR_NS, MINUTE_NS, 1, 5);
+    late.values[1][0] = 30_000.0;
+    put(&store, &fine, &late);
+    assert_eq!(found(&store, &days, Rule::Coarser), [(first, 1)]);
+}
+
+#[test]
+fn a_stale_run_leaves_the_scale_as_it_was() {
+    let (_directory, store) = store();
+    let one = key("A.X", "1m");
+    let mut table = minutes(1, 2);
+    for column in &mut table.values {
+        let held = column[700];
+        column[700..745].fill(held);
+    }
+    put(&store, &one, &table);
+    assert_eq!(found(&store, &one, Rule::Stale), [(701 * MINUTE_NS, 44)]);
+    // The return after the run may be far; those that follow are as they always were.
+    let far =
+        |rule: Rule| found(&store, &one, rule).into_iter().filter(|one| one.0 > 745 * MINUTE_NS).count();
+    assert_eq!((far(Rule::Spike), far(Rule::Outlier)), (0, 0));
+}

@@ -9,7 +9,7 @@
 //! [`asof`]: rows of one series to rows of another. [`session`]: when a market is open;
 //! [`mod@calendar`]: where a table says so. [`bucket`]: which rows make a
 //! bar; [`fold`]: what becomes of their values; [`mod@resample`]: both together; [`mod@derive`]: bars that are stored
-//! and follow their source; [`retain`]: what stays of rows that grow old. [`average`]: by volume and by time. [`mod@panel`]: one field
+//! and follow their source; [`coarser`]: bars held against finer ones; [`retain`]: what stays of rows that grow old. [`average`]: by volume and by time. [`mod@panel`]: one field
 //! of many instruments. [`adjust`]: splits and dividends. [`book`]: order books at any time;
 //! [`depth`]: out of snapshots of fixed depth. [`mod@in_force`]: reference tables as they were valid and known at a time.
 
@@ -19,6 +19,7 @@ pub mod average;
 pub mod book;
 pub mod bucket;
 pub mod calendar;
+pub mod coarser;
 pub mod depth;
 pub mod derive;
 pub mod fold;

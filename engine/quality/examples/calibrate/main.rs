@@ -5,6 +5,7 @@
 //! $ TAPE_DATA=DIRECTORY cargo run --release -p tapestore-quality --example calibrate
 //! ```
 
+mod daily;
 mod hazard;
 mod measure;
 mod read;
@@ -19,8 +20,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let series = read::series(&data)?;
     let measured = measure::all(&series)?;
+    let days = daily::all(&data)?;
     let hazards = hazard::all(&data)?;
-    let page = report::page(&series, &measured, &hazards)?;
+    let page = report::page(&series, &measured, &days, &hazards)?;
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("CALIBRATION.md");
     std::fs::write(&file, page)?;
     println!("{}", file.display());

@@ -90,8 +90,12 @@ fn ladder(text: &str) -> Result<Columns, Box<dyn Error>> {
     Ok(bars)
 }
 
+/// Condition of a trade whose price is an average over some time, which sets no high and no low (`AveragePrice` in the
+/// `TradeConditionFlags` of QuantConnect/Lean, whose sample data this is).
+const AVERAGE_PRICE: u64 = 1 << 20;
+
 /// Trades (time in milliseconds, price × 10,000, quantity, …, suspicious) in regular hours as bars of a minute.
-fn trades(text: &str) -> Result<Columns, Box<dyn Error>> {
+pub(crate) fn trades(text: &str) -> Result<Columns, Box<dyn Error>> {
     let exchange = tapestore_calendar::compiled("XNYS").ok_or("no calendar")?;
     let mut bars = Columns::default();
     let mut last = (i64::MIN, false);
@@ -101,7 +105,8 @@ fn trades(text: &str) -> Result<Columns, Box<dyn Error>> {
         if last.0 != minute {
             last = (minute, exchange.is_open(minute)?);
         }
-        if &record[5] != "0" || !last.1 {
+        let is_average = u64::from_str_radix(&record[4], 16)? & AVERAGE_PRICE != 0;
+        if &record[5] != "0" || is_average || !last.1 {
             continue;
         }
         let (price, quantity) = (record[1].parse::<f64>()? / 10_000.0, record[2].parse::<f64>()?);
@@ -114,6 +119,26 @@ fn trades(text: &str) -> Result<Columns, Box<dyn Error>> {
                 bars.volume[row] += quantity;
             }
             _ => bars.push(minute, [price; 4], quantity),
+        }
+    }
+    Ok(bars)
+}
+
+/// Daily bars of one symbol, `SYMBOL,20131007 00:00,` and prices × 10,000, volume.
+pub(crate) fn days_of(
+    text: &str,
+    symbol: &str,
+    range: std::ops::Range<i64>,
+) -> Result<Columns, Box<dyn Error>> {
+    let mut bars = Columns::default();
+    for record in csv::Reader::from_reader(text.as_bytes()).records() {
+        let record = record?;
+        let part = |range: std::ops::Range<usize>| record[1][range].parse::<i64>();
+        let time = tapestore::time::days_from_date(part(0..4)?, part(4..6)?, part(6..8)?) * DAY_NS;
+        if &record[0] == symbol && range.contains(&time) {
+            let price =
+                |at: usize| Ok::<f64, std::num::ParseFloatError>(record[at].parse::<f64>()? / 10_000.0);
+            bars.push(time, [price(2)?, price(3)?, price(4)?, price(5)?], record[6].parse()?);
         }
     }
     Ok(bars)

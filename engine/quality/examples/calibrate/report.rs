@@ -7,6 +7,7 @@ use tapestore_quality::Rule;
 use tapestore_quality::hazard::SourceHazard;
 use tapestore_quality::inject::Fault;
 
+use crate::daily::Days;
 use crate::measure::Measured;
 use crate::read::Series;
 
@@ -20,6 +21,7 @@ Real bars hold faults of their own that nobody knows of: what is called a false 
 pub(crate) fn page(
     series: &[Series],
     measured: &Measured,
+    days: &[Days],
     hazards: &[(String, SourceHazard)],
 ) -> Result<String, Box<dyn Error>> {
     let mut out = HEAD.to_owned();
@@ -30,6 +32,7 @@ pub(crate) fn page(
     recall(&mut out, measured)?;
     precision(&mut out, measured)?;
     thresholds(&mut out, measured)?;
+    daily(&mut out, days)?;
     hazard(&mut out, hazards)?;
     Ok(out)
 }
@@ -112,6 +115,19 @@ fn thresholds(out: &mut String, measured: &Measured) -> Result<(), Box<dyn Error
                 tried.sizes.iter().map(|(found, all)| share(*found as u64, *all as u64)).collect();
             writeln!(out, "| {value} | {} | {:.2} |", sizes.join(" | "), tried.alarms)?;
         }
+    }
+    Ok(())
+}
+
+fn daily(out: &mut String, days: &[Days]) -> Result<(), Box<dyn Error>> {
+    writeln!(
+        out,
+        "\n## Days of sessions\n\nReal daily bars of SPY and AIG, each changed by itself, held against minutes made of the trades of five days of October \
+         2013 (rule *coarser*). A day holds auctions and trades that are in no minute: what is found are days that hold less than their minutes. Too \
+         much volume is no such thing.\n\n| day | days | found |\n| --- | --- | --- |"
+    )?;
+    for (change, all, found) in days {
+        writeln!(out, "| {change} | {all} | {} |", share(*found, *all))?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use tapestore::{Rows, RunVec, SeriesKey, Store, Timeframe, Values, View, flags};
 
 use super::{Cell, Fix, Method, Plan};
 use crate::bars::{Bars, mark_bars};
-use crate::coarser::{aggregate, end_of};
+use crate::coarser::end_of;
 use crate::error::Result;
 use crate::expected::Expected;
 use crate::ledger::{Checked, checked};
@@ -270,7 +270,7 @@ impl Context<'_> {
                 continue;
             }
             let Some(bars) = Bars::of(&rows) else { continue };
-            let Some(made) = aggregate(&bars, 0..rows.len()) else { continue };
+            let Some(made) = bars.columns().aggregate(0..rows.len()) else { continue };
             let mut cells: Vec<(String, Cell)> = ["open", "high", "low", "close"]
                 .iter()
                 .zip(made.prices)
