@@ -80,7 +80,7 @@ types:
       - id: required_features
         type: u4
         valid:
-          expr: '_ == 0 or (_ == 1 and kind == kind::segment)'
+          expr: '_ == 0 or (_ <= 3 and kind == kind::segment)'
       - id: store
         size: 16
       - id: file_id

@@ -14,7 +14,7 @@ const NOT_SEEN = new Map([
   ...['current-checksum'].map((name) => [name, 'a checksum']),
   ...['header-other-kind'].map((name) => [name, 'which kind of file is expected']),
   ...['manifest-segment-order', 'manifest-series-order', 'schema-dedup-unknown', 'schema-same-id', 'schema-same-name', 'segment-order',
-    'segment-chunk-long', 'segment-coded-no-feature', 'segment-columns-4097', 'segment-group-close', 'segment-group-missing', 'segment-group-scale', 'segment-group-twice', 'segment-grid-rows',
+    'segment-alternate-coded-no-feature', 'segment-chunk-long', 'segment-coded-no-feature', 'segment-columns-4097', 'segment-group-close', 'segment-group-missing', 'segment-group-scale', 'segment-group-twice', 'segment-grid-rows',
     'segment-grid-timed', 'segment-head-rows', 'segment-head-twice', 'segment-head-unknown', 'segment-index-span',
     'segment-index-twice', 'segment-index-versions', 'segment-mark-limit', 'segment-no-until', 'segment-ohlc', 'segment-pages',
     'segment-place-twice', 'segment-until-live', 'transaction-column-twice', 'segment-no-time', 'segment-no-version', 'transaction-runs-short',

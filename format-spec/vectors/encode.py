@@ -127,10 +127,12 @@ def schema(key, columns, dedup=()):
 
 # codecs.md, Integer blocks
 
-def head(packing, transform=0, zigzagged=False, multiplier=None, first=0, reserved=0):
+def head(packing, transform=0, zigzagged=False, multiplier=None, first=0, reserved=0, second=0):
     out = u8(packing | transform << 3 | zigzagged << 5 | (multiplier is not None) << 6 | reserved << 7)
-    if transform == 1:
+    if transform in (1, 3):
         out += svarint(first)
+    if transform == 3:
+        out += svarint(second)
     if multiplier is not None:
         out += varint(multiplier)
     return out
@@ -225,6 +227,15 @@ def summed(first, numbers):
     for number in numbers:
         first = wrap(first + number)
         out.append(first)
+    return out
+
+
+def alternated(first, second, numbers):
+    """codecs.md, transform 3: each is added to the one two before."""
+    sums, out = [first, second], []
+    for row, number in enumerate(numbers):
+        sums[row % 2] = wrap(sums[row % 2] + number)
+        out.append(sums[row % 2])
     return out
 
 

@@ -127,7 +127,7 @@ def integer_blocks():
     integers("patched-inner", "patches inside a dictionary", dictionary(patched([1, 70, 3], 3, 5), 3, [0, 1, 2, 1]), [1, 70, 3, 70], "K2")
 
     bad_integers("empty", "no bytes", b"", 4)
-    bad_integers("transform-3", "an unknown transform", head(0, 3) + svarint(1), 2)
+    bad_integers("transform-3", "nothing behind `first` of transform alternate", head(0, 3)[:1] + svarint(1), 2)
     bad_integers("bit-7", "the reserved bit", head(0, reserved=1) + svarint(1), 2)
     for packing, rest in ((0, svarint(1)), (3, varint(1) + constant(1) + constant(1)), (6, bytes(16))):
         bad_integers(f"zigzag-{packing}", f"zigzag with packing {packing}", head(packing, zigzagged=True) + rest, 2)
@@ -171,6 +171,8 @@ def headers():
     for kind, name in ((1, "segment"), (2, "log"), (3, "manifest")):
         good(f"header-{name}", "header", f"header of a {name}", "H6", header(kind), kind=kind, **CONTEXT)
     good("header-minor", "header", "a later minor version and optional features", "H4", header(1, minor=9, optional=0xFFFFFFFF), kind=1, **CONTEXT)
+    for required, name in ((1, "coded"), (2, "alternate"), (3, "coded-alternate")):
+        good(f"header-{name}", "header", f"required features {required}", "H4", header(1, required=required), kind=1, **CONTEXT)
     good("header-longer", "header", "what stands behind the header", "H1", header(2) + b"frames", kind=2, **CONTEXT)
     whole = header(1)
     bad("header-short", "header", "63 bytes", "H1", whole[:63], kind=1, **CONTEXT)
@@ -182,6 +184,8 @@ def headers():
         ("major-2", "a newer major version", "H4", header(1, major=2), "newer"),
         ("major-2-reserved", "a newer major version with what is not known yet", "H4", header(9, major=2, reserved=7, required=1), "newer"),
         ("required", "an unknown required feature", "H4", header(1, required=1 << 31), "newer"),
+        ("required-2", "the first required feature that is unknown", "H4", header(1, required=1 << 2), "newer"),
+        ("required-known-2", "unknown beside known required features", "H4", header(1, required=7), "newer"),
         ("major-0", "major version 0", "H5", header(1, major=0), "corrupt"),
         ("reserved", "the reserved byte", "H5", header(1, reserved=1), "corrupt"),
         ("kind-0", "an unknown kind", "H6", header(0), "corrupt"),
@@ -425,6 +429,7 @@ def transactions():
     one("rows-count", "a count beyond the bytes", u8(4) + u32(4) + u32(0xFFFFFFFF) + u64(1))
 
 
+from alternate import blocks as alternate_blocks, segments as alternate_segments  # noqa: E402
 from segments import segments  # noqa: E402
 from texts import texts  # noqa: E402
 from stores import stores  # noqa: E402
@@ -435,7 +440,9 @@ def main():
         sys.exit(__doc__)
     for make in (integer_blocks, headers, currents, log_frames, schemas, starts, manifest_records, transactions):
         make()
+    alternate_blocks(integers, bad_integers, Noise)
     segments(good, bad, Noise)
+    alternate_segments(good, bad, Noise)
     stores(good, vector)
     texts(good, Noise)
     found = {f"{kind}/{name}" for kind in ("valid", "invalid") if os.path.isdir(f"{HERE}/{kind}") for name in os.listdir(f"{HERE}/{kind}")}

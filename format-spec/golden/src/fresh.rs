@@ -7,7 +7,10 @@ use tapestore::{
 };
 
 use crate::damage::StoreFiles;
-use crate::stores::{MINUTE, Making, T0, key, minutes, prices, schema, slots, trades, trades_schema, types};
+use crate::stores::{
+    MINUTE, Making, T0, key, minutes, prices, quotes, quotes_schema, schema, slots, trades, trades_schema,
+    types,
+};
 use crate::values::{Manner, Nulls, Random, column};
 
 /// Makes the store and gives its files.
@@ -93,7 +96,10 @@ fn sequences(making: &mut Making) -> Result<()> {
             transaction.create_series(key, schema.clone())?;
             transaction.merge(key, trades(random, 0, 150))?;
         }
-        Ok(())
+        let sides = key("SEQ.SIDES", "quotes");
+        transaction.create_series(&sides, quotes_schema())?;
+        let count = 700 + random.below(700) as usize;
+        transaction.append(&sides, quotes(random, 0, count))
     })?;
     for round in 0..3 {
         making.commit("feed b", "over what is there", |transaction, random| {

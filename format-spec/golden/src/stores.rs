@@ -21,7 +21,7 @@ pub(crate) const T0: i64 = 1_709_251_200_000_000_000;
 pub type Maker = fn() -> Result<Vec<(String, Vec<u8>)>>;
 
 /// Every store that is whole, with what it shows.
-pub const STORES: [(&str, &str, Maker); 11] = [
+pub const STORES: [(&str, &str, Maker); 12] = [
     ("empty", "no commit at all", empty),
     (
         "bars",
@@ -33,6 +33,7 @@ pub const STORES: [(&str, &str, Maker); 11] = [
     ("types-log", "the same in a log", types_log),
     ("types-cold", "the same in the cold tier, and bars: models and coded blocks", types_cold),
     ("sequences", "plain and dedup sequences, sources, flags; layers over layers", sequences),
+    ("sides", "quotes of one side each, in turn: differences from two rows before, packed and coded", sides),
     ("versions", "upserts, deletes, drops, another key, rollback, snapshots; nothing compacted", versions),
     ("compacted", "the same, compacted: history", compacted),
     ("pruned", "the same, pruned: a floor and snapshots", pruned),
@@ -331,6 +332,75 @@ fn sequences() -> Result<Vec<(String, Vec<u8>)>> {
     making.commit("feed a", "the tail", |transaction, random| {
         transaction.upsert(&by_id, trades(random, 10_000_000, 40))?;
         transaction.append(&plain, trades(random, 10_000_000, 40))
+    })?;
+    Ok(making.finish())
+}
+
+/// Quotes of one side each, bids and asks in turn, a few out of turn: nothing is stated of the other side.
+pub(crate) fn quotes(random: &mut Random, from: i64, count: usize) -> Batch {
+    let mut time = T0 + from;
+    let (mut times, mut venues) = (Vec::new(), Vec::new());
+    let mut prices = [vec![], vec![]];
+    let mut sizes = [vec![], vec![]];
+    let (mut state, mut side) = ([(49_180, 300), (49_210, 1200)], 0);
+    for row in 0..count {
+        side = if row % 300 == 299 { side } else { 1 - side };
+        if random.below(12) == 0 {
+            state[side].0 += random.below(7) - 3;
+        }
+        if random.below(5) == 0 {
+            state[side].1 = 100 * (1 + random.below(40));
+        }
+        time += random.below(3) / 2 * 1_000_000;
+        times.push(time);
+        venues.push(if random.below(9) == 0 { "X" } else { ["P", "Q"][side] });
+        for (place, (price, size)) in state.iter().enumerate() {
+            prices[place].push(if place == side { *price as f64 / 100.0 } else { 0.0 });
+            sizes[place].push(if place == side { *size } else { 0 });
+        }
+    }
+    let [bid, ask] = prices;
+    let [bid_size, ask_size] = sizes;
+    Batch::new(times)
+        .with("bid", Values::F64(bid))
+        .with("bid_size", Values::I64(bid_size))
+        .with("ask", Values::F64(ask))
+        .with("ask_size", Values::I64(ask_size))
+        .with("venue", Values::Str(venues.into_iter().collect()))
+}
+
+/// The schema of `quotes`.
+pub(crate) fn quotes_schema() -> Schema {
+    schema(
+        SchemaBuilder::sequence()
+            .column("bid", ColumnType::F64)
+            .column("bid_size", ColumnType::I64)
+            .column("ask", ColumnType::F64)
+            .column("ask_size", ColumnType::I64)
+            .column("venue", ColumnType::String),
+    )
+}
+
+fn sides() -> Result<Vec<(String, Vec<u8>)>> {
+    let mut making = Making::new(10, Tier::Dense)?;
+    let (dense, cold, minute) = (key("DENSE", "quotes"), key("COLD", "quotes"), key("DENSE", "1m"));
+    making.commit("feed", "more than a block, and bars beside it", |transaction, random| {
+        transaction.create_series(&dense, quotes_schema())?;
+        transaction.create_series(&minute, bars())?;
+        transaction.append(&dense, quotes(random, 0, 1101))?;
+        transaction.append(&minute, prices(random, minutes(0..90)))
+    })?;
+    making.store.seal()?;
+    making.options.tier = Tier::Cold;
+    making = making.reopen()?;
+    making.commit("feed", "the same, cold", |transaction, random| {
+        transaction.create_series(&cold, quotes_schema())?;
+        transaction.append(&cold, quotes(random, 0, 1100))
+    })?;
+    making.store.seal()?;
+    making.commit("feed", "in a log", |transaction, random| {
+        transaction.append(&dense, quotes(random, 1 << 40, 9))?;
+        transaction.delete_range(&cold, T0 + 4_000_000..T0 + 9_000_001)
     })?;
     Ok(making.finish())
 }

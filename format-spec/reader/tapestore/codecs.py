@@ -8,7 +8,7 @@ from itertools import accumulate
 
 from .basics import MASK, STRING_BYTES, wrap, wrap_all
 
-PLAIN, DELTA, GROUP = 0, 1, 2
+PLAIN, DELTA, GROUP, ALTERNATE = 0, 1, 2, 3
 
 
 def unpack(cur, count, width):
@@ -110,15 +110,20 @@ def coded(cur, n, model):
     return values
 
 
+def summed(first, values):
+    return wrap_all(list(accumulate(values, initial=first))[1:])
+
+
 def integers(cur, n, inner=False, model=None):
     """An integer block of n numbers; gives them and the transform, of which *group* is left to the caller."""
     head = cur.u8()
     packing, transform, zigzag, multiplied = head & 7, head >> 3 & 3, head >> 5 & 1, head >> 6 & 1
-    if transform > GROUP or (head & 0x60 and packing not in (1, 2, 7)) or head >> 7 and (model is None or packing):
+    if (head & 0x60 and packing not in (1, 2, 7)) or head >> 7 and (model is None or packing):
         cur.fail(f"header {head:#04x} of an integer block")
-    if inner and (packing not in (0, 1, 2, 6) or transform == GROUP):
+    if inner and (packing not in (0, 1, 2, 6) or transform not in (PLAIN, DELTA)):
         cur.fail(f"header {head:#04x} of an inner block")
-    first = cur.svarint() if transform == DELTA else 0
+    first = cur.svarint() if transform in (DELTA, ALTERNATE) else 0
+    second = cur.svarint() if transform == ALTERNATE else 0
     multiplier = cur.varint() if multiplied else 1
     if head >> 7:
         values = coded(cur, n, model)
@@ -171,7 +176,9 @@ def integers(cur, n, inner=False, model=None):
         classes = [iter(unpack(cur, selectors.count(k), widths[k])) for k in range(4)]
         values = place([next(classes[k]) for k in selectors], base, multiplier, zigzag)
     if transform == DELTA:
-        values = wrap_all(list(accumulate(values, initial=first))[1:])
+        values = summed(first, values)
+    elif transform == ALTERNATE:
+        values[0::2], values[1::2] = summed(first, values[0::2]), summed(second, values[1::2])
     return values, transform
 
 

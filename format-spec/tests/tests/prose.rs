@@ -5,6 +5,7 @@ use std::fs;
 use format_spec_tests::{chapter, root, section, tables};
 use tapestore_format::checksum::Identity;
 use tapestore_format::codec::bins::{BINS, LOG_MAX, LOG_MIN, MODEL_BYTES, PLACES_MAX};
+use tapestore_format::codec::int::{Transform, packing_of};
 use tapestore_format::header::{
     FileHeader, FileKind, HEADER_BYTES, KNOWN_REQUIRED, MAGIC, MAJOR, MINOR, features,
 };
@@ -111,6 +112,20 @@ fn types_and_flags_are_those_of_the_code() {
 }
 
 #[test]
+fn forms_of_integer_blocks_are_those_of_the_code() {
+    let codecs = chapter("codecs.md");
+    let ids = |header: &[&str]| -> Vec<(i128, String)> {
+        tables(&codecs, header).iter().map(|row| (number(&row[0]), row[1].clone())).collect()
+    };
+    let packings: Vec<_> = (0..8u8).map(|id| (i128::from(id), packing_of(id).name().to_owned())).collect();
+    assert_eq!(ids(&["id", "packing"]), packings);
+    let transforms = [Transform::Plain, Transform::Delta, Transform::Group, Transform::Alternate];
+    let transforms: Vec<_> =
+        transforms.iter().map(|found| (*found as i128, format!("{found:?}").to_lowercase())).collect();
+    assert_eq!(ids(&["id", "transform"]), transforms);
+}
+
+#[test]
 fn ids_of_logs_are_those_of_the_code() {
     let wal = chapter("wal.md");
     let ids = |header: &[&str]| -> Vec<(i128, String)> {
@@ -141,7 +156,10 @@ fn the_header_is_that_of_the_code() {
     assert!(segment.contains(&format!("| 8 | 1 | u8 | file kind: {} |", kinds.join(", "))));
     let readme = chapter("README.md");
     assert!(readme.contains(&format!("The minor version is {MINOR}.")));
-    assert_eq!(KNOWN_REQUIRED, features::CODED, "README.md says which are defined");
+    assert_eq!(KNOWN_REQUIRED, features::CODED | features::ALTERNATE, "README.md says which are defined");
+    let stated = "required feature bits: 1 a segment in which columns may have models, 2 one in which";
+    assert!(segment.contains(stated), "{stated}");
+    assert_eq!((features::CODED, features::ALTERNATE), (1, 2));
     let codecs = chapter("codecs.md");
     for sentence in [
         format!("| log | u8 | {LOG_MIN} to {LOG_MAX}: "),
