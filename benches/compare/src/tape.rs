@@ -10,7 +10,7 @@ use tapestore::{
 };
 use tapestore_format::checksum::Identity;
 use tapestore_format::rows::{RowSet, RunVec};
-use tapestore_format::segment::{PartSpec, Segment, SegmentWriter, Stream, Verified};
+use tapestore_format::segment::{Holds, PartSpec, Segment, SegmentWriter, Stream, Verified};
 
 use crate::contender::{Contender, Encoded, Piece, Reader, Result, Summary};
 use crate::table::{Group, Table};
@@ -126,7 +126,8 @@ impl Contender for Tape {
 
     fn encode(&self, group: &Group) -> Result<Encoded> {
         let identity = Identity { store: [1; 16], file: 1 };
-        let mut writer = SegmentWriter::new(identity, self.tier);
+        let ticks = group.tables.iter().any(|table| table.step_ns.is_none());
+        let mut writer = SegmentWriter::holding(identity, self.tier, Holds { ticks, ..Holds::default() });
         for (series, table) in (1..).zip(&group.tables) {
             writer.begin_part(PartSpec {
                 series,

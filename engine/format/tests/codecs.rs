@@ -151,6 +151,24 @@ fn quotes_of_one_side_each_cost_what_their_changes_do() {
     assert!(bytes.len() < 40 && usual.len() > 200, "{} {}", bytes.len(), usual.len());
 }
 
+/// Quantities of trades, which repeat what stood two before more often than not, and are of all lengths.
+#[test]
+fn more_forms_never_make_a_block_larger() {
+    let mut random = Random(11);
+    for round in 0..200 {
+        let mut values: Vec<i64> = (0..1024).map(|_| 100 << (random.next() % 12)).collect();
+        for row in 2..1024 {
+            if random.next() % 10 < round % 10 {
+                values[row] = values[row - 2];
+            }
+        }
+        let (mut all, mut usual) = (Vec::new(), Vec::new());
+        encode_with(Forms::ALL, &values, None, &mut all);
+        encode(&values, None, &mut usual);
+        assert!(all.len() <= usual.len(), "round {round}: {} {}", all.len(), usual.len());
+    }
+}
+
 #[test]
 fn common_multiples_cost_nothing() {
     let mut random = Random(3);

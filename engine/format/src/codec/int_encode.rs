@@ -84,19 +84,21 @@ pub fn encode_with(forms: Forms, values: &[i64], residuals: Option<&[i64]>, out:
             }
         }
     }
+    let (mut plan, mut numbers) = best;
+    plan.try_classes(numbers, firsts_bytes(plan.transform, firsts));
     let alternations;
-    let worth = |bytes| forms.allow_transform(Transform::Alternate) && alternating_bytes(values) < bytes;
-    if best.0.packing != Packing::Constant && worth(best.0.bytes) {
+    let may_alternate = forms.allow_transform(Transform::Alternate) && plan.packing != Packing::Constant;
+    if may_alternate && alternating_bytes(values) < plan.bytes {
         let found = alternating(values);
-        let plan = Plan::new(forms, &found.1, Transform::Alternate, true, true);
-        let bytes = plan.bytes + firsts_bytes(Transform::Alternate, found.0);
-        if bytes < best.0.bytes {
+        let more = firsts_bytes(Transform::Alternate, found.0);
+        let mut other = Plan::new(forms, &found.1, Transform::Alternate, true, true);
+        other.bytes += more;
+        other.try_classes(&found.1, more);
+        if other.bytes < plan.bytes {
             (firsts, alternations) = found;
-            best = (Plan { bytes, ..plan }, &alternations);
+            (plan, numbers) = (other, &alternations);
         }
     }
-    let (mut plan, numbers) = best;
-    plan.try_classes(numbers, firsts_bytes(plan.transform, firsts));
     plan.write(numbers, firsts, out);
 }
 
