@@ -347,6 +347,25 @@ mod tests {
         assert!(error.to_string().contains("column 4 of series 1 changes its type"), "{error}");
     }
 
+    #[test]
+    fn rows_come_from_sources_that_are_known() {
+        let catalog = Catalog::default();
+        let rows = |source: u16| RowSet {
+            time: vec![0, 60],
+            version: RunVec::constant(1, 2),
+            source: RunVec::constant(source, 2),
+            flags: RunVec::constant(0, 2),
+            ..RowSet::default()
+        };
+        let known = catalog.source_count() as u16;
+        catalog.add_source(known, "exchange").unwrap();
+        assert!(check_sources(1, &catalog, &rows(known)).is_ok());
+        let error = check_sources(1, &catalog, &rows(known + 1)).unwrap_err();
+        assert!(matches!(error, Error::Inconsistent { rule: "W7", .. }), "{error}");
+        assert!(error.to_string().contains(&format!("source {}, of {}", known + 1, known + 1)), "{error}");
+        assert!(check_sources(COMMITS, &catalog, &rows(known + 1)).is_ok(), "the log of commits has none");
+    }
+
     /// Fuzzing found a log whose commit has the last number there is: verification looked for the one after it.
     #[test]
     fn nothing_follows_the_last_version() {

@@ -386,6 +386,22 @@ mod tests {
     }
 
     #[test]
+    fn more_words_than_numbers_are_refused() {
+        let coder = Coder::new(&[3, 1, 4, 1]).expect("few enough bins");
+        let mut model = Model::default();
+        model.read(&coder.model()).expect("own model");
+        for count in [5, 6, 7, 1000, u64::MAX] {
+            let mut bytes = Vec::new();
+            bytes.put_varint(count);
+            bytes.put_u32(STATE_LOW);
+            bytes.resize(4000, 0);
+            let mut reader = ByteReader::new(&bytes, "K16");
+            let error = model.decode(&mut reader, &mut [0; 4], &mut BinScratch::default()).unwrap_err();
+            assert!(error.detail.contains("words for 4 numbers"), "{error}");
+        }
+    }
+
+    #[test]
     fn frequencies_add_up_however_many_are_rare() {
         for total in [2048, 16_384] {
             let mut counts = vec![1; 1000];
