@@ -88,6 +88,32 @@ fn the_page_is_one_file_without_script_or_address() {
     let error = place.tape("report NONE.X -o x.html").failed(2);
     assert!(error.contains("there is no instrument \"NONE.X\""), "{error}");
     assert!(place.tape("report").failed(2).contains("--output"));
+    assert!(place.tape("report --json -o -").failed(2).contains("both write to standard output"));
+    let printed = place.tape_with(&["report", "--json", "-o", &page], b"").clean();
+    assert_eq!(member(&printed, "rows"), member(&json, "rows"));
+    assert!(simd_json::to_borrowed_value(&mut printed.into_bytes()).is_ok());
+}
+
+#[test]
+fn a_weekend_is_no_hole_in_the_pictures() {
+    let place = Place::new();
+    let mut text = String::from("open_time,open,high,low,close,volume\n");
+    // Two months of Hong Kong's days from 2024-01-02, a Tuesday, but for one; and a high below its low.
+    let closed = [41, 42, 17];
+    for day in (0..60).filter(|day| (day + 1) % 7 < 5 && !closed.contains(day)) {
+        let high = if day == 22 { 9 } else { 12 };
+        writeln!(text, "{},10,{high},9.5,{},{}", 1_704_153_600 + day * 86_400, 10 + day % 2, 100 + day)
+            .expect("a string takes text");
+    }
+    let file = place.write("days.csv", text);
+    place.tape(&format!("import {file} --instrument 0700.HK --frame 1d")).clean();
+    place.tape("quality").clean();
+    let page = place.path("report.html").display().to_string();
+    place.tape_with(&["report", "-o", &page], b"").clean();
+    let text = place.read("report.html");
+    let figure = text.split("<figure>").find(|part| part.contains(">range<")).expect("a picture of the bar");
+    assert_eq!(figure.matches("class=\"hole\"").count(), 1, "{figure}");
+    assert!(figure.contains("text-anchor=\"middle\">1<"), "{figure}");
 }
 
 #[test]

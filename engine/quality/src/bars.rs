@@ -69,6 +69,16 @@ impl<'a> Bars<'a> {
         self.rows.column(name)
     }
 
+    /// A value of a column of numbers; `None` if there is none.
+    pub(crate) fn value(&self, name: &str, row: usize) -> Option<f64> {
+        let column = self.column(name).filter(|column| !column.is_null(row))?;
+        match &column.values {
+            Values::F64(values) => Some(values[row]),
+            Values::I64(values) => Some(values[row] as f64),
+            _ => None,
+        }
+    }
+
     /// Whether a row was made up.
     pub(crate) fn flags(&self) -> &'a RunVec<u16> {
         &self.rows.set.flags
@@ -177,6 +187,9 @@ fn close_times(bars: &Bars<'_>, rows: &Range<usize>, timeframe: Timeframe, marks
     }
 }
 
+/// Share by which prices differ after a few multiplications and divisions.
+const PRODUCT: f64 = 1e-13;
+
 /// The rules of one bar, one after the other.
 #[cold]
 fn closely(bars: &Bars<'_>, row: usize) -> u32 {
@@ -192,13 +205,14 @@ fn closely(bars: &Bars<'_>, row: usize) -> u32 {
     if volume.is_some_and(|v| v < 0.0) {
         bits |= Rule::Volume.bit();
     }
-    if l > o || l > c || h < o || h < c || h < l {
+    // Adjusted prices are products: what is left of rounding is no fault.
+    let above = |a: f64, b: f64| a - b > PRODUCT * b.abs();
+    if above(l, o) || above(l, c) || above(o, h) || above(c, h) || above(l, h) {
         bits |= Rule::Range.bit();
     }
     // An instrument without volume (a rate, an index) has it nowhere; that is for the series to tell.
-    if volume == Some(0.0)
-        && (o.to_bits() != c.to_bits() || h.to_bits() != l.to_bits() || o.to_bits() != h.to_bits())
-    {
+    let (most, least) = (o.max(h).max(l).max(c), o.min(h).min(l).min(c));
+    if volume == Some(0.0) && above(most, least) {
         bits |= Rule::Flat.bit();
     }
     bits

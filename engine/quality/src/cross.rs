@@ -11,6 +11,7 @@ use tapestore::{Rows, SeriesKey, Store, View};
 
 use crate::coarser::end_of;
 use crate::error::{Error, Result};
+use crate::evidence::number;
 use crate::finding::{Finding, FindingState, findings, note_findings, settle};
 use crate::returns::{WINDOW, median_and_deviation};
 use crate::rule::Rule;
@@ -160,8 +161,11 @@ pub fn compare_and_note(
 }
 
 fn tell(one: &Disagreement, view: &View, setup: &Setup) -> Finding {
-    let others: Vec<String> =
-        one.others.iter().map(|(key, close)| format!("{} has {close}", key.instrument())).collect();
+    let others: Vec<String> = one
+        .others
+        .iter()
+        .map(|(key, close)| format!("{} has {}", key.instrument(), number(*close)))
+        .collect();
     let verdict = if one.is_culprit { "the others agree" } else { "who is right is not known" };
     let end = one.key.frame().timeframe().map_or(one.time_ns + 1, |timeframe| end_of(timeframe, one.time_ns));
     Finding {
@@ -173,7 +177,7 @@ fn tell(one: &Disagreement, view: &View, setup: &Setup) -> Finding {
         bars: 1,
         severity: Rule::Source.severity(),
         state: FindingState::Open,
-        evidence: format!("close {}, {}; {verdict}", one.close, others.join(", ")),
+        evidence: format!("close {}, {}; {verdict}", number(one.close), others.join(", ")),
         version: view.version(),
         found_ns: setup.now_ns,
         changed_ns: setup.now_ns,

@@ -15,6 +15,7 @@ mod certain;
 mod coarser;
 mod cross;
 mod error;
+mod evidence;
 mod expected;
 mod finding;
 pub mod hazard;

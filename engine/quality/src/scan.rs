@@ -14,6 +14,7 @@ use crate::activity::Activity;
 use crate::bars::{Bars, COLUMNS, mark_bars};
 use crate::coarser::{Finer, Measure, end_of, mark_coarser};
 use crate::error::Result;
+use crate::evidence::evidence;
 use crate::expected::Expected;
 use crate::finding::{Finding, FindingState};
 use crate::ledger::Day;
@@ -461,32 +462,9 @@ fn tell(
             let found: Vec<usize> = group.clone().filter(marked).collect();
             let last = bars.time[group.end - 1];
             let end = end_of(subject.timeframe, last);
-            let text = evidence(bars, rule, &found);
+            let text = evidence(bars, subject.timeframe, rule, &found);
             let range = bars.time[group.start]..end.max(last + 1);
             out.findings.push(finding(subject, rule, range, found.len() as u64, text));
         }
     }
-}
-
-/// What is seen of a rule, in words and numbers: the first bar of a group.
-fn evidence(bars: &Bars<'_>, rule: Rule, found: &[usize]) -> String {
-    let row = found[0];
-    let (o, h, l, c) = (bars.open[row], bars.high[row], bars.low[row], bars.close[row]);
-    let before = row.checked_sub(1).map_or(f64::NAN, |row| bars.close[row]);
-    let after = bars.close.get(row + 1).copied().unwrap_or(f64::NAN);
-    let volume = bars.volume.map_or(f64::NAN, |volume| volume[row]);
-    let first = match rule {
-        Rule::Synthetic => format!("close {c} was made up"),
-        Rule::Outside => "no session is open".to_owned(),
-        Rule::Shifted => {
-            "the day misses a stretch and has one that is not its own: its clock is wrong".to_owned()
-        }
-        Rule::Repeated => "the bars are those of a day before, value by value".to_owned(),
-        Rule::Grid => "the bar opens between two bars of its timeframe".to_owned(),
-        Rule::Spike => format!("close {c} between {before} and {after}"),
-        Rule::Outlier | Rule::Unit | Rule::Level => format!("close {c} after {before}"),
-        Rule::Activity => format!("volume {volume} is unlike the same time of the days before"),
-        _ => format!("open {o}, high {h}, low {l}, close {c}, volume {volume}"),
-    };
-    if found.len() == 1 { first } else { format!("{} bars; the first: {first}", found.len()) }
 }

@@ -328,7 +328,17 @@ fn within(rule: Rule) -> (Vec<Case>, Vec<Case>) {
                 case("a high below the close", one(1, 700, table.values[3][700] - 1.0), wrong),
                 case("a low above the open", one(2, 700, table.values[0][700] + 1.0), wrong),
             ],
-            vec![full(), case("one price", changed(day(), |t| hold_bar(t, 700)), &[])],
+            vec![
+                full(),
+                case("one price", changed(day(), |t| hold_bar(t, 700)), &[]),
+                case(
+                    "rounding",
+                    changed(day(), |t| {
+                        t.values[1][700] = t.values[0][700].max(t.values[3][700]) * (1.0 - f64::EPSILON)
+                    }),
+                    &[],
+                ),
+            ],
         ),
         Rule::Flat => (
             vec![case("it moves, and nothing is traded", one(4, 700, 0.0), wrong)],

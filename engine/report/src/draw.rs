@@ -23,20 +23,25 @@ const SHARE: f64 = 76.0;
 const ROW: f64 = 17.0;
 const HEAD: f64 = 20.0;
 
-/// Instruments by days. `dates` are the beginnings of the columns, written; some of them are shown. Neighbours of one tier
-/// are one shape, so a page stays small.
+/// Instruments by days, as two pictures: the days, and the names, which stay where they are when the days are moved. `dates`
+/// are the beginnings of the columns, written; some of them are shown. Neighbours of one tier are one shape, so a page stays
+/// small.
 pub fn heat(rows: &[HeatRow], dates: &[String]) -> String {
     let columns = dates.len().max(1);
     let cell = (980.0 / columns as f64).min(26.0);
     let plot = cell * columns as f64;
-    let (width, height) = (NAME + plot + SHARE, HEAD + ROW * rows.len() as f64 + 2.0);
+    let (width, height) = (plot + SHARE, HEAD + ROW * rows.len() as f64 + 2.0);
+    let size = |width: f64| {
+        format!("width=\"{width:.0}\" height=\"{height:.0}\" viewBox=\"0 0 {width:.0} {height:.0}\"")
+    };
+    let mut names = format!("<svg class=\"names\" {}>", size(NAME));
     let mut out = format!(
-        "<svg width=\"{width:.0}\" height=\"{height:.0}\" viewBox=\"0 0 {width:.0} {height:.0}\" role=\"img\" \
-         aria-label=\"Share of expected bars that can be used, by instrument and day\">"
+        "<svg {} role=\"img\" aria-label=\"Share of expected bars that can be used, by instrument and day\">",
+        size(width)
     );
     let every = columns.div_ceil((plot / 92.0).max(1.0) as usize);
     for (column, date) in dates.iter().enumerate().step_by(every.max(1)) {
-        let x = NAME + cell * column as f64;
+        let x = cell * column as f64;
         // The last one needs room.
         if x + 66.0 <= width {
             let _ = write!(out, "<text x=\"{x:.1}\" y=\"13\">{}</text>", escaped(date));
@@ -45,7 +50,7 @@ pub fn heat(rows: &[HeatRow], dates: &[String]) -> String {
     for (place, row) in rows.iter().enumerate() {
         let y = HEAD + ROW * place as f64;
         let _ = write!(
-            out,
+            names,
             "<text class=\"n\" x=\"0\" y=\"{:.0}\">{}<title>{}</title></text>",
             y + 12.0,
             escaped(&shortened(&row.name, 25)),
@@ -58,7 +63,7 @@ pub fn heat(rows: &[HeatRow], dates: &[String]) -> String {
         }) {
             let (from, part) = part;
             let class = part[0].map_or("n", Tier::name);
-            let (x, w) = (NAME + cell * from as f64, cell * part.len() as f64);
+            let (x, w) = (cell * from as f64, cell * part.len() as f64);
             let _ = write!(
                 out,
                 "<rect class=\"h{class}\" x=\"{x:.1}\" y=\"{y:.0}\" width=\"{:.1}\" height=\"{:.0}\"/>",
@@ -74,7 +79,7 @@ pub fn heat(rows: &[HeatRow], dates: &[String]) -> String {
             escaped(&row.share)
         );
     }
-    out.push_str("</svg>");
+    let _ = write!(out, "</svg>{names}</svg>");
     out
 }
 

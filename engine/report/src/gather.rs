@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use tapestore::time::{DAY_NS, date_text};
 use tapestore::{AsOf, Rows, SeriesKey, Store, Timeframe, View};
-use tapestore_quality::{Checked, Finding, Score, Tally, Tier};
+use tapestore_quality::{Checked, Expected, Finding, Score, Tally, Tier};
 
 use crate::draw::{Candle, HeatRow};
 use crate::error::Result;
@@ -159,7 +159,9 @@ impl Report {
         order.sort_unstable();
         for (_, place) in order.into_iter().take(bounds.findings) {
             let finding = overview.findings[place].clone();
-            let candles = around(view, &finding)?;
+            let watched = knowledge.watched.iter().find(|it| it.key == finding.key);
+            let expected = watched.and_then(|it| it.expected.as_deref().ok());
+            let candles = around(view, &finding, expected)?;
             cases.push(Case { finding, candles });
         }
         let trend = trend(store, view, &knowledge, &wanted, bounds.versions)?;
@@ -277,7 +279,7 @@ pub fn percent(part: u64, of: u64) -> String {
 }
 
 /// The bars around a finding: some before, at most some of those it is about, some after; and what is missing between.
-fn around(view: &View, finding: &Finding) -> Result<Vec<Candle>> {
+fn around(view: &View, finding: &Finding, expected: Option<&Expected>) -> Result<Vec<Candle>> {
     let Some(timeframe) = finding.key.frame().timeframe() else { return Ok(Vec::new()) };
     let read = |range: Range<i64>| {
         view.read(&finding.key).range(range).columns(&["open", "high", "low", "close", "volume"])
@@ -300,7 +302,7 @@ fn around(view: &View, finding: &Finding) -> Result<Vec<Candle>> {
             Err(tapestore::Error::NotFound(_) | tapestore::Error::Usage(_)) => return Ok(Vec::new()),
             rows => rows?,
         };
-        push(&mut items, &mut before, &rows, timeframe, &about);
+        push(&mut items, &mut before, &rows, timeframe, expected, &about);
     }
     Ok(items)
 }
@@ -310,6 +312,7 @@ fn push(
     before: &mut Option<i64>,
     rows: &Rows,
     timeframe: Timeframe,
+    expected: Option<&Expected>,
     about: &Range<i64>,
 ) {
     let columns: Vec<&[f64]> =
@@ -322,7 +325,11 @@ fn push(
             // Bars off the grid end within the slot after theirs: what is missing has to be what it is about.
             let common = hole.end.min(about.end).saturating_sub(hole.start.max(about.start)).max(0);
             let concerned = common > 0 && common >= (hole.end - hole.start) / 10 * 9;
-            items.push(Candle::Hole((slot - last - 1).unsigned_abs(), concerned));
+            // A night or a weekend is no hole.
+            let missing = expected.map_or((slot - last - 1).unsigned_abs(), |expected| expected.count(&hole));
+            if missing > 0 {
+                items.push(Candle::Hole(missing, concerned));
+            }
         }
         *before = Some(slot);
         let bar = [open[row], high[row], low[row], close[row], volume[row]];

@@ -45,7 +45,16 @@ pub fn end(out: &mut String) {
 
 /// The head of a table: names, and whether their columns are of text.
 pub fn table(out: &mut String, heads: &[(&str, bool)]) {
-    out.push_str("<div class=\"wide\"><table><thead><tr>");
+    headed(out, "", heads);
+}
+
+/// The head of a table with a column of words, whose rows are paragraphs where a page is narrow.
+pub fn told(out: &mut String, heads: &[(&str, bool)]) {
+    headed(out, " class=\"told\"", heads);
+}
+
+fn headed(out: &mut String, class: &str, heads: &[(&str, bool)]) {
+    let _ = write!(out, "<div class=\"wide\"><table{class}><thead><tr>");
     for (head, text) in heads {
         let _ = write!(out, "<th{}>{}</th>", if *text { " class=\"l\"" } else { "" }, escaped(head));
     }

@@ -11,7 +11,7 @@ use tapestore_text::stamp::brief;
 
 use crate::draw;
 use crate::gather::{Case, Report, percent};
-use crate::html::{begin, end, end_table, escaped, row, table};
+use crate::html::{begin, end, end_table, escaped, row, table, told};
 use crate::overview::{Group, Line, Overview};
 
 /// A report as one page. It names no other file, holds no script, and asks nothing of a network.
@@ -171,7 +171,7 @@ fn alerts(out: &mut String, report: &Report) {
 }
 
 fn incidents(out: &mut String, incidents: &[&Incident]) {
-    table(out, &[("level", true), ("rule", true), ("subject", true), ("what", true), ("since", true)]);
+    told(out, &[("level", true), ("rule", true), ("subject", true), ("what", true), ("since", true)]);
     for it in incidents {
         let _ = writeln!(
             out,
@@ -322,7 +322,7 @@ fn findings(out: &mut String, report: &Report) {
         grouped(listed as u64),
         grouped(all.len() as u64)
     );
-    table(
+    told(
         out,
         &[
             ("severity", true),

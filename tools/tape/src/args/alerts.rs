@@ -106,8 +106,9 @@ pub(crate) struct Report {
     /// Only these instruments.
     #[arg(value_name = "INSTRUMENT")]
     pub(crate) instruments: Vec<String>,
-    /// The page: one HTML file that needs nothing else; - is standard output. Replaced if it is there.
-    #[arg(short, long, value_name = "FILE", required_unless_present = "data")]
+    /// The page: one HTML file that needs nothing else; - is standard output. Replaced if it is there. With --json the same as
+    /// JSON goes to standard output.
+    #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
     /// The same as JSON, to a file.
     #[arg(long = "data", value_name = "FILE")]

@@ -1,6 +1,7 @@
 //! `tape report`: the state of a store as one page, and as JSON.
 
 use std::io::Write;
+use std::path::Path;
 
 use tapestore_report::{Bounds, Report, json, page};
 
@@ -14,6 +15,16 @@ use crate::when::now_ns;
 
 /// Runs `tape report`.
 pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
+    let to_page = arguments.output.as_deref();
+    if to_page.is_none() && arguments.data.is_none() && !context.json {
+        let text =
+            "what is to be written? --output FILE is the page, --data FILE and --json the same as JSON";
+        return Err(Fail::Usage(text.to_owned()));
+    }
+    if context.json && to_page == Some(Path::new("-")) {
+        let text = "--json and --output - both write to standard output; name a file for one of them";
+        return Err(Fail::Usage(text.to_owned()));
+    }
     let setup = Setup::load(context, arguments.config.as_deref())?;
     let range = range(&arguments.span)?;
     let store = setup.context.open_to_read()?;
@@ -31,7 +42,12 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
         out.write_all(&json::report(&report).line())?;
         out.finish()?;
     }
-    if let Some(path) = &arguments.output {
+    if context.json {
+        let mut out = Out::stdout();
+        out.write_all(&json::report(&report).line())?;
+        out.finish()?;
+    }
+    if let Some(path) = to_page {
         let text = page::html(&report);
         let mut out = Out::create(path, true)?;
         out.write_all(text.as_bytes())?;
