@@ -254,3 +254,56 @@ fn universes_of_the_configuration_are_scored_and_have_a_trend() {
     // Of one day of one series each: the rules did not change in between.
     assert_eq!(checks.count(), 4, "{log}");
 }
+
+#[test]
+fn what_is_not_there_is_named() {
+    let place = place();
+    place.tape("quality").clean();
+    for (line, hint) in [
+        (
+            "quality NOPE 5m",
+            "no bars of an instrument with \"NOPE\" in its name of the frame \"5m\" were checked",
+        ),
+        ("quality --trend NOPE", "\"NOPE\""),
+        ("quality --calendar NOPE", "there is no calendar \"NOPE\""),
+        ("quality --findings --by day", "cannot be used with"),
+        ("quality accept NOPE.X 1m missing", "NOPE.X 1m"),
+        ("quality compare A.X A.X", "A.X is named twice"),
+        ("quality compare A.X B.X", "no series B.X 1m"),
+        ("repair --plan --instrument NOPE", "there are no bars of \"NOPE\" in the store"),
+        (
+            "repair --plan --instrument A.X --frame 5m",
+            "there are no bars of A.X of the frame \"5m\" in the store",
+        ),
+        ("repair --plan --other A.X=NOPE", "there are no bars of \"NOPE\" in the store"),
+        ("repair --apply --calendar NOPE", "there is no calendar \"NOPE\""),
+        ("calendar XHKG --from 2024-01-05 --to 2024-01-01", "--from lies after --to"),
+    ] {
+        let error = place.tape(line).failed(2);
+        assert!(error.contains(hint), "{line}: {error}");
+        // One line, unless it is about the call itself.
+        assert!(error.lines().count() == 1 || error.starts_with("error: "), "{line}: {error}");
+    }
+    let error = place.tape("report -o nowhere/x.html").failed(3);
+    assert!(error.contains("there is no directory nowhere") && !error.contains(".part"), "{error}");
+    // Of days of which nothing is expected there is no share.
+    let line = place.tape("quality --kept --from 2030-01-01 --json").clean();
+    assert!(line.contains("\"tier\": null, \"score\": null"), "{line}");
+    let table = place.tape("quality --kept --from 2030-01-01").clean();
+    assert!(
+        table.lines().nth(1).is_some_and(|line| line.contains(" -  ")) && !table.contains('?'),
+        "{table}"
+    );
+    // Of many series that cannot be checked for one reason one line tells.
+    for name in ["A.HK", "B.HK", "C.HK"] {
+        let file = place.write(
+            "old.csv",
+            "open_time,open,high,low,close,volume\n1995-01-03,1,1,1,1,1\n1995-01-04,1,1,1,1,1\n",
+        );
+        place.tape(&format!("import {file} --instrument {name} --frame 1d")).clean();
+    }
+    let ended = place.tape("quality");
+    let told: Vec<&str> = ended.err.lines().filter(|line| line.contains("not checked")).collect();
+    assert_eq!(told.len(), 1, "{ended:?}");
+    assert!(told[0].contains("A.HK 1d and 2 others") && told[0].contains("2000-01-01"), "{told:?}");
+}

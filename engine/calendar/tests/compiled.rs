@@ -12,6 +12,29 @@ fn checksum(values: impl Iterator<Item = i64>) -> u64 {
     values.fold(0xCBF2_9CE4_8422_2325, |state, value| (state ^ value as u64).wrapping_mul(0x0100_0000_01B3))
 }
 
+/// Nothing of ours stands there without saying what it rests on.
+#[test]
+fn every_line_of_our_own_has_a_source_or_is_from_memory() {
+    let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("overrides");
+    let mut files = 0;
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let mut rests_on = None;
+        for (number, line) in text.lines().enumerate() {
+            if let Some(comment) = line.strip_prefix("# ") {
+                let named = ["source: ", "from memory: "].iter().any(|how| comment.starts_with(how));
+                rests_on = if named { Some(comment) } else { rests_on };
+            } else if ["day ", "closed ", "hours ", "late "].iter().any(|kind| line.starts_with(kind)) {
+                assert!(rests_on.is_some(), "{}, line {}: {line}", path.display(), number + 1);
+            }
+        }
+        assert!(rests_on.is_some_and(|text| text.len() > 20), "{}", path.display());
+        files += 1;
+    }
+    assert_eq!(files, all().len());
+}
+
 #[test]
 fn generated_tables_say_what_the_package_says_year_by_year() {
     let mut exchanges = BTreeSet::new();

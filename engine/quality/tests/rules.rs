@@ -334,7 +334,7 @@ fn within(rule: Rule) -> (Vec<Case>, Vec<Case>) {
                 case(
                     "rounding",
                     changed(day(), |t| {
-                        t.values[1][700] = t.values[0][700].max(t.values[3][700]) * (1.0 - f64::EPSILON)
+                        t.values[1][700] = t.values[0][700].max(t.values[3][700]) * (1.0 - f64::EPSILON);
                     }),
                     &[],
                 ),

@@ -24,7 +24,7 @@ pub(crate) struct Quality {
     #[arg(long, value_enum, value_name = "WHAT")]
     pub(crate) by: Option<By>,
     /// List what was found: open findings, the worst first.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "by")]
     pub(crate) findings: bool,
     /// With --findings: also those that were accepted, repaired, or are gone.
     #[arg(long, requires = "findings")]

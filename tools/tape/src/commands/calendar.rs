@@ -87,6 +87,7 @@ pub(crate) fn run(context: &Context, arguments: &Calendar) -> Result<()> {
         _ => named(name)?,
     };
     let now = now_ns();
+    super::range(&arguments.span)?;
     let time = |text: &Option<String>| text.as_deref().map(|text| parse_time(text, now)).transpose();
     match &market {
         Market::Exchange(exchange) => {
@@ -124,6 +125,7 @@ pub(crate) fn run(context: &Context, arguments: &Calendar) -> Result<()> {
 /// What is asked for: from today on two weeks, unless told otherwise.
 fn asked(from: Option<i64>, to: Option<i64>, today: i64) -> Range<i64> {
     match (from, to) {
+        // Half-open ranges, as everywhere.
         (Some(from), Some(to)) => from..to,
         (Some(from), None) => from..from.saturating_add(DAYS * DAY_NS),
         (None, Some(to)) => to.saturating_sub(DAYS * DAY_NS)..to,

@@ -39,6 +39,11 @@ impl Out {
         }
         let directory =
             path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if !directory.is_dir() {
+            let text =
+                format!("cannot write {}: there is no directory {}", path.display(), directory.display());
+            return Err(Fail::Io(text));
+        }
         let mut builder = tempfile::Builder::new();
         builder.prefix(".tape-").suffix(".part");
         #[cfg(unix)]

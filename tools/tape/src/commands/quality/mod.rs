@@ -55,6 +55,9 @@ pub(crate) fn run(context: &Context, arguments: &Quality) -> Result<()> {
         context.view(&arguments.state)?
     } else {
         let store = context.open_to_write()?;
+        if let Some(name) = &arguments.how.calendar {
+            tapestore_calendar::market(&store.view(), name)?;
+        }
         let report = check(&store, |key| is_wanted(arguments, key), setup)?;
         tell_run(context, &report);
         let view = store.view();
@@ -105,8 +108,19 @@ fn setup(context: &Context, how: &How, again: bool) -> Result<(Context, Setup, U
 }
 
 fn tell_run(context: &Context, report: &RunReport) {
+    let mut reasons: BTreeMap<&str, Vec<&SeriesKey>> = BTreeMap::new();
     for (key, why) in &report.skipped {
-        note(context.quiet, &format!("not checked: {key}: {why}"));
+        // What differs from series to series is told of each.
+        let why = why.strip_prefix(&format!("{key}: ")).unwrap_or(why);
+        reasons.entry(why).or_default().push(key);
+    }
+    for (why, keys) in reasons {
+        let more = if keys.len() > 1 {
+            format!(" and {} others", grouped(keys.len() as u64 - 1))
+        } else {
+            String::new()
+        };
+        note(context.quiet, &format!("not checked: {}{more}: {why}", keys[0]));
     }
     if report.read > 0 {
         note(
@@ -130,13 +144,20 @@ fn is_wanted(arguments: &Quality, key: &SeriesKey) -> bool {
     named && arguments.frame.as_ref().is_none_or(|wanted| key.frame().to_string() == *wanted)
 }
 
+/// Which bars are asked for, in words.
+fn named(arguments: &Quality) -> String {
+    let instrument =
+        arguments.instrument.as_ref().map(|name| format!(" of an instrument with {name:?} in its name"));
+    let frame = arguments.frame.as_ref().map(|frame| format!(" of the frame {frame:?}"));
+    [instrument, frame].into_iter().flatten().collect()
+}
+
 fn wanted(arguments: &Quality, view: &View) -> Result<Vec<Checked>> {
     let mut all = checked(view)?;
     all.retain(|one| is_wanted(arguments, &one.key) && view.schema(&one.key).is_ok());
     if all.is_empty() {
-        let hint =
-            if arguments.kept { "; leave out --kept to check" } else { "; tape ls lists what is there" };
-        return Err(Fail::Usage(format!("no bars of that name were checked{hint}")));
+        let hint = if arguments.kept { "leave out --kept to check" } else { "tape ls lists what is there" };
+        return Err(Fail::Usage(format!("no bars{} were checked; {hint}", named(arguments))));
     }
     Ok(all)
 }
@@ -309,6 +330,8 @@ fn write_scores(context: &Context, arguments: &Quality, lines: &[Line]) -> Resul
             out.write_all(&text)?;
             writeln!(out, ",{lag}")?;
         } else {
+            let nothing = score.tally.expected == 0;
+            let ratio = |ratio| if nothing { "-".to_owned() } else { percent(ratio) };
             let mark = format!(
                 "{}{}{}",
                 score.tier,
@@ -318,13 +341,13 @@ fn write_scores(context: &Context, arguments: &Quality, lines: &[Line]) -> Resul
             table.row([
                 line.day.map_or_else(|| line.instrument.clone(), date_text),
                 line.frame.clone(),
-                mark,
-                percent(score.ratio),
-                percent(ratios.completeness),
-                percent(ratios.validity),
-                percent(ratios.consistency),
-                percent(ratios.accuracy),
-                percent(ratios.timeliness),
+                if nothing { "-".to_owned() } else { mark },
+                ratio(score.ratio),
+                ratio(ratios.completeness),
+                ratio(ratios.validity),
+                ratio(ratios.consistency),
+                ratio(ratios.accuracy),
+                ratio(ratios.timeliness),
                 grouped(score.tally.expected),
                 grouped(score.tally.missing()),
                 if days { "-".into() } else { grouped(line.open) },
@@ -333,7 +356,7 @@ fn write_scores(context: &Context, arguments: &Quality, lines: &[Line]) -> Resul
     }
     if !context.json && !arguments.csv {
         table.write(&mut out)?;
-        if lines.iter().any(|line| line.score.provisional) {
+        if lines.iter().any(|line| line.score.provisional && line.score.tally.expected > 0) {
             writeln!(out, "?: fewer than 1,000 bars are expected, the tier is provisional")?;
         }
         if lines.len() > limit {
@@ -349,9 +372,14 @@ fn score_object(line: &Line) -> Object {
     if let Some(day) = line.day {
         object = object.text("day", &date_text(day));
     }
+    // Of nothing there is no share.
+    let known = score.tally.expected > 0;
+    let object = if known {
+        object.text("tier", score.tier.name()).float("score", score.ratio)
+    } else {
+        object.raw("tier", b"null").raw("score", b"null")
+    };
     object
-        .text("tier", score.tier.name())
-        .float("score", score.ratio)
         .flag("provisional", score.provisional)
         .flag("held_back", score.held_back)
         .float("completeness", ratios.completeness)

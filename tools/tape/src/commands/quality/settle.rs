@@ -20,6 +20,7 @@ pub(super) fn settle(context: &Context, arguments: &Accept, state: FindingState)
     let (context, setup, _) = &setup(context, &arguments.how, false)?;
     let store = context.open_to_write()?;
     let key = SeriesKey::new(&arguments.instrument, &arguments.frame)?;
+    store.view().schema(&key)?;
     let changed = reconsider(&store, &key, arguments.rule, &range(&arguments.span)?, state, setup)?;
     store.close()?;
     if changed == 0 {
@@ -47,6 +48,12 @@ pub(super) fn compare(context: &Context, arguments: &Compare) -> Result<()> {
     let key = |instrument: &String| SeriesKey::new(instrument, &arguments.frame);
     let keys: Vec<SeriesKey> =
         arguments.instruments.iter().map(key).collect::<std::result::Result<_, _>>()?;
+    for (at, key) in keys.iter().enumerate() {
+        if keys[..at].contains(key) {
+            let text = format!("{} is named twice; a source is compared with others", key.instrument());
+            return Err(Fail::Usage(text));
+        }
+    }
     let found = compare_and_note(&store, &keys, &range(&arguments.span)?, setup)?;
     store.close()?;
     let mut out = Out::stdout();

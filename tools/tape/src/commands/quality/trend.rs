@@ -6,7 +6,7 @@ use std::io::Write;
 use tapestore::{AsOf, Store};
 use tapestore_quality::{Score, Setup, Tally, checked};
 
-use super::{Universes, is_wanted, labels, percent, tally_of, whole_days};
+use super::{Universes, is_wanted, labels, named as asked, percent, tally_of, whole_days};
 use crate::args::quality::{By, Quality};
 use crate::calendar::brief;
 use crate::commands::{Context, is_whole, range};
@@ -51,7 +51,10 @@ pub(super) fn trend(
         }
     }
     if lines.is_empty() {
-        return Err(Fail::Usage("nothing of that name was checked yet: run tape quality first".into()));
+        return Err(Fail::Usage(format!(
+            "no bars{} were checked yet; run tape quality first",
+            asked(arguments)
+        )));
     }
     write(context, arguments, setup, &lines)
 }
@@ -85,6 +88,7 @@ fn write(context: &Context, arguments: &Quality, setup: &Setup, lines: &[Line]) 
             let object = object
                 .text("tier", score.tier.name())
                 .float("score", score.ratio)
+                .flag("provisional", score.provisional)
                 .count("expected", tally.expected)
                 .count("usable", tally.usable);
             out.write_all(&object.line())?;
@@ -100,7 +104,8 @@ fn write(context: &Context, arguments: &Quality, setup: &Setup, lines: &[Line]) 
             if named.is_some() {
                 row.extend([instrument.clone(), frame.clone()]);
             }
-            row.extend([score.tier.name().into(), percent(score.ratio)]);
+            let few = if score.provisional { "?" } else { "" };
+            row.extend([format!("{}{few}", score.tier), percent(score.ratio)]);
             row.extend([grouped(tally.expected), grouped(tally.usable)]);
             table.row(row);
         }

@@ -7,7 +7,9 @@ use std::collections::HashMap;
 use std::io::Write;
 
 use tapestore::SeriesKey;
-use tapestore_quality::{Fix, Plan, Repairs, Rule, Settings, Setup, apply, check, plan_repairs, undo};
+use tapestore_quality::{
+    Fix, Plan, Repairs, Rule, Settings, Setup, apply, check, is_checkable, plan_repairs, undo,
+};
 
 use super::operations::watched;
 use super::watched::with_store;
@@ -63,6 +65,14 @@ fn repair(
     known_others: &HashMap<String, Vec<String>>,
 ) -> Result<usize> {
     let store = context.open_to_write()?;
+    let keys: Vec<SeriesKey> =
+        store.view().keys().into_iter().filter(|key| is_checkable(&store.view(), key)).collect();
+    if let Some(name) = &arguments.calendar {
+        tapestore_calendar::market(&store.view(), name)?;
+    }
+    if let Some(text) = unknown(arguments, &keys) {
+        return Err(Fail::Usage(text));
+    }
     // Those named here come before those of the file.
     let mut others: HashMap<String, Vec<String>> = HashMap::new();
     for (instrument, other) in &arguments.other {
@@ -111,6 +121,24 @@ fn repair(
     store.close()?;
     out.finish()?;
     Ok(plan.left.len())
+}
+
+/// What of the arguments names nothing that is there.
+fn unknown(arguments: &Repair, keys: &[SeriesKey]) -> Option<String> {
+    let others = arguments.other.iter().flat_map(|(instrument, other)| [instrument, other]);
+    let is_there = |name: &str| keys.iter().any(|key| key.instrument() == name);
+    if let Some(name) = arguments.instrument.iter().chain(others).find(|name| !is_there(name)) {
+        return Some(format!("there are no bars of {name:?} in the store; tape ls lists what is there"));
+    }
+    let frame = arguments.frame.as_ref()?;
+    let fits = |key: &SeriesKey| {
+        key.frame().to_string() == *frame
+            && arguments.instrument.as_ref().is_none_or(|wanted| key.instrument() == wanted)
+    };
+    let of = arguments.instrument.as_ref().map_or(String::new(), |name| format!(" of {name}"));
+    let text =
+        format!("there are no bars{of} of the frame {frame:?} in the store; tape ls lists what is there");
+    (!keys.iter().any(fits)).then_some(text)
 }
 
 fn ending(left: usize) -> Result<()> {
