@@ -113,11 +113,10 @@ fn without_a_configuration_the_documented_rules_hold() {
     let looked = place.tape("alerts check --json");
     let summary = looked.out.lines().last().expect("a summary");
     assert_eq!(member(summary, "rules"), 7);
-    assert_eq!(
-        member(summary, "open"),
-        i64::from(looked.code != 0),
-        "nothing but a disk that is full: {looked:?}"
-    );
+    // Nothing but a disk that is nearly full, by one rule or by both.
+    let open = member(summary, "open");
+    assert!(open <= 2 && (open > 0) == (looked.code != 0), "{looked:?}");
+    assert!(open == 0 || looked.out.contains("\"disk-"), "{looked:?}");
     let operations = place.tape("log --operations").clean();
     assert!(operations.contains("verify") && operations.contains("clean"), "{operations}");
     let mistaken = place.write("bad.toml", "store = \"store\"\n[alerts]\nrule = []\n");

@@ -38,7 +38,7 @@ fn scores_have_a_threshold_and_need_no_lock_to_be_shown() {
     let days = place.tape("quality --kept --by day --csv").clean();
     assert_eq!(days.lines().count(), 3, "{days}");
     let error = place.tape("quality B.Y").failed(2);
-    assert!(error.contains("no bars of that name"), "{error}");
+    assert!(error.contains("no bars of an instrument with \"B.Y\""), "{error}");
 }
 
 #[test]
