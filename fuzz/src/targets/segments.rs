@@ -6,7 +6,7 @@ use tapestore_format::limits::{BLOCK_ROWS, TIME_MAX, TIME_MIN};
 use tapestore_format::rows::{ColumnValues, Mark, MarkKind, RowSet, RunVec, Strings, Values};
 use tapestore_format::schema::{ColumnId, ColumnType};
 use tapestore_format::segment::{
-    Chunk, PartIndex, PartSpec, Scratch, Segment, SegmentWriter, Stream, System, Tier, Verified,
+    Chunk, Holds, PartIndex, PartSpec, Scratch, Segment, SegmentWriter, Stream, System, Tier, Verified,
 };
 use tapestore_format::time::Timeframe;
 
@@ -292,7 +292,8 @@ fn values(giver: &mut Giver<'_>, kind: ColumnType, count: usize) -> ColumnValues
     let null = |row: usize| nulls.as_ref().is_some_and(|nulls| nulls[row]);
     let number = |giver: &mut Giver<'_>, row: usize| {
         let number = giver.number(manner);
-        if null(row) { 0 } else { number }
+        // Some columns have their values in every other row, as quotes of one side each have them.
+        if null(row) || manner & 8 != 0 && row % 2 == usize::from(manner >> 4 & 1) { 0 } else { number }
     };
     let scaled = |giver: &mut Giver<'_>, row: usize| match manner >> 6 {
         0 => f64::from_bits(number(giver, row) as u64),
@@ -325,7 +326,9 @@ fn values(giver: &mut Giver<'_>, kind: ColumnType, count: usize) -> ColumnValues
 const SOME: Identity = Identity { store: *b"a store of fuzz!", file: 9 };
 
 fn write(spec: &PartSpec, live: &RowSet, history: &RowSet, marks: &[Mark], tier: Tier) -> Vec<u8> {
-    let mut writer = SegmentWriter::new(SOME, tier);
+    // With the feature bit and without it, where it may be.
+    let ticks = spec.timeframe.is_none() && spec.series.is_multiple_of(2);
+    let mut writer = SegmentWriter::holding(SOME, tier, Holds { ticks, ..Holds::default() });
     writer.begin_part(spec.clone());
     writer.push_live(live, 0..live.len() / 3);
     writer.push_live(live, live.len() / 3..live.len());
