@@ -20,9 +20,9 @@ use crate::segment::Part;
 use crate::state::{Layer, SeriesState};
 
 /// Rows that are shown at a time: few enough that the columns of bars stay in a core's own cache.
-pub(crate) const SHOWN_ROWS: usize = 4 * BLOCK_ROWS;
+pub(crate) const SHOWN_ROWS: usize = 8 * BLOCK_ROWS;
 
-/// Reads of at most this many rows of a chunk go through the cache.
+/// Reads of at most this many rows of a chunk go through the cache, however few are shown at a time.
 const CACHED_ROWS: usize = 4 * BLOCK_ROWS;
 
 /// What to read of a series.
@@ -201,10 +201,16 @@ impl Scan<'_> {
                 for (number, place, rows) in chunks_of(index, wanted) {
                     let chunk =
                         segment.chunk(index, Stream::Live, number).map_err(|error| part.blame(error))?;
+                    let few = rows.len() <= CACHED_ROWS && !self.columns.is_empty();
                     let mut row = rows.start;
                     while row < rows.end {
                         let stop = sink.stop(row, rows.end);
-                        self.read_chunk(part, &chunk, place.offset, row..stop, sink.out, scratch)?;
+                        let piece = row..stop;
+                        if few {
+                            self.read_cached(part, &chunk, place.offset, piece, sink.out, scratch)?;
+                        } else {
+                            self.read_chunk(part, &chunk, piece, sink.out, scratch)?;
+                        }
                         if let flow @ ControlFlow::Break(()) = sink.appended(stop - row) {
                             return Ok(flow);
                         }
@@ -220,17 +226,26 @@ impl Scan<'_> {
         &self,
         part: &Part,
         chunk: &Chunk<'_>,
+        rows: Range<usize>,
+        out: &mut RowSet,
+        scratch: &mut Scratch,
+    ) -> Result<()> {
+        let blocks = rows.end.div_ceil(BLOCK_ROWS) - rows.start / BLOCK_ROWS;
+        self.cache.count_bypassed((blocks * self.columns.len()) as u64);
+        chunk.read(part.index()?, rows, self.system, out, scratch).map_err(|error| part.blame(error))
+    }
+
+    /// Through the cache: decoded blocks are kept.
+    fn read_cached(
+        &self,
+        part: &Part,
+        chunk: &Chunk<'_>,
         offset: u64,
         rows: Range<usize>,
         out: &mut RowSet,
         scratch: &mut Scratch,
     ) -> Result<()> {
         let index = part.index()?;
-        if rows.len() > CACHED_ROWS || self.columns.is_empty() {
-            let blocks = rows.end.div_ceil(BLOCK_ROWS) - rows.start / BLOCK_ROWS;
-            self.cache.count_bypassed((blocks * self.columns.len()) as u64);
-            return chunk.read(index, rows, self.system, out, scratch).map_err(|error| part.blame(error));
-        }
         let columns = std::mem::take(&mut out.columns);
         let system = chunk.read(index, rows.clone(), self.system, out, scratch);
         out.columns = columns;

@@ -451,7 +451,7 @@ impl<'v> Read<'v> {
         Ok(rows)
     }
 
-    /// Shows the rows in order, in pieces of at most 4,096, until `visit` breaks. One buffer is used for all.
+    /// Shows the rows in order, in pieces of at most 8,192, until `visit` breaks. One buffer is used for all.
     ///
     /// # Errors
     /// As [`Read::rows`]; pieces before the damage were shown.
