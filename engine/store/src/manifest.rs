@@ -76,7 +76,7 @@ impl ManifestState {
 
     /// The records of a checkpoint, without the closing state.
     fn checkpoint(&self) -> impl Iterator<Item = ManifestRecord> + '_ {
-        let sources = self.sources.iter().zip(0u16..);
+        let sources = self.sources.iter().zip(0..=u16::MAX);
         sources
             .map(|(name, id)| ManifestRecord::Source { id, name: name.clone() })
             .chain(self.series.values().cloned().map(ManifestRecord::Series))

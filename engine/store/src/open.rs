@@ -356,7 +356,7 @@ pub(crate) fn build_state(
 ) -> Result<State> {
     // Which of its files is not told here; there is one that counts.
     let manifest_path = || storage.describe("CURRENT");
-    for (name, id) in manifest.sources.iter().zip(0u16..) {
+    for (name, id) in manifest.sources.iter().zip(0..=u16::MAX) {
         catalog.add_source(id, name)?;
     }
     let mut layers: HashMap<u32, Vec<Layer>> = HashMap::new();
@@ -421,6 +421,17 @@ mod tests {
     use super::*;
     use crate::io::MemoryStorage;
     use crate::seal::series_record;
+
+    /// A record of source 65,535 made numbering overflow behind it.
+    #[test]
+    fn there_may_be_as_many_sources_as_numbers_for_them() {
+        let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+        let sources = (0..=u16::MAX).map(|id| format!("source {id}")).collect();
+        let manifest = ManifestState { sources, ..ManifestState::default() };
+        let catalog = Catalog::default();
+        build_state(&storage, [1; 16], &manifest, &catalog, &HashMap::new()).unwrap();
+        assert_eq!(catalog.sources().len(), 1 << 16);
+    }
 
     /// What opening says of a manifest with this record of a series.
     fn opened(record: &SeriesRecord) -> Result<State> {

@@ -167,7 +167,7 @@ fn publish(
     let mut maintenance = role.maintenance.lock();
     let known = &maintenance.manifest.state;
     let mut records = Vec::new();
-    for (name, id) in shared.catalog.sources().into_iter().zip(0u16..).skip(known.sources.len()) {
+    for (name, id) in shared.catalog.sources().into_iter().zip(0..=u16::MAX).skip(known.sources.len()) {
         records.push(ManifestRecord::Source { id, name });
     }
     for series in frozen.series.iter() {

@@ -42,7 +42,11 @@ pub fn check(subject: &Subject, after: &Files) -> Result<Count, String> {
     if version != report.version {
         return Err(format!("version {version} was saved, {} is reported", report.version));
     }
-    let at = whole.as_of(&AsOf::Version(version)).map_err(|error| format!("the version saved: {error}"))?;
+    // Where nothing was saved and the empty version is pruned, all that there is has to be named.
+    let at = match whole.as_of(&AsOf::Version(version)) {
+        Err(_) if version == 0 => whole.view(),
+        at => at.map_err(|error| format!("the version saved: {error}"))?,
+    };
     let names_commits = report.losses.iter().any(|loss| loss.kind == LossKind::Commits);
     let silent = version < subject.truth.newest && !names_commits && report.unknown.is_empty();
     if silent && after.get("CURRENT") == subject.files.get("CURRENT") && !is_torn(subject, after) {

@@ -117,6 +117,10 @@ fn salvage_accounts_for_every_row() {
         ("pruned/flip:2:3499:81", "a series that was dropped and created again was taken for dropped"),
         ("pruned/truncate:2:2331", "columns whose names were lost were neither shown nor named"),
         ("pruned/truncate:2:2902", "columns of an older definition hid those of one that was lost"),
+        (
+            "pruned/exchange:2:3",
+            "a file that is no segment, under a segment's name, was passed over without a word",
+        ),
     ] {
         let case: Case = case.parse().unwrap();
         replay(&subjects, &case).unwrap_or_else(|why| panic!("{story}: {case}: {why}"));

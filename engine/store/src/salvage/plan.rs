@@ -101,10 +101,17 @@ impl Salvage {
         }
         let mut found: Vec<Plan> = Vec::new();
         for segment in ids(&*self.from, "segment-")? {
-            let Some(content) = Content::read(&*self.from, &segment_name(segment)) else { continue };
+            let Some(content) = Content::read(&*self.from, &segment_name(segment)) else {
+                self.name_unread(segment);
+                continue;
+            };
             let verified = Verified::new(content.bytes().len() as u64);
             let remains = self.remains(segment, &content, &verified);
-            for part in remains.parts(&|series| self.describe(series)) {
+            let parts = remains.parts(&|series| self.describe(series));
+            if parts.is_empty() {
+                self.name_unread(segment);
+            }
+            for part in parts {
                 let summary = &part.index.summary;
                 let (low, high) = if part.indexed {
                     (summary.version_low, summary.version_high)
@@ -123,6 +130,16 @@ impl Salvage {
             ));
         }
         Ok(kept)
+    }
+
+    /// Names a file of which nothing is left that is a segment's. Without a manifest nobody knows what stood in it.
+    fn name_unread(&mut self, segment: u64) {
+        let detail = "nothing in it can be read as a segment: of which series it held rows, and how many, is not known";
+        let file = segment_name(segment);
+        self.report
+            .unknown
+            .push(format!("{file}: which commits it held, and whether there were later ones, is unknown"));
+        self.report.losses.push(Loss::new(LossKind::Unnamed, file, detail));
     }
 
     fn remains<'a>(&self, segment: u64, content: &'a Content, verified: &'a Verified) -> Remains<'a> {
