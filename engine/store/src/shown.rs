@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 
-use tapestore_format::rows::RowSet;
+use tapestore_format::rows::{RowSet, Values};
 use tapestore_format::schema::{ColumnId, ColumnType};
 
 use crate::scan::SHOWN_ROWS;
@@ -35,9 +35,11 @@ pub(crate) fn take(columns: &[(ColumnId, ColumnType)]) -> RowSet {
     }
 }
 
-/// Keeps a buffer for the next visit, unless it is large.
+/// Keeps a buffer for the next visit, unless it is large. Rows of numbers take little however many were shown; what text
+/// took before it was cleared is not known.
 pub(crate) fn keep(set: RowSet) {
-    if set.bytes() <= KEPT_BYTES {
+    let text = set.columns.iter().any(|column| matches!(column.1.values, Values::Str(_)));
+    if !text && set.bytes() <= KEPT_BYTES {
         // A thread that ends keeps nothing.
         let _ = KEPT.try_with(|kept| kept.set(Some(set)));
     }
@@ -45,8 +47,6 @@ pub(crate) fn keep(set: RowSet) {
 
 #[cfg(test)]
 mod tests {
-    use tapestore_format::rows::Values;
-
     use super::*;
 
     #[test]
@@ -67,6 +67,13 @@ mod tests {
         keep(again);
         let other = take(&[(0, ColumnType::F64), (3, ColumnType::F64)]);
         assert!(other.columns[1].1.values.fits(ColumnType::F64));
+    }
+
+    #[test]
+    fn buffers_of_text_are_not_kept() {
+        let columns = [(0, ColumnType::String)];
+        keep(take(&columns));
+        assert!(KEPT.take().is_none());
     }
 
     #[test]

@@ -11,9 +11,6 @@ use crate::error::{FormatError, Result};
 use crate::limits::{BLOCK_ROWS, TIME_MAX, TIME_MIN};
 use std::ops::Range;
 
-/// Rows of a run below which a loop in vectors takes longer to begin than to end.
-const SHORT_RUN: u64 = 16;
-
 /// Where a block of runs stands, and what it begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Anchor {
@@ -224,13 +221,6 @@ impl PartIndex {
                     let slot = run.start + (next - row) as i64;
                     let count = end.min(rows.end) - next;
                     match timeframe.step_ns() {
-                        Some(step) if count < SHORT_RUN => {
-                            let mut next = timeframe.slot_start(slot);
-                            for _ in 0..count {
-                                out.push(next);
-                                next = next.wrapping_add(step);
-                            }
-                        }
                         Some(step) => rise(timeframe.slot_start(slot), step, count as usize, out),
                         None => {
                             let slots = slot..slot + count as i64;
