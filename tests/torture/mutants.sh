@@ -5,6 +5,7 @@
 #                         format (log, WAL, manifest, headers, checksums, coverage), segment, upkeep
 # MUTANTS_MOST=N          only so many of a group, evenly spread
 # MUTANTS_MINUTES=N       stops then; a second run goes on, and tries again what was missed
+# MUTANTS_QUICK=1         the quick tests alone; a run without it goes on with what survives them
 # MUTANTS_OUT=DIRECTORY   where copy and results are, target/mutants unless said
 #
 # cargo-mutants lists the mutants; tests/torture/mutants puts all of them into one copy of the sources, each behind a switch, so

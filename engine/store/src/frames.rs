@@ -131,3 +131,37 @@ pub(crate) fn find(
     }
     Ok(None)
 }
+
+#[cfg(test)]
+mod tests {
+    use tapestore_format::log::FrameWriter;
+
+    use super::*;
+    use crate::io::{MemoryStorage, Storage};
+
+    /// A frame is found wherever it stands: at the ends of windows, across them, and in the last of several.
+    #[test]
+    fn a_frame_is_found_in_any_window() {
+        let identity = Identity { store: [3; 16], file: 8 };
+        let storage = MemoryStorage::new();
+        let payload = vec![7; 4000];
+        for at in [0, 8, WINDOW_BYTES - 4096, WINDOW_BYTES - 8, WINDOW_BYTES, 2 * WINDOW_BYTES + 40] {
+            for begin in [0, 24] {
+                let (mut bytes, mut frame) = (vec![0x11; begin + at], Vec::new());
+                FrameWriter::new(identity, bytes.len() as u64, 0x1234_5678).push(5, &payload, 0, &mut frame);
+                bytes.extend(&frame);
+                let _ = storage.remove("log");
+                let file = storage.create_new("log").unwrap();
+                file.write_at(0, &bytes).unwrap();
+                let range = begin as u64..bytes.len() as u64;
+                let found = |sequence: u64, kind: u8| {
+                    let plausible = |_: u64, found: u64| found == sequence;
+                    find(&*file, identity, range.clone(), &plausible, &|frame| frame.kind == kind).unwrap()
+                };
+                assert_eq!(found(0x1234_5678, 5), Some((begin + at) as u64), "at {at} from {begin}");
+                assert_eq!(found(0x1234_5678, 6), None, "not wanted");
+                assert_eq!(found(0x1234_5679, 5), None, "not plausible");
+            }
+        }
+    }
+}

@@ -433,6 +433,21 @@ mod tests {
         assert_eq!(catalog.sources().len(), 1 << 16);
     }
 
+    #[test]
+    fn the_first_manifest_counts_the_files_that_are_there() {
+        let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+        drop(Store::create_on(storage.clone(), Options { background: false, ..Options::default() }).unwrap());
+        let (manifest, _) = load(&*storage, &find_store(&*storage).unwrap()).unwrap();
+        assert_eq!((manifest.state.first_log, manifest.state.next_file), (1, 3));
+        assert_eq!(highest_id(&*storage).unwrap(), 2);
+        for (id, counted) in [((1 << 48) - 1, true), (1 << 48, false)] {
+            let name = format!("segment-{id:012}.tape");
+            storage.create_new(&name).unwrap();
+            assert_eq!(highest_id(&*storage).unwrap(), if counted { id } else { 2 });
+            storage.remove(&name).unwrap();
+        }
+    }
+
     /// What opening says of a manifest with this record of a series.
     fn opened(record: &SeriesRecord) -> Result<State> {
         let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());

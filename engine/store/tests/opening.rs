@@ -203,3 +203,84 @@ fn a_store_put_in_the_place_of_another_is_not_followed() {
     assert!(error.contains("holds another store"), "{error}");
     assert_eq!(rows().len(), 3, "it stays where it was, with the files that it has open");
 }
+
+/// Names of the files of a store, without the directories.
+fn names(storage: &MemoryStorage) -> Vec<String> {
+    storage.list("").unwrap().into_iter().map(|file| file.0).collect()
+}
+
+#[test]
+fn what_no_step_counts_is_removed_at_opening_and_what_is_not_the_stores_stays() {
+    let storage = stored();
+    let orphans = ["segment-000000000900.tape", "manifest-000000000901.tape", "wal-000000000001.tape"];
+    let foreign = ["notes.txt", "segment-x.tape", "wal-1.tape", "segment-281474976710656.tape"];
+    for name in orphans.iter().chain(&foreign) {
+        // The first log was given up when what it held was sealed.
+        storage.create_new(name).unwrap().write_at(0, b"left over").unwrap();
+    }
+    let store = Store::open_on(storage.clone(), options()).unwrap();
+    let found = names(&storage);
+    for orphan in orphans {
+        assert!(!found.iter().any(|name| name == orphan), "{orphan} is still there");
+    }
+    for name in &foreign[..3] {
+        assert!(found.iter().any(|found| found == name), "{name} is gone");
+    }
+    assert_eq!(store.view().count(&key("A"), i64::MIN..i64::MAX).unwrap(), 4);
+    // The number of a file that was there is not given again; one that no store counts to is no number.
+    write(&store, "A", &[5], 10.0);
+    store.seal().unwrap();
+    let id = |name: &String| name.strip_prefix("segment-")?.strip_suffix(".tape")?.parse::<u64>().ok();
+    let newest = names(&storage).iter().filter_map(id).filter(|id| *id != 1 << 48).max().unwrap();
+    assert!((902..2000).contains(&newest), "segment {newest}");
+}
+
+#[test]
+fn logs_are_given_up_when_all_of_them_is_in_segments() {
+    let logs =
+        |storage: &MemoryStorage| names(storage).iter().filter(|name| name.starts_with("wal-")).count();
+    let storage = stored();
+    drop(Store::open_on(storage.clone(), options()).unwrap());
+    assert_eq!(logs(&storage), 2, "the log before holds a commit that is in no segment");
+    drop(Store::open_on(storage.clone(), options()).unwrap());
+    assert_eq!(logs(&storage), 3);
+    let store = Store::open_on(storage.clone(), options()).unwrap();
+    assert_eq!(store.view().version(), 2);
+    store.seal().unwrap();
+    drop(store);
+    for _ in 0..3 {
+        let store = Store::open_on(storage.clone(), options()).unwrap();
+        assert_eq!(logs(&storage), 1);
+        assert_eq!(store.view().count(&key("A"), i64::MIN..i64::MAX).unwrap(), 4);
+    }
+}
+
+/// A log is written again at opening, piece by piece.
+#[test]
+fn a_log_of_several_megabytes_is_recovered_whole() {
+    let storage = Arc::new(MemoryStorage::new());
+    let store = Store::create_on(storage.clone(), options()).unwrap();
+    let rows = 30_000;
+    for part in 0..3 {
+        write(&store, "A", &(part * rows..(part + 1) * rows).collect::<Vec<_>>(), 10.0);
+    }
+    drop(store);
+    let log = file(&storage, "wal-");
+    let before = storage.open(&log).unwrap().read_all(1 << 30).unwrap();
+    assert!(before.len() > 2 << 20, "{} bytes", before.len());
+    let store = Store::open_on(storage.clone(), options()).unwrap();
+    assert_eq!(store.view().count(&key("A"), i64::MIN..i64::MAX).unwrap(), 3 * rows as u64);
+    assert!(store.torn_tail().is_none());
+    assert_eq!(storage.open(&log).unwrap().read_all(1 << 30).unwrap(), before);
+}
+
+#[test]
+fn current_has_no_byte_too_many() {
+    let storage = stored();
+    let current = storage.open("CURRENT").unwrap();
+    let length = current.length().unwrap();
+    current.write_at(length, b"x").unwrap();
+    let (class, message) = refused(&storage);
+    assert_eq!(class, ErrorClass::Corrupt, "{message}");
+    assert!(message.contains("CURRENT"), "{message}");
+}

@@ -49,13 +49,24 @@ const REGRESSIONS: Executable = ("crash-tests", "regressions", &[]);
 const SWEEP: Executable = ("tape-corruption", "sweep", &[]);
 
 /// Tests of the engine.
-const ENGINE: &[Executable] = &[(STORE, "tapestore", &[]), BASICS, OPENING, LIVING, REGRESSIONS];
+const ENGINE: &[Executable] = &[
+    (STORE, "tapestore", &[]),
+    BASICS,
+    OPENING,
+    LIVING,
+    (STORE, "staging", &[]),
+    (STORE, "changes", &[]),
+    (STORE, "operations", &[]),
+    (STORE, "latest", &[]),
+    (STORE, "full_disk", &[]),
+];
 const ENGINE_SLOW: &[Executable] = &[
     (STORE, "limits", &[]),
-    (STORE, "full_disk", &[]),
-    (STORE, "changes", &[]),
     (STORE, "subscribe", &[]),
+    (STORE, "tiers", &[]),
     (STORE, "salvage", &[]),
+    REGRESSIONS,
+    ("tape-model", "model", &[]),
     SWEEP,
     FAULTS,
     CUTS,

@@ -2,7 +2,7 @@
 //! that copy once, and looks which tests notice each. So a mutant costs a run of tests and no build.
 //!
 //! Variables: `MUTANTS_OUT` is where copy and results are (`target/mutants`), `MUTANTS_JOBS` how many run at once (2),
-//! `MUTANTS_ONLY` a part of the names of those to run, `MUTANTS_MINUTES` when to stop, `MUTANTS_MOST` how many of a group
+//! `MUTANTS_ONLY` a part of the names of those to run, `MUTANTS_QUICK` leaves the slow tests out, `MUTANTS_MINUTES` when to stop, `MUTANTS_MOST` how many of a group
 //! to run: they are taken evenly spread, so that what was run until then is a fair sample. A second run goes on where the first stopped, and tries again what was missed.
 
 mod copy;
@@ -81,6 +81,7 @@ fn go() -> Result<bool, String> {
     let until = Instant::now() + Duration::from_mins(number("MUTANTS_MINUTES", 60 * 24 * 365)?);
     let most = number("MUTANTS_MOST", u64::MAX)? as usize;
     let only = std::env::var("MUTANTS_ONLY").unwrap_or_default();
+    let only_quick = std::env::var_os("MUTANTS_QUICK").is_some();
     let groups = chosen()?;
     let (mutants, members) = all(&root)?;
     let woven = copy::weave(&root, &out, &mutants)?;
@@ -105,7 +106,7 @@ fn go() -> Result<bool, String> {
         quick.hunt(&open, &mutants, (jobs, until), &Outcome::Survived, &mut results)?;
         let open: Vec<u32> =
             spread(&ids).into_iter().filter(|id| results.has_survived(&mutants[id])).collect();
-        if !open.is_empty() && Instant::now() < until {
+        if !open.is_empty() && !only_quick && Instant::now() < until {
             let slow = run::Tests::of(group.slow, &executables, &out)?;
             slow.hunt(&open, &mutants, (jobs, until), &Outcome::Missed, &mut results)?;
         }

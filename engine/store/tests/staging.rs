@@ -1,0 +1,242 @@
+//! What a transaction makes of what it is given: absences, appends, merges and counts, to the row.
+
+mod common;
+
+use std::sync::Arc;
+
+use common::{MINUTE, bars, key, options};
+use tapestore::io::MemoryStorage;
+use tapestore::{Batch, CommitReport, Options, SeriesKey, Store, Transaction, Values, schema};
+
+/// A store with bars of these minutes, sealed or in memory.
+fn store_with(minutes: &[i64], sealed: bool) -> Store {
+    let store = Store::create_on(Arc::new(MemoryStorage::new()), options()).unwrap();
+    common::write(&store, "A", minutes, 10.0);
+    if sealed {
+        store.seal().unwrap();
+    }
+    store
+}
+
+fn commit(store: &Store, stage: impl FnOnce(&mut Transaction) -> tapestore::Result<()>) -> CommitReport {
+    let mut transaction = store.begin();
+    stage(&mut transaction).unwrap();
+    transaction.commit().unwrap()
+}
+
+fn minutes(range: std::ops::Range<i64>) -> std::ops::Range<i64> {
+    range.start * MINUTE..range.end * MINUTE
+}
+
+fn absences(store: &Store) -> Vec<(i64, i64)> {
+    let found = store.view().absences(&key("A")).unwrap();
+    found.iter().map(|range| (range.start / MINUTE, range.end / MINUTE)).collect()
+}
+
+#[test]
+fn an_absence_is_noted_once_and_only_what_is_new_of_it_is_a_commit() {
+    for sealed in [false, true] {
+        let store = store_with(&[0, 20], sealed);
+        let absent =
+            |range| commit(&store, |transaction| transaction.confirm_absent(&key("A"), minutes(range)));
+        let expected =
+            |range| commit(&store, |transaction| transaction.withdraw_absence(&key("A"), minutes(range)));
+        assert!(!expected(5..8).changed, "nothing to withdraw");
+        assert!(absent(5..8).changed);
+        assert_eq!(absences(&store), [(5, 8)]);
+        for known in [5..8, 5..6, 7..8, 6..7] {
+            assert!(!absent(known.clone()).changed, "{known:?} is known to be absent");
+        }
+        assert_eq!(store.view().version(), 2);
+        for beyond in [4..5, 8..9, 1..5] {
+            assert!(!expected(beyond.clone()).changed, "{beyond:?} is expected anyway");
+        }
+        assert!(absent(7..10).changed, "two minutes of it are new");
+        assert_eq!(absences(&store), [(5, 10)]);
+        assert!(expected(6..7).changed);
+        assert_eq!(absences(&store), [(5, 6), (7, 10)]);
+        assert!(!absent(8..9).changed);
+        assert!(absent(5..10).changed, "one minute of it is new");
+        assert_eq!(absences(&store), [(5, 10)]);
+        assert!(expected(9..30).changed);
+        assert_eq!(absences(&store), [(5, 9)]);
+        // In one transaction the later one counts, whatever was there before.
+        let both = commit(&store, |transaction| {
+            transaction.withdraw_absence(&key("A"), minutes(5..9))?;
+            transaction.confirm_absent(&key("A"), minutes(6..8))
+        });
+        assert!(both.changed);
+        assert_eq!(absences(&store), [(6, 8)]);
+    }
+}
+
+#[test]
+fn a_series_that_is_dropped_leaves_no_absence_to_its_successor() {
+    let store = store_with(&[0], true);
+    commit(&store, |transaction| transaction.confirm_absent(&key("A"), minutes(5..8)));
+    commit(&store, |transaction| transaction.drop_series(&key("A")));
+    common::write(&store, "A", &[3], 10.0);
+    assert_eq!(absences(&store), []);
+    let view = store.view();
+    assert_eq!(view.count(&key("A"), i64::MIN..i64::MAX).unwrap(), 1);
+    assert_eq!(view.read(&key("A")).rows().unwrap().f64("close").unwrap(), [13.25]);
+}
+
+#[test]
+fn rows_are_appended_behind_the_last_one_only() {
+    for sealed in [false, true] {
+        let store = store_with(&[0, 5], sealed);
+        let append = |times: &[i64]| {
+            let mut transaction = store.begin();
+            transaction.append(&key("A"), bars(times, 10.0))?;
+            transaction.commit()
+        };
+        for behind in [&[4, 6][..], &[5], &[-1]] {
+            let error = append(behind).unwrap_err().to_string();
+            assert!(error.contains("is not after the series' last row at 300000000000"), "{error}");
+        }
+        assert_eq!(append(&[6]).unwrap().added, 1);
+        // What the same transaction deletes is not there; what it staged is.
+        let mut transaction = store.begin();
+        transaction.delete_range(&key("A"), minutes(5..7)).unwrap();
+        transaction.append(&key("A"), bars(&[2], 11.0)).unwrap();
+        let report = transaction.commit().unwrap();
+        assert_eq!((report.added, report.deleted), (1, 2));
+        let mut transaction = store.begin();
+        transaction.append(&key("A"), bars(&[7, 8], 10.0)).unwrap();
+        let error = transaction
+            .append(&key("A"), bars(&[8], 10.0))
+            .and_then(|()| transaction.commit().map(drop))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("is not after the series' last row at 480000000000"), "{error}");
+    }
+}
+
+#[test]
+fn rows_that_replace_rows_are_told_from_new_ones_and_from_the_same() {
+    for sealed in [false, true] {
+        let store = store_with(&[0, 1, 2, 600], sealed);
+        let upsert = |times: &[i64], price: f64| {
+            commit(&store, |transaction| transaction.upsert(&key("A"), bars(times, price)))
+        };
+        let counts = |report: CommitReport| (report.added, report.updated, report.unchanged, report.changed);
+        assert_eq!(counts(upsert(&[0, 1, 2, 600], 10.0)), (0, 0, 4, false));
+        assert_eq!(counts(upsert(&[1, 3, 600, 601], 10.0)), (2, 0, 2, true));
+        assert_eq!(counts(upsert(&[1, 2, 700], 11.0)), (1, 2, 0, true));
+        // Rows far apart are looked for piece by piece: the last of one piece and the first of the next.
+        let (one, other) = ((0..700).collect::<Vec<_>>(), (0..1400).step_by(7).collect::<Vec<_>>());
+        let report = upsert(&one, 10.0);
+        assert_eq!((report.added + report.updated + report.unchanged, report.updated), (700, 2));
+        let report = upsert(&other, 12.0);
+        assert_eq!((report.added, report.updated), (99, 101));
+    }
+}
+
+/// Trades at these minutes, with these prices.
+fn trades(rows: &[(i64, f64)]) -> Batch {
+    Batch::new(rows.iter().map(|row| row.0 * MINUTE).collect())
+        .with("price", Values::F64(rows.iter().map(|row| row.1).collect()))
+}
+
+#[test]
+fn merging_adds_a_row_as_often_as_it_is_missing() {
+    let name = SeriesKey::new("A", "trades").unwrap();
+    for sealed in [false, true] {
+        let store = Store::create_on(Arc::new(MemoryStorage::new()), options()).unwrap();
+        let schema = schema::SchemaBuilder::sequence().column("price", tapestore::ColumnType::F64);
+        let first = commit(&store, |transaction| {
+            transaction.create_series(&name, schema.build()?)?;
+            transaction.append(&name, trades(&[(1, 5.0), (1, 5.0), (2, 6.0), (9, 7.0)]))
+        });
+        assert_eq!(first.added, 4);
+        if sealed {
+            store.seal().unwrap();
+        }
+        let merge = |rows: &[(i64, f64)]| {
+            let report = commit(&store, |transaction| transaction.merge(&name, trades(rows)));
+            (report.added, report.unchanged)
+        };
+        let all = [(1, 5.0), (1, 5.0), (2, 6.0), (9, 7.0)];
+        assert_eq!(merge(&all), (0, 4));
+        assert_eq!(merge(&all[1..3]), (0, 2));
+        assert_eq!(merge(&[(1, 5.0), (1, 5.0), (1, 5.0), (2, 6.5), (8, 7.0), (9, 7.0)]), (3, 3));
+        assert_eq!(store.view().count(&name, i64::MIN..i64::MAX).unwrap(), 7);
+        // What the transaction itself has staged is there, too; what it has deleted is not.
+        let twice = commit(&store, |transaction| {
+            transaction.merge(&name, trades(&[(20, 1.0)]))?;
+            transaction.merge(&name, trades(&[(20, 1.0), (20, 1.0)]))
+        });
+        assert_eq!((twice.added, twice.unchanged), (2, 1));
+        let again = commit(&store, |transaction| {
+            transaction.delete_range(&name, minutes(9..21))?;
+            transaction.merge(&name, trades(&[(9, 7.0), (20, 1.0)]))
+        });
+        assert_eq!((again.deleted, again.added, again.unchanged), (3, 2, 0));
+    }
+}
+
+#[test]
+fn deleted_rows_are_counted_once() {
+    for sealed in [false, true] {
+        let store = store_with(&[0, 1, 2, 3, 4, 5], sealed);
+        let report = commit(&store, |transaction| {
+            transaction.delete_range(&key("A"), minutes(1..3))?;
+            transaction.delete_range(&key("A"), minutes(2..5))?;
+            transaction.delete_range(&key("A"), minutes(2..4))
+        });
+        assert_eq!((report.deleted, report.changed), (4, true));
+        let report = commit(&store, |transaction| transaction.delete_range(&key("A"), minutes(1..5)));
+        assert_eq!((report.deleted, report.changed), (0, false), "nothing is there");
+    }
+}
+
+#[test]
+fn columns_of_a_series_made_anew_have_numbers_of_their_own() {
+    let store = store_with(&[0, 1], true);
+    let version = store.view().version();
+    let number =
+        |store: &Store, column: &str| store.view().schema(&key("A")).unwrap().column(column).unwrap().id;
+    assert_eq!((number(&store, "open"), number(&store, "volume")), (0, 4));
+    let added = |name: &str| {
+        commit(&store, |transaction| transaction.add_column(&key("A"), name, tapestore::ColumnType::F64, ""));
+        number(&store, name)
+    };
+    assert_eq!((added("x"), added("y")), (5, 6));
+    commit(&store, |transaction| transaction.drop_series(&key("A")));
+    common::write(&store, "A", &[7], 10.0);
+    assert_eq!((number(&store, "open"), number(&store, "volume")), (7, 11));
+    assert_eq!(added("x"), 12);
+    let old = store.as_of(&tapestore::AsOf::Version(version)).unwrap();
+    assert_eq!(old.read(&key("A")).rows().unwrap().f64("close").unwrap(), [10.25, 11.25]);
+}
+
+#[test]
+fn a_commit_tells_its_version_and_one_that_changes_nothing_the_newest() {
+    let store = store_with(&[0], false);
+    let same = commit(&store, |transaction| transaction.upsert(&key("A"), bars(&[0], 10.0)));
+    assert_eq!((same.version, same.changed), (1, false));
+    let next = commit(&store, |transaction| transaction.upsert(&key("A"), bars(&[0], 10.5)));
+    assert_eq!((next.version, next.changed), (2, true));
+}
+
+/// The memtable is sealed when it is over its budget, not before: what was replayed at opening counts.
+#[test]
+fn the_budget_of_memory_holds_across_openings() {
+    let storage: Arc<MemoryStorage> = Arc::new(MemoryStorage::new());
+    let options = |bytes| Options { memtable_bytes: bytes, ..options() };
+    let store = Store::create_on(storage.clone(), options(1 << 20)).unwrap();
+    common::write(&store, "A", &(0..1000).collect::<Vec<_>>(), 10.0);
+    let (held, rows) = (store.stats().unwrap().memtable_bytes, store.stats().unwrap().memtable_rows);
+    assert!(held > 40_000, "{held} bytes");
+    assert_eq!(store.stats().unwrap().segments, 0);
+    drop(store);
+    let store = Store::open_on(storage, options(held as usize + 1000)).unwrap();
+    let stats = store.stats().unwrap();
+    assert_eq!((stats.memtable_bytes, stats.memtable_rows, stats.segments), (held, rows, 0));
+    common::write(&store, "A", &[1000], 10.0);
+    assert_eq!(store.stats().unwrap().segments, 0, "within the budget");
+    common::write(&store, "A", &(1001..1100).collect::<Vec<_>>(), 10.0);
+    let stats = store.stats().unwrap();
+    assert_eq!((stats.segments, stats.memtable_bytes), (1, 0));
+}
