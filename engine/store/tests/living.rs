@@ -19,6 +19,8 @@ struct Slow {
     clock: AtomicI64,
     /// Compacted when the next file is about to be mapped.
     compacts_before_map: Mutex<Option<Store>>,
+    /// Written to when the next segment is about to be made.
+    commits_while_sealing: Mutex<Option<Store>>,
 }
 
 #[derive(Debug)]
@@ -48,6 +50,11 @@ impl StorageFile for SlowFile {
 
 impl Storage for Slow {
     fn create_new(&self, name: &str) -> io::Result<Arc<dyn StorageFile>> {
+        if name.starts_with("segment-")
+            && let Some(store) = self.commits_while_sealing.lock().unwrap().take()
+        {
+            write(&store, "A", &[2, 3], 20.0);
+        }
         Ok(Arc::new(SlowFile(self.inner.create_new(name)?)))
     }
     fn open(&self, name: &str) -> io::Result<Arc<dyn StorageFile>> {
@@ -99,8 +106,9 @@ impl Storage for Slow {
 }
 
 fn slow() -> Arc<Slow> {
-    let compacts_before_map = Mutex::default();
-    Arc::new(Slow { inner: MemoryStorage::new(), clock: AtomicI64::new(0), compacts_before_map })
+    let (compacts_before_map, commits_while_sealing) = (Mutex::default(), Mutex::default());
+    let (inner, clock) = (MemoryStorage::new(), AtomicI64::new(0));
+    Arc::new(Slow { inner, clock, compacts_before_map, commits_while_sealing })
 }
 
 #[test]
@@ -307,4 +315,29 @@ fn a_view_that_maps_a_segment_while_compaction_removes_it_reads_on() {
     *storage.compacts_before_map.lock().unwrap() = Some(store.clone());
     assert_eq!(view.read(&key("A")).rows().unwrap().time(), [0, MINUTE]);
     assert_eq!(store.stats().unwrap().segments, 1, "compaction ran in between");
+}
+
+#[test]
+fn what_is_committed_while_sealing_stays_in_memory_and_is_sealed_next() {
+    let storage = slow();
+    let store = Store::create_on(storage.clone(), options()).unwrap();
+    write(&store, "A", &[0, 1, 2], 10.0);
+    *storage.commits_while_sealing.lock().unwrap() = Some(store.clone());
+    assert!(store.seal().unwrap());
+    let closes = |store: &Store| store.view().read(&key("A")).rows().unwrap().f64("close").unwrap().to_vec();
+    let expected = [10.25, 11.25, 22.25, 23.25];
+    let stats = store.stats().unwrap();
+    // Two rows, and the commit's own.
+    assert_eq!((stats.segments, stats.memtable_rows, closes(&store)), (1, 3, expected.to_vec()));
+    assert!(stats.memtable_bytes > 0);
+    write(&store, "A", &[4], 30.0);
+    assert_eq!(store.stats().unwrap().memtable_rows, 5);
+    // Neither a crash here nor sealing the rest changes what is read.
+    let reopened = Store::open_read_only_on(storage.clone(), options()).unwrap();
+    assert_eq!(closes(&reopened)[..4], expected);
+    assert!(store.seal().unwrap());
+    let stats = store.stats().unwrap();
+    assert_eq!((stats.segments, stats.memtable_rows, stats.memtable_bytes), (2, 0, 0));
+    assert_eq!(closes(&store)[..4], expected);
+    assert!(!store.seal().unwrap(), "nothing is left to seal");
 }

@@ -220,6 +220,67 @@ fn a_commit_tells_its_version_and_one_that_changes_nothing_the_newest() {
     assert_eq!((next.version, next.changed), (2, true));
 }
 
+#[test]
+fn a_commit_that_expects_a_series_unchanged_is_refused_if_it_is_not() {
+    let store = store_with(&[0], false);
+    common::write(&store, "B", &[0], 10.0);
+    common::write(&store, "A", &[1], 10.0);
+    let newest = store.view().version();
+    assert_eq!(newest, 3);
+    let attempt = |name: &str, since: u64| {
+        let mut transaction = store.begin();
+        transaction.expect_unchanged(&key(name), since);
+        transaction.confirm_absent(&key("B"), minutes(50..60 + since as i64)).unwrap();
+        transaction.commit().map(|report| report.changed)
+    };
+    assert!(attempt("A", 3).unwrap());
+    for since in [0, 1, 2] {
+        let error = attempt("A", since).unwrap_err().to_string();
+        assert!(error.contains("version 3 changed it"), "{error}");
+    }
+    assert!(attempt("C", 0).is_ok(), "there is no such series");
+    let error = attempt("B", 1).unwrap_err().to_string();
+    assert!(error.contains("version 4 changed it"), "{error}");
+}
+
+#[test]
+fn sources_are_numbered_as_they_come_and_rows_keep_theirs() {
+    let store = Store::create_on(Arc::new(MemoryStorage::new()), options()).unwrap();
+    commit(&store, |transaction| {
+        transaction.create_series(&key("A"), schema::bars())?;
+        for (minute, source) in (0..).zip(["x", "y", "x", "z"]) {
+            transaction.source(source);
+            transaction.append(&key("A"), bars(&[minute], 10.0))?;
+        }
+        Ok(())
+    });
+    commit(&store, |transaction| {
+        for (minute, source) in (4..).zip(["w", "z"]) {
+            transaction.source(source);
+            transaction.append(&key("A"), bars(&[minute], 10.0))?;
+        }
+        Ok(())
+    });
+    let view = store.view();
+    let rows = view.read(&key("A")).provenance().rows().unwrap();
+    let names: Vec<String> = rows.set.source.iter().map(|id| view.source_name(id).unwrap()).collect();
+    assert_eq!(names, ["x", "y", "x", "z", "w", "z"]);
+}
+
+#[test]
+fn duplicates_within_a_batch_and_a_transaction_are_counted() {
+    let store = store_with(&[0], false);
+    let report = commit(&store, |transaction| {
+        transaction.upsert(&key("A"), bars(&[1, 2, 2, 2, 3], 10.0))?;
+        transaction.upsert(&key("A"), bars(&[3, 4, 4], 11.0))
+    });
+    assert_eq!((report.duplicates, report.added), (4, 4));
+    assert_eq!(
+        store.view().read(&key("A")).rows().unwrap().f64("close").unwrap(),
+        [10.25, 11.25, 12.25, 14.25, 15.25]
+    );
+}
+
 /// The memtable is sealed when it is over its budget, not before: what was replayed at opening counts.
 #[test]
 fn the_budget_of_memory_holds_across_openings() {
