@@ -67,7 +67,95 @@ fn an_absence_is_noted_once_and_only_what_is_new_of_it_is_a_commit() {
         });
         assert!(both.changed);
         assert_eq!(absences(&store), [(6, 8)]);
+        // Absences are sealed, and compacted, like rows; with nothing beneath them, too.
+        store.seal().unwrap();
+        store.compact().unwrap();
+        assert_eq!(absences(&store), [(6, 8)]);
     }
+}
+
+#[test]
+fn absences_of_a_series_without_rows_are_sealed_too() {
+    let store = store_with(&[0], false);
+    commit(&store, |transaction| {
+        transaction.create_series(&key("B"), schema::bars())?;
+        transaction.confirm_absent(&key("B"), minutes(2..5))
+    });
+    store.seal().unwrap();
+    let found = store.view().absences(&key("B")).unwrap();
+    assert_eq!(found, [minutes(2..5)]);
+}
+
+#[test]
+fn the_last_time_that_there_is_takes_part() {
+    let store = Store::create_on(Arc::new(MemoryStorage::new()), options()).unwrap();
+    let name = SeriesKey::new("A", "trades").unwrap();
+    let (last, trade) =
+        (9_000_000_000_000_000_000, |time| Batch::new(vec![time]).with("price", Values::F64(vec![5.0])));
+    let create = |transaction: &mut Transaction| {
+        let schema = schema::SchemaBuilder::unique().column("price", tapestore::ColumnType::F64);
+        transaction.create_series(&name, schema.build()?)
+    };
+    commit(&store, |transaction| {
+        create(transaction)?;
+        transaction.append(&name, trade(last))
+    });
+    let mut transaction = store.begin();
+    transaction.append(&name, trade(last)).unwrap();
+    assert!(transaction.commit().is_err(), "it is not after the last row");
+    let dropped = commit(&store, |transaction| transaction.drop_series(&name));
+    assert_eq!(dropped.deleted, 1);
+    commit(&store, create);
+    assert_eq!(store.view().count(&name, i64::MIN..i64::MAX).unwrap(), 0);
+}
+
+/// Rows are staged by the schema that a transaction saw, and committed by the one that holds.
+#[test]
+fn a_schema_may_change_between_staging_and_committing() {
+    let column =
+        |builder: schema::SchemaBuilder, name: &str| builder.column(name, tapestore::ColumnType::F64);
+    let name = SeriesKey::new("A", "trades").unwrap();
+    let x = Values::F64(vec![1.0]);
+    let start = || {
+        let store = Store::create_on(Arc::new(MemoryStorage::new()), options()).unwrap();
+        let schema = column(schema::SchemaBuilder::unique(), "x").build().unwrap();
+        commit(&store, |transaction| transaction.create_series(&name, schema));
+        let mut transaction = store.begin();
+        transaction.append(&name, Batch::new(vec![5]).with("x", x.clone())).unwrap();
+        (store, transaction)
+    };
+    // A column that may be null came: it is.
+    let (store, transaction) = start();
+    commit(&store, |other| other.add_column(&name, "y", tapestore::ColumnType::F64, ""));
+    transaction.commit().unwrap();
+    let rows = store.view().read(&name).rows().unwrap();
+    assert_eq!((rows.f64("x").unwrap(), rows.column("y").unwrap().is_null(0)), (&[1.0][..], true));
+    // The series was made anew: with a column that every row has, without one, or with one of another type.
+    let other = schema::SchemaBuilder::unique;
+    for schema in [
+        column(column(other(), "x"), "y"),
+        column(other(), "y"),
+        other().column("x", tapestore::ColumnType::I64),
+    ] {
+        let (store, transaction) = start();
+        commit(&store, |other| {
+            other.drop_series(&name)?;
+            other.create_series(&name, schema.build()?)
+        });
+        let error = transaction.commit().unwrap_err().to_string();
+        assert!(error.contains("its schema was changed by another commit meanwhile"), "{error}");
+        assert_eq!(store.view().count(&name, i64::MIN..i64::MAX).unwrap(), 0);
+    }
+    // The same columns in another order.
+    let (store, transaction) = start();
+    commit(&store, |other| {
+        other.drop_series(&name)?;
+        let both = column(schema::SchemaBuilder::unique().nullable("y", tapestore::ColumnType::F64), "x");
+        other.create_series(&name, both.build()?)
+    });
+    transaction.commit().unwrap();
+    let rows = store.view().read(&name).rows().unwrap();
+    assert_eq!((rows.f64("x").unwrap(), rows.column("y").unwrap().is_null(0)), (&[1.0][..], true));
 }
 
 #[test]

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use tapestore::io::MemoryStorage;
-use tapestore::schema::bars;
+use tapestore::io::{MemoryStorage, Storage};
+use tapestore::schema::{SchemaBuilder, bars};
 use tapestore::{Batch, Options, SeriesKey, Store, Tier, Values};
+use tapestore_format::header::{FileHeader, FileKind, features::ALTERNATE};
 
 const MINUTE_NS: i64 = 60_000_000_000;
 const ROWS: usize = 3 * 65_536 + 5_000;
@@ -93,4 +94,63 @@ fn old_rows_become_cold_and_new_ones_do_not() {
     store.seal().unwrap();
     store.compact().unwrap();
     assert_eq!(tiers(&store)[2], 3 * 65_536);
+}
+
+/// The features that the header of the newest segment asks of a reader.
+fn required(storage: &MemoryStorage) -> u32 {
+    let segments = storage.list("").unwrap().into_iter().map(|file| file.0);
+    let newest = segments.filter(|name| name.starts_with("segment-")).max().unwrap();
+    let bytes = storage.open(&newest).unwrap().read_all(1 << 30).unwrap();
+    FileHeader::decode(&bytes, FileKind::Segment).unwrap().required
+}
+
+/// Quotes of one side each may be packed in a way of their own; a store of bars asks nothing new of a reader.
+#[test]
+fn only_segments_with_ticks_ask_for_what_ticks_need() {
+    let storage = Arc::new(MemoryStorage::new());
+    let options = Options { background: false, ..Options::default() };
+    let store = Store::create_on(storage.clone(), options).unwrap();
+    let write = |name: &SeriesKey, schema: tapestore::Schema, batch: Batch| {
+        let mut transaction = store.begin();
+        transaction.create_series(name, schema).unwrap();
+        transaction.append(name, batch).unwrap();
+        transaction.commit().unwrap();
+        store.seal().unwrap();
+    };
+    write(&key(), bars(), batch(0, 100));
+    assert_eq!(required(&storage), 0);
+    let quotes = SeriesKey::new("A.X", "quotes").unwrap();
+    let schema = SchemaBuilder::sequence().column("price", tapestore::ColumnType::F64).build().unwrap();
+    let sides = |time: i64| if time % 2 == 0 { 10.0 } else { 10.5 };
+    let batch = Batch::new((0..1000).collect()).with("price", Values::F64((0..1000).map(sides).collect()));
+    write(&quotes, schema, batch);
+    assert_eq!(required(&storage), ALTERNATE);
+    store.compact().unwrap();
+    assert_eq!(required(&storage), ALTERNATE, "bars and quotes together");
+}
+
+/// Open, high, low and close are packed by one another, if they are called so.
+#[test]
+fn bars_take_less_than_four_columns_of_their_own() {
+    let bytes = |names: [&str; 4]| {
+        let options = Options { background: false, ..Options::default() };
+        let store = Store::create_on(Arc::new(MemoryStorage::new()), options).unwrap();
+        let builder = names
+            .iter()
+            .fold(SchemaBuilder::unique(), |builder, name| builder.column(name, tapestore::ColumnType::F64));
+        let close = |row: i64| 50_000 + row * 7_919 % 631;
+        let mut batch = Batch::new((0..20_000).map(|row| row * MINUTE_NS).collect());
+        for (name, by) in names.iter().zip([-1, 3, -4, 0]) {
+            let price = |row| (close(row) + by) as f64 / 100.0;
+            batch = batch.with(name, Values::F64((0..20_000).map(price).collect()));
+        }
+        let mut transaction = store.begin();
+        transaction.create_series(&key(), builder.build().unwrap()).unwrap();
+        transaction.append(&key(), batch).unwrap();
+        transaction.commit().unwrap();
+        store.seal().unwrap();
+        store.stats().unwrap().segment_bytes
+    };
+    let (group, alone) = (bytes(["open", "high", "low", "close"]), bytes(["o", "h", "l", "c"]));
+    assert!(group * 10 < alone * 8, "{group} and {alone} bytes");
 }

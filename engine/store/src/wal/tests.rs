@@ -354,7 +354,7 @@ fn the_first_record_of_a_log_is_its_start() {
         replay(&storage)
     };
     assert_eq!(first(KIND_START, &start.encode()).unwrap(), (vec![], None));
-    for record in [start.encode().to_vec(), transaction(1).encode()] {
+    for record in [start.encode(), transaction(1).encode()] {
         let error = first(KIND_TRANSACTION, &record).expect_err("refused").to_string();
         assert!(error.contains("the log has no first record"), "{error}");
     }
