@@ -427,6 +427,14 @@ impl RowSet {
         }
     }
 
+    /// Makes room for `count` more rows, and for more where the set grows again and again.
+    pub fn make_room(&mut self, count: usize) {
+        let reached = self.len() + count;
+        if reached > self.time.capacity() {
+            self.reserve(reached.max(2 * self.time.capacity()) - self.len());
+        }
+    }
+
     /// The values of a column, if this set has it.
     pub fn column(&self, id: ColumnId) -> Option<&ColumnValues> {
         self.columns.iter().find(|column| column.0 == id).map(|column| &column.1)
@@ -575,5 +583,30 @@ mod tests {
         let values = &wide.columns[0].1;
         assert!(!values.same(0, values, 1), "0.0 and -0.0 differ in their bits");
         assert_eq!(wide.rows_between(2, 9), 1..2);
+    }
+
+    #[test]
+    fn room_is_made_at_once_and_doubled_where_it_is_asked_for_again() {
+        let mut set = RowSet::with_columns(&[(3, ColumnType::F64)]);
+        let room = |set: &RowSet| match &set.columns[0].1.values {
+            Values::F64(values) => (set.time.capacity(), values.capacity()),
+            _ => unreachable!("made above"),
+        };
+        let fill = |set: &mut RowSet, count: usize| {
+            set.time.resize(set.len() + count, 7);
+            set.columns[0].1.values.push_default(count);
+        };
+        set.make_room(1000);
+        assert_eq!(room(&set), (1000, 1000));
+        fill(&mut set, 1000);
+        set.make_room(0);
+        assert_eq!(room(&set), (1000, 1000));
+        set.make_room(1);
+        assert_eq!(room(&set), (2000, 2000));
+        fill(&mut set, 10);
+        set.make_room(990);
+        assert_eq!(room(&set), (2000, 2000), "there was room");
+        set.make_room(5000);
+        assert_eq!(room(&set), (6010, 6010));
     }
 }

@@ -25,6 +25,9 @@ pub(crate) const SHOWN_ROWS: usize = 8 * BLOCK_ROWS;
 /// Reads of at most this many rows of a chunk go through the cache, however few are shown at a time.
 const CACHED_ROWS: usize = 4 * BLOCK_ROWS;
 
+/// Room is made for at most this many rows before they are read: what a damaged index says is not believed.
+const ROOM_ROWS: u64 = 1 << 20;
+
 /// What to read of a series.
 pub(crate) struct Scan<'a> {
     pub(crate) cache: &'a BlockCache,
@@ -198,6 +201,8 @@ impl Scan<'_> {
                 let index = part.index()?;
                 let segment = part.file.segment()?;
                 let wanted = part_rows(part, interval.start, interval.end, scratch)?;
+                let count = (wanted.end - wanted.start).min(ROOM_ROWS) as usize;
+                sink.out.make_room(count.min(sink.room));
                 for (number, place, rows) in chunks_of(index, wanted) {
                     let chunk =
                         segment.chunk(index, Stream::Live, number).map_err(|error| part.blame(error))?;
