@@ -419,8 +419,37 @@ mod tests {
     use tapestore_format::schema::{KeyPolicy, Schema};
 
     use super::*;
-    use crate::io::MemoryStorage;
+    use crate::io::{MemoryStorage, failing::Failing};
     use crate::seal::series_record;
+
+    /// Where no lease can be taken, all segments are mapped before a writer can remove one.
+    #[test]
+    fn a_reader_without_a_lease_keeps_what_it_may_read() {
+        let storage = Arc::new(Failing::default());
+        let options = || Options { background: false, ..Options::default() };
+        let store = Store::create_on(storage.clone(), options()).unwrap();
+        let key = SeriesKey::new("A", "trades").unwrap();
+        let write = |time: i64| {
+            let mut transaction = store.begin();
+            let schema = crate::schema::SchemaBuilder::unique().column("x", crate::ColumnType::I64);
+            transaction.create_series(&key, schema.build().unwrap()).unwrap();
+            let batch = crate::Batch::new(vec![time]).with("x", crate::Values::I64(vec![time]));
+            transaction.append(&key, batch).unwrap();
+            transaction.commit().unwrap();
+            store.seal().unwrap();
+        };
+        let times = |reader: &Store| reader.view().read(&key).rows().unwrap().time().to_vec();
+        write(1);
+        write(2);
+        storage.refuse(crate::lease::LEASES, std::io::ErrorKind::ReadOnlyFilesystem);
+        let reader = Store::open_read_only_on(storage.clone(), options()).unwrap();
+        store.compact().unwrap();
+        assert_eq!(times(&reader), [1, 2]);
+        write(3);
+        assert_eq!(reader.refresh().unwrap(), 3);
+        store.compact().unwrap();
+        assert_eq!(times(&reader), [1, 2, 3]);
+    }
 
     /// A record of source 65,535 made numbering overflow behind it.
     #[test]

@@ -515,3 +515,20 @@ fn lay_over(work: &mut Work, rows: RowSet, key: &RowKey) -> u64 {
     work.rows = plan.apply(&work.rows, &rows);
     plan.dropped.iter().map(|range| range.len() as u64).sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_columns_of_a_series_and_the_ordinal_fit_a_part() {
+        let key = SeriesKey::new("A", "x").unwrap();
+        let most = PART_COLUMNS - 1;
+        assert!(check_column_ids(&key, 0, most).is_ok());
+        assert!(check_column_ids(&key, most as u16, 0).is_ok());
+        for (first, count) in [(0, most + 1), (most as u16, 1), (1, most), (2, most - 1)] {
+            let error = check_column_ids(&key, first, count).unwrap_err();
+            assert!(error.to_string().contains("column numbers are used up"), "{error}");
+        }
+    }
+}

@@ -11,6 +11,8 @@ use std::time::Duration;
 use common::{MINUTE, bars, key, options, write};
 use tapestore::io::{Counts, LockGuard, LockKind, MappedBytes, MemoryStorage, Storage, StorageFile};
 use tapestore::{AsOf, Durability, Options, Retention, Store, schema};
+use tapestore_format::header::{FileHeader, FileKind, HEADER_BYTES};
+use tapestore_format::log::FrameReader;
 
 /// Memory with a slow sync and a clock of its own.
 #[derive(Debug)]
@@ -21,6 +23,8 @@ struct Slow {
     compacts_before_map: Mutex<Option<Store>>,
     /// Written to when the next segment is about to be made.
     commits_while_sealing: Mutex<Option<Store>>,
+    /// Up to this minute.
+    rows_while_sealing: AtomicI64,
 }
 
 #[derive(Debug)]
@@ -53,7 +57,12 @@ impl Storage for Slow {
         if name.starts_with("segment-")
             && let Some(store) = self.commits_while_sealing.lock().unwrap().take()
         {
-            write(&store, "A", &[2, 3], 20.0);
+            write(
+                &store,
+                "A",
+                &(2..self.rows_while_sealing.load(Ordering::Relaxed)).collect::<Vec<_>>(),
+                20.0,
+            );
         }
         Ok(Arc::new(SlowFile(self.inner.create_new(name)?)))
     }
@@ -108,7 +117,8 @@ impl Storage for Slow {
 fn slow() -> Arc<Slow> {
     let (compacts_before_map, commits_while_sealing) = (Mutex::default(), Mutex::default());
     let (inner, clock) = (MemoryStorage::new(), AtomicI64::new(0));
-    Arc::new(Slow { inner, clock, compacts_before_map, commits_while_sealing })
+    let rows_while_sealing = AtomicI64::new(4);
+    Arc::new(Slow { inner, clock, compacts_before_map, commits_while_sealing, rows_while_sealing })
 }
 
 #[test]
@@ -340,4 +350,57 @@ fn what_is_committed_while_sealing_stays_in_memory_and_is_sealed_next() {
     assert_eq!((stats.segments, stats.memtable_rows, stats.memtable_bytes), (2, 0, 0));
     assert_eq!(closes(&store)[..4], expected);
     assert!(!store.seal().unwrap(), "nothing is left to seal");
+}
+
+/// What is left in memory after sealing counts against the budget.
+#[test]
+fn the_budget_counts_what_was_committed_while_sealing() {
+    let storage = slow();
+    let options = Options { memtable_bytes: 100_000, ..options() };
+    let store = Store::create_on(storage.clone(), options).unwrap();
+    write(&store, "A", &[0, 1], 10.0);
+    storage.rows_while_sealing.store(1200, Ordering::Relaxed);
+    *storage.commits_while_sealing.lock().unwrap() = Some(store.clone());
+    assert!(store.seal().unwrap());
+    let stats = store.stats().unwrap();
+    assert!((50_000..95_000).contains(&stats.memtable_bytes), "{} bytes", stats.memtable_bytes);
+    assert_eq!(stats.segments, 1);
+    write(&store, "A", &(1200..2400).collect::<Vec<_>>(), 10.0);
+    assert_eq!(store.stats().unwrap().segments, 2, "both together are over the budget");
+}
+
+/// Each commit says in the log which frames were durable before it: only so can damage be told from a torn end.
+#[test]
+fn frames_call_durable_what_was_synced_before_them() {
+    let storage = Arc::new(MemoryStorage::new());
+    let store = Store::create_on(storage.clone(), options()).unwrap();
+    let newest = || {
+        storage.list("").unwrap().into_iter().map(|file| file.0).filter(|name| name.starts_with("wal-")).max()
+    };
+    let frames = || {
+        let name = newest().unwrap();
+        let bytes = storage.open(&name).unwrap().read_all(1 << 20).unwrap();
+        let identity = FileHeader::decode(&bytes, FileKind::Wal).unwrap().identity;
+        let mut reader = FrameReader::new(&bytes[HEADER_BYTES..], HEADER_BYTES as u64, identity, None);
+        let mut found = Vec::new();
+        while let Some(frame) = reader.next_frame().unwrap() {
+            found.push((frame.sequence, frame.durable));
+        }
+        found
+    };
+    let commit = |minute, durability| {
+        let mut transaction = store.begin();
+        transaction.create_series(&key("A"), schema::bars()).unwrap();
+        transaction.upsert(&key("A"), bars(&[minute], 1.0)).unwrap();
+        transaction.commit_with(durability).unwrap();
+    };
+    commit(1, Durability::Durable);
+    commit(2, Durability::Appended);
+    commit(3, Durability::Durable);
+    commit(4, Durability::Durable);
+    assert_eq!(frames(), [(1, 0), (2, 1), (3, 2), (4, 2), (5, 4)]);
+    store.seal().unwrap();
+    commit(5, Durability::Durable);
+    commit(6, Durability::Durable);
+    assert_eq!(frames(), [(6, 5), (7, 6), (8, 7)]);
 }

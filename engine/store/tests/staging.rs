@@ -295,6 +295,14 @@ fn columns_of_a_series_made_anew_have_numbers_of_their_own() {
     common::write(&store, "A", &[7], 10.0);
     assert_eq!((number(&store, "open"), number(&store, "volume")), (7, 11));
     assert_eq!(added("x"), 12);
+    // Within one transaction, too.
+    commit(&store, |transaction| {
+        transaction.create_series(&key("B"), schema::bars())?;
+        transaction.add_column(&key("B"), "x", tapestore::ColumnType::F64, "")?;
+        transaction.add_column(&key("B"), "y", tapestore::ColumnType::F64, "")
+    });
+    let schema = store.view().schema(&key("B")).unwrap();
+    assert_eq!(schema.columns.iter().map(|column| column.id).collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5, 6]);
     let old = store.as_of(&tapestore::AsOf::Version(version)).unwrap();
     assert_eq!(old.read(&key("A")).rows().unwrap().f64("close").unwrap(), [10.25, 11.25]);
 }

@@ -20,6 +20,8 @@
 //! exists is taken with the permissions that it has, also if all the world may write. Whoever else may write to the store's
 //! directory can harm the store: the engine detects damage (I13), it does not resist an attacker with write access.
 
+#[cfg(test)]
+pub(crate) mod failing;
 mod memory;
 mod real;
 

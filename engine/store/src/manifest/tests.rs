@@ -1,7 +1,7 @@
 use tapestore_format::log::FrameReader;
 
 use super::*;
-use crate::io::MemoryStorage;
+use crate::io::{MemoryStorage, failing::Failing};
 
 fn state(version: u64) -> StateRecord {
     StateRecord { sealed_version: version, first_log: 1, next_file: 50, floor: 0, step: 0 }
@@ -162,4 +162,15 @@ fn a_step_that_does_not_fit_names_the_manifest() {
     let mut manifest = Manifest::create(storage, [1; 16], 0, first, 2).unwrap();
     let error = manifest.publish(vec![ManifestRecord::RemoveSegment(9)], state(1), None).unwrap_err();
     assert!(error.to_string().contains("manifest-000000000002.tape"), "{error}");
+}
+
+#[test]
+fn a_current_that_cannot_be_opened_is_not_missing() {
+    let storage = Failing::default();
+    assert!(read_current(&storage).unwrap().is_none());
+    storage.refuse(CURRENT, io::ErrorKind::PermissionDenied);
+    assert!(matches!(read_current(&storage), Err(Error::Io { .. })));
+    storage.refuse(CURRENT_NEW, io::ErrorKind::PermissionDenied);
+    let current = Current { store: [1; 16], manifest: 2, length: 40, step: 1, created: 0 };
+    assert!(write_current(&storage, &current).unwrap_err().to_string().contains("removing"));
 }

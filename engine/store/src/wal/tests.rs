@@ -1,5 +1,5 @@
 use super::*;
-use crate::io::MemoryStorage;
+use crate::io::{MemoryStorage, failing::Failing};
 use tapestore_format::wal::CommitKind;
 
 const STORE: [u8; 16] = [4; 16];
@@ -18,7 +18,7 @@ fn transaction(version: u64) -> TransactionRecord {
 }
 
 /// Two chained logs with transactions 1 to 10 and 11 to 20; every frame calls the one before it durable.
-fn chain(storage: &MemoryStorage) {
+fn chain(storage: &dyn Storage) {
     let mut log =
         LogWriter::create(storage, STORE, 5, LogStart { previous_log: 0, previous_end: 0, version: 0 }, 1)
             .unwrap();
@@ -40,7 +40,7 @@ fn append(log: &mut LogWriter, version: u64) {
     log.file.write_at(at, &bytes).unwrap();
 }
 
-fn replay(storage: &MemoryStorage) -> Result<(Vec<u64>, Option<TornTail>)> {
+fn replay(storage: &dyn Storage) -> Result<(Vec<u64>, Option<TornTail>)> {
     let reader = LogReader { storage, store: STORE, visible: None };
     let mut versions = Vec::new();
     let replayed = reader.replay(5, &mut |record| {
@@ -409,4 +409,39 @@ fn a_log_with_a_newer_feature_is_not_stillborn() {
     // Exactly a beginning, of nothing that is a frame: never born.
     log.write_at(0, &vec![0; EMPTY_LOG_BYTES as usize]).unwrap();
     assert_eq!(replay(&storage).unwrap().0.len(), 20);
+}
+
+/// A log that the directory lists and that is gone when it is opened took no transaction that counts; one that cannot be
+/// opened may have.
+#[test]
+fn a_log_that_vanishes_is_passed_over_and_one_that_cannot_be_opened_is_named() {
+    let storage = Failing::default();
+    chain(&storage);
+    storage.ghosts.lock().unwrap().push(log_name(12));
+    let reader = LogReader { storage: &storage, store: STORE, visible: None };
+    let replayed = reader.replay(5, &mut |_| Ok(())).unwrap();
+    assert_eq!((replayed.chain, replayed.stillborn), (vec![5, 9], vec![12]));
+    storage.refuse(&log_name(9), io::ErrorKind::PermissionDenied);
+    let error = replay(&storage).unwrap_err();
+    assert!(matches!(error, Error::Io { .. }) && error.to_string().contains(&log_name(9)), "{error}");
+}
+
+#[test]
+fn a_log_that_took_nothing_may_be_damaged() {
+    let storage = MemoryStorage::new();
+    chain(&storage);
+    let start = LogStart { previous_log: 9, previous_end: 400, version: 20 };
+    let log = LogWriter::create(&storage, STORE, 12, start, 90).unwrap();
+    log.file.write_at(20, &[0x55; 8]).unwrap();
+    let reader = LogReader { storage: &storage, store: STORE, visible: None };
+    assert_eq!(reader.replay(5, &mut |_| Ok(())).unwrap().stillborn, [12]);
+}
+
+#[test]
+fn the_hint_of_what_is_visible_is_opened_or_made_and_errors_are_told() {
+    let storage = Failing::default();
+    Visible::open(&storage).unwrap().write_at(0, b"kept").unwrap();
+    assert_eq!(Visible::open(&storage).unwrap().read_all(8).unwrap(), b"kept");
+    storage.refuse(VISIBLE, io::ErrorKind::PermissionDenied);
+    assert!(Visible::open(&storage).unwrap_err().to_string().contains("visible"));
 }
