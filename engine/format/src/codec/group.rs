@@ -80,6 +80,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn roles_have_frozen_ids() {
+        let found: Vec<_> = (0..6).map(Role::from_id).collect();
+        let ids = [Some(Role::Close), Some(Role::Open), Some(Role::High), Some(Role::Low), None, None];
+        assert_eq!(found, ids);
+    }
+
+    #[test]
     fn bars_of_any_shape_are_restored() {
         let close = [100, 105, i64::MAX, i64::MIN, 0];
         let open = [99, 100, 105, i64::MIN, i64::MAX];

@@ -73,7 +73,8 @@ const ENGINE_SLOW: &[Executable] = &[
 ];
 
 /// Tests of the codecs.
-const CODECS: &[Executable] = &[(FORMAT, "tapestore_format", &["codec::"]), (FORMAT, "codecs", &[])];
+const CODECS: &[Executable] =
+    &[(FORMAT, "tapestore_format", &["codec::"]), (FORMAT, "codecs", &[]), (FORMAT, "pinned", &[])];
 /// Tests of the format.
 const FORMATS: &[Executable] = &[(FORMAT, "tapestore_format", &[]), (FORMAT, "columns", &[])];
 /// Tests of what stands on it.
