@@ -5,6 +5,7 @@
 //! that dies loses its lock; its lease file is then swept up. The lock is taken *before* `CURRENT` is read: a writer
 //! that did not see the lease had swapped `CURRENT` before.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -65,7 +66,12 @@ impl Drop for Lease {
 
 /// The oldest step that a live reader may be at; `u64::MAX` without readers. Sweeps up leases of dead readers.
 pub(crate) fn oldest_leased(storage: &dyn Storage, store: [u8; 16]) -> u64 {
-    let Ok(leases) = storage.list(LEASES) else { return u64::MAX };
+    let leases = match storage.list(LEASES) {
+        Ok(leases) => leases,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return u64::MAX,
+        // When in doubt, there are readers.
+        Err(_) => return 0,
+    };
     let mut oldest = u64::MAX;
     for (name, _) in leases {
         match storage.lock(&name, LockKind::Exclusive) {
@@ -111,5 +117,15 @@ mod tests {
         drop(second);
         assert_eq!(oldest_leased(&*storage, store), u64::MAX);
         assert!(storage.list(LEASES).unwrap().is_empty());
+    }
+
+    /// It once stood for no readers at all, and files went that they read.
+    #[test]
+    fn leases_that_cannot_be_listed_keep_everything() {
+        let storage = MemoryStorage::new();
+        assert_eq!(oldest_leased(&storage, [1; 16]), u64::MAX, "no directory, no readers");
+        storage.create_new(LEASES).unwrap();
+        assert_eq!(storage.list(LEASES).unwrap_err().kind(), io::ErrorKind::NotADirectory);
+        assert_eq!(oldest_leased(&storage, [1; 16]), 0);
     }
 }
