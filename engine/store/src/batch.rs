@@ -5,7 +5,7 @@ use tapestore_format::rows::{ColumnValues, RowSet, RunVec, Values};
 use tapestore_format::schema::{Column, ColumnType, Schema};
 
 use crate::error::{Error, Result};
-use crate::key::SeriesKey;
+use crate::key::{Quoted, SeriesKey};
 
 /// Rows to write to one series, column by column.
 ///
@@ -85,7 +85,7 @@ impl Batch {
         }
         for (index, (name, values)) in self.columns.iter().enumerate() {
             let Some(column) = schema.column(name) else {
-                return refuse(None, format!("the series has no column {name:?}"));
+                return refuse(None, format!("the series has no column {}", Quoted(name)));
             };
             if self.columns[..index].iter().any(|earlier| earlier.0 == *name) {
                 return refuse(None, format!("column {name:?} is given twice"));

@@ -7,6 +7,7 @@ use tapestore_format::schema::{Column, ColumnType};
 use tapestore_format::segment::{Chunk, PooledScratch, Scratch, Stream, System};
 
 use crate::error::{Error, Result};
+use crate::key::Quoted;
 use crate::scan::{SHOWN_ROWS, Scan, chunks_of, part_rows};
 use crate::shown;
 use crate::state::Layer;
@@ -64,7 +65,8 @@ impl Read<'_> {
         if !matches!(column.kind, ColumnType::F64 | ColumnType::I64 | ColumnType::Timestamp) {
             let kind = column.kind.name();
             return Err(Error::Usage(format!(
-                "column {name:?} holds {kind}; f64, i64 and timestamp can be visited"
+                "column {} holds {kind}; f64, i64 and timestamp can be visited",
+                Quoted(name)
             )));
         }
         let scan = read.scan(&columns)?;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use tapestore_format::limits::INSTRUMENT_BYTES;
+use tapestore_format::limits::{INSTRUMENT_BYTES, NAME_BYTES};
 use tapestore_format::time::Frame;
 
 use crate::error::{Error, Result};
@@ -26,12 +26,7 @@ impl SeriesKey {
     /// direction-changing characters; or if the frame is neither a timeframe nor a [valid name](Frame::parse).
     pub fn new(instrument: &str, frame: &str) -> Result<Self> {
         check_printable("instrument", instrument, INSTRUMENT_BYTES)?;
-        let parsed = Frame::parse(frame).ok_or_else(|| {
-            Error::Usage(format!(
-                "frame {frame:?} is neither a timeframe (1s 1m 2m 3m 5m 10m 15m 30m 1h 2h 4h 6h 8h 12h 1d 1w 1mo) \
-                 nor a name (ASCII letters, digits and _-.:@/, beginning with a letter)"
-            ))
-        })?;
+        let parsed = Frame::parse(frame).ok_or_else(|| no_frame(frame))?;
         Ok(Self { instrument: instrument.to_owned(), frame: parsed })
     }
 
@@ -46,7 +41,11 @@ impl SeriesKey {
     /// As [`SeriesKey::new`].
     pub fn with_frame(instrument: &str, frame: Frame) -> Result<Self> {
         check_printable("instrument", instrument, INSTRUMENT_BYTES)?;
-        Ok(Self { instrument: instrument.to_owned(), frame })
+        match &frame {
+            // What is written is the text: it has to be read back as the same frame.
+            Frame::Table(name) if Frame::parse(name).as_ref() != Some(&frame) => Err(no_frame(name)),
+            _ => Ok(Self { instrument: instrument.to_owned(), frame }),
+        }
     }
 
     /// The instrument.
@@ -71,6 +70,27 @@ impl fmt::Display for SeriesKey {
     }
 }
 
+fn no_frame(text: &str) -> Error {
+    Error::Usage(format!(
+        "frame {} is neither a timeframe (1s 1m 2m 3m 5m 10m 15m 30m 1h 2h 4h 6h 8h 12h 1d 1w 1mo) nor a name \
+         (at most {NAME_BYTES} ASCII letters, digits and _-.:@/, beginning with a letter)",
+        Quoted(text)
+    ))
+}
+
+/// A name as errors tell of it: in quotes, escaped. One that is too long to be one is told by its beginning.
+pub(crate) struct Quoted<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const CHARS: usize = 128;
+        match self.0.char_indices().nth(CHARS) {
+            None => write!(f, "{:?}", self.0),
+            Some((end, _)) => write!(f, "{:?}… ({} bytes)", &self.0[..end], self.0.len()),
+        }
+    }
+}
+
 /// Refuses names that cannot be shown safely: empty, too long, with control or bidirectional characters.
 pub(crate) fn check_printable(what: &str, text: &str, limit: usize) -> Result<()> {
     let hidden = |c: char| {
@@ -84,7 +104,10 @@ pub(crate) fn check_printable(what: &str, text: &str, limit: usize) -> Result<()
         return Err(Error::Usage(format!("{what} has {} bytes, at most {limit} are allowed", text.len())));
     }
     if text.chars().any(hidden) {
-        return Err(Error::Usage(format!("{what} {text:?} holds control or direction-changing characters")));
+        return Err(Error::Usage(format!(
+            "{what} {} holds control or direction-changing characters",
+            Quoted(text)
+        )));
     }
     Ok(())
 }

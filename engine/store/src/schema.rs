@@ -1,8 +1,10 @@
 //! Ready-made schemas and a builder for others.
 
+use tapestore_format::limits::NAME_BYTES;
 use tapestore_format::schema::{Column, ColumnType, KeyPolicy, Schema};
 
 use crate::error::{Error, Result};
+use crate::key::{Quoted, check_printable};
 
 /// The optional columns of bars: name, type, meaning.
 const OPTIONAL_BAR_COLUMNS: [(&str, ColumnType, &str); 5] = [
@@ -41,7 +43,7 @@ pub fn bars_with(optional: &[&str]) -> Result<Schema> {
     for name in optional {
         let known = OPTIONAL_BAR_COLUMNS.iter().find(|column| column.0 == *name);
         let (name, kind, meaning) =
-            known.ok_or_else(|| Error::Usage(format!("bars have no optional column {name:?}")))?;
+            known.ok_or_else(|| Error::Usage(format!("bars have no optional column {}", Quoted(name))))?;
         builder = builder.nullable(name, *kind).describe(meaning);
     }
     builder.build()
@@ -56,6 +58,13 @@ pub fn optional_bar_column(name: &str) -> Option<(ColumnType, &'static str)> {
 pub(crate) fn ohlc_columns(schema: &Schema) -> Option<[u16; 4]> {
     let find = |name| schema.column(name).filter(|c| c.kind == ColumnType::F64).map(|c| c.id);
     Some([find("open")?, find("high")?, find("low")?, find("close")?])
+}
+
+/// Refuses what no series can have, and names of columns that cannot be shown safely. Stores made before that was asked may
+/// hold some; they are read as they are.
+pub(crate) fn check_schema(schema: &Schema) -> Result<()> {
+    schema.columns.iter().try_for_each(|column| check_printable("column name", &column.name, NAME_BYTES))?;
+    schema.problem().map_or(Ok(()), |problem| Err(Error::Usage(problem)))
 }
 
 /// Builds a [`Schema`] column by column.
@@ -120,7 +129,7 @@ impl SchemaBuilder {
             let found = self.columns.iter().find(|column| column.name == *name);
             found
                 .map(|column| column.id)
-                .ok_or_else(|| Error::Usage(format!("dedup column {name:?} is not a column")))
+                .ok_or_else(|| Error::Usage(format!("dedup column {} is not a column", Quoted(name))))
         };
         let dedup = self.dedup.iter().map(find).collect::<Result<Vec<_>>>()?;
         let key = match (self.sequence, dedup.is_empty()) {
@@ -129,10 +138,7 @@ impl SchemaBuilder {
             (true, _) => KeyPolicy::Sequence { dedup },
         };
         let schema = Schema { columns: self.columns, key };
-        match schema.problem() {
-            None => Ok(schema),
-            Some(problem) => Err(Error::Usage(problem)),
-        }
+        check_schema(&schema).map(|()| schema)
     }
 }
 

@@ -20,7 +20,7 @@ use crate::compact::{self, CompactReport, Scope};
 use crate::error::{Error, Result};
 use crate::follow::ReaderRole;
 use crate::io::{LockGuard, Storage};
-use crate::key::SeriesKey;
+use crate::key::{Quoted, SeriesKey};
 use crate::layer::Retained;
 use crate::live::Listeners;
 use crate::maintenance::Maintenance;
@@ -254,7 +254,7 @@ impl Store {
             AsOf::Snapshot(name) => {
                 let snapshots = shared.snapshots.read();
                 let found = snapshots.get(name).map(|snapshot| snapshot.version);
-                found.ok_or_else(|| Error::NotFound(format!("there is no snapshot {name:?}")))?
+                found.ok_or_else(|| Error::NotFound(format!("there is no snapshot {}", Quoted(name))))?
             }
             AsOf::Time(time) => version_at(&commits(&shared.cache, view.state(), view.version())?, *time)
                 .ok_or_else(|| Error::NotFound(format!("there is no commit at or before {time} ns")))?,
@@ -312,7 +312,7 @@ impl Store {
         let role = self.shared.writer()?;
         let mut maintenance = role.maintenance.lock();
         if !self.shared.snapshots.read().contains_key(name) {
-            return Err(Error::NotFound(format!("there is no snapshot {name:?}")));
+            return Err(Error::NotFound(format!("there is no snapshot {}", Quoted(name))));
         }
         role.pipeline.lock().check()?;
         let state = maintenance.state();

@@ -4,15 +4,16 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use tapestore_format::limits::{NOTE_BYTES, TIME_MAX, TIME_MIN};
+use tapestore_format::limits::{NAME_BYTES, NOTE_BYTES, TIME_MAX, TIME_MIN};
 use tapestore_format::rows::RowSet;
 use tapestore_format::schema::{Column, ColumnType, KeyPolicy, Schema};
 
 use crate::apply::COMMITS_NAME;
 use crate::batch::Batch;
 use crate::error::{Error, Result};
-use crate::key::{SeriesKey, check_printable};
+use crate::key::{Quoted, SeriesKey, check_printable};
 use crate::options::Durability;
+use crate::schema::check_schema;
 use crate::store::Store;
 
 /// How rows meet the ones that are there.
@@ -125,30 +126,28 @@ impl Transaction {
     /// # Errors
     /// [`Error::Usage`] if the schema is unusable, [`Error::Rejected`] if the series exists with another one.
     pub fn create_series(&mut self, key: &SeriesKey, schema: Schema) -> Result<()> {
-        if let Some(problem) = schema.problem() {
-            return Err(Error::Usage(problem));
-        }
         if key.instrument() == COMMITS_NAME.0 && key.frame().to_string() == COMMITS_NAME.1 {
             return Err(Error::Usage(format!(
                 "{key} is the store's own log of commits; choose another name"
             )));
         }
+        let known = self.schema(key);
+        if known.as_ref().is_some_and(|known| same_schema(known, &schema)) {
+            return Ok(());
+        }
+        check_schema(&schema)?;
         if key.frame().timeframe().is_some() && schema.key != KeyPolicy::Unique {
             return Err(Error::Usage(format!(
                 "{key}: bars have one row per open time, so their key is unique"
             )));
         }
-        match self.schema(key) {
-            Some(known) if same_schema(&known, &schema) => Ok(()),
-            Some(_) => {
-                Err(Error::rejected(key, None, "the series exists with another schema; add columns instead"))
-            }
-            None => {
-                self.schemas.insert(key.clone(), Some(Arc::new(schema.clone())));
-                self.changes.push((key.clone(), Change::Create(schema)));
-                Ok(())
-            }
+        if known.is_some() {
+            let reason = "the series exists with another schema; add columns instead";
+            return Err(Error::rejected(key, None, reason));
         }
+        self.schemas.insert(key.clone(), Some(Arc::new(schema.clone())));
+        self.changes.push((key.clone(), Change::Create(schema)));
+        Ok(())
     }
 
     /// Adds a nullable column; rows that exist have no value in it. Does nothing if the series has the same column.
@@ -181,6 +180,7 @@ impl Transaction {
             nullable: true,
             description: description.to_owned(),
         });
+        check_printable("column name", name, NAME_BYTES)?;
         if let Some(problem) = schema.problem() {
             return Err(Error::Usage(problem));
         }
@@ -359,7 +359,7 @@ pub(crate) fn altered(
     description: &str,
 ) -> Result<bool> {
     let column = schema.columns.iter_mut().find(|column| column.name == name);
-    let column = column.ok_or_else(|| Error::NotFound(format!("{key} has no column {name:?}")))?;
+    let column = column.ok_or_else(|| Error::NotFound(format!("{key} has no column {}", Quoted(name))))?;
     let new = column.nullable != nullable || column.description != description;
     column.nullable = nullable;
     description.clone_into(&mut column.description);
@@ -393,7 +393,10 @@ pub(crate) fn same_schema(a: &Schema, b: &Schema) -> bool {
 pub(crate) fn check_snapshot_name(name: &str) -> Result<()> {
     check_printable("snapshot name", name, NOTE_BYTES)?;
     if name.parse::<u64>().is_ok() {
-        return Err(Error::Usage(format!("snapshot name {name:?} would be taken for a version number")));
+        return Err(Error::Usage(format!(
+            "snapshot name {} would be taken for a version number",
+            Quoted(name)
+        )));
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use crate::batch::Rows;
 use crate::cache::BlockCache;
 use crate::error::{Error, Result};
 use crate::gaps::{self, Gap};
-use crate::key::SeriesKey;
+use crate::key::{Quoted, SeriesKey};
 use crate::scan::{SHOWN_ROWS, Scan, Sink};
 use crate::shown;
 use crate::state::{Layer, SeriesState, State};
@@ -357,7 +357,7 @@ impl<'v> Read<'v> {
             schema.column(name).cloned().ok_or_else(|| {
                 let known: Vec<_> = schema.columns.iter().map(|column| column.name.as_str()).collect();
                 let known = known.join(", ");
-                Error::NotFound(format!("{} has no column {name:?}; it has {known}", self.key))
+                Error::NotFound(format!("{} has no column {}; it has {known}", self.key, Quoted(name)))
             })
         };
         names.iter().map(find).collect()

@@ -18,11 +18,11 @@ fn quoted(text: &str) -> String {
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
-            // Both languages take four digits; what needs more is printable.
+            // Both languages take four digits; what needs more is printable. What changes the direction of text is, too, but
+            // not as it stands.
             letter
                 if letter.is_control()
-                    || ('\u{2028}'..='\u{2029}').contains(&letter)
-                    || letter == '\u{feff}' =>
+                    || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}') =>
             {
                 out.push_str(&format!("\\u{:04x}", u32::from(letter)));
             }

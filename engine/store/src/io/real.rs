@@ -38,12 +38,21 @@ impl RealStorage {
         Self { root, counters: Arc::default() }
     }
 
+    /// An empty path would be the directory that the process happens to be in.
+    fn place(&self) -> io::Result<&Path> {
+        if self.root.as_os_str().is_empty() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path is empty"));
+        }
+        Ok(&self.root)
+    }
+
     fn file_path(&self, name: &str) -> io::Result<PathBuf> {
         check_name(name)?;
+        let root = self.place()?;
         if let Some((directory, _)) = name.split_once('/') {
             self.refuse_link(directory)?;
         }
-        Ok(self.root.join(name))
+        Ok(root.join(name))
     }
 
     /// A directory of the store is one, not a link to one elsewhere.
@@ -56,11 +65,12 @@ impl RealStorage {
 
     fn directory_path(&self, directory: &str) -> io::Result<PathBuf> {
         check_directory(directory)?;
+        let root = self.place()?;
         if directory.is_empty() {
-            return Ok(self.root.clone());
+            return Ok(root.to_path_buf());
         }
         self.refuse_link(directory)?;
-        Ok(self.root.join(directory))
+        Ok(root.join(directory))
     }
 
     fn real_file(&self, file: File) -> RealFile {
