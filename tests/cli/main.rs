@@ -5,7 +5,7 @@
 //! technical indicators, [`import`] what files become, [`history`] versions,
 //! [`report`] the page of a store, in a [`browser`] as well, [`fetch`] what comes from
 //! sources, [`config`] what is to be kept current, [`failures`] wrong calls, damage and exit codes, [`full_disk`] a disk without space, [`looks`] what people see,
-//! [`kinds`] kinds of data, [`market`] questions of market data, [`operations`] what was done, [`repair`] what is saved
+//! [`kinds`] kinds of data, [`market`] questions of market data, [`names`] names of any kind, [`operations`] what was done, [`repair`] what is saved
 //! of damaged stores, [`status`] how a store is, [`retain`] what goes when it grows old, [`tail`] following a store, [`real`] the market data files.
 
 mod alerts;
@@ -28,6 +28,7 @@ mod import;
 mod kinds;
 mod looks;
 mod market;
+mod names;
 mod operations;
 mod quality;
 mod real;

@@ -34,9 +34,13 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(answer) => {
             // Help and version are answers, not errors.
-            let code = if answer.use_stderr() { fail::USAGE } else { CLEAN };
-            let _ = answer.print();
-            return ExitCode::from(code);
+            if !answer.use_stderr() {
+                let _ = answer.print();
+                return ExitCode::from(CLEAN);
+            }
+            // It repeats what was given, which may be anything.
+            answer.to_string().lines().for_each(|line| note(false, line));
+            return ExitCode::from(fail::USAGE);
         }
     };
     let context = Context { store: cli.store, json: cli.json, quiet: cli.quiet };

@@ -25,7 +25,7 @@ use crate::fail::{Fail, Result};
 use crate::number::grouped;
 use crate::output::json::{Object, texts};
 use crate::output::table::{Side, Table};
-use crate::output::{Out, note, plain};
+use crate::output::{Out, note, plain, shown};
 use crate::when::{now_ns, parse_time};
 
 /// Runs `tape config`.
@@ -92,14 +92,14 @@ pub(crate) fn run(context: &Context, command: &Command) -> Result<()> {
     }
     let series: usize = config.entries.iter().map(|entry| entry.symbols.len() * entry.fetched().len()).sum();
     if series == 0 {
-        writeln!(out, "sound: nothing is fetched; tape alerts check --config {} measures", file.display())?;
+        writeln!(out, "sound: nothing is fetched; tape alerts check --config {} measures", shown(file))?;
         return out.finish();
     }
     writeln!(
         out,
         "sound: {} series; tape fetch --config {} --plan shows what is missing",
         series,
-        file.display()
+        shown(file)
     )?;
     out.finish()
 }

@@ -13,7 +13,7 @@ use crate::args::{Backup, Cli, Compact, Completions, TierArgument, Verify};
 use crate::fail::{Fail, Result};
 use crate::number::{bytes, grouped};
 use crate::output::json::Object;
-use crate::output::{Out, plain};
+use crate::output::{Out, plain, shown};
 use crate::when::now_ns;
 
 /// Runs `tape init`.
@@ -26,7 +26,7 @@ pub(crate) fn init(context: &Context) -> Result<()> {
     if context.json {
         out.write_all(&Object::new().text("store", &directory.display().to_string()).text("id", &id).line())?;
     } else {
-        writeln!(out, "an empty store at {}", directory.display())?;
+        writeln!(out, "an empty store at {}", shown(directory))?;
     }
     out.finish()
 }
@@ -167,7 +167,7 @@ pub(crate) fn backup(context: &Context, arguments: &Backup) -> Result<()> {
             out,
             "version {} is in {}: {} files copied ({}), {} were there already",
             report.version,
-            arguments.directory.display(),
+            shown(&arguments.directory),
             grouped(report.files_copied),
             bytes(report.bytes_copied),
             grouped(report.files_kept)

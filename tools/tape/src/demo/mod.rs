@@ -19,9 +19,9 @@ use crate::fail::{Fail, Result};
 use crate::import::Settings;
 use crate::import::source::Input;
 use crate::number::{bytes, grouped};
-use crate::output::Out;
 use crate::output::strip::{percent, strip};
 use crate::output::table::{Side, Table};
+use crate::output::{Out, shown};
 use crate::progress::Progress;
 use crate::when::now_ns;
 use market::{Market, RECIPES, Recipe};
@@ -69,8 +69,8 @@ pub(crate) fn run(context: &Context, arguments: &Demo) -> Result<()> {
         Some(_) => writeln!(
             out,
             "The store and its CSV files are in {}. Try: tape --store {} ls",
-            directory.display(),
-            root.display()
+            shown(directory),
+            shown(&root)
         )?,
         None => {
             writeln!(out, "The store was in a temporary directory and is gone; keep one with --keep DIR.")?;

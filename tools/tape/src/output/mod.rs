@@ -95,16 +95,44 @@ impl Write for Out {
     }
 }
 
-/// Says something on standard error, unless `quiet`. Whatever it names does not drive the terminal.
+/// Says something on standard error, unless `quiet`. Whatever it names does not drive the terminal, and is not longer than
+/// anybody reads.
 pub(crate) fn note(quiet: bool, text: &str) {
     if !quiet {
-        let _ = writeln!(io::stderr(), "{}", plain(text));
+        let _ = writeln!(io::stderr(), "{}", short(&plain(text)));
     }
+}
+
+/// A path as people are told of it.
+pub(crate) fn shown(path: &Path) -> String {
+    plain(&path.display().to_string())
+}
+
+/// Text of which the middle is left out if it is too long to read, as an error is that repeats what was given for a name. The
+/// end says what to do.
+fn short(text: &str) -> String {
+    const HEAD_BYTES: usize = 1200;
+    const TAIL_BYTES: usize = 800;
+    if text.len() <= HEAD_BYTES + TAIL_BYTES {
+        return text.to_owned();
+    }
+    let head = text.floor_char_boundary(HEAD_BYTES);
+    let tail = text.ceil_char_boundary(text.len() - TAIL_BYTES);
+    format!("{} … {}", &text[..head], &text[tail..])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_errors_keep_their_beginning_and_their_end() {
+        let line = "é".repeat(1000);
+        assert_eq!(short(&line), line);
+        let shortened = short(&format!("what: {} and what to do", "é".repeat(5000)));
+        assert!(shortened.starts_with("what: é") && shortened.ends_with("é and what to do"));
+        assert!(shortened.len() < 2100 && shortened.contains(" … "));
+    }
 
     #[test]
     fn files_are_replaced_only_by_force_and_appear_whole() {

@@ -26,7 +26,7 @@ use crate::fail::{Fail, Result};
 use crate::number::{bytes, grouped};
 use crate::output::json::{Object, texts};
 use crate::output::table::{Side, Table};
-use crate::output::{Out, note};
+use crate::output::{Out, note, shown};
 use crate::when::now_ns;
 
 /// Runs `tape explore`.
@@ -238,7 +238,7 @@ impl Done {
             writeln!(out, "kept as run {run}")?;
         }
         if let Some(path) = &arguments.report {
-            writeln!(out, "report: {}", path.display())?;
+            writeln!(out, "report: {}", shown(path))?;
         }
         out.finish()
     }

@@ -10,7 +10,7 @@ use crate::commands::Context;
 use crate::fail::{Fail, Result};
 use crate::number::grouped;
 use crate::output::json::Object;
-use crate::output::{Out, plain};
+use crate::output::{Out, plain, shown};
 
 /// Saves into `target`.
 pub(super) fn salvage(context: &Context, target: &Path) -> Result<()> {
@@ -38,7 +38,7 @@ pub(super) fn salvage(context: &Context, target: &Path) -> Result<()> {
         writeln!(
             out,
             "{}: version {} of {}, {} series, {} rows and {} of history from segments, {} commits from logs",
-            target.display(),
+            shown(target),
             report.version,
             report.newest_seen,
             grouped(report.series),
