@@ -1,3 +1,5 @@
+//! Applying records to states, and what no record may ask for.
+
 use super::*;
 use tapestore_format::rows::MarkKind;
 use tapestore_format::schema::Column;

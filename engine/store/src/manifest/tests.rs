@@ -1,3 +1,5 @@
+//! Manifests: written, read again, rewritten, and refused where they break a rule.
+
 use tapestore_format::log::FrameReader;
 
 use super::*;

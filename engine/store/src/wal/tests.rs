@@ -1,3 +1,5 @@
+//! Logs: what is written is read again, ends that are torn are told from damage, and errors are told.
+
 use super::*;
 use crate::io::{MemoryStorage, failing::Failing};
 use tapestore_format::wal::CommitKind;

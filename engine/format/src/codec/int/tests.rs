@@ -1,3 +1,5 @@
+//! Coded integers: narrow and wide decoding agree however blocks are damaged, and blocks tell of what they reach.
+
 use super::super::int_encode::{Forms, encode_with};
 use super::*;
 
