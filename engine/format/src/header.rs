@@ -20,9 +20,11 @@ pub mod features {
     pub const CODED: u32 = 1 << 0;
     /// Segments: integer blocks of differences from two values before.
     pub const ALTERNATE: u32 = 1 << 1;
+    /// Segments: decimals times a factor (K17). Bit 2 stays free: vectors of before say that it is unknown.
+    pub const FACTORS: u32 = 1 << 3;
 }
 /// Required feature bits that this crate knows.
-pub const KNOWN_REQUIRED: u32 = features::CODED | features::ALTERNATE;
+pub const KNOWN_REQUIRED: u32 = features::CODED | features::ALTERNATE | features::FACTORS;
 
 /// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -289,34 +289,49 @@ fn write_segments(
     created: &mut Vec<u64>,
     report: &mut CompactReport,
 ) -> Result<Vec<SegmentRecord>> {
+    let (alone, together): (Vec<&Job>, Vec<&Job>) =
+        jobs.iter().partition(|job| job.bytes >= shared.options.own_segment_bytes);
+    let mut groups: Vec<Vec<&Job>> = alone.into_iter().map(|job| vec![job]).collect();
+    groups.extend((!together.is_empty()).then_some(together));
     let mut finished: Vec<SegmentRecord> = Vec::new();
-    let mut common: Option<SegmentOutput> = None;
-    let mut create = |ticks| {
-        let id = role.maintenance.lock().allocate()?;
-        created.push(id);
-        // A tier that was asked for holds for all rows.
-        let aging = tier.is_none() && shared.options.cold_after_ns.is_some();
-        SegmentOutput::create(shared, id, tier.unwrap_or(shared.options.tier), Holds { aging, ticks })
-    };
-    let own = |job: &Job| job.bytes >= shared.options.own_segment_bytes;
-    let common_ticks = jobs.iter().any(|job| !own(job) && holds_ticks(&job.series));
-    for job in jobs {
-        if own(job) {
-            let mut output = create(holds_ticks(&job.series))?;
-            report.rows += write_job(shared, role, job, &mut output, retained)?;
-            finished.extend(output.finish(shared, 1)?);
-            continue;
+    // A tier that was asked for holds for all rows.
+    let aging = tier.is_none() && shared.options.cold_after_ns.is_some();
+    let tier = tier.unwrap_or(shared.options.tier);
+    for group in groups {
+        let ticks = group.iter().any(|job| holds_ticks(&job.series));
+        let mut factors = false;
+        for part in group.iter().flat_map(|job| job_parts(job)) {
+            factors |= tier != Tier::Hot && has_factors(part)?;
         }
-        let output = match &mut common {
-            Some(output) => output,
-            empty => empty.insert(create(common_ticks)?),
-        };
-        report.rows += write_job(shared, role, job, output, retained)?;
-    }
-    if let Some(output) = common {
-        finished.extend(output.finish(shared, 1)?);
+        let mut rows = 0;
+        finished.extend(SegmentOutput::write(shared, Holds { aging, ticks, factors }, 1, |holds| {
+            let id = role.maintenance.lock().allocate()?;
+            created.push(id);
+            let mut output = SegmentOutput::create(shared, id, tier, holds)?;
+            rows = 0;
+            for job in &group {
+                rows += write_job(shared, role, job, &mut output, retained)?;
+            }
+            Ok(output)
+        })?);
+        report.rows += rows;
     }
     Ok(finished)
+}
+
+/// Whether prices of a part are stored with factors, as they then will be again.
+fn has_factors(part: &Part) -> Result<bool> {
+    let (index, segment) = (part.index()?, part.file.segment()?);
+    if !segment.may_hold_factors() {
+        return Ok(false);
+    }
+    for number in 0..index.live.len() {
+        let chunk = segment.chunk(index, Stream::Live, number).map_err(|error| part.blame(error))?;
+        if chunk.columns().any(|column| column.factors) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Writes the merged part of a job; returns its number of rows.

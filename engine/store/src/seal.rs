@@ -69,8 +69,20 @@ fn write_segment(shared: &Shared, id: u64, frozen: &State, generation: u64) -> R
         series.layers.iter().any(|layer| matches!(layer, Layer::Mem(mem) if mem.generation <= generation))
     };
     let ticks = frozen.series.iter().any(|series| holds_ticks(series) && sealed(series));
-    let holds = Holds { ticks, ..Holds::default() };
-    let mut output = SegmentOutput::create(shared, id, shared.options.tier, holds)?;
+    SegmentOutput::write(shared, Holds { ticks, ..Holds::default() }, 0, |holds| {
+        let mut output = SegmentOutput::create(shared, id, shared.options.tier, holds)?;
+        write_parts(&mut output, frozen, generation, &retained)?;
+        Ok(output)
+    })
+}
+
+/// Writes what is frozen up to a generation.
+fn write_parts(
+    output: &mut SegmentOutput,
+    frozen: &State,
+    generation: u64,
+    retained: &Retained,
+) -> Result<()> {
     for series in frozen.series.iter() {
         let layers = series.layers.iter().filter_map(|layer| match layer {
             Layer::Mem(mem) if mem.generation <= generation => Some(mem.clone()),
@@ -84,9 +96,9 @@ fn write_segment(shared: &Shared, id: u64, frozen: &State, generation: u64) -> R
             layers = vec![merge_layers(&layers, &|version| series.row_key(version))];
         }
         let bottom = !series.layers.iter().any(|layer| matches!(layer, Layer::Part(_)));
-        write_part(&mut output, series, &layers, bottom, &retained)?;
+        write_part(output, series, &layers, bottom, retained)?;
     }
-    output.finish(shared, 0)
+    Ok(())
 }
 
 /// Makes everything staged durable and goes on in a new log. `None` if there is nothing to seal.
@@ -297,6 +309,29 @@ impl SegmentOutput {
         Ok(Self { writer, file, path, id, written: 0, parts: 0, holds })
     }
 
+    /// Writes a segment, and once more if it turns out that it would be smaller with factors: its header has to announce
+    /// them before anybody knows.
+    pub(crate) fn write(
+        shared: &Shared,
+        mut holds: Holds,
+        level: u8,
+        mut write: impl FnMut(Holds) -> Result<Self>,
+    ) -> Result<Option<SegmentRecord>> {
+        let mut output = write(holds)?;
+        if output.writer.lacks_factors() {
+            output.remove(shared)?;
+            holds.factors = true;
+            output = write(holds)?;
+        }
+        output.finish(shared, level)
+    }
+
+    /// Removes the file: nothing refers to it.
+    fn remove(&self, shared: &Shared) -> Result<()> {
+        let removed = shared.storage.remove(&segment_name(self.id));
+        removed.map_err(|error| Error::io("removing", self.path.as_str(), error))
+    }
+
     /// Begins the part of a series up to a version; `used` are the columns that its rows have.
     pub(crate) fn begin(&mut self, series: &SeriesState, version: u64, used: &[ColumnId]) {
         let mut columns: Vec<(ColumnId, ColumnType)> = Vec::new();
@@ -355,12 +390,9 @@ impl SegmentOutput {
     }
 
     /// Finishes the file and makes it durable (Z1). Without a part the file is removed again.
-    pub(crate) fn finish(mut self, shared: &Shared, level: u8) -> Result<Option<SegmentRecord>> {
+    fn finish(mut self, shared: &Shared, level: u8) -> Result<Option<SegmentRecord>> {
         if self.parts == 0 {
-            shared
-                .storage
-                .remove(&segment_name(self.id))
-                .map_err(|error| Error::io("removing", self.path.as_str(), error))?;
+            self.remove(shared)?;
             return Ok(None);
         }
         let SegmentSummary { length, hash, parts } = self.writer.finish();

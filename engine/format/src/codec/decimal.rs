@@ -5,6 +5,8 @@
 //! comes back exactly. Nothing rests on that: the encoder checks every value by its bits.
 
 use super::bitpack::{bits, pack, packed_bytes, unpack};
+use super::factor::{self, Factors};
+use super::int::IntScratch;
 use super::kernel::Kernels;
 use super::lane::Lane;
 use crate::bytes::{ByteReader, ByteWriter};
@@ -41,6 +43,18 @@ pub trait Float: Copy {
         power: f64,
         out: &mut Vec<Self>,
     );
+    /// Makes decimals products with their factors: [`factor::apply`]. Only columns of `f64` have such.
+    ///
+    /// # Errors
+    /// Those of [`factor::apply`].
+    fn multiply(
+        reader: &mut ByteReader<'_>,
+        count: usize,
+        start: usize,
+        out: &mut [Self],
+        rows: &mut [i64],
+        scratch: &mut IntScratch,
+    ) -> Result<()>;
 }
 
 impl Float for f64 {
@@ -68,6 +82,16 @@ impl Float for f64 {
     ) {
         (N::loops(kernels).scale)(mantissas, divisor, power, out);
     }
+    fn multiply(
+        reader: &mut ByteReader<'_>,
+        count: usize,
+        start: usize,
+        out: &mut [Self],
+        rows: &mut [i64],
+        scratch: &mut IntScratch,
+    ) -> Result<()> {
+        factor::apply(reader, count, start, out, rows, scratch)
+    }
 }
 
 impl Float for f32 {
@@ -89,6 +113,16 @@ impl Float for f32 {
     }
     fn scale_small<N: Lane>(_: &Kernels, mantissas: &[N], divisor: f64, power: f64, out: &mut Vec<Self>) {
         out.extend(mantissas.iter().map(|mantissa| (mantissa.double() * divisor / power) as Self));
+    }
+    fn multiply(
+        reader: &mut ByteReader<'_>,
+        _: usize,
+        _: usize,
+        _: &mut [Self],
+        _: &mut [i64],
+        _: &mut IntScratch,
+    ) -> Result<()> {
+        Err(reader.error("factors of single-precision numbers"))
     }
 }
 
@@ -154,7 +188,7 @@ fn mantissa<F: Float>(value: F, exponent: usize) -> Option<i64> {
 }
 
 /// The nearest mantissa of a value, or what stands in for it: `otherwise`.
-fn nearest<F: Float>(value: F, exponent: usize, otherwise: i64) -> i64 {
+pub(super) fn nearest<F: Float>(value: F, exponent: usize, otherwise: i64) -> i64 {
     let scaled = value.wide() * POWERS[exponent];
     if scaled.abs() <= LARGEST { ((scaled + ROUNDER) - ROUNDER) as i64 } else { otherwise }
 }
@@ -211,6 +245,8 @@ pub struct Mantissas {
     pub strays: Vec<(usize, i64)>,
     /// Largest number that divides all mantissas of values that are no exceptions; 0 if all are zero.
     pub divisor: u64,
+    /// What the decimals are multiplied by, if they are.
+    pub factors: Option<Factors>,
 }
 
 impl Mantissas {
@@ -272,7 +308,7 @@ impl Mantissas {
     }
 
     /// Takes a mantissa into account that the divisor has to divide.
-    fn divisible(&mut self, number: i64) {
+    pub(super) fn divisible(&mut self, number: i64) {
         if self.divisor != 1 {
             self.divisor = gcd(number.unsigned_abs(), self.divisor);
         }
@@ -287,6 +323,16 @@ impl Mantissas {
         }
     }
 
+    /// Appends what stands behind the mantissas of a block: factors and exceptions, as far as the column has such.
+    pub fn put_behind<F: Float>(&self, scale: Scale, start: usize, count: usize, out: &mut Vec<u8>) {
+        if let Some(factors) = &self.factors {
+            factors.put(start, count, out);
+        }
+        if !self.strays.is_empty() {
+            self.put_strays::<F>(scale, start, count, out);
+        }
+    }
+
     /// Appends the exceptions in `rows`: their count, positions within the block, and how far their bits are
     /// from those of the decimal in their place.
     pub fn put_strays<F: Float>(&self, scale: Scale, start: usize, count: usize, out: &mut Vec<u8>) {
@@ -296,8 +342,12 @@ impl Mantissas {
         out.put_varint(strays.len() as u64);
         pack(strays.iter().map(|stray| (stray.0 - start) as u64), bits(count as u64 - 1), out);
         for (index, value) in strays {
-            let near = scale.value::<F>(self.numbers[*index]);
-            out.put_signed_varint(value.wrapping_sub(near.to_int()));
+            let number = self.numbers[*index];
+            let near = match &self.factors {
+                None => scale.value::<F>(number).to_int(),
+                Some(factors) => factors.product(*index, scale.value(number)).to_bits() as i64,
+            };
+            out.put_signed_varint(value.wrapping_sub(near));
         }
     }
 }

@@ -7,6 +7,7 @@
 //! - [`int`]: blocks of integers: transform and packing; [`int_encode`] chooses.
 //! - [`bins`]: blocks coded by how often a column uses which numbers; [`bins_encode`] chooses.
 //! - [`decimal`]: floats as decimal mantissas with exact exceptions.
+//! - [`factor`]: decimals times a factor, as adjusted prices are; [`factor_find`] looks for it.
 //! - [`kernel`]: the loops of decoding, for what the machine has; [`lane`]: the numbers that they work on.
 //! - [`group`]: what open, high, low and close tell about one another.
 
@@ -14,6 +15,8 @@ pub mod bins;
 pub mod bins_encode;
 pub mod bitpack;
 pub mod decimal;
+pub mod factor;
+pub mod factor_find;
 pub mod group;
 pub mod int;
 pub mod int_encode;

@@ -31,6 +31,8 @@ pub(super) const NANS: u8 = 16;
 
 /// Entry flag: integer blocks may be coded with a model, which stands before the blocks.
 pub(super) const MODEL: u8 = 32;
+/// Entry flag: decimals are multiplied by factors.
+pub(super) const FACTORS: u8 = 64;
 
 /// Longest dictionary of strings, in bytes: the encoder's bound and one string more.
 const HEAP_LIMIT: u64 = (super::text_encode::HEAP_BYTES + STRING_BYTES + 2) as u64;
@@ -226,12 +228,25 @@ pub struct ColumnInfo {
     pub kind: ColumnType,
     /// How it is stored.
     pub encoding: Encoding,
+    /// Whether its decimals are multiplied by factors.
+    pub factors: bool,
     /// Place of its blocks in the file.
     pub offset: u64,
     /// Bytes of its blocks.
     pub bytes: u64,
     /// Bytes of its entry in the head: parameters, zone maps and block table.
     pub head_bytes: u64,
+}
+
+impl ColumnInfo {
+    /// Name in `tape inspect`: of the encoding, and whether there are factors.
+    pub fn form(&self) -> &'static str {
+        match (self.factors, self.encoding) {
+            (true, Encoding::Group) => "group with factors",
+            (true, _) => "decimal with factors",
+            _ => self.encoding.name(),
+        }
+    }
 }
 
 impl<'a> Chunk<'a> {
@@ -349,6 +364,7 @@ impl<'a> Chunk<'a> {
                 },
                 kind: entry.kind,
                 encoding: entry.encoding,
+                factors: entry.flags & FACTORS != 0,
                 offset: entry.offset,
                 bytes: entry.bytes,
                 head_bytes: (end - (entry.parameters.start - 4)) as u64,
@@ -472,6 +488,9 @@ impl Head {
         };
         let flags = reader.u8()?;
         check_encoding(reader, key, kind, encoding, flags)?;
+        if flags & FACTORS != 0 && file.required & features::FACTORS == 0 {
+            return Err(reader.error("factors without their feature bit"));
+        }
         let start = reader.position();
         let Parameters { mut heap, scale, role } = self.parameters(reader, kind, encoding)?;
         if flags & MODEL != 0 {
@@ -651,6 +670,9 @@ fn check_encoding(
     }
     if float {
         allowed |= NANS;
+    }
+    if matches!(encoding, Encoding::Decimal | Encoding::Group) && kind == ColumnType::F64 {
+        allowed |= FACTORS;
     }
     if matches!(encoding, Encoding::Integers | Encoding::Decimal | Encoding::Group | Encoding::Split) {
         allowed |= MODEL;

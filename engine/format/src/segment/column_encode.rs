@@ -1,6 +1,8 @@
 //! One column of a chunk to bytes: which encoding, its entry in the chunk's head, its blocks.
 
-use super::chunk::{Encoding, Key, LONG, MODEL, NULLS, STRAYS};
+use std::cell::Cell;
+
+use super::chunk::{Encoding, FACTORS, Key, LONG, MODEL, NULLS, STRAYS};
 use super::sealed::sealed_bytes;
 use super::zones::{self, Bounds};
 use super::{Tier, text_encode};
@@ -8,6 +10,7 @@ use crate::bytes::ByteWriter;
 use crate::codec::bins_encode::Coding;
 use crate::codec::bitpack::pack;
 use crate::codec::decimal::{Float, Mantissas, Scale, choose, gcd, sample};
+use crate::codec::factor_find::Prices;
 use crate::codec::group::{self, Role};
 use crate::codec::int_encode::{self, Forms};
 use crate::limits::{BLOCK_ROWS, CHECKED_BYTES};
@@ -17,12 +20,28 @@ use crate::spare;
 
 /// Values of a chunk that the scale of decimals is chosen from.
 const SAMPLE: usize = 512;
+/// Factors are looked for where more than one value of so many is an exception.
+const MANY: usize = 16;
 
 /// How the columns of a chunk may be stored.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ways {
+pub(super) struct Ways<'w> {
     pub(super) tier: Tier,
     pub(super) forms: Forms,
+    /// Whether decimals may have factors.
+    pub(super) factors: bool,
+    /// Set if they would have, but may not.
+    pub(super) gain: &'w Cell<bool>,
+}
+
+impl Ways<'_> {
+    /// Whether factors that gain something may be used; takes note of those that may not.
+    fn may_use_factors(self) -> bool {
+        if !self.factors {
+            self.gain.set(true);
+        }
+        self.factors
+    }
 }
 
 /// An encoded column that does not know its place in the file yet.
@@ -137,7 +156,7 @@ impl Encoded {
 }
 
 /// Encodes a column of a chunk.
-pub(super) fn encode(key: Key, kind: ColumnType, column: &ColumnValues, ways: Ways) -> Encoded {
+pub(super) fn encode(key: Key, kind: ColumnType, column: &ColumnValues, ways: Ways<'_>) -> Encoded {
     let nulls = nulls_of(column);
     if nulls.is_some_and(|nulls| !nulls.contains(&false)) {
         return Encoded::new(key, kind, Encoding::Null, 0);
@@ -161,7 +180,7 @@ pub(super) fn encode(key: Key, kind: ColumnType, column: &ColumnValues, ways: Wa
 
 /// What `build` makes: with a model if the tier is cold and the model, its own bytes counted, saves some.
 fn coded_if_smaller(
-    ways: Ways,
+    ways: Ways<'_>,
     values: &[i64],
     residuals: Option<&[i64]>,
     build: impl Fn(Option<&Coding>) -> Encoded,
@@ -175,7 +194,7 @@ fn coded_if_smaller(
 
 /// Appends an integer block: coded if there is a model and that is smaller.
 fn put_integers(
-    ways: Ways,
+    ways: Ways<'_>,
     coding: Option<&Coding>,
     block: &[i64],
     residuals: Option<&[i64]>,
@@ -205,8 +224,13 @@ fn is_constant(column: &ColumnValues) -> bool {
     same && nulls_of(column).is_none()
 }
 
+/// Whether some values are exceptions that factors may do without.
+fn has_many_strays(columns: &[Mantissas]) -> bool {
+    columns.iter().any(|column| column.strays.len() * MANY > column.numbers.len())
+}
+
 /// Encodes open, high, low and close together, if all four are decimals of one scale.
-pub(super) fn encode_group(columns: [(Key, &ColumnValues); 4], ways: Ways) -> Option<[Encoded; 4]> {
+pub(super) fn encode_group(columns: [(Key, &ColumnValues); 4], ways: Ways<'_>) -> Option<[Encoded; 4]> {
     let mut prices: Vec<&[f64]> = Vec::with_capacity(4);
     for (_, column) in columns {
         match &column.values {
@@ -214,13 +238,42 @@ pub(super) fn encode_group(columns: [(Key, &ColumnValues); 4], ways: Ways) -> Op
             _ => return None,
         }
     }
+    let plain = plain_group(&prices);
+    let many = plain.as_ref().is_none_or(|plain| has_many_strays(&plain.1));
+    let plain = plain.and_then(|(exponent, mantissas)| put_group(columns, exponent, mantissas, ways));
+    if !many {
+        return plain;
+    }
+    let bytes = |group: &[Encoded; 4]| group.iter().map(Encoded::payload_bytes).sum::<usize>();
+    let limit = prices[0].len() * 4 * size_of::<f64>() / 2;
+    let limit = plain.as_ref().map_or(limit, |plain| bytes(plain).min(limit));
+    let found = Prices { columns: &prices, skip: |_| false }.factors().and_then(|(exponent, runs)| {
+        let split = |values: &&[f64]| Mantissas::factored(values, exponent, &runs, |_| false);
+        put_group(columns, exponent, prices.iter().map(split).collect(), ways)
+    });
+    match found {
+        Some(found) if bytes(&found) < limit && ways.may_use_factors() => Some(found),
+        _ => plain,
+    }
+}
+
+/// Decimal places and mantissas of four columns, unless too many values are no decimals.
+fn plain_group(prices: &[&[f64]]) -> Option<(u8, Vec<Mantissas>)> {
     let samples: Vec<f64> = prices.iter().flat_map(|values| sample(values, |_| true, SAMPLE / 4)).collect();
     let exponent = choose(&samples)?;
-    let mut mantissas: Vec<Mantissas> =
+    let mantissas: Vec<Mantissas> =
         prices.iter().map(|values| Mantissas::of(values, exponent, |_| false)).collect();
-    if mantissas.iter().any(|column| column.strays.len() * 4 > column.numbers.len()) {
-        return None;
-    }
+    let fit = mantissas.iter().all(|column| column.strays.len() * 4 <= column.numbers.len());
+    fit.then_some((exponent, mantissas))
+}
+
+/// Encodes open, high, low and close with their mantissas, which stand in this order.
+fn put_group(
+    columns: [(Key, &ColumnValues); 4],
+    exponent: u8,
+    mut mantissas: Vec<Mantissas>,
+    ways: Ways<'_>,
+) -> Option<[Encoded; 4]> {
     let divisor = mantissas.iter().fold(0, |divisor, column| gcd(divisor, column.divisor)).max(1) as i64;
     for column in &mut mantissas {
         column.divide(divisor);
@@ -229,7 +282,6 @@ pub(super) fn encode_group(columns: [(Key, &ColumnValues); 4], ways: Ways) -> Op
     let [open, high, low, close] = &mantissas[..] else { return None };
     let encode = |index: usize, role: Role, numbers: &Mantissas| {
         let (key, column) = columns[index];
-        let strays = if numbers.strays.is_empty() { 0 } else { STRAYS };
         let blocks = || (0..column.len()).step_by(BLOCK_ROWS).map(|s| s..column.len().min(s + BLOCK_ROWS));
         let residuals: Option<Vec<i64>> = (role != Role::Close).then(|| {
             let mut all = spare::take();
@@ -240,7 +292,7 @@ pub(super) fn encode_group(columns: [(Key, &ColumnValues); 4], ways: Ways) -> Op
             all
         });
         let encoded = coded_if_smaller(ways, &numbers.numbers, residuals.as_deref(), |coding| {
-            let mut out = Encoded::new(key, ColumnType::F64, Encoding::Group, strays);
+            let mut out = Encoded::new(key, ColumnType::F64, Encoding::Group, behind(numbers));
             out.entry.put_u8(role as u8);
             scale.encode(&mut out.entry);
             out.put_model(coding);
@@ -249,9 +301,7 @@ pub(super) fn encode_group(columns: [(Key, &ColumnValues); 4], ways: Ways) -> Op
                 let residuals = residuals.as_ref().map(|residuals| &residuals[rows.clone()]);
                 out.block(|payload| {
                     put_integers(ways, coding, &numbers.numbers[rows.clone()], residuals, payload);
-                    if strays != 0 {
-                        numbers.put_strays::<f64>(scale, rows.start, rows.len(), payload);
-                    }
+                    numbers.put_behind::<f64>(scale, rows.start, rows.len(), payload);
                 });
             }
             out.finish()
@@ -267,6 +317,12 @@ pub(super) fn encode_group(columns: [(Key, &ColumnValues); 4], ways: Ways) -> Op
     ];
     mantissas.into_iter().for_each(|column| spare::give(column.numbers));
     Some(encoded)
+}
+
+/// Entry flags of what stands behind the mantissas of blocks.
+fn behind(numbers: &Mantissas) -> u8 {
+    let strays = if numbers.strays.is_empty() { 0 } else { STRAYS };
+    strays | if numbers.factors.is_some() { FACTORS } else { 0 }
 }
 
 fn constant(key: Key, kind: ColumnType, values: &Values) -> Encoded {
@@ -325,7 +381,7 @@ fn integers(
     numbers: &[i64],
     nulls: Option<&[bool]>,
     bounds: Bounds,
-    ways: Ways,
+    ways: Ways<'_>,
 ) -> Encoded {
     let filled = nulls.map(|nulls| fill(numbers, nulls));
     let numbers = filled.as_deref().unwrap_or(numbers);
@@ -357,18 +413,28 @@ fn fill(numbers: &[i64], nulls: &[bool]) -> Vec<i64> {
     keep.collect()
 }
 
-/// The smallest of decimals, bits as integers, bits in two halves, and raw.
+/// The smallest of decimals, products of decimals and factors, bits as integers, bits in two halves, and raw.
 fn floats<F: Float>(
     key: Key,
     kind: ColumnType,
     column: &ColumnValues,
     values: &[F],
     nulls: Option<&[bool]>,
-    ways: Ways,
+    ways: Ways<'_>,
 ) -> Encoded {
     let raw_bytes = size_of_val(values);
     let good = raw_bytes / 4 * 3;
-    let decimal = match decimals(key, kind, column, values, nulls, ways) {
+    let plain = plain_decimals(values, nulls);
+    let many = plain.as_ref().is_none_or(|plain| has_many_strays(std::slice::from_ref(&plain.1)));
+    let put = |(exponent, numbers)| put_decimals::<F>(key, kind, column, exponent, numbers, nulls, ways);
+    let decimal = plain.and_then(put);
+    if many && let Some(found) = factored(column, nulls, ways).and_then(put) {
+        let limit = decimal.as_ref().map_or(raw_bytes / 2, |plain| plain.payload_bytes().min(raw_bytes / 2));
+        if found.payload_bytes() < limit && ways.may_use_factors() {
+            return found;
+        }
+    }
+    let decimal = match decimal {
         Some(decimal) if decimal.payload_bytes() < good => return decimal,
         other => other,
     };
@@ -383,27 +449,41 @@ fn floats<F: Float>(
     }
 }
 
-fn decimals<F: Float>(
+/// Decimal places and mantissas of a column, unless too many values are no decimals.
+fn plain_decimals<F: Float>(values: &[F], nulls: Option<&[bool]>) -> Option<(u8, Mantissas)> {
+    let is_null = |index: usize| nulls.is_some_and(|nulls| nulls[index]);
+    let exponent = choose(&sample(values, |index| !is_null(index), SAMPLE))?;
+    let numbers = Mantissas::of(values, exponent, is_null);
+    (numbers.strays.len() * 2 <= values.len()).then_some((exponent, numbers))
+}
+
+/// Decimal places, mantissas and factors of a column, if it is one of adjusted prices.
+fn factored(column: &ColumnValues, nulls: Option<&[bool]>, ways: Ways<'_>) -> Option<(u8, Mantissas)> {
+    let Values::F64(values) = &column.values else { return None };
+    if ways.tier == Tier::Hot {
+        return None;
+    }
+    let is_null = |index: usize| nulls.is_some_and(|nulls| nulls[index]);
+    let (exponent, runs) = Prices { columns: &[values], skip: is_null }.factors()?;
+    Some((exponent, Mantissas::factored(values, exponent, &runs, is_null)))
+}
+
+fn put_decimals<F: Float>(
     key: Key,
     kind: ColumnType,
     column: &ColumnValues,
-    values: &[F],
+    exponent: u8,
+    mut numbers: Mantissas,
     nulls: Option<&[bool]>,
-    ways: Ways,
+    ways: Ways<'_>,
 ) -> Option<Encoded> {
-    let is_null = |index: usize| nulls.is_some_and(|nulls| nulls[index]);
-    let exponent = choose(&sample(values, |index| !is_null(index), SAMPLE))?;
-    let mut numbers = Mantissas::of(values, exponent, is_null);
-    if numbers.strays.len() * 2 > values.len() {
-        return None;
-    }
     let divisor = i64::try_from(numbers.divisor.max(1)).ok()?;
     numbers.divide(divisor);
     let scale = Scale { exponent, divisor };
-    let strays = if numbers.strays.is_empty() { 0 } else { STRAYS };
     let bounds = if size_of::<F>() == 8 { Bounds::Floats(Some(scale)) } else { Bounds::Singles(Some(scale)) };
     let encoded = coded_if_smaller(ways, &numbers.numbers, None, |coding| {
-        let mut out = Encoded::new(key, kind, Encoding::Decimal, null_flag(nulls) | strays);
+        let flags = null_flag(nulls) | behind(&numbers);
+        let mut out = Encoded::new(key, kind, Encoding::Decimal, flags);
         scale.encode(&mut out.entry);
         out.put_model(coding);
         out.put_zones(column, bounds, nulls.is_some());
@@ -412,9 +492,7 @@ fn decimals<F: Float>(
             out.block(|payload| {
                 if put_nulls(nulls.map(|nulls| &nulls[start..start + block.len()]), payload) {
                     put_integers(ways, coding, block, None, payload);
-                    if strays != 0 {
-                        numbers.put_strays::<F>(scale, start, block.len(), payload);
-                    }
+                    numbers.put_behind::<F>(scale, start, block.len(), payload);
                 }
             });
         }
@@ -432,7 +510,7 @@ fn split(
     bits: &[i64],
     nulls: Option<&[bool]>,
     bounds: Bounds,
-    ways: Ways,
+    ways: Ways<'_>,
 ) -> Encoded {
     let filled = nulls.map(|nulls| fill(bits, nulls));
     let bits = filled.as_deref().unwrap_or(bits);

@@ -30,7 +30,7 @@ pub use writer::{Holds, SegmentWriter};
 
 use crate::checksum::Identity;
 use crate::error::{FormatError, Result};
-use crate::header::{FileHeader, FileKind, HEADER_BYTES};
+use crate::header::{FileHeader, FileKind, HEADER_BYTES, features};
 use crate::schema::{ColumnId, ColumnType};
 use crate::time::Timeframe;
 use index::{ENTRY_BYTES, FOOTER_BYTES, Footer, PartEntry};
@@ -197,6 +197,11 @@ impl<'a> Segment<'a> {
         }
         let file = Checked { bytes, identity, verified, required: header.required };
         Ok(Self { file, footer: Footer::read(&file)? })
+    }
+
+    /// Whether the header announces that prices may have [factors](ColumnInfo::factors).
+    pub fn may_hold_factors(&self) -> bool {
+        self.file.required & features::FACTORS != 0
     }
 
     /// Number of parts.

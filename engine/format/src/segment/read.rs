@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::chunk::{Chunk, Encoding, Entry, Key, MODEL, NULLS, STRAYS};
+use super::chunk::{Chunk, Encoding, Entry, FACTORS, Key, MODEL, NULLS, STRAYS};
 use super::index::PartIndex;
 use super::scratch::Models;
 use super::{Scratch, Stream, System};
@@ -358,6 +358,17 @@ impl<'a> Chunk<'a> {
                 } else {
                     scale.extend(int.kernels, &numbers[rows.clone()], out);
                 }
+            }
+            if entry.flags & FACTORS != 0 {
+                reader.cite("K17");
+                F::multiply(
+                    &mut reader,
+                    count,
+                    rows.start,
+                    &mut out[at..],
+                    &mut scratch.bits,
+                    &mut scratch.int,
+                )?;
             }
             if entry.flags & STRAYS != 0 {
                 reader.cite("K11");

@@ -3,18 +3,22 @@
 use std::ops::Range;
 
 use super::Scratch;
-use super::chunk::{Chunk, Entry, Key, STRAYS};
+use super::chunk::{Chunk, Entry, FACTORS, Key, STRAYS};
 use super::read::{NARROW, each_block, model_of, wrong_type};
 use super::scratch::{Group, Models};
 use crate::bytes::ByteReader;
 use crate::codec::bins::Model;
 use crate::codec::decimal::{self, Scale};
+use crate::codec::factor;
 use crate::codec::group::Role;
 use crate::codec::int::{self, IntScratch, Transform};
 use crate::codec::kernel::Kernels;
 use crate::codec::lane::Lane;
 use crate::error::{FormatError, Result};
 use crate::rows::{RowSet, Values};
+
+/// Entry flags: what stands behind the mantissas of a block.
+const BEHIND: u8 = STRAYS | FACTORS;
 
 /// Decodes a block of numbers of one size.
 type Decode<N> = fn(&mut ByteReader<'_>, &mut [N], &mut IntScratch, Option<&Model>) -> Result<Transform>;
@@ -128,17 +132,14 @@ impl<'a> Chunk<'a> {
             let at = out.len();
             let numbers = &members.group.numbers[*role as usize][rows.clone()];
             (members.append)(&scale, members.int.kernels, numbers, out);
-            if entry.flags & STRAYS == 0 {
-                continue;
+            if entry.flags & BEHIND != 0 {
+                let (bytes, offset) = self.member_block(*role, block, &mut members.blocks)?;
+                let rest = members.group.rest[*role as usize];
+                let count = self.block_rows(block).len();
+                let Members { bits, int, .. } = &mut members;
+                read_behind(entry, &bytes[rest..], count, rows.start, &mut out[at..], bits, int)
+                    .map_err(|error| error.shifted(offset + rest as u64))?;
             }
-            // The exceptions stand behind the numbers.
-            let (bytes, offset) = self.member_block(*role, block, &mut members.blocks)?;
-            let count = self.block_rows(block).len();
-            let rest = members.group.rest[*role as usize];
-            let mut reader = ByteReader::new(&bytes[rest..], "K11");
-            decimal::patch(&mut reader, count, rows.start, &mut out[at..], members.bits)
-                .and_then(|()| reader.finish())
-                .map_err(|error| error.shifted(offset + rest as u64))?;
         }
         Ok(())
     }
@@ -162,7 +163,7 @@ impl<'a> Chunk<'a> {
         let numbers = &mut members.group.numbers[at][..count];
         let decoded = (members.decode)(&mut reader, numbers, members.int, model_of(entry, members.models));
         members.group.rest[at] = reader.position();
-        let finished = if entry.flags & STRAYS == 0 { reader.finish() } else { Ok(()) };
+        let finished = if entry.flags & BEHIND == 0 { reader.finish() } else { Ok(()) };
         let transform = decoded.and_then(|transform| finished.map(|()| transform));
         if transform.map_err(|error| error.shifted(offset))? == Transform::Group {
             if role == Role::Close {
@@ -182,4 +183,26 @@ impl<'a> Chunk<'a> {
         members.group.have[at] = true;
         Ok(())
     }
+}
+
+/// Reads factors and exceptions, which stand behind the mantissas of a block of `count` rows, into the decimals of the
+/// rows from `start` on.
+fn read_behind(
+    entry: &Entry,
+    bytes: &[u8],
+    count: usize,
+    start: usize,
+    out: &mut [f64],
+    bits: &mut [i64],
+    scratch: &mut IntScratch,
+) -> Result<()> {
+    let mut reader = ByteReader::new(bytes, "K17");
+    if entry.flags & FACTORS != 0 {
+        factor::apply(&mut reader, count, start, out, bits, scratch)?;
+    }
+    if entry.flags & STRAYS != 0 {
+        reader.cite("K11");
+        decimal::patch(&mut reader, count, start, out, bits)?;
+    }
+    reader.finish()
 }

@@ -59,7 +59,7 @@ pub(super) struct Group<N> {
     /// Mantissas, and whether they are there.
     pub(super) numbers: [Block<N>; 4],
     pub(super) have: [bool; 4],
-    /// Where the exceptions begin in the blocks.
+    /// Where the mantissas end in the blocks.
     pub(super) rest: [usize; 4],
 }
 

@@ -1,5 +1,6 @@
 //! Writing segments: rows in, bytes out, in one pass.
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use xxhash_rust::xxh3::Xxh3;
@@ -27,6 +28,7 @@ pub struct SegmentWriter {
     identity: Identity,
     tier: Tier,
     holds: Holds,
+    lacks_factors: Cell<bool>,
     /// Chunks whose rows all lie before this time are cold, whatever the tier.
     cold_before: i64,
     out: Vec<u8>,
@@ -70,6 +72,8 @@ pub struct Holds {
     pub aging: bool,
     /// Parts without a timeframe, whose rows may tell of one side each, in turn.
     pub ticks: bool,
+    /// Prices that are decimals times a factor: see [`SegmentWriter::lacks_factors`].
+    pub factors: bool,
 }
 
 impl SegmentWriter {
@@ -81,11 +85,14 @@ impl SegmentWriter {
     /// A writer of a segment that holds what not every segment does.
     pub fn holding(identity: Identity, tier: Tier, holds: Holds) -> Self {
         let coded = if holds.aging || tier == Tier::Cold { features::CODED } else { 0 };
-        let required = coded | if holds.ticks { features::ALTERNATE } else { 0 };
+        let required = coded
+            | if holds.ticks { features::ALTERNATE } else { 0 }
+            | if holds.factors { features::FACTORS } else { 0 };
         let mut writer = Self {
             identity,
             tier,
             holds,
+            lacks_factors: Cell::new(false),
             cold_before: i64::MIN,
             out: Vec::new(),
             position: 0,
@@ -102,6 +109,12 @@ impl SegmentWriter {
     /// [holds](Holds::aging) such: the header has to say it.
     pub fn cold_before(&mut self, time: i64) {
         self.cold_before = time;
+    }
+
+    /// Whether chunks so far would be smaller if the segment [held](Holds::factors) prices with factors. It is known only
+    /// when they are written, and announced before: whoever wants the smaller segment writes it once more.
+    pub fn lacks_factors(&self) -> bool {
+        self.lacks_factors.get()
     }
 
     /// Bytes produced since the caller last cleared it. To be drained after every call, or at the end.
@@ -281,7 +294,12 @@ impl SegmentWriter {
         let count = rows.len();
         let tier = if chunk.last_time < self.cold_before { Tier::Cold } else { self.tier };
         let alternate = self.holds.ticks && index.timeframe.is_none();
-        let ways = Ways { tier, forms: if alternate { Forms::ALL } else { Forms::EVERYWHERE } };
+        let ways = Ways {
+            tier,
+            forms: if alternate { Forms::ALL } else { Forms::EVERYWHERE },
+            factors: self.holds.factors,
+            gain: &self.lacks_factors,
+        };
         let mut columns: Vec<Encoded> = Vec::new();
         let mut system = |key, numbers: Vec<i64>| {
             let numbers = ColumnValues::from(Values::I64(numbers));
@@ -338,7 +356,7 @@ impl SegmentWriter {
     }
 
     /// The four columns of bars, encoded together if that is possible.
-    fn group(rows: &RowSet, index: &PartIndex, ways: Ways) -> Option<([ColumnId; 4], [Encoded; 4])> {
+    fn group(rows: &RowSet, index: &PartIndex, ways: Ways<'_>) -> Option<([ColumnId; 4], [Encoded; 4])> {
         let ids = index.ohlc.filter(|_| ways.tier != Tier::Hot)?;
         let column = |id: ColumnId| rows.column(id).map(|values| (Key::Column(id), values));
         let four = [column(ids[0])?, column(ids[1])?, column(ids[2])?, column(ids[3])?];

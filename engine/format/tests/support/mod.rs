@@ -249,7 +249,11 @@ pub fn content(random: &mut Random, series: u32) -> Content {
 }
 
 pub fn write(contents: &[Content], tier: Tier) -> (Vec<u8>, SegmentSummary) {
-    let mut writer = SegmentWriter::new(SOME, tier);
+    write_with(contents, SegmentWriter::new(SOME, tier)).0
+}
+
+/// Writes all, and tells whether factors would make it smaller.
+pub fn write_with(contents: &[Content], mut writer: SegmentWriter) -> ((Vec<u8>, SegmentSummary), bool) {
     let mut file = Vec::new();
     for content in contents {
         writer.begin_part(content.spec.clone());
@@ -264,7 +268,7 @@ pub fn write(contents: &[Content], tier: Tier) -> (Vec<u8>, SegmentSummary) {
     let summary = writer.finish();
     file.append(writer.output());
     assert_eq!(file.len() as u64, summary.length);
-    (file, summary)
+    ((file, summary), writer.lacks_factors())
 }
 
 /// All rows of a stream.

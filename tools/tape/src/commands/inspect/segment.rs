@@ -59,7 +59,7 @@ pub(super) fn inspect(
                         None => info.name.to_owned(),
                     };
                     let name = if stream == Stream::History { format!("{name} (history)") } else { name };
-                    let key = (name, info.kind.name(), info.encoding.name());
+                    let key = (name, info.kind.name(), info.form());
                     let index = shares.iter().position(|(known, _)| *known == key).unwrap_or_else(|| {
                         shares.push((key, Share::default()));
                         shares.len() - 1
@@ -69,7 +69,7 @@ pub(super) fn inspect(
                     share.rows += chunk.rows() as u64;
                     share.payload_bytes += info.bytes;
                     share.head_bytes += info.head_bytes;
-                    *total.entry(info.encoding.name()).or_default() += info.bytes + info.head_bytes;
+                    *total.entry(info.form()).or_default() += info.bytes + info.head_bytes;
                 }
             }
         }
