@@ -80,7 +80,7 @@ types:
       - id: required_features
         type: u4
         valid:
-          expr: '_ == 0 or (_ <= 3 and kind == kind::segment)'
+          expr: '_ == 0 or ((_ & 0xfffffff4) == 0 and kind == kind::segment)'
       - id: store
         size: 16
       - id: file_id
@@ -759,13 +759,14 @@ types:
         type: u1
         valid:
           expr: >-
-            _ <= 63 and fits
+            _ <= 127 and fits
             and ((_ & 1) == 0 or (code.value >= 8 and encoding.to_i > 2 and encoding != encoding::group))
             and ((_ & 2) == 0 or encoding == encoding::decimal or encoding == encoding::group)
             and ((_ & 4) == 0 or (encoding.to_i > 1 and encoding.to_i < 7))
             and ((_ & 8) == 0 or encoding.to_i > 2)
             and ((_ & 16) == 0 or is_float)
             and ((_ & 32) == 0 or (encoding.to_i > 2 and encoding.to_i < 7))
+            and ((_ & 64) == 0 or ((encoding == encoding::decimal or encoding == encoding::group) and type == type::f64))
       - id: parameters
         type:
           switch-on: encoding

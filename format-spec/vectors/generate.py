@@ -171,7 +171,7 @@ def headers():
     for kind, name in ((1, "segment"), (2, "log"), (3, "manifest")):
         good(f"header-{name}", "header", f"header of a {name}", "H6", header(kind), kind=kind, **CONTEXT)
     good("header-minor", "header", "a later minor version and optional features", "H4", header(1, minor=9, optional=0xFFFFFFFF), kind=1, **CONTEXT)
-    for required, name in ((1, "coded"), (2, "alternate"), (3, "coded-alternate")):
+    for required, name in ((1, "coded"), (2, "alternate"), (3, "coded-alternate"), (8, "factors"), (11, "coded-alternate-factors")):
         good(f"header-{name}", "header", f"required features {required}", "H4", header(1, required=required), kind=1, **CONTEXT)
     good("header-longer", "header", "what stands behind the header", "H1", header(2) + b"frames", kind=2, **CONTEXT)
     whole = header(1)
@@ -430,6 +430,7 @@ def transactions():
 
 
 from alternate import blocks as alternate_blocks, segments as alternate_segments  # noqa: E402
+from factors import segments as factor_segments  # noqa: E402
 from segments import segments  # noqa: E402
 from texts import texts  # noqa: E402
 from stores import stores  # noqa: E402
@@ -443,6 +444,7 @@ def main():
     alternate_blocks(integers, bad_integers, Noise)
     segments(good, bad, Noise)
     alternate_segments(good, bad, Noise)
+    factor_segments(good, bad, Noise)
     stores(good, vector)
     texts(good, Noise)
     found = {f"{kind}/{name}" for kind in ("valid", "invalid") if os.path.isdir(f"{HERE}/{kind}") for name in os.listdir(f"{HERE}/{kind}")}

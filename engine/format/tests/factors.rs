@@ -178,7 +178,7 @@ fn every_value_comes_back_to_the_bit() {
         let dividends = random.pick(&[0, 1, 5, count / 8]);
         let (cents, mut runs) = bars(&mut random, count, dividends);
         if random.chance(2) {
-            runs.last_mut().unwrap().1 = 3.141_592_653_589_7;
+            runs.last_mut().unwrap().1 = 2.345_678_912_345_6;
         }
         let order: fn(f64, f64) -> f64 = random.pick(&[
             in_order,
@@ -191,7 +191,7 @@ fn every_value_comes_back_to_the_bit() {
             let mut values = adjusted(cents, &runs, order);
             disturb(&mut random, &mut values, manner);
             let nulls: Option<Vec<bool>> =
-                (!ohlc && manner % 2 == 0).then(|| (0..count).map(|_| random.chance(10)).collect());
+                (!ohlc && manner.is_multiple_of(2)).then(|| (0..count).map(|_| random.chance(10)).collect());
             for (value, null) in values.iter_mut().zip(nulls.iter().flatten()) {
                 *value = if *null { 0.0 } else { *value };
             }

@@ -154,3 +154,64 @@ fn bars_take_less_than_four_columns_of_their_own() {
     let (group, alone) = (bytes(["open", "high", "low", "close"]), bytes(["o", "h", "l", "c"]));
     assert!(group * 10 < alone * 8, "{group} and {alone} bytes");
 }
+
+/// What the headers of all segments ask for.
+fn features_of(storage: &MemoryStorage) -> Vec<u8> {
+    let files = storage.files();
+    let segments = files.iter().filter(|(name, _)| name.starts_with("segment-"));
+    segments.map(|(_, bytes)| bytes[12]).collect()
+}
+
+/// Bars of a share that paid a dividend every thousand rows.
+fn adjusted(start: usize, count: usize) -> Batch {
+    let price = |row: usize, above: usize| {
+        let cents = (2000 + row * row % 700 + above) as f64;
+        cents / 100.0 * (1.0 + (9 - row / 1000) as f64 * 0.012_345_678_9)
+    };
+    let rows = start..start + count;
+    let column = |above| Values::F64(rows.clone().map(|row| price(row, above)).collect());
+    Batch::new(rows.clone().map(|row| row as i64 * MINUTE_NS).collect())
+        .with("open", column(3))
+        .with("high", column(9))
+        .with("low", column(0))
+        .with("close", column(7))
+        .with("volume", Values::F64(rows.clone().map(|row| row as f64).collect()))
+}
+
+#[test]
+fn segments_with_adjusted_prices_say_so_and_others_do_not() {
+    let storage = Arc::new(MemoryStorage::new());
+    let options = Options { background: false, own_segment_bytes: 4096, ..Options::default() };
+    let store = Store::create_on(storage.clone(), options).unwrap();
+    let write = |name: &str, batch: Batch| {
+        let key = SeriesKey::new(name, "1m").unwrap();
+        let mut transaction = store.begin();
+        transaction.create_series(&key, bars()).unwrap();
+        transaction.merge(&key, batch).unwrap();
+        transaction.commit().unwrap();
+    };
+    write("PLAIN.X", batch(0, 5000));
+    store.seal().unwrap();
+    assert_eq!(features_of(&storage), [0], "bars as they were paid");
+    write("A.X", adjusted(0, 6000));
+    let expected = rows(&store);
+    store.seal().unwrap();
+    assert_eq!(features_of(&storage), [0, 8]);
+    assert_eq!(rows(&store), expected);
+    // Each series moves to a segment of its own; only that of the adjusted one says so.
+    let report = store.compact().unwrap();
+    let found = features_of(&storage);
+    assert!(found.len() >= 2 && found.iter().map(|bits| u32::from(*bits)).sum::<u32>() == 8, "{found:?}");
+    assert!((11_000..11_010).contains(&report.rows), "each row is counted once: {}", report.rows);
+    assert_eq!(rows(&store), expected);
+    // Hot segments have no use for factors; what comes from them finds them again.
+    store.compact_to(Tier::Hot).unwrap();
+    assert!(features_of(&storage).iter().all(|bits| bits & 8 == 0));
+    assert_eq!(rows(&store), expected);
+    store.compact_to(Tier::Cold).unwrap();
+    assert_eq!(features_of(&storage).iter().filter(|bits| **bits == 9).count(), 1);
+    assert_eq!(rows(&store), expected);
+    store.compact_to(Tier::Dense).unwrap();
+    assert_eq!(features_of(&storage).iter().filter(|bits| **bits == 8).count(), 1);
+    assert_eq!(rows(&store), expected);
+}

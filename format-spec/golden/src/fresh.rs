@@ -8,8 +8,8 @@ use tapestore::{
 
 use crate::damage::StoreFiles;
 use crate::stores::{
-    MINUTE, Making, T0, key, minutes, prices, quotes, quotes_schema, schema, slots, trades, trades_schema,
-    types,
+    MINUTE, Making, T0, adjusted_prices, key, minutes, prices, quotes, quotes_schema, schema, slots, trades,
+    trades_schema, types,
 };
 use crate::values::{Manner, Nulls, Random, column};
 
@@ -46,6 +46,7 @@ pub fn make(seed: u64) -> Result<StoreFiles> {
     making = making.reopen()?;
     let rows = 600 + making.random.below(900) as usize;
     types(&mut making, "COLD", rows)?;
+    adjusted(&mut making)?;
     making.store.seal()?;
     making.options.tier = Tier::Dense;
     making = making.reopen()?;
@@ -114,6 +115,17 @@ fn sequences(making: &mut Making) -> Result<()> {
             making.store.seal()?;
         }
     }
+    Ok(())
+}
+
+/// Bars of days that were adjusted for dividends.
+fn adjusted(making: &mut Making) -> Result<()> {
+    let key = key("ADJUSTED.SHARE", "1d");
+    making.commit("vendor", "adjusted prices", |transaction, random| {
+        transaction.create_series(&key, bars())?;
+        let (every, days) = (100 + random.below(300) as usize, 1100 + random.below(900));
+        transaction.append(&key, adjusted_prices(random, 0..days, every))
+    })?;
     Ok(())
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tapestore::io::Storage;
 use tapestore::schema::{SchemaBuilder, bars, bars_with};
 use tapestore::{
-    AsOf, Batch, ColumnType, Options, Result, RunVec, Schema, SeriesKey, Store, Tier, Timeframe, Transaction,
-    Values, flags,
+    AsOf, Batch, ColumnType, ColumnValues, Options, Result, RunVec, Schema, SeriesKey, Store, Tier,
+    Timeframe, Transaction, Values, flags,
 };
 
 use crate::storage::Clocked;
@@ -21,7 +21,7 @@ pub(crate) const T0: i64 = 1_709_251_200_000_000_000;
 pub type Maker = fn() -> Result<Vec<(String, Vec<u8>)>>;
 
 /// Every store that is whole, with what it shows.
-pub const STORES: [(&str, &str, Maker); 12] = [
+pub const STORES: [(&str, &str, Maker); 13] = [
     ("empty", "no commit at all", empty),
     (
         "bars",
@@ -34,6 +34,11 @@ pub const STORES: [(&str, &str, Maker); 12] = [
     ("types-cold", "the same in the cold tier, and bars: models and coded blocks", types_cold),
     ("sequences", "plain and dedup sequences, sources, flags; layers over layers", sequences),
     ("sides", "quotes of one side each, in turn: differences from two rows before, packed and coded", sides),
+    (
+        "adjusted",
+        "adjusted prices: decimals with factors, alone and in groups, packed and coded; compacted",
+        adjusted,
+    ),
     ("versions", "upserts, deletes, drops, another key, rollback, snapshots; nothing compacted", versions),
     ("compacted", "the same, compacted: history", compacted),
     ("pruned", "the same, pruned: a floor and snapshots", pruned),
@@ -99,7 +104,12 @@ pub(crate) fn schema(builder: SchemaBuilder) -> Schema {
 
 /// Bars with prices of two places at these times.
 pub(crate) fn prices(random: &mut Random, times: Vec<i64>) -> Batch {
-    let count = times.len();
+    let columns = price_columns(random, times.len());
+    bars_at(times, columns)
+}
+
+/// Open, high, low, close and volume.
+fn price_columns(random: &mut Random, count: usize) -> [Vec<f64>; 5] {
     let (mut open, mut high, mut low, mut close, mut volume) = (vec![], vec![], vec![], vec![], vec![]);
     let mut last = 4_200_000;
     for _ in 0..count {
@@ -113,6 +123,10 @@ pub(crate) fn prices(random: &mut Random, times: Vec<i64>) -> Batch {
         }
         volume.push(random.below(9_000_000) as f64 / 100_000.0);
     }
+    [open, high, low, close, volume]
+}
+
+fn bars_at(times: Vec<i64>, [open, high, low, close, volume]: [Vec<f64>; 5]) -> Batch {
     Batch::new(times)
         .with("open", Values::F64(open))
         .with("high", Values::F64(high))
@@ -401,6 +415,63 @@ fn sides() -> Result<Vec<(String, Vec<u8>)>> {
     making.commit("feed", "in a log", |transaction, random| {
         transaction.append(&dense, quotes(random, 1 << 40, 9))?;
         transaction.delete_range(&cold, T0 + 4_000_000..T0 + 9_000_001)
+    })?;
+    Ok(making.finish())
+}
+
+/// Times of days.
+pub(crate) fn days(range: std::ops::Range<i64>) -> Vec<i64> {
+    range.map(|day| (20_000 + day) * 1440 * MINUTE).collect()
+}
+
+/// Columns of bars that were paid in cents and adjusted for a dividend every so many rows, the last ones for none.
+pub(crate) fn adjusted_columns(random: &mut Random, count: usize, every: usize) -> [Vec<f64>; 5] {
+    let mut columns = price_columns(random, count);
+    for (row, value) in columns[..4].iter_mut().flat_map(|column| column.iter_mut().enumerate()) {
+        let dividends = (count - 1 - row) / every;
+        // The source multiplied in another order: some products are a bit beside.
+        let cents = (*value * 100.0).round() - 4_150_000.0;
+        *value = cents * (1.0 + dividends as f64 * 0.012_345_678_9) / 100.0;
+    }
+    columns
+}
+
+/// Bars of days with such prices.
+pub(crate) fn adjusted_prices(random: &mut Random, range: std::ops::Range<i64>, every: usize) -> Batch {
+    let times = days(range);
+    let columns = adjusted_columns(random, times.len(), every);
+    bars_at(times, columns)
+}
+
+fn adjusted() -> Result<Vec<(String, Vec<u8>)>> {
+    let mut making = Making::new(11, Tier::Dense)?;
+    let (dense, cold, alone) = (key("DENSE", "1d"), key("COLD", "1d"), key("ALONE", "table"));
+    let one = || schema(SchemaBuilder::unique().nullable("close", ColumnType::F64));
+    making.commit("feed", "more than a block, and a column of its own", |transaction, random| {
+        transaction.create_series(&dense, bars())?;
+        transaction.create_series(&alone, one())?;
+        transaction.append(&dense, adjusted_prices(random, 0..1100, 250))?;
+        let [.., close, _] = adjusted_columns(random, 1030, 300);
+        let nulls: Vec<bool> = (0..1030).map(|row| row % 97 == 5).collect();
+        let close = close.into_iter().zip(&nulls).map(|(price, null)| if *null { 0.0 } else { price });
+        let close = ColumnValues { values: Values::F64(close.collect()), nulls: Some(nulls) };
+        transaction.append(&alone, Batch::new(days(0..1030)).with("close", close))
+    })?;
+    making.store.seal()?;
+    making.commit("feed", "a correction", |transaction, random| {
+        transaction.upsert(&dense, adjusted_prices(random, 1090..1120, 100))
+    })?;
+    making.store.seal()?;
+    making.store.compact()?;
+    making.options.tier = Tier::Cold;
+    making = making.reopen()?;
+    making.commit("feed", "the same, cold", |transaction, random| {
+        transaction.create_series(&cold, bars())?;
+        transaction.append(&cold, adjusted_prices(random, 0..1500, 400))
+    })?;
+    making.store.seal()?;
+    making.commit("feed", "in a log", |transaction, random| {
+        transaction.append(&dense, adjusted_prices(random, 1120..1130, 100))
     })?;
     Ok(making.finish())
 }

@@ -233,6 +233,27 @@ def to_floats(bits, kind):
     return struct.unpack(f"<{len(bits)}d", struct.pack(f"<{len(bits)}q", *bits))
 
 
+def factors(cur, n, bits):
+    """K17: products of decimals and factors, given by their bits, and residues that are added to the bits."""
+    cur.rule = "K17"
+    runs = cur.varint()
+    if runs > n:
+        cur.fail(f"{runs} factors in {n} rows")
+    if not runs:
+        return bits
+    starts = [0, *unpack(cur, runs - 1, (n - 1).bit_length()), n]
+    if any(start >= end for start, end in zip(starts, starts[1:])):
+        cur.fail("runs of factors do not ascend")
+    values, products = to_floats(bits, 2), []
+    for start, end in zip(starts, starts[1:]):
+        factor = struct.unpack("<d", cur.take(8))[0]
+        if not 0 < factor < float("inf"):
+            cur.fail(f"a factor of {factor}")
+        products += [value * factor for value in values[start:end]]
+    residues = plain(cur, n)
+    return wrap_all([product + residue for product, residue in zip(to_bits(products, 2), residues)])
+
+
 def exceptions(cur, n, bits, kind):
     """K11: corrections that are added to the bits. What is left over behind them is named K11 as well."""
     cur.rule = "K11"

@@ -3,14 +3,14 @@
 import struct
 
 from . import codecs
-from .basics import (BLOCK_ROWS, CHECKED_BYTES, CHUNK_ROWS, CODED, HEAP_BYTES, MASK, MODEL_BYTES, PART_COLUMNS, PART_ROWS, SEGMENT, STRING_BYTES, TIME_MAX,
+from .basics import (BLOCK_ROWS, CHECKED_BYTES, CHUNK_ROWS, CODED, FACTORED, HEAP_BYTES, MASK, MODEL_BYTES, PART_COLUMNS, PART_ROWS, SEGMENT, STRING_BYTES, TIME_MAX,
                      TIME_MIN, Cursor, wrap)
 from .grid import Grid
 
 TIME, VERSION, UNTIL, SOURCE, FLAGS, FIRST_COLUMN = 0, 1, 2, 3, 4, 8
 I64, F64, F32, U8, BOOL, STRING, TIMESTAMP = 1, 2, 3, 4, 5, 6, 7
 NULL, CONSTANT, RAW, INTEGERS, DECIMAL, GROUP, SPLIT, DICTIONARY, TEXT = range(9)
-NULLS, EXCEPTIONS, ZONES, LONG, NANS, MODEL = 1, 2, 4, 8, 16, 32
+NULLS, EXCEPTIONS, ZONES, LONG, NANS, MODEL, FACTORS = 1, 2, 4, 8, 16, 32, 64
 SIZES = {I64: 8, F64: 8, F32: 4, U8: 1, BOOL: 1, TIMESTAMP: 8}
 FORMS = {I64: "q", F64: "q", F32: "I", U8: "B", BOOL: "B", TIMESTAMP: "q"}
 NUMBERS = set(SIZES)
@@ -252,7 +252,8 @@ def read_head(chunk):
             cur.fail(f"encoding {encoding}")
         if entry.kind not in FITS[encoding] or encoding == NULL and entry.code < FIRST_COLUMN:
             cur.fail(f"encoding {encoding} of type {entry.kind}", "S20")
-        if (flags > 63 or flags & MODEL and (encoding not in (INTEGERS, DECIMAL, GROUP, SPLIT) or not file.features & CODED)
+        if (flags > 127 or flags & FACTORS and (encoding not in (DECIMAL, GROUP) or entry.kind != F64 or not file.features & FACTORED)
+                or flags & MODEL and (encoding not in (INTEGERS, DECIMAL, GROUP, SPLIT) or not file.features & CODED)
                 or flags & NULLS and (encoding in (NULL, CONSTANT, RAW, GROUP) or entry.code < FIRST_COLUMN)
                 or flags & EXCEPTIONS and encoding not in (DECIMAL, GROUP) or flags & (ZONES | LONG) and encoding in (NULL, CONSTANT)
                 or flags & LONG and encoding == RAW or flags & ZONES and entry.kind == STRING or flags & NANS and entry.kind not in (F64, F32)):
@@ -408,13 +409,20 @@ def mantissas(chunk, entry, number, cache):
     return cache[entry.role]
 
 
+def behind(entry, cur, bits):
+    """What stands behind the mantissas: factors and exceptions."""
+    if entry.flags & FACTORS:
+        bits = codecs.factors(cur, len(bits), bits)
+    if entry.flags & EXCEPTIONS:
+        codecs.exceptions(cur, len(bits), bits, entry.kind)
+    return bits
+
+
 def read_block(chunk, entry, number, strings):
     """One block: a value for each row, None for null."""
     if entry.encoding == GROUP:
         values, cur = mantissas(chunk, entry, number, {})
-        bits = codecs.decimals(values, entry.scale, F64)
-        if entry.flags & EXCEPTIONS:
-            codecs.exceptions(cur, len(bits), bits, F64)
+        bits = behind(entry, cur, codecs.decimals(values, entry.scale, F64))
         cur.done()
         return bits
     n, cur = opened(chunk, entry, number)
@@ -428,9 +436,7 @@ def read_block(chunk, entry, number, strings):
     elif encoding == INTEGERS:
         values = fitting(cur, entry, codecs.plain(cur, n, model(chunk, entry)), empty)
     elif encoding == DECIMAL:
-        values = codecs.decimals(codecs.plain(cur, n, model(chunk, entry)), entry.scale, kind)
-        if entry.flags & EXCEPTIONS:
-            codecs.exceptions(cur, n, values, kind)
+        values = behind(entry, cur, codecs.decimals(codecs.plain(cur, n, model(chunk, entry)), entry.scale, kind))
     elif encoding == SPLIT:
         values = codecs.split(cur, n, entry.cut, kind, model(chunk, entry))
     elif encoding == DICTIONARY:

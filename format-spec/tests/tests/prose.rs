@@ -156,10 +156,15 @@ fn the_header_is_that_of_the_code() {
     assert!(segment.contains(&format!("| 8 | 1 | u8 | file kind: {} |", kinds.join(", "))));
     let readme = chapter("README.md");
     assert!(readme.contains(&format!("The minor version is {MINOR}.")));
-    assert_eq!(KNOWN_REQUIRED, features::CODED | features::ALTERNATE, "README.md says which are defined");
+    assert_eq!(
+        KNOWN_REQUIRED,
+        features::CODED | features::ALTERNATE | features::FACTORS,
+        "README.md says which are defined"
+    );
     let stated = "required feature bits: 1 a segment in which columns may have models, 2 one in which";
     assert!(segment.contains(stated), "{stated}");
-    assert_eq!((features::CODED, features::ALTERNATE), (1, 2));
+    assert!(segment.contains("*alternate*, 8 one in which decimals may have factors"));
+    assert_eq!((features::CODED, features::ALTERNATE, features::FACTORS), (1, 2, 8));
     let codecs = chapter("codecs.md");
     for sentence in [
         format!("| log | u8 | {LOG_MIN} to {LOG_MAX}: "),

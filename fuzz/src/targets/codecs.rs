@@ -4,6 +4,8 @@ use std::cell::RefCell;
 
 use tapestore_format::bytes::ByteReader;
 use tapestore_format::codec::decimal::{Float, Mantissas, Scale, choose, patch, sample};
+use tapestore_format::codec::factor::apply;
+use tapestore_format::codec::factor_find::Prices;
 use tapestore_format::codec::group::{Role, residuals, restore};
 use tapestore_format::codec::int::{IntScratch, Transform, decode};
 use tapestore_format::codec::int_encode::{Forms, encode_with};
@@ -124,9 +126,10 @@ fn floats(input: &[u8]) -> Outcome {
     };
     let wide = decimals(&doubles);
     let narrow = decimals(&singles);
+    let factors = products(&doubles, numbers, manner);
     bars(numbers);
     hostile(rest, usize::from(head[0]).max(1));
-    Outcome::Accepted(u64::from(manner & 3) << 32 | wide << 16 | narrow)
+    Outcome::Accepted(factors << 40 | u64::from(manner & 3) << 32 | wide << 16 | narrow)
 }
 
 /// What the encoder makes of values gives them back to the bit.
@@ -155,6 +158,45 @@ fn decimals<F: Float>(values: &[F]) -> u64 {
     u64::from(exponent) << 1 | u64::from(mantissas.strays.is_empty())
 }
 
+/// Values under factors that were found, or under any, come back to the bit, wholly and in part.
+fn products(values: &[f64], numbers: &[i64], manner: u8) -> u64 {
+    if values.is_empty() {
+        return 0;
+    }
+    let null = |row: usize| manner & 4 != 0 && row % 5 == 1;
+    let found = Prices { columns: &[values], skip: null }.factors();
+    let shape = found.as_ref().map_or(0, |found| 1 + u64::from(found.0) + found.1.len() as u64 * 8);
+    // Factors made of the input where none is found.
+    let factor = |number: i64| (number.unsigned_abs() >> 11) as f64 / (1u64 << 50) as f64 + f64::MIN_POSITIVE;
+    let starts = (0..values.len()).step_by(usize::from(manner >> 3) + 1);
+    let made = || (manner >> 5, starts.map(|row| (row, factor(numbers[row]))).collect());
+    let (exponent, runs) = found.unwrap_or_else(made);
+    let mut split = Mantissas::factored(values, exponent, &runs, null);
+    let divisor = i64::try_from(split.divisor).unwrap_or(1).max(1);
+    split.divide(divisor);
+    let scale = Scale { exponent, divisor };
+    let mut bytes = Vec::new();
+    split.put_behind::<f64>(scale, 0, values.len(), &mut bytes);
+    let mut decimals = Vec::new();
+    scale.extend::<f64>(Kernels::best(), &split.numbers, &mut decimals);
+    for start in [0, values.len() / 2] {
+        let (mut reader, mut rows) = (ByteReader::new(&bytes, "K17"), [0; BLOCK_ROWS]);
+        let out = &mut decimals.clone()[start..];
+        let read = SCRATCH.with(|scratch| {
+            apply(&mut reader, values.len(), start, out, &mut rows, &mut scratch.borrow_mut())
+        });
+        read.expect("factors are read back");
+        if !split.strays.is_empty() {
+            patch(&mut reader, values.len(), start, out, &mut rows).expect("exceptions are read back");
+        }
+        reader.finish().expect("and nothing is left over");
+        for (row, found) in (start..).zip(out.iter()) {
+            assert!(null(row) || found.to_int() == values[row].to_int(), "a value comes back to the bit");
+        }
+    }
+    shape
+}
+
 /// Residuals of any numbers give them back.
 fn bars(numbers: &[i64]) {
     let quarter = numbers.len() / 4;
@@ -171,9 +213,21 @@ fn bars(numbers: &[i64]) {
 
 /// Bytes that no encoder made: an error or values, nothing else.
 fn hostile(bytes: &[u8], count: usize) {
+    let start = count / 3;
+    let read = |start: usize, out: &mut [f64]| {
+        let mut reader = ByteReader::new(bytes, "K17");
+        let read = SCRATCH.with(|scratch| {
+            apply(&mut reader, count, start, out, &mut [0; BLOCK_ROWS], &mut scratch.borrow_mut())
+        });
+        (read, reader.position())
+    };
+    let (mut part, mut whole) = (vec![0.37; count - start], vec![0.37; count]);
+    let found = read(0, &mut whole);
+    assert_eq!(read(start, &mut part), found, "factors of a part are as good as those of the whole");
+    let same = part.iter().zip(&whole[start..]).all(|(a, b)| a.to_bits() == b.to_bits());
+    assert!(found.0.is_err() || same, "products of a part are those of the whole");
     let mut reader = ByteReader::new(bytes, "K10");
     let Ok(scale) = Scale::decode(&mut reader) else { return };
-    let start = count / 3;
     let mut out: Vec<f64> = (start..count).map(|row| scale.value(row as i64 - 5)).collect();
     let mut whole: Vec<f64> = (0..count).map(|row| scale.value(row as i64 - 5)).collect();
     let part = patch(&mut reader.clone(), count, start, &mut out, &mut [0; BLOCK_ROWS]);

@@ -298,6 +298,8 @@ fn values(giver: &mut Giver<'_>, kind: ColumnType, count: usize) -> ColumnValues
     let scaled = |giver: &mut Giver<'_>, row: usize| match manner >> 6 {
         0 => f64::from_bits(number(giver, row) as u64),
         1 => number(giver, row) as f64 / 100.0,
+        // Adjusted for a dividend every forty rows.
+        2 if manner & 32 != 0 => number(giver, row) as f64 / 100.0 * (1.0 + (row / 40) as f64 * 0.012_345),
         2 => number(giver, row) as f64 * 0.1,
         _ => (number(giver, row) >> 20) as f64 / 1e8,
     };
@@ -328,7 +330,8 @@ const SOME: Identity = Identity { store: *b"a store of fuzz!", file: 9 };
 fn write(spec: &PartSpec, live: &RowSet, history: &RowSet, marks: &[Mark], tier: Tier) -> Vec<u8> {
     // With the feature bit and without it, where it may be.
     let ticks = spec.timeframe.is_none() && spec.series.is_multiple_of(2);
-    let mut writer = SegmentWriter::holding(SOME, tier, Holds { ticks, ..Holds::default() });
+    let factors = !spec.series.is_multiple_of(3);
+    let mut writer = SegmentWriter::holding(SOME, tier, Holds { ticks, factors, ..Holds::default() });
     writer.begin_part(spec.clone());
     writer.push_live(live, 0..live.len() / 3);
     writer.push_live(live, live.len() / 3..live.len());

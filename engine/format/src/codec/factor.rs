@@ -77,14 +77,14 @@ impl Mantissas {
         let ends = runs.iter().skip(1).map(|run| run.0).chain([values.len()]);
         let mut last = 0;
         for ((start, factor), end) in runs.iter().zip(ends) {
-            for row in *start..end {
+            for (row, value) in (*start..end).zip(&values[*start..end]) {
                 let mut residue = 0;
                 if !skip(row) {
-                    if let Some((number, beside)) = fit(values[row], usize::from(exponent), *factor) {
+                    if let Some((number, beside)) = fit(*value, usize::from(exponent), *factor) {
                         out.divisible(number);
                         (last, residue) = (number, beside);
                     } else {
-                        out.strays.push((row, values[row].to_bits() as i64));
+                        out.strays.push((row, value.to_bits() as i64));
                     }
                 }
                 out.numbers.push(last);

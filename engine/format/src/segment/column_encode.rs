@@ -22,6 +22,8 @@ use crate::spare;
 const SAMPLE: usize = 512;
 /// Factors are looked for where more than one value of so many is an exception.
 const MANY: usize = 16;
+/// Factors ask for a reader that knows them: they have to save more than one byte of so many.
+const WORTH: usize = 8;
 
 /// How the columns of a chunk may be stored.
 #[derive(Clone, Copy, Debug)]
@@ -224,6 +226,12 @@ fn is_constant(column: &ColumnValues) -> bool {
     same && nulls_of(column).is_none()
 }
 
+/// What products with factors have to stay below, in bytes: half of the values as they are in memory, and most of what
+/// plain decimals take.
+fn limit(raw: usize, plain: Option<usize>) -> usize {
+    plain.map_or(raw / 2, |plain| (plain - plain / WORTH).min(raw / 2))
+}
+
 /// Whether some values are exceptions that factors may do without.
 fn has_many_strays(columns: &[Mantissas]) -> bool {
     columns.iter().any(|column| column.strays.len() * MANY > column.numbers.len())
@@ -245,8 +253,7 @@ pub(super) fn encode_group(columns: [(Key, &ColumnValues); 4], ways: Ways<'_>) -
         return plain;
     }
     let bytes = |group: &[Encoded; 4]| group.iter().map(Encoded::payload_bytes).sum::<usize>();
-    let limit = prices[0].len() * 4 * size_of::<f64>() / 2;
-    let limit = plain.as_ref().map_or(limit, |plain| bytes(plain).min(limit));
+    let limit = limit(prices[0].len() * 4 * size_of::<f64>(), plain.as_ref().map(bytes));
     let found = Prices { columns: &prices, skip: |_| false }.factors().and_then(|(exponent, runs)| {
         let split = |values: &&[f64]| Mantissas::factored(values, exponent, &runs, |_| false);
         put_group(columns, exponent, prices.iter().map(split).collect(), ways)
@@ -429,7 +436,7 @@ fn floats<F: Float>(
     let put = |(exponent, numbers)| put_decimals::<F>(key, kind, column, exponent, numbers, nulls, ways);
     let decimal = plain.and_then(put);
     if many && let Some(found) = factored(column, nulls, ways).and_then(put) {
-        let limit = decimal.as_ref().map_or(raw_bytes / 2, |plain| plain.payload_bytes().min(raw_bytes / 2));
+        let limit = limit(raw_bytes, decimal.as_ref().map(Encoded::payload_bytes));
         if found.payload_bytes() < limit && ways.may_use_factors() {
             return found;
         }
