@@ -357,3 +357,74 @@ fn residues_and_exceptions_share_the_work() {
     assert_eq!(rows, [3, 4, 5]);
     assert_eq!(split.divisor, 1234, "the divisor is that of the numbers");
 }
+
+/// The factors that are found in one column, each with its first row.
+fn found(values: &[f64]) -> Option<(u8, Vec<(usize, f64)>)> {
+    Prices { columns: &[values], skip: |_| false }.factors()
+}
+
+fn close(found: &[(usize, f64)], expected: &[(usize, f64)]) -> bool {
+    found.len() == expected.len()
+        && found.iter().zip(expected).all(|(a, b)| a.0 == b.0 && (a.1 / b.1 - 1.0).abs() < 1e-14)
+}
+
+#[test]
+fn places_are_those_of_the_prices_that_were_paid() {
+    let mut random = Random(21);
+    for (places, power) in [(0, 1.0), (1, 10.0), (2, 100.0), (3, 1000.0), (4, 10_000.0)] {
+        let ticks: Vec<f64> = (0..600).map(|_| (20_001 + random.below(5000)) as f64).collect();
+        let values: Vec<f64> = ticks.iter().map(|ticks| ticks / power * 1.234_567_890_123).collect();
+        let (exponent, runs) = found(&values).unwrap();
+        assert_eq!(exponent, places);
+        assert!(close(&runs, &[(0, 1.234_567_890_123)]), "{runs:?}");
+    }
+}
+
+#[test]
+fn units_are_many_but_not_any_number() {
+    let mut random = Random(22);
+    let mut prices = |least: u64| -> Vec<f64> {
+        (0..600).map(|_| in_order((least + random.below(3000)) as f64, 1.023_456_789)).collect()
+    };
+    assert!(close(&found(&prices(1_040_000)).unwrap().1, &[(0, 1.023_456_789)]));
+    assert_eq!(found(&prices(1_100_000)), None, "more than 2^20 units");
+}
+
+#[test]
+fn short_runs_take_the_unit_of_those_beside() {
+    let mut random = Random(23);
+    // The prices of nine rows, at the end or at first, are multiples of ten cents.
+    for few in [300..309, 0..9] {
+        let cents: Vec<i64> = (0..309)
+            .map(|row| {
+                let price = 500 + random.below(90) as i64;
+                if few.contains(&row) { price / 10 * 10 } else { price }
+            })
+            .collect();
+        let cut = if few.start == 0 { few.end } else { few.start };
+        let runs = [(0, 1.512_345_678), (cut, 1.212_345_678)];
+        let (exponent, got) = found(&adjusted(&cents, &runs, in_order)).unwrap();
+        assert!(exponent == 2 && close(&got, &runs), "{got:?}");
+    }
+}
+
+#[test]
+fn what_stands_still_or_apart_does_not_end_a_run() {
+    let mut random = Random(24);
+    let mut values: Vec<f64> =
+        (0..900).map(|_| in_order((2001 + random.below(300)) as f64, 1.345_678_912)).collect();
+    // A share that is not traded, at first and in between.
+    for row in (0..150).chain(400..600) {
+        values[row] = in_order(2100.0, 1.345_678_912);
+    }
+    assert!(close(&found(&values).unwrap().1, &[(0, 1.345_678_912)]));
+    // A few rows that are no products: exceptions, and the run goes on.
+    for row in [0, 250, 251, 700] {
+        values[row] = 3.0f64.sqrt() * (row + 9) as f64;
+    }
+    let (exponent, runs) = found(&values).unwrap();
+    assert!(close(&runs, &[(0, 1.345_678_912)]), "{runs:?}");
+    let split = Mantissas::factored(&values, exponent, &runs, |_| false);
+    let strays: Vec<usize> = split.strays.iter().map(|stray| stray.0).collect();
+    assert_eq!(strays, [0, 250, 251, 700]);
+}

@@ -156,10 +156,10 @@ fn bars_take_less_than_four_columns_of_their_own() {
 }
 
 /// What the headers of all segments ask for.
-fn features_of(storage: &MemoryStorage) -> Vec<u8> {
+fn features_of(storage: &MemoryStorage) -> Vec<u32> {
     let files = storage.files();
     let segments = files.iter().filter(|(name, _)| name.starts_with("segment-"));
-    segments.map(|(_, bytes)| bytes[12]).collect()
+    segments.map(|(_, bytes)| u32::from(bytes[12])).collect()
 }
 
 /// Bars of a share that paid a dividend every thousand rows.
@@ -201,7 +201,7 @@ fn segments_with_adjusted_prices_say_so_and_others_do_not() {
     // Each series moves to a segment of its own; only that of the adjusted one says so.
     let report = store.compact().unwrap();
     let found = features_of(&storage);
-    assert!(found.len() >= 2 && found.iter().map(|bits| u32::from(*bits)).sum::<u32>() == 8, "{found:?}");
+    assert!(found.len() >= 2 && found.iter().sum::<u32>() == 8, "{found:?}");
     assert!((11_000..11_010).contains(&report.rows), "each row is counted once: {}", report.rows);
     assert_eq!(rows(&store), expected);
     // Hot segments have no use for factors; what comes from them finds them again.
