@@ -385,6 +385,20 @@ mod tests {
         round_trip(&numbers);
     }
 
+    /// Places that are rare between ones that are not: their numbers go one place down, never up.
+    #[test]
+    fn numbers_of_a_rare_place_between_frequent_ones_go_down() {
+        let number = |i: i64| (1 + i * 7919 % 89) * [1, 100, 10_000][i as usize % 3];
+        let mut numbers: Vec<i64> = (0..20_000).map(number).filter(|number| number % 1000 != 0).collect();
+        let none = numbers.len();
+        numbers.extend((0..9_000).map(|i| (1 + i * 7919 % 89) * 10_000));
+        numbers.extend([7_000, 3_000, 41_000]);
+        let coder = Coder::new(&numbers).expect("few enough bins");
+        assert!(coder.bins.iter().any(|bin| bin.places == 4) && coder.bins.iter().all(|bin| bin.places != 3));
+        round_trip(&numbers);
+        round_trip(&numbers[none..]);
+    }
+
     #[test]
     fn more_words_than_numbers_are_refused() {
         let coder = Coder::new(&[3, 1, 4, 1]).expect("few enough bins");
