@@ -24,10 +24,10 @@ fn effort(small: bool) -> Effort {
             Effort { flips: 1, truncations: 1, sectors: 1, noise: 20_000, thorough: 10, salvage: 10 }
         }
         (Ok("short"), true) => {
-            Effort { flips: 1, truncations: 1, sectors: 1, noise: 1000, thorough: 30, salvage: 97 }
+            Effort { flips: 1, truncations: 1, sectors: 1, noise: 300, thorough: 30, salvage: 97 }
         }
         (Ok("short"), false) => {
-            Effort { flips: 40, truncations: 40, sectors: 40, noise: 500, thorough: 30, salvage: 97 }
+            Effort { flips: 120, truncations: 120, sectors: 120, noise: 150, thorough: 30, salvage: 97 }
         }
         (_, true) => {
             Effort { flips: 150, truncations: 150, sectors: 10, noise: 50, thorough: 10, salvage: 3 }

@@ -42,7 +42,7 @@ fn sweep(name: &str, workloads: &[Vec<Op>], all_ops: bool, effort: &Effort) -> R
 fn effort() -> Effort {
     match Amount::asked() {
         Amount::Sample => Effort::default(),
-        Amount::Short => Effort { random: 7, again_once_in: 12, ..Effort::default() },
+        Amount::Short => Effort { random: 7, again_once_in: 14, ..Effort::default() },
         Amount::Long => Effort { random: 24, again_once_in: 12, ..Effort::default() },
     }
 }
