@@ -293,13 +293,12 @@ pub(crate) fn find_store(storage: &dyn Storage) -> Result<Current> {
 }
 
 fn lock_for_writing(storage: &dyn Storage) -> Result<Box<dyn LockGuard>> {
-    for attempt in 0..LOCK_TRIES {
+    for _ in 0..LOCK_TRIES {
         let lock = storage.lock(LOCK, LockKind::Exclusive);
-        match lock.map_err(|error| Error::io("locking", storage.describe(LOCK), error))? {
-            Some(guard) => return Ok(guard),
-            None if attempt + 1 < LOCK_TRIES => thread::sleep(std::time::Duration::from_millis(5)),
-            None => {}
+        if let Some(guard) = lock.map_err(|error| Error::io("locking", storage.describe(LOCK), error))? {
+            return Ok(guard);
         }
+        thread::sleep(std::time::Duration::from_millis(5));
     }
     Err(Error::Locked { path: storage.describe("") })
 }
@@ -449,6 +448,40 @@ mod tests {
         assert_eq!(reader.refresh().unwrap(), 3);
         store.compact().unwrap();
         assert_eq!(times(&reader), [1, 2, 3]);
+    }
+
+    /// Segment files that something still reads are known, and no others: a refresh opens those that only views use.
+    #[test]
+    fn a_reader_knows_the_segment_files_that_are_in_use() {
+        let storage = Arc::new(MemoryStorage::new());
+        let options = || Options { background: false, ..Options::default() };
+        let store = Store::create_on(storage.clone(), options()).unwrap();
+        let key = SeriesKey::new("A", "trades").unwrap();
+        let write = |time: i64| {
+            let mut transaction = store.begin();
+            let schema = crate::schema::SchemaBuilder::unique().column("x", crate::ColumnType::I64);
+            transaction.create_series(&key, schema.build().unwrap()).unwrap();
+            let batch = crate::Batch::new(vec![time]).with("x", crate::Values::I64(vec![time]));
+            transaction.append(&key, batch).unwrap();
+            transaction.commit().unwrap();
+            store.seal().unwrap();
+        };
+        write(1);
+        write(2);
+        let reader = Store::open_read_only_on(storage, options()).unwrap();
+        let known = || reader.shared.files.lock().len();
+        assert_eq!(known(), 2);
+        let view = reader.view();
+        store.compact().unwrap();
+        reader.refresh().unwrap();
+        assert_eq!(known(), 3, "the new one, and two that the view reads");
+        write(3);
+        reader.refresh().unwrap();
+        assert_eq!(known(), 4);
+        drop(view);
+        write(4);
+        reader.refresh().unwrap();
+        assert_eq!(known(), 3, "those of the view are forgotten");
     }
 
     /// A record of source 65,535 made numbering overflow behind it.

@@ -204,7 +204,6 @@ impl Stage<'_> {
                 work.marks.push(mark);
             }
             Change::Unchanged(since) => return unchanged(key, work, since),
-            Change::Absent(range) | Change::Expected(range) if range.is_empty() => {}
             Change::Absent(range) => self.absence(key, work, MarkKind::Absent, &range, version)?,
             Change::Expected(range) => self.absence(key, work, MarkKind::Expected, &range, version)?,
             Change::Rows { mode, rows, schema, .. } => {

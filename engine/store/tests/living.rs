@@ -25,6 +25,8 @@ struct Slow {
     commits_while_sealing: Mutex<Option<Store>>,
     /// Up to this minute.
     rows_while_sealing: AtomicI64,
+    /// Held by a test that lets no segment be made.
+    gate: Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -54,6 +56,9 @@ impl StorageFile for SlowFile {
 
 impl Storage for Slow {
     fn create_new(&self, name: &str) -> io::Result<Arc<dyn StorageFile>> {
+        if name.starts_with("segment-") {
+            drop(self.gate.lock().unwrap());
+        }
         if name.starts_with("segment-")
             && let Some(store) = self.commits_while_sealing.lock().unwrap().take()
         {
@@ -118,7 +123,8 @@ fn slow() -> Arc<Slow> {
     let (compacts_before_map, commits_while_sealing) = (Mutex::default(), Mutex::default());
     let (inner, clock) = (MemoryStorage::new(), AtomicI64::new(0));
     let rows_while_sealing = AtomicI64::new(4);
-    Arc::new(Slow { inner, clock, compacts_before_map, commits_while_sealing, rows_while_sealing })
+    let gate = Mutex::default();
+    Arc::new(Slow { inner, clock, compacts_before_map, commits_while_sealing, rows_while_sealing, gate })
 }
 
 #[test]
@@ -403,4 +409,37 @@ fn frames_call_durable_what_was_synced_before_them() {
     commit(5, Durability::Durable);
     commit(6, Durability::Durable);
     assert_eq!(frames(), [(6, 5), (7, 6), (8, 7)]);
+}
+
+/// Commits wait when sealing is far behind: memory holds twice the budget, not more.
+#[test]
+fn commits_wait_for_sealing_at_twice_the_budget() {
+    let storage = slow();
+    let budget = 400_000;
+    let options = Options { memtable_bytes: budget, background: true, ..Options::default() };
+    let store = Store::create_on(storage.clone(), options).unwrap();
+    let (parts, rows) = (60, 500);
+    let gate = storage.gate.lock().unwrap();
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            for part in 0..parts {
+                write(&store, "A", &(part * rows..(part + 1) * rows).collect::<Vec<_>>(), 10.0);
+            }
+        });
+        let held = || store.stats().unwrap().memtable_bytes;
+        let since = std::time::Instant::now();
+        while held() < budget as u64 * 19 / 10 {
+            assert!(since.elapsed() < Duration::from_secs(30), "stopped at {} bytes", held());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        // Time for more, if nothing held it up.
+        std::thread::sleep(Duration::from_millis(700));
+        let most = held();
+        assert!(most < budget as u64 * 5 / 2, "{most} bytes");
+        drop(gate);
+        writer.join().unwrap();
+    });
+    store.wait_idle().unwrap();
+    assert_eq!(store.view().count(&key("A"), i64::MIN..i64::MAX).unwrap(), (parts * rows) as u64);
+    store.close().unwrap();
 }

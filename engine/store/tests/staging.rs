@@ -397,3 +397,81 @@ fn the_budget_of_memory_holds_across_openings() {
     let stats = store.stats().unwrap();
     assert_eq!((stats.segments, stats.memtable_bytes), (1, 0));
 }
+
+/// Two transactions add a column of the same name: of the same type it is the same, of another one it is refused.
+#[test]
+fn a_column_that_another_commit_added_meanwhile_is_taken_if_it_is_the_same() {
+    use tapestore::ColumnType::{F64, I64};
+    for (kind, same) in [(F64, true), (I64, false)] {
+        let store = store_with(&[0], false);
+        let mut late = store.begin();
+        late.add_column(&key("A"), "x", F64, "").unwrap();
+        commit(&store, |transaction| transaction.add_column(&key("A"), "x", kind, ""));
+        let result = late.commit().map(|report| report.changed);
+        assert_eq!(result.is_ok(), same);
+        assert!(!same || !result.unwrap(), "nothing is left to change");
+        assert_eq!(store.view().schema(&key("A")).unwrap().column("x").unwrap().kind, kind);
+    }
+}
+
+/// A large segment goes to its file in pieces: memory does not hold it whole, and no call is wasted on a few bytes.
+#[test]
+fn segments_are_written_in_pieces() {
+    use tapestore::io::Storage;
+    let storage = Arc::new(MemoryStorage::new());
+    let store = Store::create_on(storage.clone(), options()).unwrap();
+    let name = SeriesKey::new("A", "noise").unwrap();
+    let noise = |row: i64| {
+        let mixed = (row as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        f64::from_bits((mixed ^ mixed >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 2)
+    };
+    commit(&store, |transaction| {
+        let schema = schema::SchemaBuilder::unique().column("x", tapestore::ColumnType::F64);
+        transaction.create_series(&name, schema.build()?)?;
+        let batch = Batch::new((0..500_000).collect());
+        transaction.append(&name, batch.with("x", Values::F64((0..500_000).map(noise).collect())))
+    });
+    let before = storage.counts();
+    store.seal().unwrap();
+    let done = storage.counts().since(before);
+    assert!(done.write_bytes > 3 << 20, "{} bytes", done.write_bytes);
+    // A chunk of 65,536 rows is half a mebibyte.
+    assert!((6..40).contains(&done.writes), "{} writes", done.writes);
+    let series = 300;
+    commit(&store, |transaction| {
+        (0..series).try_for_each(|at| {
+            let key = key(&format!("S{at}"));
+            transaction.create_series(&key, schema::bars())?;
+            transaction.append(&key, bars(&[0, 1], 10.0))
+        })
+    });
+    let before = storage.counts();
+    store.seal().unwrap();
+    let writes = storage.counts().since(before).writes;
+    assert!(writes < 20, "{writes} writes for {series} small parts");
+}
+
+/// What nobody waits for is held back in memory, but not without end.
+#[test]
+fn volatile_commits_are_written_when_many_are_held_back() {
+    use tapestore::io::Storage;
+    let storage = Arc::new(MemoryStorage::new());
+    let store = Store::create_on(storage.clone(), options()).unwrap();
+    common::write(&store, "A", &[0], 10.0);
+    let before = storage.counts();
+    let mut committed = 0;
+    for part in 0..40 {
+        let minutes: Vec<i64> = (0..5000).map(|row| 1 + part * 5000 + row).collect();
+        let mut transaction = store.begin();
+        transaction.append(&key("A"), bars(&minutes, 10.0)).unwrap();
+        transaction.commit_with(tapestore::Durability::Volatile).unwrap();
+        committed += minutes.len() * 48;
+        let written = storage.counts().since(before);
+        assert_eq!(written.syncs, 0);
+        assert!(
+            committed as u64 - written.write_bytes.min(committed as u64) < 6 << 20,
+            "after {committed} bytes"
+        );
+    }
+    assert!(storage.counts().since(before).write_bytes > 4 << 20);
+}

@@ -12,6 +12,8 @@ pub(crate) struct Failing {
     pub(crate) inner: MemoryStorage,
     /// Calls on names that begin so fail so.
     refused: Mutex<Option<(String, io::ErrorKind)>>,
+    /// Names that begin so cannot be created.
+    refused_new: Mutex<Option<(String, io::ErrorKind)>>,
     /// Listed at the top, without being there.
     pub(crate) ghosts: Mutex<Vec<String>>,
 }
@@ -22,17 +24,27 @@ impl Failing {
         *self.refused.lock().unwrap() = Some((names.to_owned(), kind));
     }
 
+    /// From now on names that begin so cannot be created, and it fails so.
+    pub(crate) fn refuse_new(&self, names: &str, kind: io::ErrorKind) {
+        *self.refused_new.lock().unwrap() = Some((names.to_owned(), kind));
+    }
+
     fn check(&self, name: &str) -> io::Result<()> {
-        match &*self.refused.lock().unwrap() {
-            Some((names, kind)) if name.starts_with(names) => Err((*kind).into()),
-            _ => Ok(()),
-        }
+        refused(&self.refused, name)
+    }
+}
+
+fn refused(refused: &Mutex<Option<(String, io::ErrorKind)>>, name: &str) -> io::Result<()> {
+    match &*refused.lock().unwrap() {
+        Some((names, kind)) if name.starts_with(names) => Err((*kind).into()),
+        _ => Ok(()),
     }
 }
 
 impl Storage for Failing {
     fn create_new(&self, name: &str) -> io::Result<Arc<dyn StorageFile>> {
         self.check(name)?;
+        refused(&self.refused_new, name)?;
         self.inner.create_new(name)
     }
     fn open(&self, name: &str) -> io::Result<Arc<dyn StorageFile>> {

@@ -444,6 +444,6 @@ fn the_hint_of_what_is_visible_is_opened_or_made_and_errors_are_told() {
     let storage = Failing::default();
     Visible::open(&storage).unwrap().write_at(0, b"kept").unwrap();
     assert_eq!(Visible::open(&storage).unwrap().read_all(8).unwrap(), b"kept");
-    storage.refuse(VISIBLE, io::ErrorKind::PermissionDenied);
+    storage.refuse_new(VISIBLE, io::ErrorKind::PermissionDenied);
     assert!(Visible::open(&storage).unwrap_err().to_string().contains("visible"));
 }
