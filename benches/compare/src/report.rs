@@ -131,7 +131,10 @@ fn head(results: &Value, text: &mut String) -> Result<()> {
 fn goals(figures: &Figures<'_>, text: &mut String) -> Result<()> {
     writeln!(text, "## Aimed at, and met or not")?;
     writeln!(text)?;
-    writeln!(text, "A factor is against the *fastest* setting of the peer, which stands in brackets with the factor against its slowest.")?;
+    writeln!(
+        text,
+        "A factor is against the *fastest* setting of the peer, which stands in brackets with the factor against its slowest."
+    )?;
     writeln!(text)?;
     writeln!(text, "| aimed at | measured | met |\n|-|-|-|")?;
     for target in targets::all(figures) {

@@ -118,6 +118,32 @@ pub(crate) fn fill(directory: &Path, options: Options, tables: &[Table]) -> Resu
     Ok(())
 }
 
+/// Writes all tables as parts of one segment, and finishes it.
+fn segment(mut writer: SegmentWriter, group: &Group) -> Result<SegmentWriter> {
+    for (series, table) in (1..).zip(&group.tables) {
+        writer.begin_part(PartSpec {
+            series,
+            columns: (0..).zip(table.columns.iter().map(|column| kind(&column.1))).collect(),
+            timeframe: table.step_ns.and(frame(table)?.timeframe()),
+            unique: table.time.windows(2).all(|pair| pair[0] < pair[1]),
+            ohlc: is_bars(table).then_some([0, 1, 2, 3]),
+        });
+        let count = table.len();
+        let rows = RowSet {
+            time: table.time.clone(),
+            version: RunVec::constant(1, count),
+            source: RunVec::constant(1, count),
+            flags: RunVec::constant(0, count),
+            columns: (0..).zip(table.columns.iter().map(|column| column.1.clone().into())).collect(),
+            ..RowSet::default()
+        };
+        writer.push_live(&rows, 0..count);
+        writer.end_part();
+    }
+    writer.finish();
+    Ok(writer)
+}
+
 impl Contender for Tape {
     fn name(&self) -> String {
         let cache = if self.cache { "" } else { ", decoded blocks not kept" };
@@ -127,28 +153,13 @@ impl Contender for Tape {
     fn encode(&self, group: &Group) -> Result<Encoded> {
         let identity = Identity { store: [1; 16], file: 1 };
         let ticks = group.tables.iter().any(|table| table.step_ns.is_none());
-        let mut writer = SegmentWriter::holding(identity, self.tier, Holds { ticks, ..Holds::default() });
-        for (series, table) in (1..).zip(&group.tables) {
-            writer.begin_part(PartSpec {
-                series,
-                columns: (0..).zip(table.columns.iter().map(|column| kind(&column.1))).collect(),
-                timeframe: table.step_ns.and(frame(table)?.timeframe()),
-                unique: table.time.windows(2).all(|pair| pair[0] < pair[1]),
-                ohlc: is_bars(table).then_some([0, 1, 2, 3]),
-            });
-            let count = table.len();
-            let rows = RowSet {
-                time: table.time.clone(),
-                version: RunVec::constant(1, count),
-                source: RunVec::constant(1, count),
-                flags: RunVec::constant(0, count),
-                columns: (0..).zip(table.columns.iter().map(|column| column.1.clone().into())).collect(),
-                ..RowSet::default()
-            };
-            writer.push_live(&rows, 0..count);
-            writer.end_part();
+        let mut holds = Holds { ticks, ..Holds::default() };
+        let mut writer = segment(SegmentWriter::holding(identity, self.tier, holds), group)?;
+        // As the store does it: once more where that is smaller.
+        if writer.lacks_factors() {
+            holds.factors = true;
+            writer = segment(SegmentWriter::holding(identity, self.tier, holds), group)?;
         }
-        writer.finish();
         let bytes = std::mem::take(writer.output());
         sizes(&bytes, identity, group)
     }
