@@ -472,4 +472,26 @@ mod tests {
         assert_eq!(choose(&values), Some(2));
         assert_eq!(round_trip(&values), 3);
     }
+
+    /// Exceptions in the last row of a block and in the first of the next belong to one block each.
+    #[test]
+    fn exceptions_belong_to_their_block() {
+        let mut values: Vec<f64> = (0..48).map(|row| f64::from(row) / 4.0).collect();
+        for row in [15, 16, 31, 32] {
+            values[row] = 1.0 / 3.0;
+        }
+        let numbers = Mantissas::of(&values, 2, |_| false);
+        assert_eq!(numbers.strays.iter().map(|stray| stray.0).collect::<Vec<_>>(), [15, 16, 31, 32]);
+        for (start, expected) in [(0, 1), (16, 2), (32, 1)] {
+            let mut bytes = Vec::new();
+            numbers.put_strays::<f64>(Scale { exponent: 2, divisor: 1 }, start, 16, &mut bytes);
+            assert_eq!(usize::from(bytes[0]), expected, "from row {start}");
+            let mut out: Vec<f64> =
+                numbers.numbers[start..start + 16].iter().map(|n| *n as f64 / 100.0).collect();
+            let mut reader = ByteReader::new(&bytes, "K11");
+            patch(&mut reader, 16, 0, &mut out, &mut [0; 16]).unwrap();
+            reader.finish().unwrap();
+            assert_eq!(out, values[start..start + 16]);
+        }
+    }
 }

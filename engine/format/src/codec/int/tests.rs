@@ -174,3 +174,36 @@ fn a_block_of_residuals_needs_a_group() {
     assert!(decode_alone(&mut of(&bytes), &mut wide, &mut scratch, None).is_err());
     assert!(decode_narrow_alone(&mut of(&bytes), &mut narrow, &mut scratch).is_err());
 }
+
+#[test]
+fn form_bits_stand_only_where_there_are_offsets() {
+    let mut random = Random(9);
+    let blocks: [(Packing, Vec<i64>); 5] = [
+        (Packing::Constant, vec![-9; 100]),
+        (
+            Packing::Raw,
+            (0..100).map(|_| (random.below(1 << 31) as i64) << 33 ^ random.below(1 << 31) as i64).collect(),
+        ),
+        (Packing::Runs, (0..1000).map(|row| row / 100 * 77 % 500).collect()),
+        (
+            Packing::Dictionary,
+            (0..1000).map(|_| [7, 90_000, 31, 2_000_000][random.below(4) as usize]).collect(),
+        ),
+        (Packing::Sparse, (0..1000).map(|row| if row % 9 == 0 { 9000 + row } else { 0 }).collect()),
+    ];
+    for (packing, values) in blocks {
+        let mut bytes = Vec::new();
+        encode_with(Forms::EVERYWHERE, &values, None, &mut bytes);
+        assert_eq!(Packing::from_id(bytes[0]), packing);
+        for wrong in [ZIGZAG, MULTIPLIER, ZIGZAG | MULTIPLIER] {
+            let mut bytes = bytes.clone();
+            bytes[0] |= wrong;
+            if wrong & MULTIPLIER != 0 {
+                bytes.insert(1, 1);
+            }
+            let (mut out, mut scratch) = (vec![0; values.len()], IntScratch::default());
+            let error = decode(&mut ByteReader::new(&bytes, "K2"), &mut out, &mut scratch, None).unwrap_err();
+            assert!(error.to_string().contains("where there are no offsets"), "{packing:?}: {error}");
+        }
+    }
+}
