@@ -27,14 +27,14 @@ use world::Tally;
 const SEED: u64 = 0x7a9e_5704_e000_0002;
 
 /// Steps of the short form of the torture run; a third of a write more, since transactions hold several.
-const STEPS: usize = 120_000;
+const STEPS: usize = 60_000;
 
 /// Steps that are asked for, where the short form has `steps`: `TORTURE` is unset for a sample, `short`, or `long`.
 fn amount(steps: usize) -> usize {
     match std::env::var("TORTURE").as_deref() {
         Ok("short") => steps,
-        Ok("long") => 10 * steps,
-        _ => steps / 5,
+        Ok("long") => 20 * steps,
+        _ => steps * 2 / 5,
     }
 }
 
@@ -99,10 +99,10 @@ fn random_histories_agree_with_the_model() {
 
 #[test]
 fn histories_with_background_compaction_agree_with_the_model() {
-    run("model, background", 8_000, Setting::background);
+    run("model, background", 4_000, Setting::background);
 }
 
 #[test]
 fn large_histories_agree_with_the_model() {
-    run("model, large", 160, Setting::large);
+    run("model, large", 80, Setting::large);
 }

@@ -61,7 +61,7 @@ const HUNTS: &[Hunt] = &[
     Hunt {
         name: "model",
         command: &["cargo", "test", "--locked", "-p", "tape-model", "--", "--nocapture"],
-        least: &[("steps", 120_000)],
+        least: &[("steps", 60_000)],
         waits: false,
     },
     Hunt {

@@ -58,12 +58,12 @@ const ENGINE: &[Executable] = &[
     (STORE, "changes", &[]),
     (STORE, "operations", &[]),
     (STORE, "latest", &[]),
-    (STORE, "full_disk", &[]),
+    (STORE, "tiers", &[]),
 ];
 const ENGINE_SLOW: &[Executable] = &[
     (STORE, "limits", &[]),
+    (STORE, "full_disk", &[]),
     (STORE, "subscribe", &[]),
-    (STORE, "tiers", &[]),
     (STORE, "salvage", &[]),
     REGRESSIONS,
     ("tape-model", "model", &[]),
