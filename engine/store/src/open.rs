@@ -428,15 +428,7 @@ mod tests {
         let options = || Options { background: false, ..Options::default() };
         let store = Store::create_on(storage.clone(), options()).unwrap();
         let key = SeriesKey::new("A", "trades").unwrap();
-        let write = |time: i64| {
-            let mut transaction = store.begin();
-            let schema = crate::schema::SchemaBuilder::unique().column("x", crate::ColumnType::I64);
-            transaction.create_series(&key, schema.build().unwrap()).unwrap();
-            let batch = crate::Batch::new(vec![time]).with("x", crate::Values::I64(vec![time]));
-            transaction.append(&key, batch).unwrap();
-            transaction.commit().unwrap();
-            store.seal().unwrap();
-        };
+        let write = |time| seal_row(&store, &key, time);
         let times = |reader: &Store| reader.view().read(&key).rows().unwrap().time().to_vec();
         write(1);
         write(2);
@@ -450,6 +442,17 @@ mod tests {
         assert_eq!(times(&reader), [1, 2, 3]);
     }
 
+    /// Seals a segment of one row.
+    fn seal_row(store: &Store, key: &SeriesKey, time: i64) {
+        let mut transaction = store.begin();
+        let schema = crate::schema::SchemaBuilder::unique().column("x", crate::ColumnType::I64);
+        transaction.create_series(key, schema.build().unwrap()).unwrap();
+        let batch = crate::Batch::new(vec![time]).with("x", crate::Values::I64(vec![time]));
+        transaction.append(key, batch).unwrap();
+        transaction.commit().unwrap();
+        store.seal().unwrap();
+    }
+
     /// Segment files that something still reads are known, and no others: a refresh opens those that only views use.
     #[test]
     fn a_reader_knows_the_segment_files_that_are_in_use() {
@@ -457,15 +460,7 @@ mod tests {
         let options = || Options { background: false, ..Options::default() };
         let store = Store::create_on(storage.clone(), options()).unwrap();
         let key = SeriesKey::new("A", "trades").unwrap();
-        let write = |time: i64| {
-            let mut transaction = store.begin();
-            let schema = crate::schema::SchemaBuilder::unique().column("x", crate::ColumnType::I64);
-            transaction.create_series(&key, schema.build().unwrap()).unwrap();
-            let batch = crate::Batch::new(vec![time]).with("x", crate::Values::I64(vec![time]));
-            transaction.append(&key, batch).unwrap();
-            transaction.commit().unwrap();
-            store.seal().unwrap();
-        };
+        let write = |time| seal_row(&store, &key, time);
         write(1);
         write(2);
         let reader = Store::open_read_only_on(storage, options()).unwrap();
