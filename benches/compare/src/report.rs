@@ -116,7 +116,7 @@ fn head(results: &Value, text: &mut String) -> Result<()> {
     writeln!(text)?;
     writeln!(
         text,
-        "The machine is shared: many other builds and tests ran beside this, and took most of it. So times are processor \
+        "The machine is shared; a note above says with what. So times are processor \
          time (of all threads, the kernel's work for them included), but for `write` and `day-cold`, where waiting for the \
          device is part of the work and the clock counts. Repeats are interleaved (every contender once, then every \
          contender again); the median, the least and the quartiles are given. Read ratios within one table, not figures \

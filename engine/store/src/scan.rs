@@ -201,7 +201,7 @@ impl Scan<'_> {
                 let index = part.index()?;
                 let segment = part.file.segment()?;
                 let wanted = part_rows(part, interval.start, interval.end, scratch)?;
-                let count = (wanted.end - wanted.start).min(ROOM_ROWS) as usize;
+                let count = wanted.end.saturating_sub(wanted.start).min(ROOM_ROWS) as usize;
                 sink.out.make_room(count.min(sink.room));
                 for (number, place, rows) in chunks_of(index, wanted) {
                     let chunk =

@@ -53,6 +53,14 @@ fn the_directory_may_be_reached_through_links() {
         drop(store);
         assert!(verify_directory(path, true).unwrap().is_empty());
     }
+    // A backup, and the next one, into a directory reached through a link.
+    let (backup, to_backup) = (place.path().join("backup"), place.path().join("to-backup"));
+    std::fs::create_dir(&backup).unwrap();
+    symlink(&backup, &to_backup).unwrap();
+    for target in [&to_backup, &backup, &to_backup] {
+        Store::open(&second, options()).unwrap().backup(target).unwrap();
+        assert_eq!(rows(&Store::open(&backup, options()).unwrap()), 2);
+    }
     let salvaged = place.path().join("salvaged");
     salvage_directory(&link, &salvaged).unwrap();
     assert_eq!(rows(&Store::open(&salvaged, options()).unwrap()), 2);
