@@ -9,6 +9,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use tapestore_format::limits::RECORD_BYTES;
 use tapestore_format::wal::{KIND_TRANSACTION, TransactionRecord};
 
 use crate::apply::apply;
@@ -146,9 +147,7 @@ impl Pipeline {
 
     fn push(shared: &Shared, inner: &mut Inner, record: TransactionRecord) -> Result<()> {
         let bytes = record.encode();
-        if bytes.len() > tapestore_format::limits::RECORD_BYTES {
-            return Err(Error::Limit(format!("a transaction of {} bytes; commit it in pieces", bytes.len())));
-        }
+        check_length(bytes.len())?;
         let draft = shared.listeners.draft(&inner.head, &record);
         let (head, added) = apply(&inner.head, &shared.catalog, record, inner.generation)?;
         let Inner { log, pending, durable_sequence, .. } = &mut *inner;
@@ -298,6 +297,14 @@ impl Pipeline {
     }
 }
 
+/// Refuses a transaction whose record no reader would put together.
+fn check_length(bytes: usize) -> Result<()> {
+    if bytes > RECORD_BYTES {
+        return Err(Error::Limit(format!("a transaction of {bytes} bytes; commit it in pieces")));
+    }
+    Ok(())
+}
+
 impl Inner {
     pub(crate) fn check(&self) -> Result<()> {
         match &self.poisoned {
@@ -321,5 +328,18 @@ impl Inner {
         let _ = self.visible.write_at(0, &self.shown.encode(shared.store));
         self.log = log;
         self.generation += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transaction_may_be_as_long_as_a_record_and_no_longer() {
+        check_length(0).unwrap();
+        check_length(RECORD_BYTES).unwrap();
+        let error = check_length(RECORD_BYTES + 1).unwrap_err().to_string();
+        assert!(error.contains("2147483649 bytes; commit it in pieces"), "{error}");
     }
 }

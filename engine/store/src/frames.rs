@@ -116,7 +116,7 @@ pub(crate) fn find(
         for at in (0..length.min(WINDOW_BYTES)).step_by(FRAME_ALIGNMENT) {
             let offset = base + at as u64;
             let Some(head) = window.get(at..at + FRAME_HEADER_BYTES) else { break };
-            let sequence = head[8..16].iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+            let sequence = u64::from_le_bytes(head[8..16].try_into().expect("8 bytes"));
             if !plausible(offset, sequence) {
                 continue;
             }
@@ -134,6 +134,8 @@ pub(crate) fn find(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use tapestore_format::log::FrameWriter;
 
     use super::*;
@@ -163,5 +165,62 @@ mod tests {
                 assert_eq!(found(0x1234_5679, 5), None, "not plausible");
             }
         }
+    }
+
+    /// A file that notes how often it is read, and the most that was asked for at once.
+    #[derive(Debug)]
+    struct Noted {
+        file: Arc<dyn StorageFile>,
+        reads: AtomicUsize,
+        most: AtomicUsize,
+    }
+
+    impl StorageFile for Noted {
+        fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+            self.reads.fetch_add(1, Ordering::Relaxed);
+            self.most.fetch_max(buffer.len(), Ordering::Relaxed);
+            self.file.read_at(offset, buffer)
+        }
+        fn write_once_at(&self, offset: u64, bytes: &[u8]) -> io::Result<usize> {
+            self.file.write_once_at(offset, bytes)
+        }
+        fn sync_data(&self) -> io::Result<()> {
+            self.file.sync_data()
+        }
+        fn sync_all(&self) -> io::Result<()> {
+            self.file.sync_all()
+        }
+        fn set_length(&self, length: u64) -> io::Result<()> {
+            self.file.set_length(length)
+        }
+        fn length(&self) -> io::Result<u64> {
+            self.file.length()
+        }
+    }
+
+    /// Whatever the length of a file, memory holds a window of it, and each is read once.
+    #[test]
+    fn a_file_is_read_window_by_window() {
+        let identity = Identity { store: [3; 16], file: 8 };
+        let (mut bytes, mut writer) = (Vec::new(), FrameWriter::new(identity, 0, 1));
+        while bytes.len() < 3 * WINDOW_BYTES {
+            writer.push(5, &[7; 400], 0, &mut bytes);
+        }
+        let file = MemoryStorage::new().create_new("log").unwrap();
+        file.write_at(0, &bytes).unwrap();
+        let (reads, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let noted = Arc::new(Noted { file, reads, most });
+        let mut stream = FrameStream::new(noted.clone(), identity, 0, bytes.len() as u64, Some(1));
+        let mut frames = 0;
+        while let Ok(Some(_)) = stream.next_frame() {
+            frames += 1;
+        }
+        assert_eq!(frames + 1, writer.next_sequence());
+        let (reads, most) = (noted.reads.swap(0, Ordering::Relaxed), noted.most.swap(0, Ordering::Relaxed));
+        assert!(reads <= 5 && most <= WINDOW_BYTES, "{reads} reads of {most} bytes at most");
+        let range = 0..bytes.len() as u64;
+        assert_eq!(find(&*noted, identity, range, &|_, _| true, &|frame| frame.kind == 6).unwrap(), None);
+        let (reads, most) = (noted.reads.load(Ordering::Relaxed), noted.most.load(Ordering::Relaxed));
+        assert!(reads <= 4 && most <= WINDOW_BYTES + CHECKED_BYTES, "{reads} reads of {most} bytes at most");
     }
 }

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use tapestore_format::checksum::Identity;
+use tapestore_format::limits::CHUNK_ROWS;
 use tapestore_format::manifest::{ManifestRecord, SegmentRecord, SeriesRecord};
 use tapestore_format::rows::{Mark, MarkKind, ORDINAL, RowSet};
 use tapestore_format::schema::{ColumnId, ColumnType};
@@ -52,7 +53,7 @@ fn seal_locked(shared: &Shared, role: &WriterRole, step: &mut bool) -> Result<bo
     *step = false;
     let storage = &*shared.storage;
     let sealed = role.reserve.keeping_back(storage, || {
-        write_segment(shared, id, &frozen, generation).inspect_err(|_| {
+        write_segment(shared, id, &frozen).inspect_err(|_| {
             // Nothing refers to it; a full disk wants its space back now.
             let _ = storage.remove(&segment_name(id));
         })
@@ -62,31 +63,27 @@ fn seal_locked(shared: &Shared, role: &WriterRole, step: &mut bool) -> Result<bo
     Ok(true)
 }
 
-/// Writes what is frozen up to a generation as a segment; `None` if nobody can see any of it.
-fn write_segment(shared: &Shared, id: u64, frozen: &State, generation: u64) -> Result<Option<SegmentRecord>> {
+/// Writes what a frozen state has in memory as a segment; `None` if nobody can see any of it.
+fn write_segment(shared: &Shared, id: u64, frozen: &State) -> Result<Option<SegmentRecord>> {
     let retained = shared.retained.read().clone();
-    let sealed = |series: &SeriesState| {
-        series.layers.iter().any(|layer| matches!(layer, Layer::Mem(mem) if mem.generation <= generation))
-    };
-    let ticks = frozen.series.iter().any(|series| holds_ticks(series) && sealed(series));
+    let ticks = frozen.series.iter().any(|series| holds_ticks(series) && is_in_memory(series));
     SegmentOutput::write(shared, Holds { ticks, ..Holds::default() }, 0, |holds| {
         let mut output = SegmentOutput::create(shared, id, shared.options.tier, holds)?;
-        write_parts(&mut output, frozen, generation, &retained)?;
+        write_parts(&mut output, frozen, &retained)?;
         Ok(output)
     })
 }
 
-/// Writes what is frozen up to a generation.
-fn write_parts(
-    output: &mut SegmentOutput,
-    frozen: &State,
-    generation: u64,
-    retained: &Retained,
-) -> Result<()> {
+/// Whether a series has anything that no segment holds.
+fn is_in_memory(series: &SeriesState) -> bool {
+    series.layers.iter().any(|layer| matches!(layer, Layer::Mem(_)))
+}
+
+fn write_parts(output: &mut SegmentOutput, frozen: &State, retained: &Retained) -> Result<()> {
     for series in frozen.series.iter() {
         let layers = series.layers.iter().filter_map(|layer| match layer {
-            Layer::Mem(mem) if mem.generation <= generation => Some(mem.clone()),
-            _ => None,
+            Layer::Mem(mem) => Some(mem.clone()),
+            Layer::Part(_) => None,
         });
         let mut layers: Vec<Arc<MemLayer>> = layers.collect();
         if layers.is_empty() {
@@ -108,9 +105,7 @@ fn rotate(shared: &Shared, role: &WriterRole) -> Result<Option<(Arc<State>, u64,
     // Ids first: the maintenance lock is never taken inside the pipeline's.
     let id = role.maintenance.lock().allocate()?;
     let mut inner = role.pipeline.quiesce(shared)?;
-    let in_memory =
-        |series: &Arc<SeriesState>| series.layers.iter().any(|layer| matches!(layer, Layer::Mem(_)));
-    if !inner.head.series.iter().any(in_memory) {
+    if !inner.head.series.iter().any(|series| is_in_memory(series)) {
         return Ok(None);
     }
     let start = LogStart {
@@ -140,9 +135,11 @@ fn write_part(
     let used: Vec<ColumnId> = rows().flat_map(|rows| &rows.columns).map(|column| column.0).collect();
     let newest = layers.last().expect("there is a layer");
     output.begin(series, newest.high, &used);
-    for layer in layers {
-        output.writer.push_live(&layer.live, 0..layer.live.len());
-        output.drain_if_large()?;
+    for rows in layers.iter().map(|layer| &layer.live) {
+        for start in (0..rows.len()).step_by(CHUNK_ROWS) {
+            output.writer.push_live(rows, start..rows.len().min(start + CHUNK_ROWS));
+            output.drain_if_large()?;
+        }
     }
     for history in layers.iter().map(|layer| &layer.history) {
         let mut row = 0;

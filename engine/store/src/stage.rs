@@ -66,8 +66,9 @@ impl Stage<'_> {
                     if next_id >= SERIES {
                         return Err(Error::Limit(format!("a store holds at most {SERIES} series")));
                     }
+                    let id = next_id;
                     next_id += 1;
-                    next_id - 1
+                    id
                 }
             };
             ids.insert(key.clone(), id);

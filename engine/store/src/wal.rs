@@ -9,6 +9,7 @@
 //! - W6. Each log names the one before it and where that one ends; a log missing from the chain is reported. A log that
 //!   names none, and those that follow it, are another chain: what an interrupted backup left beside an older one.
 
+use std::cmp::Ordering::{Equal, Greater, Less};
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
@@ -199,7 +200,7 @@ impl LogReader<'_> {
         for (index, (id, _)) in logs.iter().enumerate() {
             let expected = (index > 0).then_some(position.next_sequence);
             let end = logs.get(index + 1).map_or(End::Open, |(_, next)| End::At(next.previous_end));
-            let from = Position { log: *id, offset: HEADER_BYTES as u64, next_sequence: 0 };
+            let from = Position { log: *id, offset: HEADER_BYTES as u64, ..position };
             (position, torn) = self.read_log(from, expected, &end, apply)?;
         }
         let chain = logs.into_iter().map(|log| log.0).collect();
@@ -361,18 +362,17 @@ impl LogReader<'_> {
     ) -> Result<(Position, Option<TornTail>)> {
         let id = from.log;
         let length = self.length(id)?;
-        let (stop, may_be_torn) = match (end, self.visible) {
+        let (stop, may_be_torn) = match (end, self.visible.map(|visible| (visible.log.cmp(&id), visible.end)))
+        {
             (End::At(end), _) => (*end, false),
             // The hint may be older than what was already read; it never takes anything back.
-            (End::Open, Some(visible)) if visible.log == id => {
-                (visible.end.clamp(from.offset, length.max(from.offset)), true)
-            }
+            (End::Open, Some((Equal, shown))) => (shown.clamp(from.offset, length.max(from.offset)), true),
             // The writer went on in this log since it was asked: what of it is acknowledged is not known (I12). Its first
             // record counts: it was durable before (W4).
-            (End::Open, Some(visible)) if visible.log < id => {
+            (End::Open, Some((Less, _))) => {
                 (EMPTY_LOG_BYTES.clamp(from.offset, length.max(from.offset)), true)
             }
-            (End::Open, _) => (length, true),
+            (End::Open, None | Some((Greater, _))) => (length, true),
         };
         if stop > length || stop < from.offset {
             let detail = format!("{length} bytes, but its records end at {stop}");
@@ -382,7 +382,7 @@ impl LogReader<'_> {
         let broken = |error| Error::format(self.path(id), error);
         let mut frames = FrameStream::new(self.open(id)?, identity, from.offset, stop, expected);
         let mut assembler = RecordAssembler::default();
-        let mut position = Position { next_sequence: expected.unwrap_or(0), ..from };
+        let mut position = from;
         loop {
             let frame = match frames.next_frame() {
                 Ok(Some(frame)) => frame,

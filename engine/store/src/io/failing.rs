@@ -11,22 +11,36 @@ use super::{Counts, LockGuard, LockKind, MappedBytes, MemoryStorage, Storage, St
 pub(crate) struct Failing {
     pub(crate) inner: MemoryStorage,
     /// Calls on names that begin so fail so.
-    refused: Mutex<Option<(String, io::ErrorKind)>>,
+    refused: Mutex<Option<Refused>>,
     /// Names that begin so cannot be created.
-    refused_new: Mutex<Option<(String, io::ErrorKind)>>,
+    refused_new: Mutex<Option<Refused>>,
     /// Listed at the top, without being there.
     pub(crate) ghosts: Mutex<Vec<String>>,
+}
+
+#[derive(Debug)]
+struct Refused {
+    /// Beginning of the names.
+    names: String,
+    /// So many calls still succeed.
+    left: usize,
+    kind: io::ErrorKind,
 }
 
 impl Failing {
     /// From now on calls on names that begin so fail so.
     pub(crate) fn refuse(&self, names: &str, kind: io::ErrorKind) {
-        *self.refused.lock().unwrap() = Some((names.to_owned(), kind));
+        self.refuse_after(0, names, kind);
+    }
+
+    /// After so many more, calls on names that begin so fail so.
+    pub(crate) fn refuse_after(&self, left: usize, names: &str, kind: io::ErrorKind) {
+        *self.refused.lock().unwrap() = Some(Refused { names: names.to_owned(), left, kind });
     }
 
     /// From now on names that begin so cannot be created, and it fails so.
     pub(crate) fn refuse_new(&self, names: &str, kind: io::ErrorKind) {
-        *self.refused_new.lock().unwrap() = Some((names.to_owned(), kind));
+        *self.refused_new.lock().unwrap() = Some(Refused { names: names.to_owned(), left: 0, kind });
     }
 
     fn check(&self, name: &str) -> io::Result<()> {
@@ -34,9 +48,15 @@ impl Failing {
     }
 }
 
-fn refused(refused: &Mutex<Option<(String, io::ErrorKind)>>, name: &str) -> io::Result<()> {
-    match &*refused.lock().unwrap() {
-        Some((names, kind)) if name.starts_with(names) => Err((*kind).into()),
+fn refused(refused: &Mutex<Option<Refused>>, name: &str) -> io::Result<()> {
+    match &mut *refused.lock().unwrap() {
+        Some(refused) if name.starts_with(&refused.names) => match refused.left.checked_sub(1) {
+            None => Err(refused.kind.into()),
+            Some(left) => {
+                refused.left = left;
+                Ok(())
+            }
+        },
         _ => Ok(()),
     }
 }

@@ -176,3 +176,34 @@ fn a_current_that_cannot_be_opened_is_not_missing() {
     let current = Current { store: [1; 16], manifest: 2, length: 40, step: 1, created: 0 };
     assert!(write_current(&storage, &current).unwrap_err().to_string().contains("removing"));
 }
+
+/// A full disk has no space for another manifest: the one that is there grows on. Whatever else fails is an error.
+#[test]
+fn a_manifest_that_cannot_be_written_anew_for_want_of_space_grows_on() {
+    for (kind, goes_on) in [(io::ErrorKind::StorageFull, true), (io::ErrorKind::PermissionDenied, false)] {
+        let storage = Arc::new(Failing::default());
+        let first = ManifestState { state: state(0), ..ManifestState::default() };
+        let mut manifest = Manifest::create(storage.clone(), [1; 16], 0, first, 2).unwrap();
+        storage.refuse_new("manifest-", kind);
+        let mut last = 0;
+        let outcome =
+            (0..20_000).find_map(|version| match manifest.publish(Vec::new(), state(version), Some(3)) {
+                Ok(Replaced { manifest: None }) => None,
+                other => {
+                    last = version;
+                    Some(other)
+                }
+            });
+        let outcome = outcome.expect("it is long by then");
+        let current = read_current(&*storage).unwrap().unwrap();
+        let loaded = load(&*storage, &current).unwrap().0.state.sealed_version;
+        if goes_on {
+            assert_eq!(outcome.unwrap().manifest, Some(3), "the number may not be used again");
+            assert_eq!((current.manifest, loaded), (2, last));
+            manifest.publish(Vec::new(), state(last + 1), None).unwrap();
+        } else {
+            assert!(matches!(outcome, Err(Error::Io { .. })));
+            assert_eq!(loaded, last - 1);
+        }
+    }
+}

@@ -45,6 +45,7 @@ const OPENING: Executable = (STORE, "opening", &[]);
 const CUTS: Executable =
     ("crash-tests", "power_cut", &["a_cut_in_any_single_operation_loses_nothing_acknowledged"]);
 const FAULTS: Executable = ("crash-tests", "faults", &[]);
+const FULL_DISK: Executable = ("crash-tests", "full_disk", &[]);
 const REGRESSIONS: Executable = ("crash-tests", "regressions", &[]);
 const SWEEP: Executable = ("tape-corruption", "sweep", &[]);
 
@@ -59,6 +60,7 @@ const ENGINE: &[Executable] = &[
     (STORE, "operations", &[]),
     (STORE, "latest", &[]),
     (STORE, "tiers", &[]),
+    (STORE, "held_up", &[]),
 ];
 const ENGINE_SLOW: &[Executable] = &[
     (STORE, "limits", &[]),
@@ -68,19 +70,26 @@ const ENGINE_SLOW: &[Executable] = &[
     REGRESSIONS,
     ("tape-model", "model", &[]),
     SWEEP,
+    FULL_DISK,
     FAULTS,
     CUTS,
 ];
 
 /// Tests of the codecs.
-const CODECS: &[Executable] =
-    &[(FORMAT, "tapestore_format", &["codec::"]), (FORMAT, "codecs", &[]), (FORMAT, "pinned", &[])];
+const CODECS: &[Executable] = &[
+    (FORMAT, "tapestore_format", &["codec::"]),
+    (FORMAT, "codecs", &[]),
+    (FORMAT, "pinned", &[]),
+    (FORMAT, "factors", &[]),
+];
 /// Tests of the format.
 const FORMATS: &[Executable] = &[(FORMAT, "tapestore_format", &[]), (FORMAT, "columns", &[])];
 /// Tests of what stands on it.
 const FORMAT_SLOW: &[Executable] = &[
     (FORMAT, "sizes", &[]),
     (FORMAT, "codecs", &[]),
+    (FORMAT, "factors", &[]),
+    (FORMAT, "hostile", &[]),
     (FORMAT, "columns", &[]),
     (FORMAT, "segment", &[]),
     ("golden", "vectors", &[]),
