@@ -20,6 +20,7 @@ use tapestore_format::segment::{Holds, Scratch, Stream, Tier};
 
 use crate::error::Result;
 use crate::layer::{Retained, Side, merge_rows};
+use crate::reserve::discard;
 use crate::scan::read_live;
 use crate::seal::{SegmentOutput, holds_ticks, kept_marks};
 use crate::segment::{Part, SegmentFile, segment_name};
@@ -268,7 +269,7 @@ fn rewrite(
         write_segments(shared, role, jobs, retained, tier, &mut created, &mut report).inspect_err(|_| {
             // Nothing refers to them; what cannot be removed now is an orphan for the next open.
             for id in &created {
-                let _ = shared.storage.remove(&segment_name(*id));
+                let _ = discard(&*shared.storage, &segment_name(*id));
             }
         })
     })?;

@@ -16,6 +16,7 @@ use tapestore_format::manifest::{
 use crate::error::{Error, Result};
 use crate::frames::{FrameStream, Stop};
 use crate::io::{Storage, StorageFile};
+use crate::reserve::discard;
 
 const CURRENT: &str = "CURRENT";
 pub(crate) const CURRENT_NEW: &str = "current.new";
@@ -224,7 +225,7 @@ impl Manifest {
         let file = storage.create_new(&name).map_err(|error| failed("creating", error))?;
         file.write_at(0, &bytes).map_err(|error| {
             // Nothing names it; on a full disk the step itself needs the space.
-            let _ = storage.remove(&name);
+            let _ = discard(&*storage, &name);
             failed("writing", error)
         })?;
         file.sync_all().map_err(|error| failed("syncing", error))?;

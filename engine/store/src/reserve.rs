@@ -45,7 +45,7 @@ impl Reserve {
     pub(crate) fn new(storage: &dyn Storage, bytes: u64) -> Self {
         // A process that was stopped may have left its probe.
         if storage.length(PROBE).is_ok() {
-            let _ = storage.remove(PROBE);
+            let _ = discard(storage, PROBE);
         }
         let missing = fill(storage, RESERVE, bytes).is_err_and(|error| is_full(&error));
         Self { bytes, missing: AtomicBool::new(missing), filling: Mutex::new(()) }
@@ -62,7 +62,7 @@ impl Reserve {
             return;
         }
         let free = fill(storage, PROBE, self.bytes);
-        let _ = storage.remove(PROBE);
+        let _ = discard(storage, PROBE);
         if free.is_err_and(|error| is_full(&error)) {
             self.give_up(storage);
         }
@@ -72,7 +72,7 @@ impl Reserve {
     pub(crate) fn give_up(&self, storage: &dyn Storage) {
         if self.bytes > 0 {
             self.missing.store(true, Ordering::Relaxed);
-            let _ = storage.remove(RESERVE);
+            let _ = discard(storage, RESERVE);
         }
     }
 
@@ -89,7 +89,7 @@ impl Reserve {
         fill(storage, RESERVE, self.bytes / 4)
             .map_err(|error| Error::io("keeping space for a step in", storage.describe(RESERVE), error))?;
         let written = write();
-        let _ = storage.remove(RESERVE);
+        let _ = discard(storage, RESERVE);
         written
     }
 
@@ -112,6 +112,15 @@ impl Reserve {
 /// Whether an error says that there is no space.
 pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// Removes a file that nobody reads, and gives its space back now, whoever has it open: a program that this process has just
+/// started holds every file of this process for a moment, and with a file the space of it.
+pub(crate) fn discard(storage: &dyn Storage, name: &str) -> io::Result<()> {
+    if let Ok(file) = storage.open(name) {
+        let _ = file.set_length(0);
+    }
+    storage.remove(name)
 }
 
 /// Brings a file to a size, with bytes that no file system makes smaller. After a failure there is none.
@@ -138,7 +147,7 @@ fn fill(storage: &dyn Storage, name: &str, bytes: u64) -> io::Result<()> {
         file.sync_all()
     })();
     if filled.is_err() {
-        let _ = storage.remove(name);
+        let _ = discard(storage, name);
     }
     filled
 }
@@ -148,8 +157,8 @@ fn fill(storage: &dyn Storage, name: &str, bytes: u64) -> io::Result<()> {
 /// For a store that does not open for want of space. Nothing goes that an earlier step may have counted: that this step
 /// is durable is not known yet (N2).
 pub(crate) fn give_up(storage: &dyn Storage) -> Result<bool> {
-    let mut found = storage.remove(RESERVE).is_ok();
-    found |= storage.remove(PROBE).is_ok();
+    let mut found = discard(storage, RESERVE).is_ok();
+    found |= discard(storage, PROBE).is_ok();
     found |= storage.remove(CURRENT_NEW).is_ok();
     let current = find_store(storage)?;
     let (manifest, _) = load(storage, &current)?;
@@ -202,6 +211,18 @@ mod tests {
         Reserve::new(&storage, 1000).ensure(&storage).unwrap();
         assert_eq!(storage.counts().writes, writes + 1, "one that is there is left alone");
         assert!(storage.length(PROBE).is_err(), "a probe that was left over is gone");
+    }
+
+    /// A program started by this process just when the reserve went kept its space: the store did not open.
+    #[test]
+    fn what_is_given_up_takes_no_space_though_another_process_has_it_open() {
+        let storage = MemoryStorage::new();
+        let reserve = Reserve::new(&storage, 1000);
+        let held = storage.open(RESERVE).unwrap();
+        reserve.give_up(&storage);
+        assert_eq!(held.length().unwrap(), 0);
+        assert!(reserve.is_missing() && storage.length(RESERVE).is_err());
+        discard(&storage, RESERVE).unwrap_err();
     }
 
     #[test]

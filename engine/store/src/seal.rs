@@ -20,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::io::StorageFile;
 use crate::layer::{MemLayer, Retained, each_follows, merge_layers};
 use crate::overlay::RowKey;
+use crate::reserve::discard;
 use crate::schema::ohlc_columns;
 use crate::segment::{Part, SegmentFile, segment_name};
 use crate::state::{Layer, SeriesState, State};
@@ -55,7 +56,7 @@ fn seal_locked(shared: &Shared, role: &WriterRole, step: &mut bool) -> Result<bo
     let sealed = role.reserve.keeping_back(storage, || {
         write_segment(shared, id, &frozen).inspect_err(|_| {
             // Nothing refers to it; a full disk wants its space back now.
-            let _ = storage.remove(&segment_name(id));
+            let _ = discard(storage, &segment_name(id));
         })
     })?;
     *step = true;
