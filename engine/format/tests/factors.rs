@@ -5,7 +5,7 @@ mod support;
 use support::{Content, Random, SOME, read, rows_at, same, spec, write_with};
 use tapestore_format::bytes::{ByteReader, ByteWriter};
 use tapestore_format::codec::bitpack::{bits, pack};
-use tapestore_format::codec::decimal::{Mantissas, Scale};
+use tapestore_format::codec::decimal::{Float, Mantissas, Scale};
 use tapestore_format::codec::factor::{Factors, apply};
 use tapestore_format::codec::factor_find::Prices;
 use tapestore_format::codec::int::IntScratch;
@@ -322,6 +322,15 @@ fn broken_factors_are_refused() {
     let most = block(5, 5, &[1, 2, 3, 4], &[1.0, 2.0, 3.0, 4.0, 5.0], &zeros);
     assert_eq!(applied(&most, 5, 0, &values).unwrap(), [2.0, 4.0, 6.0, 8.0, 10.0]);
     assert_eq!(applied(&block(1, 1, &[], &[7.0], &[0]), 1, 0, &values[..1]).unwrap(), [14.0]);
+}
+
+/// A column of them may claim to have factors, but only a damaged or a hostile one does.
+#[test]
+fn single_precision_numbers_have_no_factors() {
+    let block = block(5, 1, &[], &[1.5], &[0; 5]);
+    let mut reader = ByteReader::new(&block, "K17");
+    let error = f32::multiply(&mut reader, 5, 0, &mut [2.0; 5], &mut [0; 5], &mut IntScratch::default());
+    assert!(error.unwrap_err().to_string().contains("single-precision"));
 }
 
 #[test]

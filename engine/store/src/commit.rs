@@ -264,13 +264,12 @@ impl Pipeline {
             inner.check()?;
             let version = inner.head.version;
             inner = self.flush_to(shared, inner, version, true)?;
-            if !inner.flushing && inner.pending.is_empty() && inner.head.version == inner.durable {
+            // Others may have come meanwhile.
+            if inner.head.version == inner.durable {
+                debug_assert!(!inner.flushing && inner.pending.is_empty(), "all of it is durable");
                 let head = inner.head.clone();
                 inner.publish(shared, head);
                 return Ok(inner);
-            }
-            if inner.flushing {
-                self.changed.wait(&mut inner);
             }
         }
     }
