@@ -5,21 +5,21 @@ use std::ops::Range;
 
 use tapestore_format::limits::BLOCK_ROWS;
 use tapestore_format::rows::{ColumnValues, RowSet};
-use tapestore_format::schema::{Column, ColumnType};
-use tapestore_format::segment::{Chunk, PartIndex, PooledScratch, Scratch, Stream, System, Zone};
+use tapestore_format::schema::{Column, ColumnId, ColumnType};
+use tapestore_format::segment::{Chunk, PooledScratch, Scratch, Stream, System, Zone};
 
 use crate::error::{Error, Result};
-use crate::scan::{Scan, chunks_of, part_rows};
+use crate::read::Read;
+use crate::scan::{Scan, chunks_of};
 use crate::segment::Part;
 use crate::state::Layer;
-use crate::view::Read;
 
 /// What the values of a column in a range add up to.
 ///
 /// All but the sum are exact, and the same however the rows are stored. The sum adds in `f64`, each block of at most
-/// 1024 rows in order of rows from 0.0, and these sums in order: so it may differ in the last digits from a sum over
-/// all rows in order, and after a compaction from the one before, but by no more than the rounding of as many
-/// additions. It is exact if the values are integers and no partial sum exceeds 2^53.
+/// 1024 rows in order of rows from 0.0, these sums by chunks of at most 65,536 rows likewise, and the sums of chunks in
+/// order: so it may differ in the last digits from a sum over all rows in order, and after a compaction from the one
+/// before, but by no more than the rounding of as many additions. It is exact if the values are integers and no partial sum exceeds 2^53.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Aggregate {
     /// The column.
@@ -56,11 +56,7 @@ impl Read<'_> {
         columns.retain(|column| column.kind != ColumnType::String);
         let scan = self.scan(&columns)?;
         let scan = Scan { system: System::TIME, ..scan };
-        let mut totals = Totals {
-            buffer: RowSet::with_columns(&scan.columns),
-            scratch: Scratch::pooled(),
-            zones: vec![(Zone::EMPTY, 0); columns.len()],
-        };
+        let mut totals = Totals { scratch: Scratch::pooled(), zones: vec![(Zone::EMPTY, 0); columns.len()] };
         for interval in scan.intervals(self.time_range())? {
             let range = interval.start..interval.end;
             match interval.layers.as_slice() {
@@ -92,7 +88,6 @@ impl Read<'_> {
 
 /// What was seen so far, by column: statistics and rows.
 struct Totals {
-    buffer: RowSet,
     scratch: PooledScratch,
     zones: Vec<(Zone, u64)>,
 }
@@ -128,11 +123,11 @@ impl Totals {
 
     fn part(&mut self, scan: &Scan<'_>, part: &Part, range: &Range<i64>) -> Result<()> {
         let (index, segment) = (part.index()?, part.file.segment()?);
-        let wanted = part_rows(part, range.start, range.end, &mut self.scratch)?;
-        for (number, _, rows) in chunks_of(index, wanted) {
+        let wanted = scan.part_rows(part, range.start, range.end, &mut self.scratch)?;
+        for (number, place, rows) in chunks_of(index, wanted) {
             let chunk = segment.chunk(index, Stream::Live, number).map_err(|error| part.blame(error))?;
             for column in 0..scan.columns.len() {
-                self.chunk(scan, part, index, &chunk, column, rows.clone())?;
+                self.chunk(scan, part, (&chunk, place.offset), column, rows.clone())?;
             }
         }
         Ok(())
@@ -143,32 +138,51 @@ impl Totals {
         &mut self,
         scan: &Scan<'_>,
         part: &Part,
-        index: &PartIndex,
-        chunk: &Chunk<'_>,
+        (chunk, offset): (&Chunk<'_>, u64),
         column: usize,
         rows: Range<usize>,
     ) -> Result<()> {
-        let (id, kind) = scan.columns[column];
+        let wanted = &scan.columns[column..=column];
+        let (id, count) = (wanted[0].0, rows.len());
+        if rows == (0..chunk.rows())
+            && let Some(zone) = chunk.chunk_zone(id).map_err(|error| part.blame(error))?
+        {
+            self.add(column, &zone, count);
+            return Ok(());
+        }
         let zones = chunk.zones(id).map_err(|error| part.blame(error))?;
-        let mut start = rows.start;
+        let (mut all, mut start) = (Zone::EMPTY, rows.start);
         while start < rows.end {
             let block = start / BLOCK_ROWS;
-            let whole = block * BLOCK_ROWS..chunk.rows().min((block + 1) * BLOCK_ROWS);
-            let end = rows.end.min(whole.end);
-            match zones.as_ref().map(|zones| zones[block]).filter(|_| (start..end) == whole) {
-                Some(zone) => self.add(column, &zone, end - start),
-                None => {
-                    self.buffer.clear();
-                    self.buffer.columns = vec![(id, ColumnValues::empty(kind))];
-                    chunk
-                        .read(index, start..end, System::NONE, &mut self.buffer, &mut self.scratch)
-                        .map_err(|error| part.blame(error))?;
-                    let zone = Zone::of(&self.buffer.columns[0].1, 0..end - start);
-                    self.add(column, &zone, end - start);
-                }
+            let first = block * BLOCK_ROWS;
+            let whole = first..chunk.rows().min(first + BLOCK_ROWS);
+            let some = start..rows.end.min(whole.end);
+            match zones.filter(|_| some == whole) {
+                Some(zones) => all.merge(&zones[block]),
+                None => all.merge(&self.edge(scan, part, (chunk, offset), wanted, some.clone())?),
             }
-            start = end;
+            start = some.end;
         }
+        self.add(column, &all, count);
         Ok(())
+    }
+
+    /// Rows of one column in a block, read.
+    fn edge(
+        &mut self,
+        scan: &Scan<'_>,
+        part: &Part,
+        (chunk, offset): (&Chunk<'_>, u64),
+        wanted: &[(ColumnId, ColumnType)],
+        rows: Range<usize>,
+    ) -> Result<Zone> {
+        let id = wanted[0].0;
+        if let Some(numbers) = chunk.raw_f64(id, rows.clone()).map_err(|error| part.blame(error))? {
+            return Ok(Zone::of_numbers(numbers));
+        }
+        let block = rows.start / BLOCK_ROWS;
+        let first = block * BLOCK_ROWS;
+        let block = scan.block(part, chunk, (offset, block), wanted, &mut self.scratch)?;
+        Ok(Zone::of(block.column(id).expect("decoded or known"), rows.start - first..rows.end - first))
     }
 }

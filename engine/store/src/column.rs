@@ -8,10 +8,10 @@ use tapestore_format::segment::{Chunk, PooledScratch, Scratch, Stream, System};
 
 use crate::error::{Error, Result};
 use crate::key::Quoted;
-use crate::scan::{SHOWN_ROWS, Scan, chunks_of, part_rows};
+use crate::read::Read;
+use crate::scan::{SHOWN_ROWS, Scan, chunks_of};
 use crate::shown;
 use crate::state::Layer;
-use crate::view::Read;
 
 /// A stretch of one column, in row order. Raw blocks are borrowed from the map, others from a buffer that the next
 /// stretch uses again. Zero stands under a null.
@@ -110,7 +110,7 @@ impl Visitor<'_> {
             Some(Layer::Part(part)) => {
                 let index = part.index()?;
                 let segment = part.file.segment()?;
-                let wanted = part_rows(part, range.start, range.end, &mut self.scratch)?;
+                let wanted = self.scan.part_rows(part, range.start, range.end, &mut self.scratch)?;
                 for (number, _, rows) in chunks_of(index, wanted) {
                     let chunk =
                         segment.chunk(index, Stream::Live, number).map_err(|error| part.blame(error))?;

@@ -8,11 +8,11 @@ use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use tapestore_format::limits::{BLOCK_ROWS, CHUNK_ROWS};
-use tapestore_format::rows::{ColumnValues, MarkKind, ORDINAL, RowSet};
+use tapestore_format::rows::{MarkKind, ORDINAL, RowSet};
 use tapestore_format::schema::{ColumnId, ColumnType};
 use tapestore_format::segment::{Chunk, ChunkRef, PartIndex, Scratch, Stream, System};
 
-use crate::cache::{BlockCache, BlockPlace};
+use crate::cache::{Block, BlockCache, BlockPlace};
 use crate::error::Result;
 use crate::layer::{MemLayer, rows_at};
 use crate::overlay::{Plan, RowKey};
@@ -101,7 +101,7 @@ impl Scan<'_> {
                 [only] if self.whole(*only) => match &self.series.layers[*only] {
                     Layer::Mem(layer) => layer.live.rows_between(interval.start, interval.end).len() as u64,
                     Layer::Part(part) => {
-                        part_rows(part, interval.start, interval.end, &mut scratch)?.count() as u64
+                        self.part_rows(part, interval.start, interval.end, &mut scratch)?.count() as u64
                     }
                 },
                 _ => {
@@ -128,6 +128,19 @@ impl Scan<'_> {
 
     /// Cuts a range where the set of visible layers changes.
     pub(crate) fn intervals(&self, range: &Range<i64>) -> Result<Vec<Interval>> {
+        if let [only] = &self.series.layers[..]
+            && only.low() <= self.version
+            && only.marks()?.is_empty()
+        {
+            let span = only.span_at(self.version);
+            let inside =
+                span.map(|(first, last)| (range.start.max(first), range.end.min(last.saturating_add(1))));
+            let inside = inside.filter(|(start, end)| start < end);
+            return Ok(inside
+                .map(|(start, end)| Interval { start, end, layers: vec![0] })
+                .into_iter()
+                .collect());
+        }
         let mut cuts = vec![range.start, range.end];
         let mut spans = Vec::new();
         for (index, layer) in self.series.layers.iter().enumerate() {
@@ -184,6 +197,37 @@ impl Scan<'_> {
         Ok(deletes)
     }
 
+    /// Live row numbers of a part in `[start, end)`. Runs that tell them are kept, and at hand for the rest of the read.
+    pub(crate) fn part_rows(
+        &self,
+        part: &Part,
+        start: i64,
+        end: i64,
+        scratch: &mut Scratch,
+    ) -> Result<Range<u64>> {
+        let (index, segment) = (part.index()?, part.file.segment()?);
+        let inside =
+            |time: &i64| part.live_span().is_some_and(|(first, last)| first < *time && *time <= last);
+        let [first, last] =
+            [start, end].map(|time| Some(time).filter(inside).and_then(|t| index.runs_before(t)));
+        // Both ends of a short range mostly stand in the same block.
+        for runs in first.into_iter().chain(last.filter(|last| Some(last) != first.as_ref())) {
+            let place = BlockPlace::of_runs(part.file.id(), runs.offset);
+            let block = match self.cache.runs(&place) {
+                Some(block) => block,
+                None => {
+                    let block =
+                        index.run_block(&segment, runs, scratch).map_err(|error| part.blame(error))?;
+                    let block = Arc::new(block);
+                    self.cache.add_runs(&place, &block);
+                    block
+                }
+            };
+            scratch.lend_runs(&segment, index, runs, block);
+        }
+        part_rows(part, start, end, scratch)
+    }
+
     /// Rows of a single layer, straight into the sink.
     fn direct(
         &self,
@@ -200,13 +244,15 @@ impl Scan<'_> {
             Layer::Part(part) => {
                 let index = part.index()?;
                 let segment = part.file.segment()?;
-                let wanted = part_rows(part, interval.start, interval.end, scratch)?;
+                let wanted = self.part_rows(part, interval.start, interval.end, scratch)?;
                 let count = wanted.end.saturating_sub(wanted.start).min(ROOM_ROWS) as usize;
                 sink.out.make_room(count.min(sink.room));
                 for (number, place, rows) in chunks_of(index, wanted) {
                     let chunk =
                         segment.chunk(index, Stream::Live, number).map_err(|error| part.blame(error))?;
-                    let few = rows.len() <= CACHED_ROWS && !self.columns.is_empty();
+                    // What is stored as it is in memory is in memory already.
+                    let few = rows.len() <= CACHED_ROWS
+                        && !self.columns.iter().all(|column| chunk.is_plain(column.0));
                     let mut row = rows.start;
                     while row < rows.end {
                         let stop = sink.stop(row, rows.end);
@@ -255,50 +301,41 @@ impl Scan<'_> {
         let system = chunk.read(index, rows.clone(), self.system, out, scratch);
         out.columns = columns;
         system.map_err(|error| part.blame(error))?;
-        for block in rows.start / BLOCK_ROWS..rows.end.div_ceil(BLOCK_ROWS) {
-            let first = block * BLOCK_ROWS;
-            let all = first..(first + BLOCK_ROWS).min(chunk.rows());
-            let wanted = rows.start.max(first) - first..rows.end.min(all.end) - first;
-            for (values, cached) in
-                out.columns.iter_mut().zip(self.block(part, chunk, offset, block, all, scratch)?)
-            {
-                values.1.extend_from(&cached, wanted.clone());
+        for number in rows.start / BLOCK_ROWS..rows.end.div_ceil(BLOCK_ROWS) {
+            let first = number * BLOCK_ROWS;
+            let wanted = rows.start.max(first) - first..rows.end.min(first + BLOCK_ROWS) - first;
+            let block = self.block(part, chunk, (offset, number), &self.columns, scratch)?;
+            for (id, values) in &mut out.columns {
+                values.extend_from(block.column(*id).expect("decoded or known"), wanted.clone());
             }
         }
         Ok(())
     }
 
-    /// One block of every wanted column, from the cache or decoded and kept.
-    fn block(
+    /// One block of some columns, from the cache or decoded and kept. A block is told by the offset of its chunk and its
+    /// number.
+    pub(crate) fn block(
         &self,
         part: &Part,
         chunk: &Chunk<'_>,
-        chunk_offset: u64,
-        block: usize,
-        rows: Range<usize>,
+        (offset, number): (u64, usize),
+        columns: &[(ColumnId, ColumnType)],
         scratch: &mut Scratch,
-    ) -> Result<Vec<Arc<ColumnValues>>> {
-        let place = BlockPlace { segment: part.file.id(), chunk_offset, block: block as u32 };
-        let mut found = self.cache.get(&place, self.columns.iter().map(|column| column.0));
-        let missing: Vec<_> = self
-            .columns
-            .iter()
-            .zip(&found)
-            .filter(|(_, hit)| hit.is_none())
-            .map(|(column, _)| *column)
-            .collect();
-        if !missing.is_empty() {
-            let mut decoded = RowSet::with_columns(&missing);
-            chunk
-                .read(part.index()?, rows, System::NONE, &mut decoded, scratch)
-                .map_err(|error| part.blame(error))?;
-            let decoded: Vec<_> =
-                decoded.columns.into_iter().map(|(id, values)| (id, Arc::new(values))).collect();
-            self.cache.insert(&place, &decoded);
-            let holes = found.iter_mut().filter(|hit| hit.is_none());
-            holes.zip(decoded).for_each(|(hole, (_, values))| *hole = Some(values));
+    ) -> Result<Arc<Block>> {
+        let place = BlockPlace { segment: part.file.id(), offset, block: number as u32 };
+        let known = self.cache.rows(&place, columns);
+        let here = |id| known.as_ref().is_some_and(|block| block.column(id).is_some());
+        let missing: Vec<_> = columns.iter().copied().filter(|column| !here(column.0)).collect();
+        if let Some(known) = known.as_ref().filter(|_| missing.is_empty()) {
+            return Ok(known.clone());
         }
-        Ok(found.into_iter().map(|hit| hit.expect("filled above")).collect())
+        let first = number * BLOCK_ROWS;
+        let rows = first..(first + BLOCK_ROWS).min(chunk.rows());
+        let mut decoded = RowSet::with_columns(&missing);
+        chunk
+            .read(part.index()?, rows, System::NONE, &mut decoded, scratch)
+            .map_err(|error| part.blame(error))?;
+        Ok(self.cache.add_rows(&place, known.as_deref(), decoded.columns))
     }
 
     /// Rows of overlapping or partly visible layers.
@@ -432,7 +469,7 @@ fn append(out: &mut RowSet, from: &RowSet, rows: Range<usize>, system: System) {
 }
 
 /// Live row numbers of a part in `[start, end)`.
-pub(crate) fn part_rows(part: &Part, start: i64, end: i64, scratch: &mut Scratch) -> Result<Range<u64>> {
+fn part_rows(part: &Part, start: i64, end: i64, scratch: &mut Scratch) -> Result<Range<u64>> {
     if let Some((first, last)) = part.live_span()
         && start <= first
         && last < end

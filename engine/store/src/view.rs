@@ -1,11 +1,11 @@
 //! Views: one version of a store, pinned.
 
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 use std::sync::Arc;
 
 use tapestore_format::coverage::Run;
 use tapestore_format::rows::RowSet;
-use tapestore_format::schema::{Column, Schema};
+use tapestore_format::schema::Schema;
 use tapestore_format::segment::System;
 use tapestore_format::time::Timeframe;
 
@@ -14,9 +14,9 @@ use crate::batch::Rows;
 use crate::cache::BlockCache;
 use crate::error::{Error, Result};
 use crate::gaps::{self, Gap};
-use crate::key::{Quoted, SeriesKey};
-use crate::scan::{SHOWN_ROWS, Scan, Sink};
-use crate::shown;
+use crate::key::SeriesKey;
+use crate::read::Read;
+use crate::scan::Scan;
 use crate::state::{Layer, SeriesState, State};
 use crate::store::Shared;
 
@@ -93,7 +93,15 @@ impl View {
         found
             .filter(|series| series.id != COMMITS)
             .and_then(|series| Some((series, series.schema_at(self.version)?)))
-            .ok_or_else(|| Error::NotFound(format!("there is no series {key} at version {}", self.version)))
+            .ok_or_else(|| self.missing_series(key))
+    }
+
+    pub(crate) fn missing_series(&self, key: &SeriesKey) -> Error {
+        Error::NotFound(format!("there is no series {key} at version {}", self.version))
+    }
+
+    pub(crate) fn cache(&self) -> &BlockCache {
+        &self.shared.cache
     }
 
     /// The schema of a series at this version.
@@ -132,13 +140,7 @@ impl View {
     /// Begins a read of a series; by default of all its columns and rows. A series that does not exist is reported when
     /// the read runs.
     pub fn read<'v>(&'v self, key: &SeriesKey) -> Read<'v> {
-        Read {
-            view: self,
-            key: key.clone(),
-            range: i64::MIN..i64::MAX,
-            columns: None,
-            system: System { time: true, version: false, source: false, flags: false },
-        }
+        Read::new(self, key)
     }
 
     /// Reads the same range and columns of many series, in parallel. One result per key, in the order of the keys.
@@ -307,272 +309,4 @@ pub(crate) fn project(row: &RowSet, schema: &Schema) -> Rows {
     let mut out = Rows::empty(schema.columns.clone());
     out.set.extend_from(row, 0..row.len());
     out
-}
-
-/// A read of one series, being described.
-#[derive(Clone, Debug)]
-pub struct Read<'v> {
-    view: &'v View,
-    key: SeriesKey,
-    range: Range<i64>,
-    columns: Option<Vec<String>>,
-    system: System,
-}
-
-impl<'v> Read<'v> {
-    /// Only rows with times in `[range.start, range.end)`, nanoseconds since the Unix epoch, UTC.
-    #[must_use]
-    pub fn range(mut self, range: Range<i64>) -> Self {
-        self.range = range;
-        self
-    }
-
-    /// Only these columns, in this order. A column that does not exist is reported when the read runs.
-    #[must_use]
-    pub fn columns(mut self, names: &[&str]) -> Self {
-        self.columns = Some(names.iter().map(|name| (*name).to_owned()).collect());
-        self
-    }
-
-    /// Also the version, source and flags of each row.
-    #[must_use]
-    pub fn provenance(mut self) -> Self {
-        self.system = System::ALL;
-        self
-    }
-
-    /// Whether columns were named.
-    pub(crate) fn has_columns(&self) -> bool {
-        self.columns.is_some()
-    }
-
-    pub(crate) fn time_range(&self) -> &Range<i64> {
-        &self.range
-    }
-
-    pub(crate) fn projection(&self) -> Result<Vec<Column>> {
-        let (_, schema) = self.view.find(&self.key)?;
-        let Some(names) = &self.columns else { return Ok(schema.columns.clone()) };
-        let find = |name: &String| {
-            schema.column(name).cloned().ok_or_else(|| {
-                let known: Vec<_> = schema.columns.iter().map(|column| column.name.as_str()).collect();
-                let known = known.join(", ");
-                Error::NotFound(format!("{} has no column {}; it has {known}", self.key, Quoted(name)))
-            })
-        };
-        names.iter().map(find).collect()
-    }
-
-    pub(crate) fn scan(&self, columns: &[Column]) -> Result<Scan<'v>> {
-        let (series, _) = self.view.find(&self.key)?;
-        let kinds = columns.iter().map(|column| (column.id, column.kind)).collect();
-        let cache = &self.view.shared.cache;
-        Ok(Scan { cache, series, version: self.view.version, columns: kinds, system: self.system })
-    }
-
-    /// Runs the scan into `rows`, stopping after `limit` rows.
-    fn fill(&self, rows: &mut Rows, limit: usize) -> Result<()> {
-        if limit == 0 {
-            return Ok(());
-        }
-        let mut stop = |_: &mut RowSet| ControlFlow::Break(());
-        let mut sink = Sink { out: &mut rows.set, room: limit, early: false, full: &mut stop };
-        self.scan(&rows.columns)?.run(&self.range, &mut sink)
-    }
-
-    /// All rows.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] if the series does not exist; damage is named and gives no rows.
-    pub fn rows(self) -> Result<Rows> {
-        let mut rows = Rows::empty(self.projection()?);
-        self.fill(&mut rows, usize::MAX)?;
-        Ok(rows)
-    }
-
-    /// All rows, into buffers that are used again; what they held is dropped.
-    ///
-    /// # Errors
-    /// As [`Read::rows`].
-    pub fn rows_into(self, rows: &mut Rows) -> Result<()> {
-        let columns = self.projection()?;
-        if rows.columns == columns {
-            rows.set.clear();
-        } else {
-            *rows = Rows::empty(columns);
-        }
-        self.fill(rows, usize::MAX)
-    }
-
-    /// The first `count` rows.
-    ///
-    /// # Errors
-    /// As [`Read::rows`].
-    pub fn first(self, count: usize) -> Result<Rows> {
-        let mut rows = Rows::empty(self.projection()?);
-        self.fill(&mut rows, count)?;
-        Ok(rows)
-    }
-
-    /// The last `count` rows, in order.
-    ///
-    /// # Errors
-    /// As [`Read::rows`].
-    pub fn last(self, count: usize) -> Result<Rows> {
-        let columns = self.projection()?;
-        let (series, _) = self.view.find(&self.key)?;
-        let spans = || series.layers.iter().filter_map(|layer| layer.span_at(self.view.version));
-        let first = spans().map(|span| span.0).min().unwrap_or(0).max(self.range.start);
-        let end = spans().map(|span| span.1.saturating_add(1)).max().unwrap_or(0).min(self.range.end);
-        let rows_all: u64 = series.layers.iter().map(Layer::live_rows).sum::<u64>().max(1);
-        let counter = Scan { columns: Vec::new(), system: System::TIME, ..self.scan(&columns)? };
-        // A guess from the mean distance, doubled until it holds enough.
-        let mean = (i128::from(end) - i128::from(first)).max(1) / i128::from(rows_all) + 1;
-        let mut width = mean * (count as i128 + 1);
-        let mut start = first;
-        if count > 0 {
-            loop {
-                let guess = i128::from(end) - width;
-                start = if guess <= i128::from(first) { first } else { guess as i64 };
-                if start == first || counter.count(&(start..end))? >= count as u64 {
-                    break;
-                }
-                width *= 2;
-            }
-        }
-        let mut rows = Rows::empty(columns);
-        let narrowed = Self { range: start..end.max(start), ..self };
-        narrowed.fill(&mut rows, usize::MAX)?;
-        if rows.len() > count {
-            let mut cut = Rows::empty(rows.columns.clone());
-            append_all(&mut cut.set, &rows.set, rows.len() - count..rows.len());
-            rows = cut;
-        }
-        Ok(rows)
-    }
-
-    /// Shows the rows in order, in pieces of at most 8,192, until `visit` breaks. One buffer is used for all.
-    ///
-    /// # Errors
-    /// As [`Read::rows`]; pieces before the damage were shown.
-    pub fn visit(self, mut visit: impl FnMut(&Rows) -> ControlFlow<()>) -> Result<()> {
-        let columns = self.projection()?;
-        let scan = self.scan(&columns)?;
-        let mut set = shown::take(&scan.columns);
-        let mut rows = Rows { columns, set: RowSet::default() };
-        let mut stopped = false;
-        let mut show = |set: &mut RowSet| {
-            std::mem::swap(&mut rows.set, set);
-            let flow = visit(&rows);
-            std::mem::swap(&mut rows.set, set);
-            set.clear();
-            stopped = flow.is_break();
-            flow.map_continue(|()| SHOWN_ROWS)
-        };
-        let mut sink = Sink { out: &mut set, room: SHOWN_ROWS, early: true, full: &mut show };
-        scan.run(&self.range, &mut sink)?;
-        if !set.is_empty() && !stopped {
-            rows.set = set;
-            let _ = visit(&rows);
-            set = rows.set;
-        }
-        shown::keep(set);
-        Ok(())
-    }
-
-    /// The rows page by page, at most `page_rows` (at least one) at a time.
-    ///
-    /// # Errors
-    /// As [`Read::rows`].
-    pub fn cursor(self, page_rows: usize) -> Result<Cursor<'v>> {
-        self.projection()?;
-        let next = self.range.start;
-        Ok(Cursor { read: self, page_rows: page_rows.max(1), next, skip: 0, done: false })
-    }
-}
-
-/// Pages of a read. Holds no rows between pages; its place can be kept and taken up again with another cursor of the
-/// same view and read.
-#[derive(Clone, Debug)]
-pub struct Cursor<'v> {
-    read: Read<'v>,
-    page_rows: usize,
-    next: i64,
-    skip: usize,
-    done: bool,
-}
-
-/// The place of a [`Cursor`]: rows before it were delivered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CursorPlace {
-    /// Time of the next row, or later.
-    pub time: i64,
-    /// Rows of exactly that time that were delivered already.
-    pub skip: usize,
-}
-
-impl Cursor<'_> {
-    /// Where the next page begins.
-    pub fn place(&self) -> CursorPlace {
-        CursorPlace { time: self.next, skip: self.skip }
-    }
-
-    /// Goes on at a place.
-    #[must_use]
-    pub fn starting_at(mut self, place: CursorPlace) -> Self {
-        (self.next, self.skip, self.done) = (place.time, place.skip, false);
-        self
-    }
-
-    fn page(&mut self) -> Result<Rows> {
-        let read = self.read.clone().range(self.next..self.read.range.end);
-        let mut rows = read.first(self.page_rows.saturating_add(self.skip))?;
-        if rows.len() < self.page_rows + self.skip {
-            self.done = true;
-        }
-        if self.skip > 0 {
-            let mut cut = Rows::empty(rows.columns.clone());
-            append_all(&mut cut.set, &rows.set, self.skip.min(rows.len())..rows.len());
-            rows = cut;
-        }
-        if let Some(last) = rows.time().last().copied() {
-            let same = rows.time().iter().rev().take_while(|time| **time == last).count();
-            self.skip = if last == self.next { self.skip + same } else { same };
-            self.next = last;
-        }
-        Ok(rows)
-    }
-}
-
-impl Iterator for Cursor<'_> {
-    type Item = Result<Rows>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.done {
-            return None;
-        }
-        let page = self.page();
-        match &page {
-            Err(_) => self.done = true,
-            Ok(rows) if rows.is_empty() => return None,
-            Ok(_) => {}
-        }
-        Some(page)
-    }
-}
-
-/// Appends rows with the system columns that `from` carries.
-fn append_all(out: &mut RowSet, from: &RowSet, rows: Range<usize>) {
-    out.time.extend_from_slice(&from.time[rows.clone()]);
-    for (to, from) in [(&mut out.source, &from.source), (&mut out.flags, &from.flags)] {
-        if !from.is_empty() {
-            to.extend_from(from, rows.clone());
-        }
-    }
-    if !from.version.is_empty() {
-        out.version.extend_from(&from.version, rows.clone());
-    }
-    for ((_, to), (_, from)) in out.columns.iter_mut().zip(&from.columns) {
-        to.extend_from(from, rows.clone());
-    }
 }

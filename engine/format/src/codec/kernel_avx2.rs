@@ -169,8 +169,8 @@ fn narrow_groups<const W: usize>(bytes: &[u8], out: &mut [i32]) -> usize {
     fast * 8
 }
 
-/// Bytes that hold what is left behind the last whole window, and zeros; and numbers that it may be.
-const TAIL: (usize, usize) = (192, 256);
+/// Bytes that hold what is left behind the last whole window, and zeros for as many windows.
+const TAIL: usize = 192;
 
 /// Unpacks all; what is too near the end for whole windows is copied to where it is not.
 #[inline]
@@ -181,11 +181,19 @@ fn unpack_wide<const W: usize>(bytes: &[u8], out: &mut [i64]) {
         return;
     }
     let fast = wide_groups::<W>(bytes, out);
-    let (mut tail, mut last) = ([0; TAIL.0], [0; TAIL.1]);
+    if fast == out.len() {
+        return;
+    }
+    let mut tail = [0; TAIL];
     let (rest, out) = (&bytes[fast * W / 8..], &mut out[fast..]);
     tail[..rest.len()].copy_from_slice(rest);
-    wide_groups::<W>(&tail, &mut last[..out.len().next_multiple_of(8)]);
-    out.copy_from_slice(&last[..out.len()]);
+    let (whole, few) = out.split_at_mut(out.len() / 8 * 8);
+    wide_groups::<W>(&tail, whole);
+    if !few.is_empty() {
+        let mut last = [0; 8];
+        wide_groups::<W>(&tail[whole.len() * W / 8..], &mut last);
+        few.copy_from_slice(&last[..few.len()]);
+    }
 }
 
 /// The same in 32 bits.
@@ -197,11 +205,19 @@ fn unpack_narrow<const W: usize>(bytes: &[u8], out: &mut [i32]) {
         return;
     }
     let fast = narrow_groups::<W>(bytes, out);
-    let (mut tail, mut last) = ([0; TAIL.0], [0; TAIL.1]);
+    if fast == out.len() {
+        return;
+    }
+    let mut tail = [0; TAIL];
     let (rest, out) = (&bytes[fast * W / 8..], &mut out[fast..]);
     tail[..rest.len()].copy_from_slice(rest);
-    narrow_groups::<W>(&tail, &mut last[..out.len().next_multiple_of(8)]);
-    out.copy_from_slice(&last[..out.len()]);
+    let (whole, few) = out.split_at_mut(out.len() / 8 * 8);
+    narrow_groups::<W>(&tail, whole);
+    if !few.is_empty() {
+        let mut last = [0; 8];
+        narrow_groups::<W>(&tail[whole.len() * W / 8..], &mut last);
+        few.copy_from_slice(&last[..few.len()]);
+    }
 }
 
 /// Each number becomes its sum with all before it, and with `first`.

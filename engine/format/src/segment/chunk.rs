@@ -6,7 +6,8 @@ use std::sync::{Arc, OnceLock};
 use super::index::{ChunkRef, PartIndex, read_kind};
 use super::scratch::MODELS;
 use super::sealed::{Checked, sealed_bytes};
-use super::{Stream, Tier, Zone};
+use super::zones::Zones;
+use super::{Stream, Tier};
 use crate::bytes::ByteReader;
 use crate::codec::bins::MODEL_BYTES;
 use crate::codec::decimal::Scale;
@@ -141,7 +142,7 @@ pub(super) struct Entry {
     /// Zone maps, in the head; empty if there are none.
     pub(super) zones: Range<usize>,
     /// The zone maps, once they were asked for.
-    pub(super) statistics: OnceLock<Option<Box<[Zone]>>>,
+    pub(super) statistics: OnceLock<Option<Zones>>,
     /// The scale of decimals, and the role in the group.
     pub(super) scale: Option<Scale>,
     pub(super) role: Option<Role>,
@@ -149,8 +150,8 @@ pub(super) struct Entry {
     starts: Box<[u64]>,
     /// Where its model is kept while it is read.
     pub(super) slot: usize,
-    /// Whether every block is one unit of checksums.
-    single: bool,
+    /// Units of checksums before every block; empty if each is one unit.
+    units: Box<[u32]>,
     /// Checksums of units, in the head.
     crcs: usize,
     /// Content of the heap or of the model, in bytes.
@@ -318,7 +319,7 @@ impl<'a> Chunk<'a> {
     pub(super) fn block(&self, entry: &Entry, block: usize) -> Result<(&'a [u8], u64)> {
         let (start, end) = (entry.starts[block], entry.starts[block + 1]);
         let (offset, length) = (entry.offset + start, (end - start) as usize);
-        let mut unit = if entry.single { block } else { entry.units_before(block) };
+        let mut unit = entry.units.get(block).map_or(block, |units| *units as usize);
         let mut done = 0;
         while done < length {
             let part = (length - done).min(CHECKED_BYTES);
@@ -341,6 +342,12 @@ impl<'a> Chunk<'a> {
             end = entry.offset + entry.bytes;
         }
         Ok(())
+    }
+
+    /// Whether reading a column costs no more than copying it: it is stored as it is in memory, or the same in every row.
+    pub fn is_plain(&self, id: ColumnId) -> bool {
+        let entry = self.entry(Key::Column(id));
+        entry.is_none_or(|e| matches!(e.encoding, Encoding::Raw | Encoding::Constant | Encoding::Null))
     }
 
     /// The columns of the chunk, in file order.
@@ -402,16 +409,6 @@ impl<'a> Chunk<'a> {
     pub(super) fn member(&self, role: Role) -> Result<&Entry> {
         let group = self.head.group.map(|group| &self.head.entries[group[role as usize]]);
         group.ok_or_else(|| FormatError::corrupt("K13", self.head.offset, "a column of the group is missing"))
-    }
-}
-
-impl Entry {
-    /// Units of checksums of the blocks before one.
-    fn units_before(&self, block: usize) -> usize {
-        self.starts[..=block]
-            .windows(2)
-            .map(|pair| (pair[1] - pair[0]).div_ceil(CHECKED_BYTES as u64) as usize)
-            .sum()
     }
 }
 
@@ -512,7 +509,7 @@ impl Head {
             offset = offset.next_multiple_of(ALIGNMENT as u64);
         }
         let mut starts = vec![sealed_bytes(heap) as u64];
-        let (mut units, mut single) = (0, true);
+        let (mut before, mut units, mut single) = (Vec::new(), 0, true);
         let blocks = if encoding.has_blocks() { self.rows.div_ceil(BLOCK_ROWS) } else { 0 };
         for block in 0..blocks {
             let length = match encoding {
@@ -521,6 +518,7 @@ impl Head {
                 _ => reader.u16()? as usize,
             };
             starts.push(starts[block] + length as u64);
+            before.push(units as u32);
             units += length.div_ceil(CHECKED_BYTES);
             single &= (1..=CHECKED_BYTES).contains(&length);
         }
@@ -528,6 +526,7 @@ impl Head {
         reader.take(units * 4)?;
         let bytes = starts[blocks];
         let starts = starts.into_boxed_slice();
+        let units = if single { Box::default() } else { before.into_boxed_slice() };
         let statistics = OnceLock::new();
         Ok(Entry {
             key,
@@ -541,7 +540,7 @@ impl Head {
             role,
             starts,
             slot: self.entries.len() % MODELS,
-            single,
+            units,
             crcs,
             heap,
             offset,

@@ -23,6 +23,7 @@ mod zones;
 
 pub use chunk::{Chunk, ColumnInfo, Encoding};
 pub use index::{ChunkRef, PartIndex};
+pub use runs::{RunBlock, RunPlace};
 pub use salvage::{RemainingPart, Remains};
 pub use scratch::{PooledScratch, Scratch};
 pub use sealed::Verified;
@@ -34,7 +35,7 @@ use crate::header::{FileHeader, FileKind, HEADER_BYTES, features};
 use crate::schema::{ColumnId, ColumnType};
 use crate::time::Timeframe;
 use index::{ENTRY_BYTES, FOOTER_BYTES, Footer, PartEntry};
-use sealed::Checked;
+use sealed::{Checked, Ends};
 
 /// What a part will hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -182,11 +183,15 @@ pub struct Segment<'a> {
 }
 
 impl<'a> Segment<'a> {
-    /// Opens a segment: reads header and footer only.
+    /// Opens a segment: reads header and footer only, and these once for all that share `verified`.
     ///
     /// # Errors
     /// Foreign, newer or damaged header; damaged footer; a length other than the footer's.
     pub fn open(bytes: &'a [u8], identity: Identity, verified: &'a Verified) -> Result<Self> {
+        if let Some(ends) = verified.ends(&identity) {
+            let file = Checked { bytes, identity, verified, required: ends.required };
+            return Ok(Self { file, footer: ends.footer });
+        }
         let header = FileHeader::check(bytes, FileKind::Segment, &identity)?;
         if header.extra != [0; 2] {
             return Err(FormatError::corrupt(
@@ -196,7 +201,9 @@ impl<'a> Segment<'a> {
             ));
         }
         let file = Checked { bytes, identity, verified, required: header.required };
-        Ok(Self { file, footer: Footer::read(&file)? })
+        let footer = Footer::read(&file)?;
+        verified.keep_ends(Ends { identity, required: header.required, footer });
+        Ok(Self { file, footer })
     }
 
     /// Whether the header announces that prices may have [factors](ColumnInfo::factors).

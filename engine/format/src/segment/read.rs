@@ -70,7 +70,21 @@ impl<'a> Chunk<'a> {
         Err(FormatError::limit("S23", self.head.offset, detail))
     }
 
-    /// Appends times, stored or implied by runs.
+    /// Appends the times of rows, stored or implied by runs.
+    ///
+    /// # Errors
+    /// Damage to what is touched, or a range beyond the chunk.
+    pub fn times(
+        &self,
+        part: &PartIndex,
+        range: Range<usize>,
+        out: &mut Vec<i64>,
+        scratch: &mut Scratch,
+    ) -> Result<()> {
+        self.check_range(&range)?;
+        self.read_times(part, range, out, scratch)
+    }
+
     pub(super) fn read_times(
         &self,
         part: &PartIndex,
@@ -150,7 +164,7 @@ impl<'a> Chunk<'a> {
             }
             Encoding::Raw => each_block(range, |block, rows| {
                 let (bytes, _) = self.block(entry, block)?;
-                out.extend(bytes.chunks_exact(8).map(le_i64).skip(rows.start).take(rows.len()));
+                extend_raw(out, bytes, rows, i64::from_le_bytes);
                 Ok(())
             }),
             _ => Err(FormatError::corrupt(
@@ -229,18 +243,9 @@ impl<'a> Chunk<'a> {
             Encoding::Raw => {
                 let (bytes, _) = self.block(entry, block)?;
                 match out {
-                    Values::I64(out) => {
-                        out.extend(bytes.chunks_exact(8).map(le_i64).skip(rows.start).take(rows.len()));
-                    }
-                    Values::F64(out) => {
-                        let values = bytes.chunks_exact(8).map(|b| f64::from_bits(le_i64(b) as u64));
-                        out.extend(values.skip(rows.start).take(rows.len()));
-                    }
-                    Values::F32(out) => {
-                        let values =
-                            bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-                        out.extend(values.skip(rows.start).take(rows.len()));
-                    }
+                    Values::I64(out) => extend_raw(out, bytes, rows, i64::from_le_bytes),
+                    Values::F64(out) => extend_raw(out, bytes, rows, f64::from_le_bytes),
+                    Values::F32(out) => extend_raw(out, bytes, rows, f32::from_le_bytes),
                     Values::U8(out) => {
                         check_bytes(entry, bytes)?;
                         out.extend_from_slice(&bytes[rows]);
@@ -516,8 +521,13 @@ pub(super) fn wrong_type(entry: &Entry) -> FormatError {
     FormatError::corrupt("S20", entry.offset, detail)
 }
 
-fn le_i64(bytes: &[u8]) -> i64 {
-    let mut word = [0; 8];
-    word.copy_from_slice(bytes);
-    i64::from_le_bytes(word)
+/// Appends rows of a raw block: a copy, where numbers in memory have the order of bytes that they have in files.
+fn extend_raw<T, const N: usize>(
+    out: &mut Vec<T>,
+    bytes: &[u8],
+    rows: Range<usize>,
+    of: impl Fn([u8; N]) -> T,
+) {
+    let (numbers, _) = bytes.as_chunks::<N>();
+    out.extend(numbers[rows].iter().map(|number| of(*number)));
 }

@@ -6,10 +6,13 @@ use super::{Chunk, Scratch, Segment, Stream};
 use crate::bytes::ByteReader;
 use crate::codec::int::{self, IntScratch};
 use crate::codec::int_encode;
+use crate::codec::kernel::Kernels;
 use crate::coverage::{Coverage, Run};
 use crate::error::{FormatError, Result};
 use crate::limits::{BLOCK_ROWS, TIME_MAX, TIME_MIN};
+use crate::time::{DAY_NS, Timeframe};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Where a block of runs stands, and what it begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,60 +44,182 @@ pub(super) fn encode(runs: &[Run], out: &mut Vec<u8>) {
     int_encode::encode(&lengths, None, out);
 }
 
-/// The runs of the block that was decoded last: the ends of a range and the times in it mostly stand in the same one.
+/// The runs of a block, decoded: found by slot or by row.
+#[derive(Debug, Default)]
+pub struct RunBlock {
+    /// First slot of each run.
+    starts: Vec<i64>,
+    /// Live rows of the part before each run, and before what follows the last.
+    rows: Vec<u64>,
+}
+
+/// Where a block of runs stands among those of its part, and in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunPlace {
+    number: usize,
+    /// Byte offset in the file.
+    pub offset: u64,
+}
+
+impl RunBlock {
+    /// Approximate bytes of memory held.
+    pub fn bytes(&self) -> usize {
+        (self.starts.len() + self.rows.len()) * 8 + size_of::<Self>()
+    }
+
+    fn length(&self, run: usize) -> i64 {
+        (self.rows[run + 1] - self.rows[run]) as i64
+    }
+
+    fn runs(&self) -> impl Iterator<Item = Run> + '_ {
+        let lengths = self.rows.windows(2).map(|pair| (pair[1] - pair[0]) as i64);
+        self.starts.iter().zip(lengths).map(|(start, length)| Run { start: *start, end: start + length })
+    }
+
+    /// Live rows of the part that stand before a slot, as far as this block tells.
+    fn rows_before(&self, slot: i64) -> u64 {
+        let Some(run) = self.starts.partition_point(|start| *start < slot).checked_sub(1) else {
+            return self.rows[0];
+        };
+        self.rows[run] + slot.abs_diff(self.starts[run]).min(self.length(run) as u64)
+    }
+
+    /// Appends the times of some of the block's rows.
+    fn append_times(&self, timeframe: Timeframe, rows: Range<u64>, kernels: &Kernels, out: &mut Vec<i64>) {
+        let mut run = self.rows.partition_point(|row| *row <= rows.start).saturating_sub(1);
+        if let Some(step) = timeframe.step_ns()
+            && self.fits(timeframe)
+        {
+            let mut row = rows.start;
+            while row < rows.end {
+                let end = rows.end.min(row + BLOCK_ROWS as u64);
+                run = self.append_steps(timeframe, step, run, row..end, kernels, out);
+                row = end;
+            }
+            return;
+        }
+        let mut row = rows.start;
+        while row < rows.end {
+            let slot = self.starts[run] + (row - self.rows[run]) as i64;
+            let end = self.rows[run + 1].min(rows.end);
+            out.extend((slot..).take((end - row) as usize).map(|slot| timeframe.slot_start(slot)));
+            (row, run) = (end, run + 1);
+        }
+    }
+
+    /// Whether no time of the block is beyond what 64 bits hold.
+    fn fits(&self, timeframe: Timeframe) -> bool {
+        let last = self.starts.len() - 1;
+        let ends = [self.starts[0], self.starts[last] + self.length(last)];
+        // What is cut off stands at the end of the range, or a phase away from it.
+        let whole = i64::MIN + 7 * DAY_NS..i64::MAX - 7 * DAY_NS;
+        ends.iter().all(|slot| whole.contains(&timeframe.slot_start(*slot)))
+    }
+
+    /// The same for at most a block's rows, the first of which lies in `run`; the run of the next row.
+    fn append_steps(
+        &self,
+        timeframe: Timeframe,
+        step: i64,
+        mut run: usize,
+        rows: Range<u64>,
+        kernels: &Kernels,
+        out: &mut Vec<i64>,
+    ) -> usize {
+        let count = (rows.end - rows.start) as usize;
+        let slot = self.starts[run] + (rows.start - self.rows[run]) as i64;
+        let first = timeframe.slot_start(slot);
+        if self.rows[run + 1] >= rows.end {
+            (kernels.rise)(first, step, count, out);
+            return run + usize::from(self.rows[run + 1] == rows.end);
+        }
+        // Differences, longer where a run begins, and their sums: no run is short enough to cost more than another.
+        let at = out.len();
+        out.resize(at + count, step);
+        let times = &mut out[at..];
+        times[0] = 0;
+        while self.rows[run + 1] < rows.end {
+            let missing = self.starts[run + 1] - self.starts[run] - self.length(run);
+            run += 1;
+            times[(self.rows[run] - rows.start) as usize] = (missing + 1) * step;
+        }
+        (kernels.wide.sum)(first, times);
+        run + usize::from(self.rows[run + 1] == rows.end)
+    }
+}
+
+/// Blocks of runs at hand while a read lasts: the one that was decoded last, as the ends of a range and the times in it
+/// mostly stand in the same one, and those that the caller kept from earlier reads.
 #[derive(Debug, Default)]
 pub(super) struct RunBuffer {
-    runs: Vec<Run>,
+    block: RunBlock,
     /// Of which bytes and which block in them.
     known: Option<(usize, Anchor)>,
+    lent: Vec<(usize, Anchor, Arc<RunBlock>)>,
+    numbers: Vec<i64>,
 }
+
+/// Blocks of fewer runs are decoded as fast as they would be looked up.
+const KEPT_RUNS: usize = 8;
+
+/// Blocks that are lent at a time: those of both ends of a range.
+const LENT: usize = 2;
 
 impl RunBuffer {
     /// Has to be called before it is used with another file, which may stand where one stood before.
     pub(super) fn forget(&mut self) {
         self.known = None;
+        self.lent.clear();
     }
 
-    fn block(&mut self, file: &Checked<'_>, anchor: &Anchor, scratch: &mut IntScratch) -> Result<&[Run]> {
-        let key = (file.bytes.as_ptr() as usize, *anchor);
-        if self.known != Some(key) {
-            self.known = None;
-            decode(file, anchor, scratch, &mut self.runs)?;
-            self.known = Some(key);
+    fn block(&mut self, file: &Checked<'_>, anchor: &Anchor, scratch: &mut IntScratch) -> Result<&RunBlock> {
+        let place = file.bytes.as_ptr() as usize;
+        let lent = self.lent.iter().position(|lent| (lent.0, &lent.1) == (place, anchor));
+        if let Some(lent) = lent {
+            return Ok(&self.lent[lent].2);
         }
-        Ok(&self.runs)
+        if self.known != Some((place, *anchor)) {
+            self.known = None;
+            decode(file, anchor, scratch, &mut self.numbers, &mut self.block)?;
+            self.known = Some((place, *anchor));
+        }
+        Ok(&self.block)
     }
 }
 
 /// Decodes one block; runs are sorted, non-empty, disjoint and not adjacent, and as many slots as the anchor says.
-pub(super) fn decode(
+fn decode(
     file: &Checked<'_>,
     anchor: &Anchor,
     scratch: &mut IntScratch,
-    runs: &mut Vec<Run>,
+    numbers: &mut Vec<i64>,
+    out: &mut RunBlock,
 ) -> Result<()> {
     let payload = file.unit(anchor.offset, anchor.bytes, anchor.crc)?;
     let broken = |detail: &str| FormatError::corrupt("S14", anchor.offset, detail);
     let mut reader = ByteReader::new(payload, "S14");
-    // Mostly there are few: clearing a block's worth would take longer than decoding them.
-    let mut numbers = vec![0; anchor.runs * 2];
-    let (gaps, lengths) = numbers.split_at_mut(anchor.runs);
-    for numbers in [&mut *gaps, &mut *lengths] {
+    out.starts.resize(anchor.runs, 0);
+    numbers.resize(anchor.runs, 0);
+    for numbers in [&mut out.starts, &mut *numbers] {
         int::decode_plain(&mut reader, numbers, scratch).map_err(|e| e.shifted(anchor.offset))?;
     }
     reader.finish().map_err(|e| e.shifted(anchor.offset))?;
-    runs.clear();
-    let (mut end, mut slots) = (anchor.first_slot, 0u64);
-    for (index, (gap, length)) in gaps.iter().zip(lengths.iter()).enumerate() {
-        let valid_gap = if index == 0 { *gap == 0 } else { *gap > 0 };
-        let start = end.checked_add(*gap).filter(|_| valid_gap);
-        let run = start.and_then(|start| Some(Run { start, end: start.checked_add(*length)? }));
-        let Some(run) = run.filter(|run| run.start < run.end) else {
-            return Err(broken("runs are empty, adjacent or out of order"));
-        };
-        end = run.end;
-        slots = slots.saturating_add(run.slots());
-        runs.push(run);
+    out.rows.clear();
+    out.rows.reserve(anchor.runs + 1);
+    let (mut slot, mut slots, mut bad) = (anchor.first_slot, 0u64, out.starts[0] != 0);
+    bad |= out.starts.iter().skip(1).any(|gap| *gap <= 0) || numbers.iter().any(|length| *length <= 0);
+    out.rows.extend(out.starts.iter_mut().zip(numbers.iter()).map(|(start, length)| {
+        let before = anchor.first_row.wrapping_add(slots);
+        let (begin, beyond) = slot.overflowing_add(*start);
+        let (end, past) = begin.overflowing_add(*length);
+        bad |= beyond | past;
+        (*start, slot) = (begin, end);
+        slots = slots.wrapping_add(*length as u64);
+        before
+    }));
+    out.rows.push(anchor.first_row.wrapping_add(slots));
+    if bad {
+        return Err(broken("runs are empty, adjacent or out of order"));
     }
     if slots == anchor.slots { Ok(()) } else { Err(broken("runs do not add up to the anchor's slots")) }
 }
@@ -118,7 +243,7 @@ impl PartIndex {
         let Scratch { int, runs, .. } = &mut *scratch;
         let first = self.anchors.partition_point(|anchor| anchor.first_slot <= start_slot).saturating_sub(1);
         for anchor in self.anchors[first..].iter().take_while(|anchor| anchor.first_slot < end_slot) {
-            for run in runs.block(&segment.file, anchor, int)? {
+            for run in runs.block(&segment.file, anchor, int)?.runs() {
                 out.push_run(Run { start: run.start.max(start_slot), end: run.end.min(end_slot) });
             }
         }
@@ -181,18 +306,47 @@ impl PartIndex {
         Ok((start + block.partition_point(|row| *row < time)) as u64)
     }
 
-    /// Rows on the grid: the number of covered slots that begin before `time`.
-    fn row_of_time(&self, segment: &Segment<'_>, time: i64, scratch: &mut Scratch) -> Result<u64> {
-        let Some(timeframe) = self.timeframe else { return Ok(0) };
+    /// The slots up to which rows on the grid open before `time`, and the block of runs that tells how many there are.
+    fn anchor_before(&self, time: i64) -> Option<(i64, usize)> {
+        let timeframe = self.timeframe?;
         let time = time.clamp(TIME_MIN, TIME_MAX);
         let slot = timeframe.slot(time);
         let slot = if timeframe.slot_start(slot) < time { slot.saturating_add(1) } else { slot };
         let at = self.anchors.partition_point(|anchor| anchor.first_slot < slot);
-        let Some(anchor) = at.checked_sub(1).and_then(|at| self.anchors.get(at)) else { return Ok(0) };
-        let runs = scratch.runs.block(&segment.file, anchor, &mut scratch.int)?;
-        let before = runs.iter().take_while(|run| run.start < slot);
-        let slots: u64 = before.map(|run| run.end.min(slot).abs_diff(run.start)).sum();
-        Ok(anchor.first_row + slots)
+        Some((slot, at.checked_sub(1)?))
+    }
+
+    /// Rows on the grid: the number of covered slots that begin before `time`.
+    fn row_of_time(&self, segment: &Segment<'_>, time: i64, scratch: &mut Scratch) -> Result<u64> {
+        let Some((slot, number)) = self.anchor_before(time) else { return Ok(0) };
+        let anchor = &self.anchors[number];
+        if anchor.runs == 1 {
+            return Ok(anchor.first_row + slot.abs_diff(anchor.first_slot).min(anchor.slots));
+        }
+        Ok(scratch.runs.block(&segment.file, anchor, &mut scratch.int)?.rows_before(slot))
+    }
+
+    /// The block of runs that tells which rows on the grid open before `time`, if it takes longer to decode than to keep.
+    pub fn runs_before(&self, time: i64) -> Option<RunPlace> {
+        let (_, number) = self.anchor_before(time)?;
+        let anchor = &self.anchors[number];
+        (anchor.runs >= KEPT_RUNS).then_some(RunPlace { number, offset: anchor.offset })
+    }
+
+    /// A block of runs, to be kept and [lent](Scratch::lend_runs).
+    ///
+    /// # Errors
+    /// Damage to the block.
+    pub fn run_block(
+        &self,
+        segment: &Segment<'_>,
+        place: RunPlace,
+        scratch: &mut Scratch,
+    ) -> Result<RunBlock> {
+        let mut block = RunBlock::default();
+        let Scratch { int, runs, .. } = scratch;
+        decode(&segment.file, &self.anchors[place.number], int, &mut runs.numbers, &mut block)?;
+        Ok(block)
     }
 
     /// Appends the times of live rows that the runs imply.
@@ -208,37 +362,200 @@ impl PartIndex {
         };
         let wanted = out.len() + (rows.end - rows.start) as usize;
         let first = self.anchors.partition_point(|anchor| anchor.first_row <= rows.start).saturating_sub(1);
-        let mut next = rows.start;
-        let rise = scratch.int.kernels.rise;
+        let mut row = rows.start;
+        let kernels = scratch.int.kernels;
         for anchor in &self.anchors[first..] {
-            if next >= rows.end {
+            let end = rows.end.min(anchor.first_row + anchor.slots);
+            if row >= end {
                 break;
             }
-            let mut row = anchor.first_row;
-            for run in scratch.runs.block(file, anchor, &mut scratch.int)? {
-                let end = row + run.slots();
-                if end > next {
-                    let slot = run.start + (next - row) as i64;
-                    let count = end.min(rows.end) - next;
-                    match timeframe.step_ns() {
-                        Some(step) => rise(timeframe.slot_start(slot), step, count as usize, out),
-                        None => {
-                            let slots = slot..slot + count as i64;
-                            out.extend(slots.map(|slot| timeframe.slot_start(slot)));
-                        }
-                    }
-                    next += count;
-                    if next >= rows.end {
-                        break;
-                    }
+            let slot = anchor.first_slot.saturating_add_unsigned(row - anchor.first_row);
+            match timeframe.step_ns() {
+                // A single run: the anchor tells it all.
+                Some(step) if anchor.runs == 1 => {
+                    (kernels.rise)(timeframe.slot_start(slot), step, (end - row) as usize, out);
                 }
-                row = end;
+                _ => {
+                    let block = scratch.runs.block(file, anchor, &mut scratch.int)?;
+                    block.append_times(timeframe, row..end, kernels, out);
+                }
             }
+            row = end;
         }
         if out.len() == wanted {
             Ok(())
         } else {
             Err(FormatError::corrupt("S15", self.offset, "fewer covered slots than rows on the grid"))
+        }
+    }
+}
+
+impl Scratch {
+    /// Lends a block of runs that was kept from an earlier read of the same file, for as long as this read lasts.
+    pub fn lend_runs(
+        &mut self,
+        segment: &Segment<'_>,
+        part: &PartIndex,
+        place: RunPlace,
+        block: Arc<RunBlock>,
+    ) {
+        let lent = &mut self.runs.lent;
+        if lent.len() == LENT {
+            lent.remove(0);
+        }
+        lent.push((segment.file.bytes.as_ptr() as usize, part.anchors[place.number], block));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Verified;
+    use super::*;
+    use crate::bytes::ByteWriter;
+    use crate::checksum::Identity;
+    use crate::time::MINUTE_NS;
+
+    const IDENTITY: Identity = Identity { store: [3; 16], file: 9 };
+
+    /// What decoding makes of gaps and lengths as they stand in a file, behind so many rows.
+    fn decoded(first_slot: i64, first_row: u64, gaps: &[i64], lengths: &[i64]) -> Result<RunBlock> {
+        let mut bytes = vec![0; 64];
+        int_encode::encode(gaps, None, &mut bytes);
+        int_encode::encode(lengths, None, &mut bytes);
+        let slots = lengths.iter().fold(0u64, |sum, length| sum.wrapping_add(*length as u64));
+        let anchor = Anchor {
+            first_slot,
+            first_row,
+            slots,
+            runs: gaps.len(),
+            offset: 64,
+            bytes: bytes.len() - 64,
+            crc: 0,
+        };
+        let verified = Verified::trusting();
+        let file = Checked { bytes: &bytes, identity: IDENTITY, verified: &verified, required: 0 };
+        let mut out = RunBlock::default();
+        decode(&file, &anchor, &mut IntScratch::default(), &mut Vec::new(), &mut out).map(|()| out)
+    }
+
+    /// A block of as many runs, with lengths and gaps below a bound that a seed decides.
+    fn some_runs(runs: usize, bound: u64, seed: u64) -> (Vec<i64>, Vec<i64>) {
+        let mut state = seed;
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            1 + (state >> 33) % bound
+        };
+        let mut gaps: Vec<i64> = (0..runs).map(|_| next() as i64).collect();
+        gaps[0] = 0;
+        (gaps, (0..runs).map(|_| next() as i64).collect())
+    }
+
+    fn slots_of(first_slot: i64, gaps: &[i64], lengths: &[i64]) -> Vec<i64> {
+        let mut slot = first_slot;
+        let mut out = Vec::new();
+        for (gap, length) in gaps.iter().zip(lengths) {
+            slot += gap;
+            out.extend(slot..slot + length);
+            slot += length;
+        }
+        out
+    }
+
+    #[test]
+    fn times_of_any_rows_are_those_of_the_slots() {
+        for (runs, bound) in [(1, 5000), (2, 1), (1024, 1), (1024, 3), (700, 90), (40, 3000)] {
+            let (gaps, lengths) = some_runs(runs, bound, bound);
+            let slots = slots_of(-70, &gaps, &lengths);
+            let block = decoded(-70, 9, &gaps, &lengths).unwrap();
+            assert_eq!(block.runs().flat_map(|run| run.start..run.end).collect::<Vec<_>>(), slots);
+            let count = slots.len() as u64;
+            let step = (count as usize / 40).max(1);
+            for start in (0..count).step_by(step).chain([count - 1]) {
+                for length in [1, 2, 63, 1023, 1024, 1025, 2048, count] {
+                    let rows = start..(start + length).min(count);
+                    let wanted: Vec<i64> = slots[rows.start as usize..rows.end as usize].to_vec();
+                    for timeframe in [Timeframe::M1, Timeframe::W1, Timeframe::Mo1] {
+                        for kernels in Kernels::all() {
+                            let mut found = vec![7];
+                            block.append_times(timeframe, rows.start + 9..rows.end + 9, kernels, &mut found);
+                            let same = found[1..].iter().eq(wanted
+                                .iter()
+                                .map(|s| timeframe.slot_start(*s))
+                                .collect::<Vec<_>>()
+                                .iter());
+                            assert!(
+                                same && found[0] == 7,
+                                "{runs} runs below {bound}, {rows:?} of {timeframe}"
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn rows_before_any_slot_are_counted() {
+        for (runs, bound) in [(1, 9), (300, 4), (50, 40)] {
+            let (gaps, lengths) = some_runs(runs, bound, 5);
+            let slots = slots_of(1000, &gaps, &lengths);
+            let block = decoded(1000, 77, &gaps, &lengths).unwrap();
+            for slot in 990..slots[slots.len() - 1] + 10 {
+                let wanted = 77 + slots.iter().filter(|other| **other < slot).count() as u64;
+                assert_eq!(block.rows_before(slot), wanted, "slot {slot}");
+            }
+        }
+    }
+
+    /// Times beyond what 64 bits hold are cut off, one by one.
+    #[test]
+    fn times_beyond_the_range_are_cut_off() {
+        let last = i64::MAX / MINUTE_NS;
+        for first in [last - 8, -last - 8, last + 5] {
+            let block = decoded(first, 0, &[0, 2, 3], &[4, 1, 5]).unwrap();
+            let mut found = Vec::new();
+            block.append_times(Timeframe::M1, 0..10, Kernels::best(), &mut found);
+            let slots = slots_of(first, &[0, 2, 3], &[4, 1, 5]);
+            assert_eq!(found, slots.iter().map(|slot| slot.saturating_mul(MINUTE_NS)).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn runs_that_are_empty_adjacent_or_overflow_are_refused() {
+        assert!(decoded(5, 0, &[0, 1], &[1, 1]).is_ok());
+        let cases: [(i64, &[i64], &[i64]); 9] = [
+            (5, &[1, 1], &[1, 1]),
+            (5, &[-1, 1], &[1, 1]),
+            (5, &[0, 0], &[1, 1]),
+            (5, &[0, -1], &[1, 1]),
+            (5, &[0, 1], &[0, 1]),
+            (5, &[0, 1], &[1, -1]),
+            (i64::MAX - 3, &[0, 1], &[1, 2]),
+            (i64::MAX - 3, &[0, 9], &[1, 1]),
+            (0, &[0, i64::MAX, i64::MAX], &[i64::MAX, 1, i64::MAX]),
+        ];
+        for (first, gaps, lengths) in cases {
+            let error = decoded(first, 0, gaps, lengths).unwrap_err();
+            assert_eq!((error.rule, error.offset), ("S14", 64), "{first} {gaps:?} {lengths:?}");
+        }
+    }
+
+    /// The runs that an anchor states are those that it is told of, or none.
+    #[test]
+    fn runs_have_as_many_slots_as_their_anchor_says() {
+        let mut bytes = Vec::new();
+        int_encode::encode(&[0, 3], None, &mut bytes);
+        int_encode::encode(&[4, 5], None, &mut bytes);
+        bytes.put_u8(0);
+        for (slots, length, good) in [(9, 1, true), (8, 1, false), (10, 1, false), (9, 0, false)] {
+            let bytes = &bytes[..bytes.len() - length];
+            let anchor =
+                Anchor { first_slot: 0, first_row: 0, slots, runs: 2, offset: 0, bytes: bytes.len(), crc: 0 };
+            let verified = Verified::trusting();
+            let file = Checked { bytes, identity: IDENTITY, verified: &verified, required: 0 };
+            let found =
+                decode(&file, &anchor, &mut IntScratch::default(), &mut Vec::new(), &mut RunBlock::default());
+            assert_eq!(found.is_ok(), good, "{slots} slots");
         }
     }
 }

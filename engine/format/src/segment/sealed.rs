@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::index::Footer;
 use crate::checksum::Identity;
 use crate::error::{FormatError, Result};
 use crate::limits::CHECKED_BYTES;
@@ -22,19 +23,42 @@ const REMEMBERED_BYTES: usize = 8;
 pub struct Verified {
     pieces: Vec<OnceLock<Box<[AtomicU64; 512]>>>,
     trusting: bool,
+    ends: OnceLock<Ends>,
+}
+
+/// What the two ends of a segment say, once found right: whose file it is, the features that its header requires, and
+/// the footer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ends {
+    pub(super) identity: Identity,
+    pub(super) required: u32,
+    pub(super) footer: Footer,
 }
 
 impl Verified {
     /// Nothing verified yet, for a file of this length.
     pub fn new(file_bytes: u64) -> Self {
         let pieces = file_bytes.div_ceil(PIECE_BYTES) as usize;
-        Self { pieces: (0..pieces).map(|_| OnceLock::new()).collect(), trusting: false }
+        let pieces = (0..pieces).map(|_| OnceLock::new()).collect();
+        Self { pieces, trusting: false, ends: OnceLock::new() }
     }
 
     /// Takes every checksum of parts, chunks and blocks for right. For tests that feed decoders with crafted bytes:
     /// a reader of real files must never use it.
     pub fn trusting() -> Self {
-        Self { pieces: Vec::new(), trusting: true }
+        Self { pieces: Vec::new(), trusting: true, ends: OnceLock::new() }
+    }
+
+    /// The ends of the file, if they were found right before.
+    pub(super) fn ends(&self, identity: &Identity) -> Option<&Ends> {
+        self.ends.get().filter(|ends| ends.identity == *identity)
+    }
+
+    pub(super) fn keep_ends(&self, ends: Ends) {
+        // Crafted bytes may change beneath: they are asked each time.
+        if !self.trusting {
+            let _ = self.ends.set(ends);
+        }
     }
 
     fn place(position: u64) -> (usize, usize, u64) {

@@ -28,6 +28,26 @@ impl Zone {
     pub fn of(column: &ColumnValues, rows: std::ops::Range<usize>) -> Self {
         measure(column, rows)
     }
+
+    /// Statistics of numbers of which none is null.
+    pub fn of_numbers(numbers: &[f64]) -> Self {
+        measure_all(numbers)
+    }
+
+    /// Takes in one value. Of equal ones the first stays, so that the sign of a zero is the same on every machine.
+    #[inline]
+    fn add(&mut self, value: f64) {
+        self.min = if value < self.min { value } else { self.min };
+        self.max = if value > self.max { value } else { self.max };
+        self.sum += value;
+    }
+}
+
+/// The statistics of a column's blocks, and of all of them together.
+#[derive(Debug)]
+pub(super) struct Zones {
+    blocks: Box<[Zone]>,
+    all: Zone,
 }
 
 /// Statistics of one block of a column of numbers.
@@ -38,9 +58,7 @@ pub(super) fn measure(column: &ColumnValues, rows: std::ops::Range<usize>) -> Zo
         if nulls.is_some_and(|nulls| nulls[index]) {
             zone.nulls += 1;
         } else if !value.is_nan() {
-            zone.min = zone.min.min(value);
-            zone.max = zone.max.max(value);
-            zone.sum += value;
+            zone.add(value);
             zone.count += 1;
         }
     };
@@ -58,16 +76,11 @@ pub(super) fn measure(column: &ColumnValues, rows: std::ops::Range<usize>) -> Zo
 /// Statistics of numbers of which none is null: the sum in order, as everywhere, least and greatest beside it.
 fn measure_all(values: &[f64]) -> Zone {
     let mut zone = Zone::EMPTY;
-    let mut add = |value: f64| {
-        zone.min = zone.min.min(value);
-        zone.max = zone.max.max(value);
-        zone.sum += value;
-    };
     let nans = values.iter().filter(|value| value.is_nan()).count();
     if nans == 0 {
-        values.iter().for_each(|value| add(*value));
+        values.iter().for_each(|value| zone.add(*value));
     } else {
-        values.iter().filter(|value| !value.is_nan()).for_each(|value| add(*value));
+        values.iter().filter(|value| !value.is_nan()).for_each(|value| zone.add(*value));
     }
     zone.count = (values.len() - nans) as u64;
     zone
@@ -175,13 +188,7 @@ impl Chunk<'_> {
     /// # Errors
     /// Zone maps that cannot be decoded.
     pub fn chunk_zone(&self, id: ColumnId) -> Result<Option<Zone>> {
-        Ok(self.zones(id)?.map(|zones| {
-            let mut all = Zone::EMPTY;
-            for zone in zones {
-                all.merge(zone);
-            }
-            all
-        }))
+        Ok(self.statistics(id)?.map(|zones| zones.all))
     }
 
     /// Statistics of every block. Decoded once for the index of a part.
@@ -189,12 +196,20 @@ impl Chunk<'_> {
     /// # Errors
     /// Zone maps that cannot be decoded.
     pub fn zones(&self, id: ColumnId) -> Result<Option<&[Zone]>> {
+        Ok(self.statistics(id)?.map(|zones| &*zones.blocks))
+    }
+
+    fn statistics(&self, id: ColumnId) -> Result<Option<&Zones>> {
         let Some(entry) = self.entry(Key::Column(id)) else { return Ok(None) };
         if let Some(known) = entry.statistics.get() {
-            return Ok(known.as_deref());
+            return Ok(known.as_ref());
         }
-        let zones = self.read_zones(entry)?.map(Vec::into_boxed_slice);
-        Ok(entry.statistics.get_or_init(|| zones).as_deref())
+        let zones = self.read_zones(entry)?.map(|blocks| {
+            let mut all = Zone::EMPTY;
+            blocks.iter().for_each(|zone| all.merge(zone));
+            Zones { blocks: blocks.into_boxed_slice(), all }
+        });
+        Ok(entry.statistics.get_or_init(|| zones).as_ref())
     }
 
     fn read_zones(&self, entry: &Entry) -> Result<Option<Vec<Zone>>> {
