@@ -437,3 +437,23 @@ fn what_stands_still_or_apart_does_not_end_a_run() {
     let strays: Vec<usize> = split.strays.iter().map(|stray| stray.0).collect();
     assert_eq!(strays, [0, 250, 251, 700]);
 }
+
+/// Values as far beside the products as they may be: some windows fit their unit, and no row of them the factor made of it.
+/// The search goes on behind such a row, and begins no run with it.
+#[test]
+fn rows_at_the_edge_of_what_fits_begin_no_run() {
+    for seed in 0..400 {
+        let mut random = Random(seed);
+        let reach = 7 + random.below(4);
+        let values: Vec<f64> = (0..200)
+            .map(|_| {
+                let exact = in_order((2001 + random.below(3000)) as f64, 1.345_678_912);
+                f64::from_bits(exact.to_bits() + random.below(2 * reach + 1) - reach)
+            })
+            .collect();
+        let Some((_, runs)) = found(&values) else { continue };
+        assert!(runs.windows(2).all(|pair| pair[0].0 < pair[1].0), "{runs:?}");
+        // That of no rows at all is 1.
+        assert!(runs.iter().all(|run| run.1 != 1.0), "seed {seed}: {runs:?}");
+    }
+}
