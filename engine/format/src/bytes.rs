@@ -97,6 +97,31 @@ impl<'a> ByteReader<'a> {
     /// An unsigned LEB128 number of at most ten bytes.
     #[inline]
     pub fn varint(&mut self) -> Result<u64> {
+        // Most are short.
+        match self.bytes[self.position..] {
+            [byte @ ..0x80, ..] => {
+                self.position += 1;
+                Ok(u64::from(byte))
+            }
+            [low, high @ ..0x80, ..] => {
+                self.position += 2;
+                Ok(u64::from(low & 0x7f) | u64::from(high) << 7)
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    fn long_varint(&mut self) -> Result<u64> {
+        // Up to eight bytes at once: those of a word up to the first without its highest bit.
+        if let Some(bytes) = self.bytes[self.position..].first_chunk() {
+            let word = u64::from_le_bytes(*bytes);
+            let last = !word & 0x8080_8080_8080_8080;
+            if last != 0 {
+                let bits = last.trailing_zeros() + 1;
+                self.position += bits as usize / 8;
+                return Ok(without_high_bits(word & (u64::MAX >> (64 - bits))));
+            }
+        }
         let mut value = 0u64;
         for shift in (0..64).step_by(7) {
             let byte = self.u8()?;
@@ -128,6 +153,14 @@ impl<'a> ByteReader<'a> {
             Err(self.error(format!("{} bytes left over", self.remaining())))
         }
     }
+}
+
+/// The low seven bits of every byte, end to end.
+#[inline]
+fn without_high_bits(word: u64) -> u64 {
+    let pairs = word & 0x007f_007f_007f_007f | (word & 0x7f00_7f00_7f00_7f00) >> 1;
+    let fours = pairs & 0x0000_3fff_0000_3fff | (pairs & 0x3fff_0000_3fff_0000) >> 2;
+    fours & 0x0fff_ffff | (fours & 0x0fff_ffff_0000_0000) >> 4
 }
 
 /// Appends little-endian values to a vector: the writing twin of [`ByteReader`].
@@ -212,6 +245,28 @@ mod tests {
                 assert_eq!(reader.varint().unwrap(), value);
                 assert_eq!(reader.signed_varint().unwrap(), value as i64);
                 reader.finish().unwrap();
+            }
+        }
+    }
+
+    /// However many bytes follow, and with zeros behind the highest bits, which no writer puts there.
+    #[test]
+    fn varints_end_at_the_first_byte_without_its_highest_bit() {
+        for length in 1..=10 {
+            for behind in 0..10 {
+                let mut bytes = vec![0x80 | 0x55; length];
+                bytes[length - 1] = 1;
+                let numbers = bytes.iter().enumerate();
+                let wanted = numbers.fold(0, |sum, (at, byte)| sum | u64::from(byte & 0x7f) << (7 * at));
+                bytes.resize(length + behind, 0xff);
+                let mut reader = ByteReader::new(&bytes, "T");
+                assert_eq!((reader.varint().unwrap(), reader.position()), (wanted, length));
+                bytes[..length].fill(0x80);
+                bytes[length - 1] = 0;
+                let mut reader = ByteReader::new(&bytes, "T");
+                assert_eq!((reader.varint().unwrap(), reader.position()), (0, length));
+                let cut = ByteReader::new(&bytes[..length - 1], "T").varint();
+                assert!(cut.is_err(), "{length} bytes cut short");
             }
         }
     }

@@ -257,7 +257,7 @@ fn decode_packed<N: Lane>(
             let default = reader.signed_varint()?;
             let others = bounded(reader, count)?;
             let bitmap = reader.take(count.div_ceil(8))?;
-            if bits_set(bitmap) != others
+            if (kernels.ones)(bitmap) != others
                 || (!count.is_multiple_of(8) && bitmap[count / 8] >> (count % 8) != 0)
             {
                 return Err(reader.error("bitmap and count disagree"));
@@ -489,7 +489,7 @@ fn decode_classes<N: Lane>(
     if !is_padded(selectors, 2, out.len()) {
         return Err(reader.error("left-over bits are not zero"));
     }
-    let members = members(selectors, out.len());
+    let members = (kernels.members)(selectors, out.len());
     let (mut starts, mut start) = ([0; 4], 0);
     for (class, width) in widths.into_iter().enumerate() {
         let values = &mut inner.values[start..start + members[class]];
@@ -500,32 +500,6 @@ fn decode_classes<N: Lane>(
     (N::loops(kernels).choose)(selectors, &inner.values, starts, out);
     head.place(kernels, base, out);
     Ok(())
-}
-
-/// Bytes as words, the last one filled with zeros.
-fn words(bytes: &[u8]) -> impl Iterator<Item = u64> {
-    bytes.chunks(8).map(|bytes| {
-        let mut word = [0; 8];
-        word[..bytes.len()].copy_from_slice(bytes);
-        u64::from_le_bytes(word)
-    })
-}
-
-/// How many bits of a bitmap are set.
-fn bits_set(bitmap: &[u8]) -> usize {
-    words(bitmap).map(|word| word.count_ones() as usize).sum()
-}
-
-/// How many of `count` numbers are in each class.
-fn members(selectors: &[u8], count: usize) -> [usize; 4] {
-    let (mut first, mut second, mut third) = (0, 0, 0);
-    for word in words(selectors) {
-        let (low, high) = (word & 0x5555_5555_5555_5555, word >> 1 & 0x5555_5555_5555_5555);
-        first += (low & !high).count_ones() as usize;
-        second += (high & !low).count_ones() as usize;
-        third += (low & high).count_ones() as usize;
-    }
-    [count - first - second - third, first, second, third]
 }
 
 #[cfg(test)]

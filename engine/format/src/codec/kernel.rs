@@ -35,6 +35,10 @@ pub struct Kernels {
     pub scale: fn(&[i64], i64, f64, &mut Vec<f64>),
     /// Appends numbers that rise by a step: first, step, how many.
     pub rise: fn(i64, i64, usize, &mut Vec<i64>),
+    /// How many of a count of selectors of two bits choose each class.
+    pub members: fn(&[u8], usize) -> [usize; 4],
+    /// How many bits of a bitmap are set.
+    pub ones: fn(&[u8]) -> usize,
     /// For encoding: how many numbers have an offset of how many bits from a base, folded (zigzag) or not.
     pub lengths: fn(&[i64], i64, bool) -> Histogram,
 }
@@ -95,8 +99,16 @@ impl Kernels {
 }
 
 /// The reference. On aarch64, where NEON belongs to the baseline, the compiler vectorises these loops.
-static SCALAR: Kernels =
-    Kernels { name: "scalar", wide: Loops::SCALAR, narrow: Loops::SCALAR, scale, rise, lengths };
+static SCALAR: Kernels = Kernels {
+    name: "scalar",
+    wide: Loops::SCALAR,
+    narrow: Loops::SCALAR,
+    scale,
+    rise,
+    members,
+    ones,
+    lengths,
+};
 
 impl<N: Lane> Loops<N> {
     const SCALAR: Self = Self {
@@ -180,6 +192,32 @@ fn choose<N: Lane>(selectors: &[u8], values: &[N; PADDED], starts: [usize; 4], o
             *slot = take(selectors >> (number * 2));
         }
     }
+}
+
+/// Bytes as words, the last one filled with zeros.
+#[inline(always)]
+fn words(bytes: &[u8]) -> impl Iterator<Item = u64> {
+    let (words, rest) = bytes.as_chunks();
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    words.iter().map(|word| u64::from_le_bytes(*word)).chain([u64::from_le_bytes(last)])
+}
+
+#[inline(always)]
+fn ones(bitmap: &[u8]) -> usize {
+    words(bitmap).map(|word| word.count_ones() as usize).sum()
+}
+
+#[inline(always)]
+fn members(selectors: &[u8], count: usize) -> [usize; 4] {
+    let (mut odd, mut upper, mut third) = (0, 0, 0);
+    for word in words(selectors) {
+        let (low, high) = (word & 0x5555_5555_5555_5555, word >> 1 & 0x5555_5555_5555_5555);
+        odd += low.count_ones() as usize;
+        upper += high.count_ones() as usize;
+        third += (low & high).count_ones() as usize;
+    }
+    [count + third - odd - upper, odd - third, upper - third, third]
 }
 
 #[inline(always)]
@@ -331,7 +369,7 @@ macro_rules! table {
             }
             #[target_feature(enable = $features)]
             fn choose<N: Lane>(selectors: &[u8], values: &[N; PADDED], starts: [usize; 4], out: &mut [N]) {
-                super::choose(selectors, values, starts, out);
+                vector::choose(selectors, values, starts, out);
             }
             #[target_feature(enable = $features)]
             fn scale_small<N: Lane>(mantissas: &[N], divisor: f64, power: f64, out: &mut Vec<f64>) {
@@ -345,6 +383,14 @@ macro_rules! table {
             #[target_feature(enable = $features)]
             fn rise(first: i64, step: i64, count: usize, out: &mut Vec<i64>) {
                 super::rise(first, step, count, out);
+            }
+            #[target_feature(enable = $features)]
+            fn members(selectors: &[u8], count: usize) -> [usize; 4] {
+                super::members(selectors, count)
+            }
+            #[target_feature(enable = $features)]
+            fn ones(bitmap: &[u8]) -> usize {
+                super::ones(bitmap)
             }
             #[target_feature(enable = $features)]
             fn lengths(numbers: &[i64], base: i64, zigzag: bool) -> Histogram {
@@ -385,6 +431,10 @@ macro_rules! table {
                 // SAFETY: U1, as above.
                 rise: |first, step, count, out| unsafe { rise(first, step, count, out) },
                 // SAFETY: U1, as above.
+                members: |selectors, count| unsafe { members(selectors, count) },
+                // SAFETY: U1, as above.
+                ones: |bitmap| unsafe { ones(bitmap) },
+                // SAFETY: U1, as above.
                 lengths: |numbers, base, zigzag| unsafe { lengths(numbers, base, zigzag) },
             };
         }
@@ -397,215 +447,4 @@ table!(avx2, "avx2", "avx2,fma,bmi1,bmi2,popcnt,lzcnt");
 table!(avx512, "avx512", "avx512f,avx512dq,avx512vl,avx2,fma,bmi1,bmi2,popcnt,lzcnt");
 
 #[cfg(test)]
-mod tests {
-    use super::super::lane::block;
-    use super::*;
-
-    /// Numbers that mix all lengths and signs.
-    fn edges(count: usize) -> Vec<i64> {
-        let noise = |i: u64| i.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (i << 37) ^ (i >> 3);
-        let number = |i: u64| match i % 7 {
-            0 => i64::MIN >> (i % 64),
-            1 => i64::MAX >> (i % 64),
-            2 => 0,
-            3 => -1,
-            _ => (noise(i) as i64) >> (i % 61),
-        };
-        (0..count as u64).map(number).collect()
-    }
-
-    const COUNTS: [usize; 14] = [0, 1, 2, 3, 7, 8, 9, 15, 16, 17, 63, 1000, 1023, 1024];
-
-    #[test]
-    fn every_kernel_unpacks_as_the_scalar_one() {
-        for kernels in Kernels::all() {
-            for width in 0..=64u32 {
-                for count in COUNTS {
-                    let bytes = bitpack::packed_bytes(count, width);
-                    for fill in 0..3u64 {
-                        let byte = |i: usize| match fill {
-                            0 => (i as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes()[0],
-                            1 => 0xff,
-                            _ => (i % 3 * 0x55) as u8,
-                        };
-                        let bytes: Vec<u8> = (0..bytes).map(byte).collect();
-                        unpacks_alike::<i64>(kernels, &bytes, width, count);
-                        unpacks_alike::<i32>(kernels, &bytes, width, count);
-                    }
-                }
-            }
-        }
-    }
-
-    fn unpacks_alike<N: Lane>(kernels: &Kernels, bytes: &[u8], width: u32, count: usize) {
-        let (mut expected, mut found) = (vec![N::of(-1); count], vec![N::of(-2); count]);
-        let padded = bitpack::unpack(bytes, width, &mut expected);
-        assert_eq!((N::loops(kernels).unpack)(bytes, width, &mut found), padded);
-        assert_eq!(found, expected, "{} width {width} count {count}", kernels.name);
-    }
-
-    /// Every loop but unpacking and scaling, on numbers of one size.
-    fn works_alike<N: Lane>(kernels: &Kernels, count: usize) {
-        let (loops, scalar) = (N::loops(kernels), N::loops(&SCALAR));
-        let numbers: Vec<N> = edges(count).into_iter().map(N::of).collect();
-        let apply = |change: &dyn Fn(&mut [N])| {
-            let mut out = numbers.clone();
-            change(&mut out);
-            out
-        };
-        for base in [0, 1, -77, i64::MIN, i64::MAX].map(N::of) {
-            for (multiplier, zigzag) in [(1, false), (1, true), (25, false), (-3, true)] {
-                let multiplier = N::of(multiplier);
-                assert_eq!(
-                    apply(&|out| (loops.place)(base, multiplier, zigzag, out)),
-                    apply(&|out| (scalar.place)(base, multiplier, zigzag, out))
-                );
-            }
-            assert_eq!(apply(&|out| (loops.sum)(base, out)), apply(&|out| (scalar.sum)(base, out)));
-            let second = N::of(77);
-            let mut expected = numbers.clone();
-            for row in 0..count {
-                let before = if row < 2 { [base, second][row] } else { expected[row - 2] };
-                expected[row] = expected[row].plus(before);
-            }
-            assert_eq!(apply(&|out| (loops.alternate)(base, second, out)), expected);
-        }
-        let (close, mut open) = (numbers.clone(), numbers.clone());
-        open.rotate_left(count / 3);
-        for role in Role::ALL {
-            assert_eq!(
-                apply(&|out| (loops.restore)(role, &close, &open, out)),
-                apply(&|out| group::restore(role, &close, &open, out))
-            );
-        }
-        let mut values = block::<N>();
-        for (slot, number) in values.iter_mut().zip(edges(PADDED)) {
-            *slot = N::of(number);
-        }
-        for fill in [0u64, 1, 2, 3] {
-            let byte = |i: usize| match fill {
-                0 => 0,
-                1 => 0xff,
-                _ => ((i as u64 + fill).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u8,
-            };
-            let bitmap: Vec<u8> = (0..count.div_ceil(8)).map(byte).collect();
-            assert_eq!(
-                apply(&|out| (loops.expand)(&bitmap, &values, N::of(-5), out)),
-                apply(&|out| (scalar.expand)(&bitmap, &values, N::of(-5), out))
-            );
-            let selectors: Vec<u8> = (0..count.div_ceil(4)).map(byte).collect();
-            let mut members = [0; 4];
-            for row in 0..count {
-                members[usize::from(selectors[row / 4] >> (row % 4 * 2) & 3)] += 1;
-            }
-            let starts = [0, members[0], members[0] + members[1], count - members[3]];
-            assert_eq!(
-                apply(&|out| (loops.choose)(&selectors, &values, starts, out)),
-                apply(&|out| (scalar.choose)(&selectors, &values, starts, out))
-            );
-        }
-    }
-
-    #[test]
-    fn every_kernel_works_as_the_scalar_one() {
-        for kernels in Kernels::all() {
-            for count in COUNTS {
-                works_alike::<i64>(kernels, count);
-                works_alike::<i32>(kernels, count);
-            }
-        }
-    }
-
-    #[test]
-    fn every_kernel_counts_lengths_as_the_scalar_one() {
-        for count in COUNTS {
-            let numbers = edges(count);
-            for (base, folded) in [(0, false), (0, true), (-77, true), (i64::MIN, false)] {
-                let mut expected = [0; 65];
-                for number in &numbers {
-                    let offset = number.wrapping_sub(base);
-                    let offset = if folded { super::super::int::zigzag(offset) } else { offset as u64 };
-                    expected[bitpack::bits(offset) as usize] += 1;
-                }
-                for kernels in Kernels::all() {
-                    assert_eq!((kernels.lengths)(&numbers, base, folded), expected, "{}", kernels.name);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn every_kernel_rises_by_steps_behind_what_is_there() {
-        for kernels in Kernels::all() {
-            for count in COUNTS {
-                for (first, step) in [(0, 1), (-5, 60_000_000_000), (i64::MAX - 3, 7), (9, 0)] {
-                    let mut found = vec![1, 2, 3];
-                    (kernels.rise)(first, step, count, &mut found);
-                    let number = |index| i64::wrapping_add(first, i64::wrapping_mul(index, step));
-                    let expected: Vec<i64> =
-                        [1, 2, 3].into_iter().chain((0..count as i64).map(number)).collect();
-                    assert_eq!(found, expected, "{}", kernels.name);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn sums_are_sums() {
-        let mut out = edges(9);
-        let wanted: Vec<i64> =
-            (0..9).map(|i| edges(9)[..=i].iter().fold(7, |sum: i64, n| sum.wrapping_add(*n))).collect();
-        sum(7, &mut out);
-        assert_eq!(out, wanted);
-    }
-
-    /// The loop for products with the divisor below 2^51.
-    fn divides_alike<N: Lane>(kernels: &Kernels, numbers: &[i64], divisor: i64, power: f64) {
-        let fits = |number: &&i64| {
-            N::of(**number).wide() == **number
-                && number.checked_mul(divisor).is_some_and(|product| product.unsigned_abs() < 1 << 51)
-        };
-        let numbers: Vec<N> = numbers.iter().filter(fits).map(|number| N::of(*number)).collect();
-        let (mut expected, mut found) = (Vec::new(), Vec::new());
-        let wide: Vec<i64> = numbers.iter().map(|number| number.wide()).collect();
-        scale(&wide, divisor, power, &mut expected);
-        (N::loops(kernels).scale)(&numbers, divisor as f64, power, &mut found);
-        assert_eq!(found.len(), numbers.len());
-        for ((found, expected), number) in found.iter().zip(&expected).zip(&numbers) {
-            let same = found.to_bits() == expected.to_bits();
-            assert!(same, "{}: {number:?} * {divisor} / {power:e}: {found:e}", kernels.name);
-        }
-    }
-
-    #[test]
-    fn every_kernel_divides_as_the_scalar_one() {
-        let mut numbers = edges(4096);
-        // Around where integers stop being exact, and around ties of the quotient.
-        for bit in 0..63 {
-            numbers.extend([-2, -1, 0, 1, 2].map(|by| (1i64 << bit) + by));
-            numbers.extend([-2, -1, 0, 1, 2].map(|by| by - (1i64 << bit)));
-        }
-        let mut state = 7u64;
-        for _ in 0..200_000 {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            numbers.push((state as i64) >> (state % 59));
-        }
-        for kernels in Kernels::all() {
-            for exponent in 0..=22 {
-                let power = 10f64.powi(exponent);
-                for divisor in [1, 5, 25, 12_345_678_901] {
-                    let (mut expected, mut found) = (Vec::new(), Vec::new());
-                    scale(&numbers, divisor, power, &mut expected);
-                    (kernels.scale)(&numbers, divisor, power, &mut found);
-                    assert_eq!(found.len(), numbers.len());
-                    for ((found, expected), number) in found.iter().zip(&expected).zip(&numbers) {
-                        let same = found.to_bits() == expected.to_bits();
-                        assert!(same, "{}: {number} * {divisor} / 10^{exponent}: {found:e}", kernels.name);
-                    }
-                    divides_alike::<i64>(kernels, &numbers, divisor, power);
-                    divides_alike::<i32>(kernels, &numbers, divisor, power);
-                }
-            }
-        }
-    }
-}
+mod tests;

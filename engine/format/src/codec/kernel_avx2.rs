@@ -7,7 +7,7 @@ use std::arch::x86_64::{
     _mm256_cmpeq_epi32, _mm256_cmpeq_epi64, _mm256_cvtepu8_epi32, _mm256_cvtepu32_epi64,
     _mm256_extracti128_si256, _mm256_inserti128_si256, _mm256_permute2x128_si256, _mm256_permute4x64_epi64,
     _mm256_permutevar8x32_epi32, _mm256_set1_epi32, _mm256_set1_epi64x, _mm256_setzero_si256,
-    _mm256_shuffle_epi32, _mm256_slli_si256, _mm256_srlv_epi32, _mm256_srlv_epi64,
+    _mm256_shuffle_epi32, _mm256_slli_si256, _mm256_srlv_epi32, _mm256_srlv_epi64, _pdep_u32, _pext_u32,
 };
 
 use crate::codec::bitpack::unpack_width;
@@ -342,6 +342,80 @@ fn store<N: Lane>(vector: __m256i, out: &mut [N]) {
         // Nearly always: one store instead of a call.
         Ok(whole) => *whole = bytes,
         Err(_) => out.copy_from_slice(&bytes[..out.len()]),
+    }
+}
+
+/// For every byte, how many of its four selectors are of each class: four counters of 16 bits.
+const MEMBERS: [u64; 256] = {
+    let mut members = [0; 256];
+    let mut byte = 0;
+    while byte < 1024 {
+        let selector = ((byte / 4) >> (byte % 4 * 2)) & 3;
+        members[byte / 4] += 1 << (selector * 16);
+        byte += 1;
+    }
+    members
+};
+
+/// The next value of the class that two bits select: numbers of 32 bits by eight, others one after another.
+#[inline]
+#[target_feature(enable = "avx2,bmi2")]
+pub(super) fn choose<N: Lane>(selectors: &[u8], values: &[N; PADDED], starts: [usize; 4], out: &mut [N]) {
+    // Four counters of 16 bits in one register: an addition is all that waits for the numbers before.
+    let next = (0..4).fold(0, |next, class| next | (starts[class] as u64) << (class * 16));
+    let fast = if size_of::<N>() == 4 { out.len() / 8 * 8 } else { 0 };
+    let (groups, rest) = out.split_at_mut(fast);
+    let (first, last) = selectors.split_at(fast / 4);
+    let next = choose_groups(first, values, next, groups);
+    choose_rest(last, values, next, rest);
+}
+
+/// Groups of eight numbers of 32 bits; the counters behind them.
+#[inline]
+#[target_feature(enable = "avx2,bmi2")]
+fn choose_groups<N: Lane>(selectors: &[u8], values: &[N; PADDED], mut next: u64, out: &mut [N]) -> u64 {
+    let shifts: __m256i = bytemuck::cast([0, 2, 4, 6, 8, 10, 12, 14]);
+    for (out, pair) in out.chunks_exact_mut(8).zip(selectors.as_chunks::<2>().0) {
+        let word = u32::from(u16::from_le_bytes(*pair));
+        let (low, high) = (_pext_u32(word, 0x5555) as u8, _pext_u32(word, 0xaaaa) as u8);
+        let classes = _mm256_srlv_epi32(_mm256_set1_epi32(word as i32), shifts);
+        let classes = _mm256_and_si256(classes, _mm256_set1_epi32(3));
+        let take = |class: i32, members: u8| {
+            // Masked, so that no bound is checked.
+            let at = (next >> (class * 16)) as usize & (BLOCK_ROWS - 1);
+            let order = bytemuck::cast([u64::from_le_bytes(RANKS[usize::from(members)]), 0]);
+            _mm256_permutevar8x32_epi32(load(&values[at..at + 8]), _mm256_cvtepu8_epi32(order))
+        };
+        let mut numbers = take(0, !(low | high));
+        for (class, members) in [(1, low & !high), (2, high & !low), (3, low & high)] {
+            let lanes = _mm256_cmpeq_epi32(classes, _mm256_set1_epi32(class));
+            numbers = _mm256_blendv_epi8(numbers, take(class, members), lanes);
+        }
+        store(numbers, out);
+        next = next.wrapping_add(MEMBERS[usize::from(pair[0])] + MEMBERS[usize::from(pair[1])]);
+    }
+    next
+}
+
+/// Numbers of any size.
+#[inline]
+#[target_feature(enable = "bmi2")]
+fn choose_rest<N: Lane>(selectors: &[u8], values: &[N; PADDED], mut next: u64, out: &mut [N]) {
+    let mut take = |selectors: u8, out: &mut [N]| {
+        // Selectors are spread to the shifts that lead to their counters, a byte for each: shifts take the lowest six bits.
+        let mut shifts = _pdep_u32(u32::from(selectors), 0x3030_3030);
+        for slot in out {
+            *slot = values[next.wrapping_shr(shifts) as usize & (BLOCK_ROWS - 1)];
+            next = next.wrapping_add(1u64.wrapping_shl(shifts));
+            shifts >>= 8;
+        }
+    };
+    let (groups, rest) = out.as_chunks_mut::<4>();
+    for (group, selectors) in groups.iter_mut().zip(selectors) {
+        take(*selectors, group);
+    }
+    if let Some(selectors) = selectors.last() {
+        take(*selectors, rest);
     }
 }
 

@@ -138,10 +138,13 @@ impl RunBlock {
         out.resize(at + count, step);
         let times = &mut out[at..];
         times[0] = 0;
-        while self.rows[run + 1] < rows.end {
-            let missing = self.starts[run + 1] - self.starts[run] - self.length(run);
+        for (row, slot) in self.rows[run..].windows(2).zip(self.starts[run..].windows(2)) {
+            if row[1] >= rows.end {
+                break;
+            }
+            let missing = slot[1] - slot[0] - (row[1] - row[0]) as i64;
+            times[(row[1] - rows.start) as usize] = (missing + 1) * step;
             run += 1;
-            times[(self.rows[run] - rows.start) as usize] = (missing + 1) * step;
         }
         (kernels.wide.sum)(first, times);
         run + usize::from(self.rows[run + 1] == rows.end)
@@ -204,24 +207,35 @@ fn decode(
         int::decode_plain(&mut reader, numbers, scratch).map_err(|e| e.shifted(anchor.offset))?;
     }
     reader.finish().map_err(|e| e.shifted(anchor.offset))?;
+    // Counted, as there is nearly never one: no branch in the loop.
+    let positive = |numbers: &[i64]| numbers.iter().map(|number| u32::from(*number <= 0)).sum::<u32>() == 0;
+    let mut bad = out.starts[0] != 0 || !positive(&out.starts[1..]) || !positive(numbers);
+    // Below this, no sum of a block's numbers overflows; what is not is added up with care.
+    let bits = out.starts.iter().chain(numbers.iter()).fold(0, |bits, number| bits | number.unsigned_abs());
+    if bits.max(anchor.first_slot.unsigned_abs()) >= 1 << 48 {
+        let mut all = out.starts.iter().zip(numbers.iter());
+        let end =
+            all.try_fold(anchor.first_slot, |slot, (gap, run)| slot.checked_add(*gap)?.checked_add(*run));
+        bad |= end.is_none();
+    }
+    let (mut slot, mut row) = (anchor.first_slot, anchor.first_row);
     out.rows.clear();
-    out.rows.reserve(anchor.runs + 1);
-    let (mut slot, mut slots, mut bad) = (anchor.first_slot, 0u64, out.starts[0] != 0);
-    bad |= out.starts.iter().skip(1).any(|gap| *gap <= 0) || numbers.iter().any(|length| *length <= 0);
     out.rows.extend(out.starts.iter_mut().zip(numbers.iter()).map(|(start, length)| {
-        let before = anchor.first_row.wrapping_add(slots);
-        let (begin, beyond) = slot.overflowing_add(*start);
-        let (end, past) = begin.overflowing_add(*length);
-        bad |= beyond | past;
-        (*start, slot) = (begin, end);
-        slots = slots.wrapping_add(*length as u64);
+        let before = row;
+        *start = start.wrapping_add(slot);
+        slot = start.wrapping_add(*length);
+        row = row.wrapping_add(*length as u64);
         before
     }));
-    out.rows.push(anchor.first_row.wrapping_add(slots));
+    out.rows.push(row);
     if bad {
         return Err(broken("runs are empty, adjacent or out of order"));
     }
-    if slots == anchor.slots { Ok(()) } else { Err(broken("runs do not add up to the anchor's slots")) }
+    if row.wrapping_sub(anchor.first_row) == anchor.slots {
+        Ok(())
+    } else {
+        Err(broken("runs do not add up to the anchor's slots"))
+    }
 }
 
 impl PartIndex {
