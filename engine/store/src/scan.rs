@@ -4,6 +4,7 @@
 //! nearly everywhere, its rows go straight from the blocks to the caller's buffer; only where layers overlap are they
 //! read apart and laid over one another.
 
+use std::hint::black_box;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
@@ -301,12 +302,23 @@ impl Scan<'_> {
         let system = chunk.read(index, rows.clone(), self.system, out, scratch);
         out.columns = columns;
         system.map_err(|error| part.blame(error))?;
-        for number in rows.start / BLOCK_ROWS..rows.end.div_ceil(BLOCK_ROWS) {
+        let numbers = rows.start / BLOCK_ROWS..rows.end.div_ceil(BLOCK_ROWS);
+        let wanted = |number: usize| {
             let first = number * BLOCK_ROWS;
-            let wanted = rows.start.max(first) - first..rows.end.min(first + BLOCK_ROWS) - first;
+            rows.start.max(first) - first..rows.end.min(first + BLOCK_ROWS) - first
+        };
+        // All are found before one is copied: the processor fetches the beginnings of many columns at a time.
+        let mut blocks = Vec::with_capacity(numbers.len());
+        for number in numbers.clone() {
             let block = self.block(part, chunk, (offset, number), &self.columns, scratch)?;
-            for (id, values) in &mut out.columns {
-                values.extend_from(block.column(*id).expect("decoded or known"), wanted.clone());
+            for (id, _) in &self.columns {
+                black_box(block.column(*id).map(|values| values.touch(wanted(number).start)));
+            }
+            blocks.push(block);
+        }
+        for (id, values) in &mut out.columns {
+            for (number, block) in numbers.clone().zip(&blocks) {
+                values.extend_from(block.column(*id).expect("decoded or known"), wanted(number));
             }
         }
         Ok(())
