@@ -80,16 +80,21 @@ impl Kernels {
     pub fn all() -> impl DoubleEndedIterator<Item = &'static Self> {
         #[cfg(target_arch = "x86_64")]
         let others = {
-            let avx2 = is_x86_feature_detected!("avx2")
-                && is_x86_feature_detected!("fma")
-                && is_x86_feature_detected!("bmi1")
-                && is_x86_feature_detected!("bmi2")
-                && is_x86_feature_detected!("popcnt")
-                && is_x86_feature_detected!("lzcnt");
-            let avx512 = avx2
-                && is_x86_feature_detected!("avx512f")
-                && is_x86_feature_detected!("avx512dq")
-                && is_x86_feature_detected!("avx512vl");
+            let all = |features: &[bool]| features.iter().all(|there| *there);
+            let avx2 = all(&[
+                is_x86_feature_detected!("avx2"),
+                is_x86_feature_detected!("fma"),
+                is_x86_feature_detected!("bmi1"),
+                is_x86_feature_detected!("bmi2"),
+                is_x86_feature_detected!("popcnt"),
+                is_x86_feature_detected!("lzcnt"),
+            ]);
+            let avx512 = all(&[
+                avx2,
+                is_x86_feature_detected!("avx512f"),
+                is_x86_feature_detected!("avx512dq"),
+                is_x86_feature_detected!("avx512vl"),
+            ]);
             [avx2.then_some(&avx2::KERNELS), avx512.then_some(&avx512::KERNELS)]
         };
         #[cfg(not(target_arch = "x86_64"))]
