@@ -76,35 +76,44 @@ impl RunBlock {
         self.starts.iter().zip(lengths).map(|(start, length)| Run { start: *start, end: start + length })
     }
 
-    /// Live rows of the part that stand before a slot, as far as this block tells.
-    fn rows_before(&self, slot: i64) -> u64 {
-        let Some(run) = self.starts.partition_point(|start| *start < slot).checked_sub(1) else {
-            return self.rows[0];
+    /// Live rows of the part that stand before a slot, as far as this block tells, and the run that says so. It is
+    /// looked for from `near` on, if that is known.
+    fn rows_before(&self, slot: i64, near: Option<usize>) -> (u64, usize) {
+        let Some(run) = partition_near(&self.starts, near, |start| *start < slot).checked_sub(1) else {
+            return (self.rows[0], 0);
         };
-        self.rows[run] + slot.abs_diff(self.starts[run]).min(self.length(run) as u64)
+        (self.rows[run] + slot.abs_diff(self.starts[run]).min(self.length(run) as u64), run)
     }
 
-    /// Appends the times of some of the block's rows.
-    fn append_times(&self, timeframe: Timeframe, rows: Range<u64>, kernels: &Kernels, out: &mut Vec<i64>) {
-        let mut run = self.rows.partition_point(|row| *row <= rows.start).saturating_sub(1);
+    /// Appends the times of some of the block's rows, the first of which is looked for from `near` on; the run behind
+    /// them.
+    fn append_times(
+        &self,
+        timeframe: Timeframe,
+        rows: Range<u64>,
+        near: Option<usize>,
+        kernels: &Kernels,
+        out: &mut Vec<i64>,
+    ) -> usize {
+        let mut run = partition_near(&self.rows, near, |row| *row <= rows.start).saturating_sub(1);
+        let mut row = rows.start;
         if let Some(step) = timeframe.step_ns()
             && self.fits(timeframe)
         {
-            let mut row = rows.start;
             while row < rows.end {
                 let end = rows.end.min(row + BLOCK_ROWS as u64);
                 run = self.append_steps(timeframe, step, run, row..end, kernels, out);
                 row = end;
             }
-            return;
+            return run;
         }
-        let mut row = rows.start;
         while row < rows.end {
             let slot = self.starts[run] + (row - self.rows[run]) as i64;
             let end = self.rows[run + 1].min(rows.end);
             out.extend((slot..).take((end - row) as usize).map(|slot| timeframe.slot_start(slot)));
             (row, run) = (end, run + 1);
         }
+        run
     }
 
     /// Whether no time of the block is beyond what 64 bits hold.
@@ -151,6 +160,25 @@ impl RunBlock {
     }
 }
 
+/// As `partition_point`, in doubling steps from a place near the answer, which spares looking at places far from it.
+fn partition_near<T>(sorted: &[T], near: Option<usize>, before: impl Fn(&T) -> bool) -> usize {
+    let Some(near) = near.filter(|near| *near < sorted.len()) else {
+        return sorted.partition_point(before);
+    };
+    let (mut low, mut high, mut step) = (near, near, 1);
+    if before(&sorted[near]) {
+        while high < sorted.len() && before(&sorted[high]) {
+            (low, high, step) = (high + 1, high + step, step * 2);
+        }
+        high = high.min(sorted.len());
+    } else {
+        while low > 0 && !before(&sorted[low]) {
+            (low, high, step) = (low.saturating_sub(step), low, step * 2);
+        }
+    }
+    low + sorted[low..high].partition_point(before)
+}
+
 /// Blocks of runs at hand while a read lasts: the one that was decoded last, as the ends of a range and the times in it
 /// mostly stand in the same one, and those that the caller kept from earlier reads.
 #[derive(Debug, Default)]
@@ -160,6 +188,8 @@ pub(super) struct RunBuffer {
     known: Option<(usize, Anchor)>,
     lent: Vec<(usize, Anchor, Arc<RunBlock>)>,
     numbers: Vec<i64>,
+    /// A block, by its place in the file, and a run of it near to which the next will be looked for.
+    near: Option<(u64, usize)>,
 }
 
 /// Blocks of fewer runs are decoded as fast as they would be looked up.
@@ -173,6 +203,12 @@ impl RunBuffer {
     pub(super) fn forget(&mut self) {
         self.known = None;
         self.lent.clear();
+        self.near = None;
+    }
+
+    /// Where to look for runs of a block first.
+    fn near(&self, anchor: &Anchor) -> Option<usize> {
+        self.near.filter(|near| near.0 == anchor.offset).map(|near| near.1)
     }
 
     fn block(&mut self, file: &Checked<'_>, anchor: &Anchor, scratch: &mut IntScratch) -> Result<&RunBlock> {
@@ -337,7 +373,12 @@ impl PartIndex {
         if anchor.runs == 1 {
             return Ok(anchor.first_row + slot.abs_diff(anchor.first_slot).min(anchor.slots));
         }
-        Ok(scratch.runs.block(&segment.file, anchor, &mut scratch.int)?.rows_before(slot))
+        let near = scratch.runs.near(anchor);
+        let block = scratch.runs.block(&segment.file, anchor, &mut scratch.int)?;
+        let (row, run) = block.rows_before(slot, near);
+        // The beginning of a range is looked for first, and again for its times.
+        scratch.runs.near = Some((anchor.offset, near.unwrap_or(run)));
+        Ok(row)
     }
 
     /// The block of runs that tells which rows on the grid open before `time`, if it takes longer to decode than to keep.
@@ -390,8 +431,10 @@ impl PartIndex {
                     (kernels.rise)(timeframe.slot_start(slot), step, (end - row) as usize, out);
                 }
                 _ => {
+                    let near = scratch.runs.near(anchor);
                     let block = scratch.runs.block(file, anchor, &mut scratch.int)?;
-                    block.append_times(timeframe, row..end, kernels, out);
+                    let run = block.append_times(timeframe, row..end, near, kernels, out);
+                    scratch.runs.near = Some((anchor.offset, run));
                 }
             }
             row = end;
@@ -491,7 +534,9 @@ mod tests {
                     for timeframe in [Timeframe::M1, Timeframe::W1, Timeframe::Mo1] {
                         for kernels in Kernels::all() {
                             let mut found = vec![7];
-                            block.append_times(timeframe, rows.start + 9..rows.end + 9, kernels, &mut found);
+                            let near = Some(length as usize % 7).filter(|near| *near > 0);
+                            let behind = rows.start + 9..rows.end + 9;
+                            block.append_times(timeframe, behind, near, kernels, &mut found);
                             let same = found[1..].iter().eq(wanted
                                 .iter()
                                 .map(|s| timeframe.slot_start(*s))
@@ -509,6 +554,19 @@ mod tests {
     }
 
     #[test]
+    fn places_are_found_from_anywhere() {
+        for count in 0..40usize {
+            let sorted: Vec<usize> = (0..count).map(|number| number / 2).collect();
+            for bound in 0..=count {
+                let wanted = sorted.partition_point(|number| *number < bound);
+                for near in (0..=count).map(Some).chain([None]) {
+                    assert_eq!(partition_near(&sorted, near, |number| *number < bound), wanted, "{near:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn rows_before_any_slot_are_counted() {
         for (runs, bound) in [(1, 9), (300, 4), (50, 40)] {
             let (gaps, lengths) = some_runs(runs, bound, 5);
@@ -516,7 +574,8 @@ mod tests {
             let block = decoded(1000, 77, &gaps, &lengths).unwrap();
             for slot in 990..slots[slots.len() - 1] + 10 {
                 let wanted = 77 + slots.iter().filter(|other| **other < slot).count() as u64;
-                assert_eq!(block.rows_before(slot), wanted, "slot {slot}");
+                let near = [None, Some(0), Some(runs / 2), Some(runs - 1), Some(runs)];
+                assert!(near.iter().all(|near| block.rows_before(slot, *near).0 == wanted), "slot {slot}");
             }
         }
     }
@@ -528,7 +587,7 @@ mod tests {
         for first in [last - 8, -last - 8, last + 5] {
             let block = decoded(first, 0, &[0, 2, 3], &[4, 1, 5]).unwrap();
             let mut found = Vec::new();
-            block.append_times(Timeframe::M1, 0..10, Kernels::best(), &mut found);
+            block.append_times(Timeframe::M1, 0..10, None, Kernels::best(), &mut found);
             let slots = slots_of(first, &[0, 2, 3], &[4, 1, 5]);
             assert_eq!(found, slots.iter().map(|slot| slot.saturating_mul(MINUTE_NS)).collect::<Vec<_>>());
         }
