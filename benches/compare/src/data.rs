@@ -157,6 +157,16 @@ pub(crate) fn kline(name: &str) -> Result<Group, String> {
     }
 }
 
+/// The group of a file of bars; or the numbers of trades or quotes: every peer hands text out in a form of its own.
+pub(crate) fn numbers(name: &str) -> Result<Group, String> {
+    if !TICKS.contains(&name) {
+        return kline(name);
+    }
+    let mut group = ticks(name)?.remove(0);
+    group.tables[0].columns.retain(|column| !matches!(column.1, Values::Str(_)));
+    Ok(group)
+}
+
 fn months(directory: &Path, symbol: &str) -> Result<Group, String> {
     let entries =
         std::fs::read_dir(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
@@ -172,12 +182,14 @@ fn months(directory: &Path, symbol: &str) -> Result<Group, String> {
     Ok(Group::single(Kind::Klines, six_columns(&format!("{symbol}.BINANCE-UM-1m"), &all)))
 }
 
+/// Files of trades and quotes.
+const TICKS: [&str; 3] = ["AIG_trade_201310", "SPY_trade_201310", "AIG_quote_201310_head"];
+
 /// Trades and quotes: rows that share a time keep their order.
 pub(crate) fn ticks(part: &str) -> Result<Vec<Group>, String> {
     let root = directory().join("trades");
     let mut out = Vec::new();
-    let names = ["AIG_trade_201310", "SPY_trade_201310", "AIG_quote_201310_head"];
-    for name in names.into_iter().filter(|name| name.contains(part)) {
+    for name in TICKS.into_iter().filter(|name| name.contains(part)) {
         let table = parse_ticks(name, &text(&root.join(format!("{name}.csv.gz")))?)?;
         out.push(Group::single(Kind::Ticks, table));
     }

@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Map, Value, json};
-use tapestore::{SeriesKey, Store};
+use tapestore::{SeriesKey, Store, Values};
 
 use crate::contender::{ALWAYS, Contender, Reader, Result, Summary};
 use crate::ipc::Ipc;
@@ -23,7 +23,7 @@ use crate::tape::{self, TIERS, Tape};
 const ZSTD_19_ROWS: usize = 1 << 17;
 
 /// The contenders of the timed workloads: all tiers, and of the peers every way to decode.
-fn contenders(rows: usize, only: &str) -> Vec<Box<dyn Contender>> {
+fn contenders(rows: usize, kind: Kind, only: &str) -> Vec<Box<dyn Contender>> {
     let mut out: Vec<Box<dyn Contender>> = Vec::new();
     out.extend(TIERS.map(|tier| Box::new(Tape::of(tier)) as Box<dyn Contender>));
     let timed = |parquet: &Parquet| match parquet.codec {
@@ -35,7 +35,9 @@ fn contenders(rows: usize, only: &str) -> Vec<Box<dyn Contender>> {
         Parquet::all().into_iter().filter(timed).map(|parquet| Box::new(parquet) as Box<dyn Contender>),
     );
     out.extend(Ipc::ALL.map(|ipc| Box::new(ipc) as Box<dyn Contender>));
-    out.push(Box::new(Pco));
+    if kind != Kind::Ticks {
+        out.push(Box::new(Pco));
+    }
     out.retain(|contender| contender.name().contains(only));
     out
 }
@@ -60,6 +62,9 @@ fn runners<'a>(
     ready.iter().map(|ready| Runner::new(ready.name.clone(), make(ready))).collect()
 }
 
+/// What trades and quotes are asked: the others are questions about bars.
+const OF_TICKS: [&str; 3] = ["scan-first", "scan", "rows"];
+
 /// All workloads on one table; each is put away when it is done.
 pub(crate) fn time_table(
     group: &Group,
@@ -73,12 +78,16 @@ pub(crate) fn time_table(
     let bytes = table.raw_bytes();
     let done =
         |workload: &str, rows: u64, bytes: u64, times| result(workload, &group.name, rows, bytes, times);
-    let wanted = |workload: &str| selected.is_empty() || selected.split(',').any(|name| name == workload);
+    let ticks = group.kind == Kind::Ticks;
+    let wanted = |workload: &str| {
+        (selected.is_empty() || selected.split(',').any(|name| name == workload))
+            && (!ticks || OF_TICKS.contains(&workload))
+    };
     let rows = table.len() as u64;
 
     if wanted("encode") {
         eprintln!("  encode");
-        let all = contenders(table.len(), only);
+        let all = contenders(table.len(), group.kind, only);
         let encode = all.iter().map(|c| {
             Runner::new(c.name(), move || {
                 black_box(c.encode(group)?);
@@ -89,7 +98,7 @@ pub(crate) fn time_table(
     }
     if wanted("write") {
         eprintln!("  write");
-        let all = contenders(table.len(), only);
+        let all = contenders(table.len(), group.kind, only);
         let place = root.path().join("write");
         let place = &place;
         let write = all.iter().map(|c| {
@@ -102,7 +111,7 @@ pub(crate) fn time_table(
         put(done("write", rows, bytes, rounds(count.min(3), write.collect())?))?;
     }
 
-    let ready = prepare(table, root.path(), only)?;
+    let ready = prepare(group, root.path(), only)?;
     let columns: Vec<&str> = std::iter::once("time").chain(table.names()).collect();
     let columns = &columns;
 
@@ -292,10 +301,11 @@ fn index(
 }
 
 /// Writes all files, opens them, and compares every value with what was written.
-fn prepare(table: &Table, root: &Path, only: &str) -> Result<Vec<Ready>> {
+fn prepare(group: &Group, root: &Path, only: &str) -> Result<Vec<Ready>> {
+    let table = &group.tables[0];
     let mut out = Vec::new();
     let mut found = table.emptied();
-    for (number, contender) in contenders(table.len(), only).into_iter().enumerate() {
+    for (number, contender) in contenders(table.len(), group.kind, only).into_iter().enumerate() {
         let directory = root.join(format!("table-{number}"));
         std::fs::create_dir(&directory)?;
         contender.write(table, &directory)?;
@@ -310,8 +320,12 @@ fn prepare(table: &Table, root: &Path, only: &str) -> Result<Vec<Ready>> {
 /// The table's bytes in one piece.
 fn raw_words(table: &Table) -> Vec<u64> {
     let mut out: Vec<u64> = table.time.iter().map(|time| *time as u64).collect();
-    for name in table.names() {
-        out.extend(table.f64(name).iter().map(|value| value.to_bits()));
+    for (_, values) in &table.columns {
+        match values {
+            Values::F64(values) => out.extend(values.iter().map(|value| value.to_bits())),
+            Values::I64(values) => out.extend(values.iter().map(|value| *value as u64)),
+            _ => {}
+        }
     }
     out
 }
@@ -348,8 +362,10 @@ pub(crate) fn time_batch(windows: &[Table], count: u32) -> Result<Vec<Value>> {
         let keys = tables.iter().map(tape::key).collect::<Result<Vec<_>>>()?;
         stores.push((tape.name(), Store::open_read_only(&directory, tape.options())?, keys));
     }
-    let peers: Vec<Box<dyn Contender>> =
-        contenders(usize::MAX, "").into_iter().filter(|c| !c.name().starts_with("tapestore")).collect();
+    let peers: Vec<Box<dyn Contender>> = contenders(usize::MAX, Kind::Klines, "")
+        .into_iter()
+        .filter(|c| !c.name().starts_with("tapestore"))
+        .collect();
     let mut readers: Vec<(String, Vec<Shared>)> = Vec::new();
     for (number, peer) in peers.iter().enumerate() {
         let mut opened = Vec::new();

@@ -32,6 +32,11 @@ impl<'a> ByteReader<'a> {
         self.bytes.len() - self.position
     }
 
+    /// What was not read yet.
+    pub fn rest(&self) -> &'a [u8] {
+        &self.bytes[self.position..]
+    }
+
     /// An error at the current position.
     pub fn error(&self, detail: impl Into<String>) -> FormatError {
         FormatError::corrupt(self.rule, self.position as u64, detail)

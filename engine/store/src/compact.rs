@@ -16,7 +16,7 @@ use std::time::Duration;
 use tapestore_format::limits::BLOCK_ROWS;
 use tapestore_format::manifest::{ManifestRecord, SegmentRecord};
 use tapestore_format::rows::RowSet;
-use tapestore_format::segment::{Holds, Scratch, Stream, Tier};
+use tapestore_format::segment::{Chunk, Holds, Scratch, Stream, Tier};
 
 use crate::error::Result;
 use crate::layer::{Retained, Side, merge_rows};
@@ -205,11 +205,17 @@ fn ages(part: &Part, cold_before: i64) -> Result<bool> {
         return Ok(false);
     }
     let (index, segment) = (part.index()?, part.file.segment()?);
+    // What has no other form looks the same when it is cold.
+    let gains = |chunk: &Chunk<'_>| match chunk.tier() {
+        Tier::Hot => true,
+        Tier::Dense => chunk.may_be_coded(),
+        Tier::Cold => false,
+    };
     for (number, place) in index.live.iter().enumerate() {
         // What is smaller than a block may well be no smaller when cold.
         if place.last_time < cold_before && place.rows as usize >= BLOCK_ROWS {
             let chunk = segment.chunk(index, Stream::Live, number).map_err(|error| part.blame(error))?;
-            if chunk.tier() != Tier::Cold {
+            if gains(&chunk) {
                 return Ok(true);
             }
         }

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use tapestore::io::{MemoryStorage, Storage};
 use tapestore::schema::{SchemaBuilder, bars};
 use tapestore::{Batch, Options, SeriesKey, Store, Tier, Values};
-use tapestore_format::header::{FileHeader, FileKind, features::ALTERNATE};
+use tapestore_format::header::{
+    FileHeader, FileKind,
+    features::{ALTERNATE, CODED},
+};
 
 const MINUTE_NS: i64 = 60_000_000_000;
 const ROWS: usize = 3 * 65_536 + 5_000;
@@ -96,6 +99,85 @@ fn old_rows_become_cold_and_new_ones_do_not() {
     assert_eq!(tiers(&store)[2], 3 * 65_536);
 }
 
+/// Names of the segments.
+fn segments(storage: &MemoryStorage) -> Vec<String> {
+    let names = storage.list("").unwrap().into_iter().map(|file| file.0);
+    names.filter(|name| name.starts_with("segment-")).collect()
+}
+
+/// What is cold is known for cold, however little of it the cold tier makes smaller: it is not written again and again.
+#[test]
+fn old_rows_become_cold_once() {
+    let noise = |row: usize| (row as u64 + 77).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+    let shapes: [(&str, &dyn Fn(usize) -> f64); 4] = [
+        ("steps", &|row| row as f64 * 0.01),
+        ("one value", &|_| 7.0),
+        ("noise", &|row| f64::from_bits(noise(row) & !(1 << 62))),
+        ("few values", &|row| [100.0, 200.0, 250.0, 1000.0][(noise(row) >> 62) as usize]),
+    ];
+    for (name, value) in shapes {
+        for timeframe in ["1m", "ticks"] {
+            let storage = Arc::new(MemoryStorage::new());
+            let options =
+                Options { background: false, cold_after_ns: Some(60 * MINUTE_NS), ..Options::default() };
+            let store = Store::create_on(storage.clone(), options).unwrap();
+            let key = SeriesKey::new("A.X", timeframe).unwrap();
+            let schema = match timeframe {
+                "1m" => SchemaBuilder::unique(),
+                _ => SchemaBuilder::sequence(),
+            };
+            let schema = schema.column("price", tapestore::ColumnType::F64).build().unwrap();
+            let rows = 70_000usize;
+            let time = |row: usize| {
+                if timeframe == "1m" { row as i64 * MINUTE_NS } else { (row / 3) as i64 * MINUTE_NS }
+            };
+            let batch = Batch::new((0..rows).map(time).collect())
+                .with("price", Values::F64((0..rows).map(value).collect()));
+            let mut transaction = store.begin();
+            transaction.create_series(&key, schema).unwrap();
+            transaction.append(&key, batch).unwrap();
+            transaction.commit().unwrap();
+            store.seal().unwrap();
+            store.compact().unwrap();
+            let once = segments(&storage);
+            store.compact().unwrap();
+            assert_eq!(segments(&storage), once, "{name}, {timeframe}");
+        }
+    }
+}
+
+/// Sizes of trades are few numbers: the dense tier codes them, and the rows still count as dense.
+#[test]
+fn sizes_of_trades_are_coded_in_the_dense_tier() {
+    let storage = Arc::new(MemoryStorage::new());
+    let store =
+        Store::create_on(storage.clone(), Options { background: false, ..Options::default() }).unwrap();
+    let mixed = |row: usize| (row as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+    // Half of the trades are of 100 shares, a quarter of 200, and so on.
+    let size = |row: usize| 100 * (1 + i64::from(mixed(row).leading_zeros().min(12)));
+    let rows = 50_000usize;
+    let key = SeriesKey::new("A.X", "trades").unwrap();
+    let schema = SchemaBuilder::sequence().column("qty", tapestore::ColumnType::I64).build().unwrap();
+    let time: Vec<i64> = (0..rows).map(|row| row as i64 * 1_000 + (mixed(row) % 900) as i64).collect();
+    let sizes: Vec<i64> = (0..rows).map(size).collect();
+    let mut transaction = store.begin();
+    transaction.create_series(&key, schema).unwrap();
+    transaction.append(&key, Batch::new(time).with("qty", Values::I64(sizes.clone()))).unwrap();
+    transaction.commit().unwrap();
+    store.seal().unwrap();
+    let view = store.view();
+    assert_eq!(view.tiers(&key).unwrap().map(|(_, rows)| rows), [0, rows as u64, 0]);
+    assert_eq!(view.read(&key).rows().unwrap().i64("qty").unwrap(), sizes);
+    let newest = segments(&storage).into_iter().max().unwrap();
+    // Times take 1.35 bytes a row, sizes a quarter of a byte; packed they take 0.35.
+    let bytes = storage.open(&newest).unwrap().length().unwrap() as usize;
+    assert!(bytes * 20 < rows * 33, "{bytes} bytes");
+    store.compact_to(Tier::Cold).unwrap();
+    let view = store.view();
+    assert_eq!(view.tiers(&key).unwrap().map(|(_, rows)| rows), [0, 0, rows as u64]);
+    assert_eq!(view.read(&key).rows().unwrap().i64("qty").unwrap(), sizes);
+}
+
 /// The features that the header of the newest segment asks of a reader.
 fn required(storage: &MemoryStorage) -> u32 {
     let segments = storage.list("").unwrap().into_iter().map(|file| file.0);
@@ -124,9 +206,9 @@ fn only_segments_with_ticks_ask_for_what_ticks_need() {
     let sides = |time: i64| if time % 2 == 0 { 10.0 } else { 10.5 };
     let batch = Batch::new((0..1000).collect()).with("price", Values::F64((0..1000).map(sides).collect()));
     write(&quotes, schema, batch);
-    assert_eq!(required(&storage), ALTERNATE);
+    assert_eq!(required(&storage), ALTERNATE | CODED);
     store.compact().unwrap();
-    assert_eq!(required(&storage), ALTERNATE, "bars and quotes together");
+    assert_eq!(required(&storage), ALTERNATE | CODED, "bars and quotes together");
 }
 
 /// Open, high, low and close are packed by one another, if they are called so.

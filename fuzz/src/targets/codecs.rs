@@ -88,7 +88,8 @@ pub(super) const FLOATS: Target = Target {
     smoke: 800_000,
     longest: 1200,
     fixed: false,
-    bound: |length| 32 * length + (64 << 10),
+    // The buffers for factors, made at first use and kept, are 70 KiB.
+    bound: |length| 32 * length + (128 << 10),
     seeds: || {
         let mut seeds = Vec::new();
         for manner in 0..8u8 {

@@ -4,7 +4,15 @@
 //! The bins and their frequencies are the column's *model*, one for all blocks of a chunk; a block holds the state of
 //! a range coder (rANS, Duda 2013) and the offsets. A block needs nothing but the model: any one can be read alone.
 
+#![expect(
+    clippy::inline_always,
+    reason = "a loop has to be inlined into its shims to be compiled for their instructions"
+)]
+
+use std::hint::select_unpredictable;
+
 use super::bitpack::bits;
+use super::kernel::Kernels;
 use crate::bytes::ByteReader;
 use crate::error::Result;
 use crate::limits::BLOCK_ROWS;
@@ -32,34 +40,49 @@ pub(super) struct Bin {
     pub(super) frequency: u32,
 }
 
-/// What one slot of the coder's table tells: the step of the state, and the bin.
-#[derive(Clone, Copy, Debug, Default)]
-struct Slot {
+/// What one slot of the coder's table makes of the state.
+#[derive(Clone, Copy, Debug)]
+struct Step {
     frequency: u16,
     offset: u16,
-    bin: u16,
-    width: u16,
+}
+
+/// What a bin's offsets become numbers by.
+#[derive(Clone, Copy, Debug)]
+struct Scale {
+    lower: i64,
+    factor: i64,
+    width: usize,
 }
 
 /// A model made ready for decoding. One value is used for one column after another.
 #[derive(Clone, Debug, Default)]
 pub struct Model {
     log: u32,
-    lower: Vec<i64>,
-    factor: Vec<i64>,
-    slots: Vec<Slot>,
+    /// Whether offsets can be longer than [`NARROW_BITS`].
+    wide: bool,
+    scales: Vec<Scale>,
+    /// By slot. Apart from `bins`: each step waits for this table, which so stays in the nearest cache.
+    steps: Vec<Step>,
+    /// The bin of each slot.
+    bins: Vec<u16>,
 }
+
+/// Longest offset that a window of eight bytes holds from any bit of its first on.
+const NARROW_BITS: u8 = 56;
+/// Offsets of a block at most, and a window of sixteen bytes behind them.
+const OFFSET_BYTES: usize = BLOCK_ROWS * 8 + 16;
 
 /// Buffers of a block.
 #[derive(Clone, Debug)]
 pub struct BinScratch {
     words: Vec<u16>,
-    chosen: Vec<Slot>,
+    offsets: Vec<u8>,
 }
 
 impl Default for BinScratch {
     fn default() -> Self {
-        Self { words: vec![0; BLOCK_ROWS + 1], chosen: vec![Slot::default(); BLOCK_ROWS] }
+        Self { words: vec![0; BLOCK_ROWS + 1], offsets: vec![0; OFFSET_BYTES] }
     }
 }
 
@@ -70,9 +93,10 @@ impl Model {
     /// A broken rule K15; the model must not be used then.
     pub fn read(&mut self, bytes: &[u8]) -> Result<()> {
         let mut reader = ByteReader::new(bytes, "K15");
-        self.lower.clear();
-        self.factor.clear();
-        self.slots.clear();
+        self.wide = false;
+        self.scales.clear();
+        self.steps.clear();
+        self.bins.clear();
         self.log = u32::from(reader.u8()?);
         if !(LOG_MIN..=LOG_MAX).contains(&self.log) {
             return Err(reader.error(format!("frequencies that add up to 2^{}", self.log)));
@@ -90,18 +114,19 @@ impl Model {
             }
             last = last.wrapping_add(reader.signed_varint()?);
             let frequency = reader.varint()?;
-            if frequency >= (total - self.slots.len()) as u64 {
+            if frequency >= (total - self.steps.len()) as u64 {
                 return Err(reader.error("frequencies beyond their sum"));
             }
-            self.lower.push(last);
-            self.factor.push(10i64.pow(u32::from(places)));
+            self.wide |= width > NARROW_BITS;
+            let factor = 10i64.pow(u32::from(places));
+            self.scales.push(Scale { lower: last, factor, width: usize::from(width) });
             // A bin has one slot more than is written.
             for offset in 0..=frequency as u16 {
-                let frequency = frequency as u16 + 1;
-                self.slots.push(Slot { frequency, offset, bin, width: u16::from(width) });
+                self.steps.push(Step { frequency: frequency as u16 + 1, offset });
+                self.bins.push(bin);
             }
         }
-        if self.slots.len() != total {
+        if self.steps.len() != total {
             return Err(reader.error("frequencies do not reach their sum"));
         }
         reader.finish()
@@ -116,13 +141,14 @@ impl Model {
         reader: &mut ByteReader<'_>,
         out: &mut [i64],
         scratch: &mut BinScratch,
+        kernels: &Kernels,
     ) -> Result<()> {
         let count = reader.varint()?;
         if count > out.len() as u64 {
             return Err(reader.error(format!("{count} words for {} numbers", out.len())));
         }
         let count = count as usize;
-        let mut state = reader.u32()?;
+        let state = reader.u32()?;
         let bytes = reader.take(count * 2)?;
         let words = &mut scratch.words[..=out.len()];
         words[count..].fill(0);
@@ -132,54 +158,90 @@ impl Model {
         if state < STATE_LOW {
             return Err(reader.error(format!("state {state:#x} of the coder is too small")));
         }
-        let chosen = &mut scratch.chosen[..out.len()];
-        let mask = (1u32 << self.log) - 1;
-        let slots = &self.slots[..=mask as usize];
-        let (mut next, mut total) = (0usize, 0usize);
-        for chosen in chosen.iter_mut() {
-            let slot = slots[(state & mask) as usize];
-            state = u32::from(slot.frequency) * (state >> self.log) + u32::from(slot.offset);
-            // Each number takes at most one word, so there are never more than numbers.
-            let refill = state < STATE_LOW;
-            let word = words[next];
-            state = if refill { state << 16 | u32::from(word) } else { state };
-            next += usize::from(refill);
-            total += usize::from(slot.width);
-            *chosen = slot;
-        }
-        if next != count || state != STATE_LOW {
+        // How many offsets there are is known when all numbers are; those that would lie behind what is there are refused then.
+        let rest = reader.rest();
+        let held = rest.len().min(OFFSET_BYTES - 16);
+        scratch.offsets[..held].copy_from_slice(&rest[..held]);
+        let streams = Streams { state, words, offsets: &scratch.offsets };
+        let ends = (kernels.coded)(self, streams, out);
+        if ends.words != count || ends.state != STATE_LOW {
             return Err(reader.error("the coder does not end where its words do"));
         }
-        let offsets = reader.take(total.div_ceil(8))?;
-        if !total.is_multiple_of(8) && offsets[total / 8] >> (total % 8) != 0 {
+        let offsets = reader.take(ends.bits.div_ceil(8))?;
+        if !ends.bits.is_multiple_of(8) && offsets[ends.bits / 8] >> (ends.bits % 8) != 0 {
             return Err(reader.error("left-over bits are not zero"));
-        }
-        let mut bit = 0;
-        for (slot, out) in chosen.iter().zip(out) {
-            let offset = bits_at(offsets, bit, u32::from(slot.width));
-            bit += usize::from(slot.width);
-            let bin = usize::from(slot.bin);
-            *out = self.lower[bin].wrapping_add(offset as i64).wrapping_mul(self.factor[bin]);
         }
         Ok(())
     }
 }
 
-/// `width` bits from bit `bit` on, which are there.
-#[inline]
-fn bits_at(bytes: &[u8], bit: usize, width: u32) -> u64 {
-    let start = bit / 8;
-    if width <= 56
-        && let Some(word) = bytes.get(start..start + 8)
-    {
-        let word = u64::from_le_bytes(word.try_into().expect("eight bytes"));
-        return word >> (bit % 8) & ((1 << width) - 1);
+/// Fills `out` with the numbers of a block, by a model.
+#[inline(always)]
+pub(super) fn run(model: &Model, streams: Streams<'_>, out: &mut [i64]) -> Ends {
+    if model.wide {
+        run_with(model, streams, out, wide_bits)
+    } else {
+        run_with(model, streams, out, narrow_bits)
     }
-    let mut window = [0; 16];
-    let end = bytes.len().min(start + 16);
-    window[..end.saturating_sub(start)].copy_from_slice(bytes.get(start..end).unwrap_or_default());
-    let value = (u128::from_le_bytes(window) >> (bit % 8)) as u64;
-    if width == 64 { value } else { value & ((1 << width) - 1) }
+}
+
+/// Each step of the coder waits for the one before; what is done with the offsets fills that time.
+#[inline(always)]
+fn run_with(
+    model: &Model,
+    streams: Streams<'_>,
+    out: &mut [i64],
+    bits_at: impl Fn(&[u8], usize, usize) -> u64,
+) -> Ends {
+    let Streams { mut state, words, offsets } = streams;
+    let log = model.log;
+    let mask = (1usize << log) - 1;
+    let (steps, bins, scales) = (&model.steps[..=mask], &model.bins[..=mask], &model.scales[..]);
+    let (mut next, mut bit) = (0usize, 0usize);
+    for out in out.iter_mut() {
+        let slot = state as usize & mask;
+        let step = steps[slot];
+        state = u32::from(step.frequency) * (state >> log) + u32::from(step.offset);
+        // Each number takes at most one word, so there are never more than numbers. Nobody could foretell this branch.
+        let refill = state < STATE_LOW;
+        state = select_unpredictable(refill, state << 16 | u32::from(words[next]), state);
+        next += usize::from(refill);
+        let scale = scales[usize::from(bins[slot])];
+        let offset = bits_at(offsets, bit, scale.width);
+        bit += scale.width;
+        *out = scale.lower.wrapping_add(offset as i64).wrapping_mul(scale.factor);
+    }
+    Ends { state, words: next, bits: bit }
+}
+
+/// What a block is decoded from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Streams<'a> {
+    state: u32,
+    /// One more than there are numbers.
+    words: &'a [u16],
+    offsets: &'a [u8],
+}
+
+/// Where decoding a block ended.
+pub(super) struct Ends {
+    state: u32,
+    words: usize,
+    bits: usize,
+}
+
+/// `width` bits from bit `bit` on, at most [`NARROW_BITS`].
+#[inline(always)]
+fn narrow_bits(bytes: &[u8], bit: usize, width: usize) -> u64 {
+    let window = bytes[bit / 8..][..8].try_into().expect("eight bytes");
+    u64::from_le_bytes(window) >> (bit % 8) & ((1 << width) - 1)
+}
+
+/// `width` bits from bit `bit` on, at most 64.
+#[inline(always)]
+fn wide_bits(bytes: &[u8], bit: usize, width: usize) -> u64 {
+    let window = bytes[bit / 8..][..16].try_into().expect("sixteen bytes");
+    (u128::from_le_bytes(window) >> (bit % 8) & ((1 << width) - 1)) as u64
 }
 
 /// Places and number without them: `number = rest * 10^places`, as many places as there are, at most `most`.

@@ -16,6 +16,10 @@ const CELLS: usize = 320;
 const MOST_CELLS: usize = 900;
 /// Bits that a bin takes in the model, about.
 const BIN_BITS: f64 = 48.0;
+/// Blocks that tell which transform a column gets.
+const SAMPLED_BLOCKS: usize = 8;
+/// As [`CELLS`], for that.
+const SAMPLED_CELLS: usize = 64;
 
 /// A model, made for the numbers of one column of a chunk.
 #[derive(Clone, Debug)]
@@ -37,28 +41,46 @@ struct Cell {
     count: usize,
 }
 
-impl Coder {
-    /// The best bins for these numbers; `None` if there are none, or too many would be needed.
-    pub fn new(numbers: &[i64]) -> Option<Self> {
+/// Bins for some numbers.
+struct Plan {
+    /// Without frequencies; how many numbers each has.
+    bins: Vec<(Bin, usize)>,
+    /// Bits of coded bins, offsets and the model together, about.
+    bits: f64,
+}
+
+impl Plan {
+    /// The best bins out of cells of at least one in so many numbers, if a bin takes so many bits.
+    fn new(numbers: &[i64], cells_at_least: usize, bin_bits: f64) -> Self {
         let most = most_places(numbers);
         let mut split: Vec<(u8, i64)> = numbers.iter().map(|number| split_places(*number, most)).collect();
         if most > 0 {
             join_rare_places(&mut split);
         }
         split.sort_unstable();
-        let least = (split.len() / CELLS).max(1);
-        let mut bins = Vec::new();
+        let least = (split.len() / cells_at_least).max(1);
+        let mut plan = Self { bins: Vec::new(), bits: 0.0 };
         for class in split.chunk_by(|a, b| a.0 == b.0) {
             let mut cells = Vec::new();
             cells_of(class, least, &mut cells);
             while cells.len() > MOST_CELLS {
                 cells = cells.chunks(2).map(joined).collect();
             }
-            for cell in join(&cells, split.len()) {
+            let (joined, bits) = join(&cells, split.len(), bin_bits);
+            plan.bits += bits;
+            for cell in joined {
                 let (lower, width) = (cell.lower, span_bits(cell.lower, cell.upper) as u8);
-                bins.push((Bin { places: class[0].0, width, lower, frequency: 0 }, cell.count));
+                plan.bins.push((Bin { places: class[0].0, width, lower, frequency: 0 }, cell.count));
             }
         }
+        plan
+    }
+}
+
+impl Coder {
+    /// The best bins for these numbers; `None` if there are none, or too many would be needed.
+    pub fn new(numbers: &[i64]) -> Option<Self> {
+        let Plan { bins, .. } = Plan::new(numbers, CELLS, BIN_BITS);
         if bins.is_empty() || bins.len() > BINS {
             return None;
         }
@@ -151,31 +173,49 @@ impl Coder {
 pub struct Coding {
     coder: Coder,
     transform: Transform,
+    /// Whether no block is to be coded: see [`Coding::mark`].
+    unused: bool,
 }
 
 impl Coding {
     /// The model for the blocks of a column, of some forms; with `residuals`, its values minus their prediction.
     pub fn new(forms: Forms, values: &[i64], residuals: Option<&[i64]>) -> Option<Self> {
-        let blocks = || values.chunks(BLOCK_ROWS);
-        let deltas = || blocks().flat_map(|block| differences(block).1);
-        let alternations = || blocks().flat_map(|block| alternating(block).1);
+        let blocks = |one_of| values.chunks(BLOCK_ROWS).step_by(one_of);
+        let deltas = |one_of| blocks(one_of).flat_map(|block| differences(block).1).collect::<Vec<_>>();
+        let alternations = |one_of| blocks(one_of).flat_map(|block| alternating(block).1).collect::<Vec<_>>();
         let may_alternate = forms.allow_transform(Transform::Alternate);
+        // Which transform is best, some blocks tell; all of them would pay for a bin.
+        let one_of = values.len().div_ceil(BLOCK_ROWS).div_ceil(SAMPLED_BLOCKS).max(1);
+        let bits = |sample: &[i64]| Plan::new(sample, SAMPLED_CELLS, BIN_BITS / one_of as f64).bits;
+        let sampled = |numbers: &[i64]| {
+            let blocks = numbers.chunks(BLOCK_ROWS).step_by(one_of);
+            bits(&blocks.flatten().copied().collect::<Vec<_>>())
+        };
         let sizes = [
-            estimate(values.iter().copied()),
-            estimate(deltas()),
-            residuals.map_or(f64::INFINITY, |residuals| estimate(residuals.iter().copied())),
-            if may_alternate { estimate(alternations()) } else { f64::INFINITY },
+            sampled(values),
+            bits(&deltas(one_of)),
+            residuals.map_or(f64::INFINITY, sampled),
+            if may_alternate { bits(&alternations(one_of)) } else { f64::INFINITY },
         ];
         let least = sizes.iter().copied().fold(f64::INFINITY, f64::min);
-        Some(if least == sizes[0] {
-            Self { coder: Coder::new(values)?, transform: Transform::Plain }
+        let (coder, transform) = if least == sizes[0] {
+            (Coder::new(values)?, Transform::Plain)
         } else if least == sizes[1] {
-            Self { coder: Coder::new(&deltas().collect::<Vec<_>>())?, transform: Transform::Delta }
+            (Coder::new(&deltas(1))?, Transform::Delta)
         } else if least == sizes[2] {
-            Self { coder: Coder::new(residuals?)?, transform: Transform::Group }
+            (Coder::new(residuals?)?, Transform::Group)
         } else {
-            Self { coder: Coder::new(&alternations().collect::<Vec<_>>())?, transform: Transform::Alternate }
-        })
+            (Coder::new(&alternations(1))?, Transform::Alternate)
+        };
+        Some(Self { coder, transform, unused: false })
+    }
+
+    /// The shortest model that there is, for a column of which no block is coded: it tells that this was tried.
+    pub fn mark() -> Self {
+        let bin = Bin { places: 0, width: 0, lower: 0, frequency: 1 << LOG_MIN };
+        let (starts, by_places) = (vec![0], vec![0..1]);
+        let coder = Coder { log: LOG_MIN, bins: vec![bin], starts, by_places };
+        Self { coder, transform: Transform::Plain, unused: true }
     }
 
     /// The model as it stands in the file.
@@ -185,6 +225,9 @@ impl Coding {
 
     /// Appends a block of the column if that takes fewer than `most` bytes; whether it does.
     pub fn encode(&self, values: &[i64], residuals: Option<&[i64]>, most: usize, out: &mut Vec<u8>) -> bool {
+        if self.unused {
+            return false;
+        }
         let start = out.len();
         match self.transform {
             Transform::Plain => self.coder.encode(values, Transform::Plain, [0; 2], out),
@@ -206,22 +249,6 @@ impl Coding {
         }
         smaller
     }
-}
-
-/// Bits that a column of numbers takes, roughly: its entropy by sign, length and the two bits behind the highest.
-fn estimate(numbers: impl Iterator<Item = i64>) -> f64 {
-    let mut counts = [0u32; 2 * 65 * 4];
-    let (mut total, mut rest) = (0u32, 0u32);
-    for number in numbers {
-        let size = number.unsigned_abs();
-        let low = bits(size).saturating_sub(3);
-        let class = u32::from(number < 0) * 65 + bits(size);
-        counts[(class * 4 + (size >> low & 3) as u32) as usize] += 1;
-        rest += low;
-        total += 1;
-    }
-    let each = counts.iter().filter(|count| **count > 0).map(|count| f64::from(*count));
-    f64::from(rest) + each.map(|count| count * (f64::from(total) / count).log2()).sum::<f64>()
 }
 
 /// How many decimal places are worth taking out: none unless round numbers are more frequent than by chance.
@@ -270,8 +297,8 @@ fn joined(cells: &[Cell]) -> Cell {
     }
 }
 
-/// Joins neighbouring cells so that all bits together are fewest.
-fn join(cells: &[Cell], total: usize) -> Vec<Cell> {
+/// Joins neighbouring cells so that all bits together are fewest; how many they then are.
+fn join(cells: &[Cell], total: usize, bin_bits: f64) -> (Vec<Cell>, f64) {
     let all = (total as f64).log2();
     let mut best = vec![(0.0, 0usize)];
     for end in 1..=cells.len() {
@@ -280,7 +307,7 @@ fn join(cells: &[Cell], total: usize) -> Vec<Cell> {
             count += cells[start].count;
             let width = f64::from(span_bits(cells[start].lower, cells[end - 1].upper));
             let members = count as f64;
-            let cost = best[start].0 + BIN_BITS + members * (width + all - members.log2());
+            let cost = best[start].0 + bin_bits + members * (width + all - members.log2());
             if cost < least.0 {
                 least = (cost, start);
             }
@@ -295,7 +322,7 @@ fn join(cells: &[Cell], total: usize) -> Vec<Cell> {
         end = start;
     }
     out.reverse();
-    out
+    (out, best[cells.len()].0)
 }
 
 /// Frequencies of at least one that add up to `total`, in proportion to counts.
@@ -324,6 +351,7 @@ mod tests {
     use super::*;
     use crate::bytes::ByteReader;
     use crate::codec::bins::{BinScratch, Model};
+    use crate::codec::kernel::Kernels;
 
     fn round_trip(numbers: &[i64]) -> usize {
         let coder = Coder::new(numbers).expect("few enough bins");
@@ -334,11 +362,13 @@ mod tests {
         for block in numbers.chunks(1024) {
             let mut bytes = Vec::new();
             coder.encode(block, Transform::Plain, [0; 2], &mut bytes);
-            let mut reader = ByteReader::new(&bytes[1..], "K16");
-            let mut out = vec![0; block.len()];
-            model.decode(&mut reader, &mut out, &mut scratch).expect("own bytes");
-            reader.finish().expect("nothing is left");
-            assert_eq!(out, block);
+            for kernels in Kernels::all() {
+                let mut reader = ByteReader::new(&bytes[1..], "K16");
+                let mut out = vec![0; block.len()];
+                model.decode(&mut reader, &mut out, &mut scratch, kernels).expect("own bytes");
+                reader.finish().expect("nothing is left");
+                assert_eq!(out, block, "{}", kernels.name);
+            }
             total += bytes.len();
         }
         total
@@ -360,6 +390,26 @@ mod tests {
                 round_trip(&(0..count as u64).map(|i| noise(i) >> shift).collect::<Vec<_>>());
             }
         }
+    }
+
+    /// Sizes of trades: few numbers, each at random. Their differences have fewer digits and are many more numbers.
+    #[test]
+    fn a_column_of_few_numbers_is_not_coded_as_differences() {
+        let size = |i: u64| {
+            [100, 200, 300, 100, 500, 100, 1000, 137][(i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 61) as usize]
+        };
+        let sizes: Vec<i64> = (0..20_000).map(size).collect();
+        let coding = Coding::new(Forms::EVERYWHERE, &sizes, None).expect("few bins");
+        assert_eq!(coding.transform, Transform::Plain);
+        let mut out = Vec::new();
+        for block in sizes.chunks(BLOCK_ROWS) {
+            assert!(coding.encode(block, None, usize::MAX, &mut out));
+        }
+        // Three of eight are 100: 2.41 bits each.
+        assert!(out.len() * 8 < sizes.len() * 5 / 2, "{} bytes", out.len());
+        let rising: Vec<i64> = (0..20_000).map(|i| i * 1000 + size(i as u64)).collect();
+        let coding = Coding::new(Forms::EVERYWHERE, &rising, None).expect("few bins");
+        assert_eq!(coding.transform, Transform::Delta);
     }
 
     #[test]
@@ -410,7 +460,9 @@ mod tests {
             bytes.put_u32(STATE_LOW);
             bytes.resize(4000, 0);
             let mut reader = ByteReader::new(&bytes, "K16");
-            let error = model.decode(&mut reader, &mut [0; 4], &mut BinScratch::default()).unwrap_err();
+            let error = model
+                .decode(&mut reader, &mut [0; 4], &mut BinScratch::default(), Kernels::best())
+                .unwrap_err();
             assert!(error.detail.contains("words for 4 numbers"), "{error}");
         }
     }

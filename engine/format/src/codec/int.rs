@@ -137,7 +137,7 @@ pub fn decode(
     let IntScratch { wide, lengths, bins, kernels, .. } = scratch;
     if let Some(model) = model.filter(|_| head.coded) {
         reader.cite("K16");
-        model.decode(reader, out, bins)?;
+        model.decode(reader, out, bins, kernels)?;
         head.finish(kernels, out);
     } else {
         decode_packed(kernels, reader, &head, out, wide, lengths)?;

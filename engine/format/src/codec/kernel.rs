@@ -13,6 +13,7 @@
     reason = "a loop has to be inlined into its shims to be compiled for their instructions"
 )]
 
+use super::bins::{self, Ends, Model, Streams};
 use super::bitpack;
 use super::group::{self, Role};
 use super::lane::{Lane, PADDED};
@@ -39,6 +40,8 @@ pub struct Kernels {
     pub members: fn(&[u8], usize) -> [usize; 4],
     /// How many bits of a bitmap are set.
     pub ones: fn(&[u8]) -> usize,
+    /// Numbers of a coded block, and where decoding them ended.
+    pub(super) coded: fn(&Model, Streams<'_>, &mut [i64]) -> Ends,
     /// For encoding: how many numbers have an offset of how many bits from a base, folded (zigzag) or not.
     pub lengths: fn(&[i64], i64, bool) -> Histogram,
 }
@@ -112,6 +115,7 @@ static SCALAR: Kernels = Kernels {
     rise,
     members,
     ones,
+    coded: bins::run,
     lengths,
 };
 
@@ -345,7 +349,7 @@ macro_rules! table {
     ($module:ident, $name:literal, $features:literal) => {
         mod $module {
             use super::vector;
-            use super::{Histogram, Kernels, Lane, Loops, PADDED, Role};
+            use super::{Ends, Histogram, Kernels, Lane, Loops, Model, PADDED, Role, Streams};
 
             #[target_feature(enable = $features)]
             fn unpack<N: Lane>(bytes: &[u8], width: u32, out: &mut [N]) -> bool {
@@ -389,6 +393,12 @@ macro_rules! table {
             fn rise(first: i64, step: i64, count: usize, out: &mut Vec<i64>) {
                 super::rise(first, step, count, out);
             }
+
+            #[target_feature(enable = $features)]
+            fn coded(model: &Model, streams: Streams<'_>, out: &mut [i64]) -> Ends {
+                super::bins::run(model, streams, out)
+            }
+
             #[target_feature(enable = $features)]
             fn members(selectors: &[u8], count: usize) -> [usize; 4] {
                 super::members(selectors, count)
@@ -439,6 +449,8 @@ macro_rules! table {
                 members: |selectors, count| unsafe { members(selectors, count) },
                 // SAFETY: U1, as above.
                 ones: |bitmap| unsafe { ones(bitmap) },
+                // SAFETY: U1, as above.
+                coded: |model, streams, out| unsafe { coded(model, streams, out) },
                 // SAFETY: U1, as above.
                 lengths: |numbers, base, zigzag| unsafe { lengths(numbers, base, zigzag) },
             };

@@ -86,6 +86,11 @@ impl Encoding {
             [self as usize]
     }
 
+    /// Whether a column may have a model.
+    fn may_be_coded(self) -> bool {
+        matches!(self, Self::Integers | Self::Decimal | Self::Group | Self::Split)
+    }
+
     fn has_blocks(self) -> bool {
         !matches!(self, Self::Null | Self::Constant)
     }
@@ -379,10 +384,13 @@ impl<'a> Chunk<'a> {
         })
     }
 
-    /// The tier that the chunk was written for, as far as its encodings tell: cold if a column has a model, hot if all
-    /// columns of numbers that differ from row to row are raw.
+    /// The tier that the chunk was written for, as far as its encodings tell: cold if its times have a model, or if they are a
+    /// grid's and a column has one; hot if all columns of numbers that differ from row to row are raw.
     pub fn tier(&self) -> Tier {
-        if self.head.entries.iter().any(|entry| entry.flags & MODEL != 0) {
+        let coded = |entry: &Entry| entry.flags & MODEL != 0;
+        let time =
+            self.head.entries.iter().find(|entry| entry.key == Key::Time && entry.encoding.may_be_coded());
+        if time.map_or_else(|| self.head.entries.iter().any(coded), coded) {
             return Tier::Cold;
         }
         let numbers = |entry: &&Entry| {
@@ -393,6 +401,11 @@ impl<'a> Chunk<'a> {
             Some(true) if raw.all(|raw| raw) => Tier::Hot,
             _ => Tier::Dense,
         }
+    }
+
+    /// Whether the cold tier has another form for any of its columns.
+    pub fn may_be_coded(&self) -> bool {
+        self.head.entries.iter().any(|entry| entry.encoding.may_be_coded())
     }
 
     /// Bytes of the file from the head to the last block.
@@ -673,7 +686,7 @@ fn check_encoding(
     if matches!(encoding, Encoding::Decimal | Encoding::Group) && kind == ColumnType::F64 {
         allowed |= FACTORS;
     }
-    if matches!(encoding, Encoding::Integers | Encoding::Decimal | Encoding::Group | Encoding::Split) {
+    if encoding.may_be_coded() {
         allowed |= MODEL;
     }
     if !fits || flags & !allowed != 0 {

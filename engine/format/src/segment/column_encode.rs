@@ -30,10 +30,23 @@ const WORTH: usize = 8;
 pub(super) struct Ways<'w> {
     pub(super) tier: Tier,
     pub(super) forms: Forms,
+    pub(super) coded: Coded,
     /// Whether decimals may have factors.
     pub(super) factors: bool,
     /// Set if they would have, but may not.
     pub(super) gain: &'w Cell<bool>,
+}
+
+/// When a column gets a model, and blocks of it are coded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Coded {
+    Never,
+    /// If that saves a quarter of its bytes at least: decoding takes several times as long then.
+    ByAQuarter,
+    /// If it is smaller at all.
+    IfSmaller,
+    /// As `IfSmaller`; else there is a model that no block uses. A reader is to see which tier this is.
+    OrMarked,
 }
 
 impl Ways<'_> {
@@ -87,6 +100,11 @@ impl Encoded {
     }
 
     /// Bytes that the column takes behind the head.
+    /// Whether blocks may be coded.
+    pub(super) fn has_model(&self) -> bool {
+        self.entry[self.flags_at] & MODEL != 0
+    }
+
     pub(super) fn payload_bytes(&self) -> usize {
         sealed_bytes(self.heap.len()) + self.payload.len()
     }
@@ -188,10 +206,17 @@ fn coded_if_smaller(
     build: impl Fn(Option<&Coding>) -> Encoded,
 ) -> Encoded {
     let plain = build(None);
-    let coding = if ways.tier == Tier::Cold { Coding::new(ways.forms, values, residuals) } else { None };
-    let Some(coding) = coding else { return plain };
-    let coded = build(Some(&coding));
-    if coded.payload_bytes() < plain.payload_bytes() { coded } else { plain }
+    let coding = if ways.coded == Coded::Never { None } else { Coding::new(ways.forms, values, residuals) };
+    let coded = coding.map(|coding| build(Some(&coding)));
+    let most = match ways.coded {
+        Coded::ByAQuarter => plain.payload_bytes() / 4 * 3,
+        _ => plain.payload_bytes(),
+    };
+    match coded.filter(|coded| coded.payload_bytes() < most) {
+        Some(coded) => coded,
+        None if ways.coded == Coded::OrMarked => build(Some(&Coding::mark())),
+        None => plain,
+    }
 }
 
 /// Appends an integer block: coded if there is a model and that is smaller.

@@ -6,7 +6,7 @@ use std::ops::Range;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::chunk::{CHUNK_MAGIC, Heads, Key};
-use super::column_encode::{self, Encoded, Ways};
+use super::column_encode::{self, Coded, Encoded, Ways};
 use super::index::{ChunkRef, ENTRY_BYTES, Footer, PartEntry, PartIndex};
 use super::runs::{self, Anchor};
 use super::sealed::{seal, sealed_bytes};
@@ -84,7 +84,12 @@ impl SegmentWriter {
 
     /// A writer of a segment that holds what not every segment does.
     pub fn holding(identity: Identity, tier: Tier, holds: Holds) -> Self {
-        let coded = if holds.aging || tier == Tier::Cold { features::CODED } else { 0 };
+        let may_code = match tier {
+            Tier::Cold => true,
+            Tier::Dense => holds.aging || holds.ticks,
+            Tier::Hot => holds.aging,
+        };
+        let coded = if may_code { features::CODED } else { 0 };
         let required = coded
             | if holds.ticks { features::ALTERNATE } else { 0 }
             | if holds.factors { features::FACTORS } else { 0 };
@@ -297,13 +302,24 @@ impl SegmentWriter {
         let ways = Ways {
             tier,
             forms: if alternate { Forms::ALL } else { Forms::EVERYWHERE },
+            coded: match tier {
+                Tier::Cold => Coded::IfSmaller,
+                Tier::Dense if alternate => Coded::ByAQuarter,
+                _ => Coded::Never,
+            },
             factors: self.holds.factors,
             gain: &self.lacks_factors,
         };
         let mut columns: Vec<Encoded> = Vec::new();
         let mut system = |key, numbers: Vec<i64>| {
             let numbers = ColumnValues::from(Values::I64(numbers));
-            columns.push(column_encode::encode(key, ColumnType::I64, &numbers, ways));
+            let coded = match ways.coded {
+                // Times tell a reader which tier this is.
+                Coded::IfSmaller if key == Key::Time && count >= BLOCK_ROWS => Coded::OrMarked,
+                Coded::ByAQuarter => Coded::Never,
+                coded => coded,
+            };
+            columns.push(column_encode::encode(key, ColumnType::I64, &numbers, Ways { coded, ..ways }));
             if let Values::I64(numbers) = numbers.values {
                 spare::give(numbers);
             }
@@ -317,14 +333,13 @@ impl SegmentWriter {
         }
         system(Key::Source, expand(&rows.source, i64::from));
         system(Key::Flags, expand(&rows.flags, i64::from));
-        let mut group = Self::group(rows, index, ways);
-        for ((id, values), (_, kind)) in rows.columns.iter().zip(&index.columns) {
-            let member = group.as_mut().and_then(|(ids, members)| {
-                ids.iter().position(|member| member == id).map(|at| std::mem::take(&mut members[at]))
-            });
-            let alone = || column_encode::encode(Key::Column(*id), *kind, values, ways);
-            columns.push(member.unwrap_or_else(alone));
+        let mut own = Self::own_columns(rows, index, ways);
+        // A cold chunk of which nothing is smaller when coded is to be known for one all the same: else it would be made cold
+        // again and again.
+        if tier == Tier::Cold && count >= BLOCK_ROWS && !columns.iter().chain(&own).any(Encoded::has_model) {
+            own = Self::own_columns(rows, index, Ways { coded: Coded::OrMarked, ..ways });
         }
+        columns.append(&mut own);
         debug_assert!(rows.columns.iter().all(|(_, values): &(_, ColumnValues)| values.len() == count));
 
         let mut head = CHUNK_MAGIC.to_vec();
@@ -353,6 +368,20 @@ impl SegmentWriter {
         let mut sealed = Vec::with_capacity(first - at);
         seal(&self.identity, self.position, &head, &mut sealed);
         self.out[at..first].copy_from_slice(&sealed);
+    }
+
+    /// The columns of the schema, encoded.
+    fn own_columns(rows: &RowSet, index: &PartIndex, ways: Ways<'_>) -> Vec<Encoded> {
+        let mut group = Self::group(rows, index, ways);
+        let columns = rows.columns.iter().zip(&index.columns);
+        let encoded = columns.map(|((id, values), (_, kind))| {
+            let member = group.as_mut().and_then(|(ids, members)| {
+                ids.iter().position(|member| member == id).map(|at| std::mem::take(&mut members[at]))
+            });
+            let alone = || column_encode::encode(Key::Column(*id), *kind, values, ways);
+            member.unwrap_or_else(alone)
+        });
+        encoded.collect()
     }
 
     /// The four columns of bars, encoded together if that is possible.
