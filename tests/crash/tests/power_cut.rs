@@ -17,7 +17,8 @@ use crash_tests::search::{
 /// one that is new must be added.
 const SITES: &str = "Create current.new, Create leases, Create reserve, Create segment, Create wal, Write current.new, \
      Write manifest, Write reserve, Write segment, Write visible, Write wal, Sync current.new, Sync manifest, Sync reserve, \
-     Sync segment, Sync wal, Rename CURRENT, Remove leases, Remove reserve, Remove segment, Remove wal, SyncDir root";
+     Sync segment, Sync wal, SetLength reserve, Rename CURRENT, Remove leases, Remove reserve, Remove segment, Remove wal, \
+     SyncDir root";
 
 fn finish(name: &str, report: &mut Report, since: Instant) {
     report.print(name, seed(), since);
