@@ -135,7 +135,7 @@ fn goals(figures: &Figures<'_>, text: &mut String) -> Result<()> {
         text,
         "A factor is against the *fastest* setting of the peer, which stands in brackets with the factor against its slowest. *A copy would \
          reach* says how many times as fast as that setting this machine copies the same rows from one place in memory to another, in \
-         the same run: who fills a caller's buffers writes as many bytes, so an aim beyond it cannot be met here by anyone."
+         the same run: who fills a caller's buffers writes as many bytes, so an aim far beyond it is out of anyone's reach here."
     )?;
     writeln!(text)?;
     writeln!(text, "| aimed at | measured | met | a copy would reach |\n|-|-|-|-|")?;
