@@ -2,8 +2,8 @@
 //! which readers ask when they make their buffers.
 //!
 //! Each loop is written once, for any machine and for numbers of 32 and of 64 bits, and inlined into a shim per set of
-//! instructions; only what compilers do not vectorise (unpacking, sums, spreading) and division have an AVX2 form of their
-//! own. The scalar table is the reference; tests compare every other table with it, bit by bit.
+//! instructions; only what compilers do not vectorise (unpacking, sums, spreading) has forms of its own for AVX2 and
+//! for AVX-512, and division one for both. The scalar table is the reference; tests compare every other table with it, bit by bit.
 //!
 //! # Invariants
 //! - U1. A table with instructions beyond the baseline is only handed out after they were detected.
@@ -21,7 +21,10 @@ use crate::limits::BLOCK_ROWS;
 
 #[cfg(target_arch = "x86_64")]
 #[path = "kernel_avx2.rs"]
-mod vector;
+mod vectors_of_256;
+#[cfg(target_arch = "x86_64")]
+#[path = "kernel_avx512.rs"]
+mod vectors_of_512;
 
 /// Decoding loops for one set of instructions.
 #[derive(Debug)]
@@ -95,8 +98,10 @@ impl Kernels {
             let avx512 = all(&[
                 avx2,
                 is_x86_feature_detected!("avx512f"),
+                is_x86_feature_detected!("avx512bw"),
                 is_x86_feature_detected!("avx512dq"),
                 is_x86_feature_detected!("avx512vl"),
+                is_x86_feature_detected!("avx512vbmi"),
             ]);
             [avx2.then_some(&avx2::KERNELS), avx512.then_some(&avx512::KERNELS)]
         };
@@ -346,14 +351,14 @@ fn scale_small_fused<N: Lane>(mantissas: &[N], divisor: f64, power: f64, out: &m
 /// A table for one set of instructions: every loop in a shim that allows them.
 #[cfg(target_arch = "x86_64")]
 macro_rules! table {
-    ($module:ident, $name:literal, $features:literal) => {
+    ($module:ident, $vectors:ident, $name:literal, $features:literal) => {
         mod $module {
-            use super::vector;
+            use super::$vectors as vectors;
             use super::{Ends, Histogram, Kernels, Lane, Loops, Model, PADDED, Role, Streams};
 
             #[target_feature(enable = $features)]
             fn unpack<N: Lane>(bytes: &[u8], width: u32, out: &mut [N]) -> bool {
-                vector::unpack(bytes, width, out);
+                vectors::unpack(bytes, width, out);
                 super::bitpack::is_padded(bytes, width, out.len())
             }
             #[target_feature(enable = $features)]
@@ -362,7 +367,7 @@ macro_rules! table {
             }
             #[target_feature(enable = $features)]
             fn sum<N: Lane>(first: N, out: &mut [N]) {
-                vector::sum(first, out);
+                vectors::sum(first, out);
             }
             #[target_feature(enable = $features)]
             fn alternate<N: Lane>(first: N, second: N, out: &mut [N]) {
@@ -374,11 +379,11 @@ macro_rules! table {
             }
             #[target_feature(enable = $features)]
             fn expand<N: Lane>(bitmap: &[u8], values: &[N; PADDED], default: N, out: &mut [N]) {
-                vector::expand(bitmap, values, default, out);
+                vectors::expand(bitmap, values, default, out);
             }
             #[target_feature(enable = $features)]
             fn choose<N: Lane>(selectors: &[u8], values: &[N; PADDED], starts: [usize; 4], out: &mut [N]) {
-                vector::choose(selectors, values, starts, out);
+                vectors::choose(selectors, values, starts, out);
             }
             #[target_feature(enable = $features)]
             fn scale_small<N: Lane>(mantissas: &[N], divisor: f64, power: f64, out: &mut Vec<f64>) {
@@ -459,9 +464,14 @@ macro_rules! table {
 }
 
 #[cfg(target_arch = "x86_64")]
-table!(avx2, "avx2", "avx2,fma,bmi1,bmi2,popcnt,lzcnt");
+table!(avx2, vectors_of_256, "avx2", "avx2,fma,bmi1,bmi2,popcnt,lzcnt");
 #[cfg(target_arch = "x86_64")]
-table!(avx512, "avx512", "avx512f,avx512dq,avx512vl,avx2,fma,bmi1,bmi2,popcnt,lzcnt");
+table!(
+    avx512,
+    vectors_of_512,
+    "avx512",
+    "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx2,fma,bmi1,bmi2,popcnt,lzcnt"
+);
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use super::kernel::{Kernels, Loops};
 use crate::limits::BLOCK_ROWS;
 
 /// Numbers of a block, with room behind them for loops that read whole vectors.
-pub const PADDED: usize = BLOCK_ROWS + 8;
+pub const PADDED: usize = BLOCK_ROWS + 16;
 
 /// A block of numbers.
 pub type Block<N> = Box<[N; PADDED]>;
