@@ -8,8 +8,13 @@
 use std::hint::black_box;
 use std::time::Instant;
 
+use tapestore_format::bytes::ByteReader;
+use tapestore_format::codec::bins::Model;
+use tapestore_format::codec::bins_encode::Coding;
 use tapestore_format::codec::bitpack::{pack, packed_bytes};
 use tapestore_format::codec::group::Role;
+use tapestore_format::codec::int::{self, IntScratch};
+use tapestore_format::codec::int_encode::Forms;
 use tapestore_format::codec::kernel::{Kernels, Loops};
 use tapestore_format::codec::lane::{Block, Lane, block};
 
@@ -106,6 +111,9 @@ fn others<N: Lane>(cycle: f64) {
         (loops.place)(number(7), number(25), true, &mut b.out);
     });
     line::<N>(cycle, "sum of differences, numbers", |loops, b| (loops.sum)(number(7), &mut b.out));
+    line::<N>(cycle, "sum of alternating differences, numbers", |loops, b| {
+        (loops.alternate)(number(7), number(8), &mut b.out);
+    });
     for role in [Role::Open, Role::High, Role::Low] {
         line::<N>(cycle, &format!("predicted {role:?}, numbers"), |loops, b| {
             (loops.restore)(role, &b.close, &b.open, &mut b.out);
@@ -139,14 +147,41 @@ fn main() {
     others::<i64>(cycle);
     let (close, mut doubles) = (Blocks::<i64>::new().close, vec![0.0; COUNT]);
     for divisor in [1, 5] {
-        print!("| decimals, divisor {divisor}, any mantissas of 64 bits |");
-        for table in Kernels::all() {
-            let seconds = least(|| {
-                doubles.clear();
-                (table.scale)(black_box(&close), divisor, 100.0, &mut doubles);
-            });
-            print!(" {:.2} |", seconds / cycle / COUNT as f64);
-        }
-        println!();
+        once(cycle, &format!("decimals, divisor {divisor}, any mantissas of 64 bits"), |table| {
+            doubles.clear();
+            (table.scale)(black_box(&close), divisor, 100.0, &mut doubles);
+        });
     }
+    let mut times = Vec::with_capacity(COUNT);
+    once(cycle, "times of a grid", |table| {
+        times.clear();
+        (table.rise)(black_box(7), 60_000_000_000, COUNT, &mut times);
+    });
+    coded(cycle);
+}
+
+/// Prints a line: cycles per value of a loop over numbers of 64 bits alone.
+fn once(cycle: f64, name: &str, mut call: impl FnMut(&Kernels)) {
+    print!("| {name} |");
+    for table in Kernels::all() {
+        print!(" {:.2} |", least(|| call(table)) / cycle / COUNT as f64);
+    }
+    println!();
+}
+
+/// Prints what a coded block takes with the best table: numbers of 1 to 12 bits, small ones most often.
+fn coded(cycle: f64) {
+    let noise = |i: u64| i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
+    let numbers: Vec<i64> =
+        (0..64 * COUNT as u64).map(|i| (noise(i) & 0xfff) as i64 >> (noise(i) >> 12 & 7)).collect();
+    let coding = Coding::new(Forms::EVERYWHERE, &numbers, None).expect("few bins");
+    let (mut model, mut bytes) = (Model::default(), Vec::new());
+    model.read(&coding.model()).expect("own model");
+    coding.encode(&numbers[..COUNT], None, usize::MAX, &mut bytes);
+    let (mut scratch, mut out) = (IntScratch::default(), vec![0; COUNT]);
+    let seconds = least(|| {
+        let mut reader = ByteReader::new(black_box(&bytes), "K16");
+        int::decode(&mut reader, &mut out, &mut scratch, Some(&model)).expect("own bytes");
+    });
+    println!("| coded, by the best | {:.2} |", seconds / cycle / COUNT as f64);
 }
