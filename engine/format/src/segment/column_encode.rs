@@ -99,12 +99,12 @@ impl Encoded {
         if self.aligned { position.next_multiple_of(crate::limits::ALIGNMENT as u64) } else { position }
     }
 
-    /// Bytes that the column takes behind the head.
     /// Whether blocks may be coded.
     pub(super) fn has_model(&self) -> bool {
         self.entry[self.flags_at] & MODEL != 0
     }
 
+    /// Bytes that the column takes behind the head.
     pub(super) fn payload_bytes(&self) -> usize {
         sealed_bytes(self.heap.len()) + self.payload.len()
     }
