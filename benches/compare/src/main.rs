@@ -55,7 +55,7 @@ fn arguments() -> std::result::Result<Arguments, String> {
         skip: String::new(),
         files: String::new(),
         workloads: String::new(),
-        tables: vec!["BTCUSD".into(), "NEARUSDT".into()],
+        tables: ["NEARUSDT", "BTCUSD", "SPY_trade_201310"].map(Into::into).into(),
         out: Path::new(env!("CARGO_MANIFEST_DIR")).join(".."),
     };
     let mut given = std::env::args().skip(1);

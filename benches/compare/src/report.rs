@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::contender::Result;
-use crate::figures::{Figures, Sizes, Workload};
+use crate::figures::{Figures, Sizes, Times, Workload};
 use crate::measure::seconds;
 use crate::plot::{Bar, bars};
 use crate::targets::{self, short};
@@ -14,7 +14,7 @@ use crate::targets::{self, short};
 const TIERS: [&str; 3] = ["tapestore hot", "tapestore dense", "tapestore cold"];
 
 /// What a workload is, in words.
-const MEANING: [(&str, &str); 13] = [
+const MEANING: [(&str, &str); 16] = [
     ("encode", "From columns in memory to the bytes of a file in memory, one thread."),
     (
         "write",
@@ -29,12 +29,24 @@ const MEANING: [(&str, &str); 13] = [
         "The same with everything open: Tapestore remembers which checksums were right, so the difference to the table before is opening, page faults and checksums. Pieces are let go where the format decodes them: nothing is converted or copied for a peer. `memory: read` sums the raw columns.",
     ),
     (
+        "rows-first",
+        "All rows, as nanoseconds and doubles, into buffers of the caller that are used again, by a reader that was opened just before, outside of the time: Tapestore computes every checksum, and pages are mapped anew.",
+    ),
+    (
         "rows",
-        "All rows into buffers of the caller that are used again, as nanoseconds and doubles. `memory: copy` copies the raw columns.",
+        "The same with a reader that is used again: Tapestore remembers which checksums were right. `memory: copy` copies the raw columns.",
+    ),
+    (
+        "close-first",
+        "Only the column `close`, piece by piece, by a reader that was opened just before, outside of the time, as in `rows-first`.",
     ),
     (
         "close",
-        "Only the column `close`, piece by piece. Tapestore hot shows the file's own bytes without a copy.",
+        "The same with a reader that is used again. Only the column `close`, piece by piece. Tapestore hot shows the file's own bytes without a copy.",
+    ),
+    (
+        "day-first",
+        "One day of rows into buffers that are used again, by a reader that was opened just before, outside of the time: nothing is decoded, checked or parsed yet but what opening did.",
     ),
     (
         "day",
@@ -135,17 +147,20 @@ fn goals(figures: &Figures<'_>, text: &mut String) -> Result<()> {
         text,
         "A factor is against the *fastest* setting of the peer, which stands in brackets with the factor against its slowest. *A copy would \
          reach* says how many times as fast as that setting this machine copies the same rows from one place in memory to another, in \
-         the same run: who fills a caller's buffers writes as many bytes, so an aim far beyond it is out of anyone's reach here."
+         the same run: who fills a caller's buffers writes as many bytes, so an aim far beyond it is out of anyone's reach here. *At first \
+         touch* the reader was opened just before: checksums are computed in that time, and not in the one before it. The least of the \
+         factors is held against the aim."
     )?;
     writeln!(text)?;
-    writeln!(text, "| aimed at | measured | met | a copy would reach |\n|-|-|-|-|")?;
+    writeln!(text, "| aimed at | measured | met | a copy would reach | why |\n|-|-|-|-|-|")?;
     for target in targets::all(figures) {
         let met = match target.met {
             Some(true) => "yes",
             Some(false) => "**no**",
             None => "–",
         };
-        writeln!(text, "| {} | {} | {met} | {} |", target.asked, target.measured, target.bound)?;
+        let why = if target.met == Some(false) { target.why } else { "" };
+        writeln!(text, "| {} | {} | {met} | {} | {why} |", target.asked, target.measured, target.bound)?;
     }
     writeln!(text)?;
     Ok(())
@@ -311,8 +326,11 @@ fn matrix(workloads: &[Workload], text: &mut String) -> Result<()> {
         }
         writeln!(text)?;
     }
-    for name in ["scan", "rows", "close", "day"] {
-        writeln!(text, "![{name}](plots/{name}.svg)\n")?;
+    for (name, _) in PLOTTED {
+        for workload in workloads.iter().filter(|workload| workload.name == name) {
+            let plot = plot_name(workload);
+            writeln!(text, "![{} on {}](plots/{plot})\n", workload.name, short(&workload.table))?;
+        }
     }
     Ok(())
 }
@@ -396,43 +414,45 @@ fn plot_sizes(sizes: &[Sizes], plots: &Path) -> Result<()> {
     Ok(std::fs::write(plots.join("sizes.svg"), svg)?)
 }
 
+/// The workloads that are drawn, for every table, and what their plots are called.
+const PLOTTED: [(&str, &str); 5] = [
+    ("scan", "Scan of all columns"),
+    ("rows", "Scan into the caller's buffers"),
+    ("close-first", "Scan of the closes, first touch"),
+    ("close", "Scan of the closes"),
+    ("day", "One day out of all"),
+];
+
+fn plot_name(workload: &Workload) -> String {
+    format!("{}-{}.svg", workload.name, short(&workload.table))
+}
+
+/// Speeds of what reads all rows of a column, times of what reads a day.
 fn plot_times(workloads: &[Workload], plots: &Path) -> Result<()> {
-    let speed = |name: &str, title: &str, note: &str| -> Result<()> {
-        let Some(workload) = workloads.iter().find(|workload| workload.name == name) else { return Ok(()) };
-        let mut all: Vec<Bar> = workload
-            .times
-            .iter()
-            .map(|times| {
-                let value = workload.bytes as f64 / times.median() / 1e9;
-                let own = times.name.starts_with("tapestore");
-                Bar { label: times.name.clone(), value, text: format!("{value:.2} GB/s"), own }
-            })
-            .collect();
-        all.sort_by(|a, b| b.value.total_cmp(&a.value));
-        let title = format!("{title}: {}", short(&workload.table));
-        Ok(std::fs::write(plots.join(format!("{name}.svg")), bars(&title, note, true, &all))?)
-    };
-    speed("scan", "Scan of all columns", "GB/s of raw columns, logarithmic; longer is better")?;
-    speed("rows", "Scan into the caller's buffers", "GB/s of raw columns, logarithmic; longer is better")?;
-    speed("close", "Scan of the closes", "GB/s of raw column, logarithmic; longer is better")?;
-    let Some(day) = workloads.iter().find(|workload| workload.name == "day") else { return Ok(()) };
-    let mut all: Vec<Bar> = day
-        .times
-        .iter()
-        .map(|times| {
-            let value = times.median();
-            Bar {
-                label: times.name.clone(),
-                value,
-                text: seconds(value),
-                own: times.name.starts_with("tapestore"),
-            }
-        })
-        .collect();
-    all.sort_by(|a, b| a.value.total_cmp(&b.value));
-    let title = format!("One day out of all: {}", short(&day.table));
-    Ok(std::fs::write(
-        plots.join("day.svg"),
-        bars(&title, "time, logarithmic; shorter is better", true, &all),
-    )?)
+    for (name, title) in PLOTTED {
+        for workload in workloads.iter().filter(|workload| workload.name == name) {
+            let by_time = workload.bytes == 0;
+            let bar = |times: &Times| {
+                let seconds_each = times.median();
+                let speed = workload.bytes as f64 / seconds_each / 1e9;
+                let (value, text) = if by_time {
+                    (seconds_each, seconds(seconds_each))
+                } else {
+                    (speed, format!("{speed:.2} GB/s"))
+                };
+                Bar { label: times.name.clone(), value, text, own: times.name.starts_with("tapestore") }
+            };
+            let mut all: Vec<Bar> = workload.times.iter().map(bar).collect();
+            all.sort_by(|a, b| b.value.total_cmp(&a.value));
+            let note = if by_time {
+                all.reverse();
+                "time, logarithmic; shorter is better"
+            } else {
+                "GB/s of raw columns, logarithmic; longer is better"
+            };
+            let title = format!("{title}: {}", short(&workload.table));
+            std::fs::write(plots.join(plot_name(workload)), bars(&title, note, true, &all))?;
+        }
+    }
+    Ok(())
 }

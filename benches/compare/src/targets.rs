@@ -9,11 +9,13 @@ pub(crate) struct Target {
     pub(crate) met: Option<bool>,
     /// What nothing on this machine could go beyond, where that is known.
     pub(crate) bound: String,
+    /// Why it is missed.
+    pub(crate) why: &'static str,
 }
 
 fn target(asked: impl Into<String>, measured: Option<(String, bool)>) -> Target {
     let (measured, met) = measured.map_or(("not measured".to_owned(), None), |(text, met)| (text, Some(met)));
-    Target { asked: asked.into(), measured, met, bound: String::new() }
+    Target { asked: asked.into(), measured, met, bound: String::new(), why: "" }
 }
 
 pub(crate) fn all(figures: &Figures<'_>) -> Vec<Target> {
@@ -54,7 +56,10 @@ fn size_targets(sizes: &[Sizes]) -> Vec<Target> {
     let mut adjusted = ratios(sizes, "daily", "tapestore dense");
     adjusted.retain(|entry| entry.0.contains("adjusted"));
     let ticks = ratios(sizes, "ticks", "tapestore dense");
-    vec![
+    let entropy =
+        "volume alone, whose digits are as good as random, takes most of what is asked for: decision 0025";
+    let ticks_entropy = "the entropy of the columns is about as large: decision 0025";
+    let all = vec![
         target(
             "dense ≤ 0.50 × the smallest Parquet, geometric mean over all kline files",
             mean(&dense, 0.50),
@@ -64,7 +69,12 @@ fn size_targets(sizes: &[Sizes]) -> Vec<Target> {
         target("cold ≤ 0.80 × pco of each f64 column, geometric mean over all kline files", mean(&pco, 0.80)),
         target("adjusted daily prices no larger than the smallest Parquet (dense)", worst(&adjusted, 1.0)),
         target("trades and quotes ≤ 0.70 × the smallest Parquet (dense)", worst(&ticks, 0.70)),
-    ]
+    ];
+    let why = |target: Target| {
+        let why = if target.asked.starts_with("trades") { ticks_entropy } else { entropy };
+        Target { why, ..target }
+    };
+    all.into_iter().map(why).collect()
 }
 
 /// Whether a peer is Parquet with doubles under zstd, with any pages.
@@ -76,26 +86,38 @@ fn is_delta(name: &str) -> bool {
     name == "parquet i64 DELTA"
 }
 
-/// How many times as fast as the fastest of some peers; and as the slowest of them.
+/// How many times as fast as the fastest of some peers; as the slowest of them; and what it is at the first touch, when checksums
+/// are computed, and without the cache of decoded blocks. The least of these is held against the aim.
 fn factor(
     workloads: &[Workload],
     name: &str,
-    own: &str,
+    own_name: &str,
     pass: fn(&str) -> bool,
     least: f64,
 ) -> Option<(String, bool)> {
     let mut texts = Vec::new();
     let mut met = true;
     for workload in workloads.iter().filter(|workload| workload.name == name) {
-        let (Some(own), Some(peer)) = (workload.median(own), workload.fastest(pass)) else { continue };
+        let (Some(own), Some(peer)) = (workload.median(own_name), workload.fastest(pass)) else { continue };
         let factor = peer.median() / own;
-        met &= factor >= least;
+        let first = workloads.iter().find(|other| {
+            other.table == workload.table && other.name.strip_suffix("-first") == Some(&workload.name)
+        });
+        let touched = first.and_then(|first| Some(first.fastest(pass)?.median() / first.median(own_name)?));
+        let uncached = workload.median(&format!("{own_name}, decoded blocks not kept"));
+        let uncached = uncached.map(|own| peer.median() / own);
+        met &= [Some(factor), touched, uncached].into_iter().flatten().all(|factor| factor >= least);
         let others = workload.times.iter().filter(|times| pass(&times.name) && times.name != peer.name);
         let slowest = others.map(|times| times.median() / own).fold(factor, f64::max);
         let slowest = if slowest > factor { format!(", up to {slowest:.1} ×") } else { String::new() };
+        let also = |factor: Option<f64>, when: &str| {
+            factor.map_or(String::new(), |factor| format!(", {factor:.1} × {when}"))
+        };
         texts.push(format!(
-            "{factor:.1} × on {} ({}{slowest})",
+            "{factor:.1} × on {}{}{} ({}{slowest})",
             short(&workload.table),
+            also(touched, "at first touch"),
+            also(uncached, "with no decoded block kept"),
             peer.name.trim_start_matches("parquet ")
         ));
     }
@@ -122,28 +144,40 @@ fn time_targets(workloads: &[Workload]) -> Vec<Target> {
     for tier in ["dense", "hot"] {
         let own = format!("tapestore {tier}");
         let own = own.as_str();
-        let mut add = |what: &str, name: &str, pass: fn(&str) -> bool, least: f64| {
+        let mut add = |what: &str, name: &str, pass: fn(&str) -> bool, least: f64, why: &'static str| {
             let asked = format!("{what} ≥ {least:.0} × ({tier})");
             let bound = copied(workloads, name, pass);
-            out.push(Target { bound, ..target(asked, factor(workloads, name, own, pass, least)) });
+            out.push(Target { bound, why, ..target(asked, factor(workloads, name, own, pass, least)) });
         };
-        add("scan into reused buffers against Parquet zstd", "rows", is_zstd, 10.0);
-        add("scan into reused buffers against uncompressed DELTA", "rows", is_delta, 3.0);
-        add("close only against Parquet zstd", "close", is_zstd, 15.0);
-        add("one day of all against Parquet zstd", "day", is_zstd, 50.0);
+        let written = "beyond what a copy reaches, or a number takes a few cycles to decode: decision 0016";
+        let decoded = "a number takes a few cycles to decode, and is checked once; so many times as fast would be about one cycle: decision 0016";
+        let looked_up = "of the blocks that hold the day, all of 1,024 rows are decoded";
+        add("scan into reused buffers against Parquet zstd", "rows", is_zstd, 10.0, written);
+        add("scan into reused buffers against uncompressed DELTA", "rows", is_delta, 3.0, written);
+        add("close only against Parquet zstd", "close", is_zstd, 15.0, decoded);
+        add("one day of all against Parquet zstd", "day", is_zstd, 50.0, looked_up);
     }
+    let speeds = |name: &str, own: &str| -> Vec<(String, f64)> {
+        let workloads = workloads.iter().filter(|workload| workload.name == name);
+        workloads.filter_map(|w| Some((w.table.clone(), w.bytes as f64 / w.median(own)? / 1e6))).collect()
+    };
+    let decoded = speeds("scan", "tapestore dense");
+    let texts: Vec<String> =
+        decoded.iter().map(|(table, speed)| format!("{:.1} GB/s on {}", speed / 1e3, short(table))).collect();
+    let met = decoded.iter().all(|(_, speed)| *speed >= 3000.0);
+    let why =
+        "sizes of trades are coded, 5.5 ns each, which makes the file smaller by a fifth: decision 0024";
+    let decoding = target(
+        "decoding all columns ≥ 3 GB/s, where possible (dense)",
+        (!texts.is_empty()).then(|| (texts.join("; "), met)),
+    );
+    out.push(Target { why, ..decoding });
     let own_scan: fn(&str) -> bool = |name| name == "tapestore dense, by a scan";
     let aggregates = factor(workloads, "year", "tapestore dense", own_scan, 100.0);
     out.push(target("range aggregates ≥ 100 × a scan (dense)", aggregates));
     for tier in ["dense", "hot"] {
         let own = format!("tapestore {tier}");
-        let speeds: Vec<(String, f64)> = workloads
-            .iter()
-            .filter(|workload| workload.name == "encode")
-            .filter_map(|workload| {
-                Some((workload.table.clone(), workload.bytes as f64 / workload.median(&own)? / 1e6))
-            })
-            .collect();
+        let speeds = speeds("encode", &own);
         let texts: Vec<String> =
             speeds.iter().map(|(table, speed)| format!("{speed:.0} MB/s on {}", short(table))).collect();
         let met = speeds.iter().all(|(_, speed)| *speed >= 200.0);

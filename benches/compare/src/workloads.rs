@@ -1,9 +1,10 @@
 //! The workloads: what is timed, on one table and on thirty instruments of six timeframes.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::hint::black_box;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -62,8 +63,21 @@ fn runners<'a>(
     ready.iter().map(|ready| Runner::new(ready.name.clone(), make(ready))).collect()
 }
 
+/// The same with readers that are opened before each run, which is not timed: what is checked once is checked in it.
+fn fresh_runners<'a>(ready: &'a [Ready], run: &'a dyn Fn(&mut dyn Reader) -> Result<()>) -> Vec<Runner<'a>> {
+    let runner = |r: &'a Ready| {
+        let reader: Rc<RefCell<Box<dyn Reader>>> = Rc::new(RefCell::new(Box::new(Closed)));
+        let opened = Rc::clone(&reader);
+        Runner::new(r.name.clone(), move || run(&mut **reader.borrow_mut())).before(move || {
+            *opened.borrow_mut() = r.contender.open(&r.directory)?;
+            Ok(())
+        })
+    };
+    ready.iter().map(runner).collect()
+}
+
 /// What trades and quotes are asked: the others are questions about bars.
-const OF_TICKS: [&str; 3] = ["scan-first", "scan", "rows"];
+const OF_TICKS: [&str; 6] = ["encode", "write", "scan-first", "scan", "rows-first", "rows"];
 
 /// All workloads on one table; each is put away when it is done.
 pub(crate) fn time_table(
@@ -140,10 +154,15 @@ pub(crate) fn time_table(
         let times = rounds(count, all)?;
         put(done("scan", rows, bytes, times))?;
     }
+    let target = RefCell::new(table.clone());
+    let target = &target;
+    if wanted("rows-first") {
+        eprintln!("  rows-first");
+        let read = |reader: &mut dyn Reader| reader.rows_into(&ALWAYS, &mut target.borrow_mut());
+        put(done("rows-first", rows, bytes, rounds(count, fresh_runners(&ready, &read))?))?;
+    }
     if wanted("rows") {
         eprintln!("  rows");
-        let target = RefCell::new(table.clone());
-        let target = &target;
         let (words, copy) = (raw_words(table), RefCell::new(raw_words(table)));
         let make = move |r: &'_ Ready| -> Result<()> {
             r.reader.borrow_mut().rows_into(&ALWAYS, &mut target.borrow_mut())
@@ -156,6 +175,11 @@ pub(crate) fn time_table(
             Ok(())
         }));
         put(done("rows", rows, bytes, rounds(count, all)?))?;
+    }
+    if wanted("close-first") {
+        eprintln!("  close-first");
+        let read = |reader: &mut dyn Reader| reader.scan(&["close"]).map(|found| assert_eq!(found, rows));
+        put(done("close-first", rows, rows * 8, rounds(count, fresh_runners(&ready, &read))?))?;
     }
     if wanted("close") {
         eprintln!("  close");
@@ -199,6 +223,16 @@ fn days(
     let days = &days;
     let target = RefCell::new(table.emptied());
     let target = &target;
+    if wanted("day-first") {
+        eprintln!("  day-first");
+        let next = Cell::new(0);
+        // A day for all contenders, then another.
+        let read = |reader: &mut dyn Reader| {
+            next.set(next.get() + 1);
+            reader.rows_into(&days[next.get() / ready.len() % days.len()], &mut target.borrow_mut())
+        };
+        done("day-first", rounds(count, fresh_runners(ready, &read))?)?;
+    }
     if wanted("day") {
         eprintln!("  day");
         let one_day = |r: &Ready, next: &mut usize| -> Result<()> {
