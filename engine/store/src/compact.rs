@@ -18,7 +18,7 @@ use tapestore_format::manifest::{ManifestRecord, SegmentRecord};
 use tapestore_format::rows::RowSet;
 use tapestore_format::segment::{Chunk, Holds, Scratch, Stream, Tier};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::layer::{Retained, Side, merge_rows};
 use crate::reserve::discard;
 use crate::scan::read_live;
@@ -270,14 +270,22 @@ fn rewrite(
     let before = segments(&shared.published.read());
     report.segments_before = before.len() as u64;
     report.bytes_before = before.values().map(|(file, _)| file.length).sum();
+    // What is read is mapped now: behind this, whatever the operating system refuses is a write.
+    jobs.iter().flat_map(job_parts).try_for_each(|part| part.file.open())?;
     let mut created = Vec::new();
-    let finished = role.reserve.keeping_back(&*shared.storage, || {
+    let written = role.reserve.keeping_back(&*shared.storage, || {
         write_segments(shared, role, jobs, retained, tier, &mut created, &mut report).inspect_err(|_| {
             // Nothing refers to them; what cannot be removed now is an orphan for the next open.
             for id in &created {
                 let _ = discard(&*shared.storage, &segment_name(*id));
             }
         })
+    });
+    // Only a new segment that found no space may be given up (I8). Damage in what is read is no failed write.
+    let finished = written.inspect_err(|error| {
+        if matches!(error, Error::Io { .. }) && !error.is_full_disk() {
+            role.pipeline.poison(error);
+        }
     })?;
     // From here on it is unknown what counts if something fails (I8).
     publish(shared, role, jobs, finished).inspect_err(|error| role.pipeline.poison(error))?;
@@ -312,7 +320,8 @@ fn write_segments(
         }
         let mut rows = 0;
         finished.extend(SegmentOutput::write(shared, Holds { aging, ticks, factors }, 1, |holds| {
-            let id = role.maintenance.lock().allocate()?;
+            // Reserving numbers is a step: if it fails it is unknown what counts, on a full disk as well (I8).
+            let id = role.maintenance.lock().allocate().inspect_err(|error| role.pipeline.poison(error))?;
             created.push(id);
             let mut output = SegmentOutput::create(shared, id, tier, holds)?;
             rows = 0;

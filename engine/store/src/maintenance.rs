@@ -14,11 +14,12 @@ use crate::error::{Error, Result};
 use crate::io::Storage;
 use crate::lease::oldest_leased;
 use crate::manifest::{Manifest, manifest_name};
+use crate::options::Options;
 use crate::segment::{SegmentFile, segment_name};
 use crate::wal::log_name;
 
-/// File ids reserved at a time.
-const RESERVED_IDS: u64 = 1024;
+/// Fewest file ids reserved at a time: one is for a manifest that is written anew.
+const RESERVED_IDS_MIN: u64 = 2;
 
 /// A file that nothing counts any more.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub(crate) struct Maintenance {
     highest_found: u64,
     next_file: u64,
     reserved_end: u64,
+    /// File ids reserved at a time.
+    block: u64,
     /// A reserved id for a manifest that is written anew: by then it is too late to reserve one.
     spare: Option<u64>,
     garbage: Vec<Garbage>,
@@ -46,18 +49,25 @@ impl Maintenance {
     /// Takes over a manifest whose `next_file` is not reserved yet. No id up to `highest_found` is given out: an
     /// interrupted backup holds files newer than its manifest (N1).
     pub(crate) fn new(storage: Arc<dyn Storage>, manifest: Manifest, highest_found: u64) -> Self {
+        let block = Options::default().reserved_ids;
         Self {
             storage,
             manifest,
             highest_found,
             next_file: 0,
             reserved_end: 0,
+            block,
             spare: None,
             garbage: Vec::new(),
         }
     }
 
-    /// An id for a new file (N1).
+    /// From now on so many file ids are reserved at a time.
+    pub(crate) fn reserve_at_a_time(&mut self, ids: u64) {
+        self.block = ids.max(RESERVED_IDS_MIN);
+    }
+
+    /// An id for a new file (N1). Where none is left this is a step: an error of it is one of [`Maintenance::publish`].
     pub(crate) fn allocate(&mut self) -> Result<u64> {
         if self.next_file == self.reserved_end {
             self.publish(Vec::new(), self.state())?;
@@ -72,12 +82,15 @@ impl Maintenance {
     }
 
     /// Publishes a step; when this returns it is durable. Reserves ids along with it if there are none left.
+    ///
+    /// # Errors
+    /// Those of [`Manifest::publish`]: whoever calls stops writing (I8).
     pub(crate) fn publish(&mut self, records: Vec<ManifestRecord>, mut state: StateRecord) -> Result<()> {
         let first = state.next_file.max(self.highest_found.saturating_add(1));
         let reserve = self.next_file == self.reserved_end;
         if reserve {
             state.next_file = first
-                .checked_add(RESERVED_IDS)
+                .checked_add(self.block)
                 .ok_or_else(|| Error::Limit(format!("no numbers are left for files after {first}")))?;
         }
         let replaced = self.manifest.publish(records, state, self.spare)?;

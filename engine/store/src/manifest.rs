@@ -155,6 +155,8 @@ pub(crate) struct Manifest {
     pub(crate) state: ManifestState,
     file: Arc<dyn StorageFile>,
     writer: FrameWriter,
+    /// Why a step failed, if one did: the writer and the state are ahead of what counts then.
+    failed: Option<String>,
     /// About what a checkpoint of the state would take, and how much of that each record.
     live_bytes: u64,
     record_bytes: BTreeMap<Slot, u64>,
@@ -193,7 +195,8 @@ impl Manifest {
         let identity = Identity { store: current.store, file: current.manifest };
         let writer = FrameWriter::new(identity, current.length, next_sequence);
         let (live_bytes, record_bytes) = (0, BTreeMap::new());
-        let mut manifest = Self { storage, current, state, file, writer, live_bytes, record_bytes };
+        let mut manifest =
+            Self { storage, current, state, file, writer, failed: None, live_bytes, record_bytes };
         let sizes: Vec<_> =
             manifest.state.checkpoint().map(|record| (slot(&record), record.encode().len())).collect();
         for (segment, bytes) in sizes {
@@ -232,7 +235,8 @@ impl Manifest {
         storage.sync_dir("").map_err(|error| failed("syncing the directory of", error))?;
         current.length = bytes.len() as u64;
         let (live_bytes, record_bytes) = (0, BTreeMap::new());
-        let mut manifest = Self { storage, current, state, file, writer, live_bytes, record_bytes };
+        let mut manifest =
+            Self { storage, current, state, file, writer, failed: None, live_bytes, record_bytes };
         for (segment, bytes) in sizes {
             manifest.count(segment, bytes);
         }
@@ -244,8 +248,20 @@ impl Manifest {
     /// is written anew if it has grown long and there is an id for it, which was reserved by an earlier step (N1).
     ///
     /// # Errors
-    /// Any error leaves it open whether the step counts; the caller must stop writing (I8).
+    /// Any error leaves it open whether the step counts; the caller must stop writing, and no other step is taken (I8).
     pub(crate) fn publish(
+        &mut self,
+        records: Vec<ManifestRecord>,
+        next: StateRecord,
+        spare: Option<u64>,
+    ) -> Result<Replaced> {
+        if let Some(cause) = &self.failed {
+            return Err(Error::Poisoned { cause: cause.clone() });
+        }
+        self.take_step(records, next, spare).inspect_err(|error| self.failed = Some(error.to_string()))
+    }
+
+    fn take_step(
         &mut self,
         records: Vec<ManifestRecord>,
         mut next: StateRecord,

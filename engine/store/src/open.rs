@@ -85,8 +85,10 @@ impl Store {
         };
         let manifest = Manifest::create(storage.clone(), store, storage.now_ns(), state, FIRST_MANIFEST)?;
         let catalog = Catalog::default();
+        let mut maintenance = Maintenance::new(storage.clone(), manifest, FIRST_MANIFEST);
+        maintenance.reserve_at_a_time(options.reserved_ids);
         let opening = Opening {
-            maintenance: Maintenance::new(storage.clone(), manifest, FIRST_MANIFEST),
+            maintenance,
             state: first_state(&catalog),
             visible: show(&*storage, store, &log)?,
             storage,
@@ -105,9 +107,11 @@ impl Store {
     pub fn open_on(storage: Arc<dyn Storage>, options: Options) -> Result<Self> {
         find_store(&*storage)?;
         let lock = lock_for_writing(&*storage)?;
-        let opening = match Opening::recover(storage.clone()) {
+        let opening = match Opening::recover(storage.clone(), &options) {
             // What was kept aside for this is what it takes now (R1).
-            Err(error) if error.is_full_disk() && reserve::give_up(&*storage)? => Opening::recover(storage)?,
+            Err(error) if error.is_full_disk() && reserve::give_up(&*storage)? => {
+                Opening::recover(storage, &options)?
+            }
             other => other?,
         };
         Ok(opening.start(options, lock))
@@ -128,7 +132,7 @@ struct Opening {
 
 impl Opening {
     /// Reads what an earlier process left, makes that durable, and begins a new log. The lock is held.
-    fn recover(storage: Arc<dyn Storage>) -> Result<Self> {
+    fn recover(storage: Arc<dyn Storage>, options: &Options) -> Result<Self> {
         let current = find_store(&*storage)?;
         let (manifest, next_sequence) = load(&*storage, &current)?;
         let catalog = Catalog::default();
@@ -149,6 +153,7 @@ impl Opening {
         make_durable(&*storage, &log_name(position.log), position.offset)?;
         let manifest = Manifest::reopen(storage.clone(), current, manifest, next_sequence)?;
         let mut maintenance = Maintenance::new(storage.clone(), manifest, highest_id(&*storage)?);
+        maintenance.reserve_at_a_time(options.reserved_ids);
         // Always a new log: what lies behind the end of the old one is unknown (W4).
         let id = maintenance.allocate()?;
         let start =

@@ -53,6 +53,10 @@ pub struct Options {
     /// are compacted, whatever `tier` says, in pieces of 65,536. Default: `None`, never. See also
     /// [`crate::Store::compact_to`].
     pub cold_after_ns: Option<i64>,
+    /// Numbers for new files that are reserved together, in one step of the manifest. Default: 1024. Smaller only where a
+    /// test wants to see them run out.
+    #[doc(hidden)]
+    pub reserved_ids: u64,
 }
 
 impl Default for Options {
@@ -69,6 +73,7 @@ impl Default for Options {
             reserve_bytes: 256 << 10,
             tier: Tier::Dense,
             cold_after_ns: None,
+            reserved_ids: 1024,
         }
     }
 }
@@ -86,6 +91,7 @@ mod tests {
         assert_eq!((options.own_segment_bytes, options.young_segments), (1 << 20, 6));
         assert_eq!((options.retention, options.tier), (Retention::All, Tier::Dense));
         assert_eq!((options.cold_after_ns, options.reserve_bytes), (None, 256 << 10));
+        assert_eq!(options.reserved_ids, 1024);
         assert!(Durability::Durable > Durability::Appended && Durability::Appended > Durability::Volatile);
     }
 }

@@ -111,7 +111,8 @@ impl Worker {
                 }
             })
         };
-        // Failures poison the pipeline and are told by the next commit.
+        // A failed write poisons the pipeline and is told by the next commit. A compaction that found no space is tried
+        // again after the next seal, and so is one that found damage, which whoever reads the rows is told as well.
         vec![
             spawn("tape-seal", SEAL, |shared| {
                 let _ = shared.seal();

@@ -192,6 +192,91 @@ fn a_handle_goes_on_after_sealing_failed_only_if_nothing_that_counts_was_touched
     }
 }
 
+/// A store of two segments to compact, and its storage.
+fn two_segments(options: Options) -> (Scripted, Store) {
+    let storage = Scripted::default();
+    let store = Store::create_on(Arc::new(storage.clone()), options).unwrap();
+    store.pause_compaction();
+    for minute in 0..2 {
+        write(&store, "A", &[minute], 10.0);
+        store.seal().unwrap();
+    }
+    (storage, store)
+}
+
+/// As after sealing: a compaction went on after a failed sync of its segment (I8).
+#[test]
+fn a_handle_goes_on_after_a_compaction_failed_only_if_its_segment_found_no_space() {
+    for (call, names) in [
+        (Call::Create, "segment-"),
+        (Call::Write, "segment-"),
+        (Call::Sync, "segment-"),
+        (Call::Write, "manifest-"),
+        (Call::Rename, "current.new"),
+    ] {
+        for kind in [ErrorKind::Other, ErrorKind::StorageFull] {
+            let (storage, store) = two_segments(options());
+            store.resume_compaction();
+            storage.fail(Some((call, names, kind)));
+            let error = store.compact().unwrap_err();
+            assert!(error.kind() == ErrorClass::Io && error.to_string().contains(names), "{error}");
+            storage.fail(None);
+            let goes_on = kind == ErrorKind::StorageFull && names == "segment-";
+            match commit(&store, "A", 2, Durability::Durable) {
+                Ok(()) => assert!(goes_on, "{call:?} {names} {kind}"),
+                Err(next) => {
+                    assert!(
+                        !goes_on && next.kind() == ErrorClass::Poisoned,
+                        "{call:?} {names} {kind}: {next}"
+                    );
+                    assert!(next.to_string().contains(&error.to_string()), "{next} tells the cause");
+                    assert_eq!(store.compact().unwrap_err().kind(), ErrorClass::Poisoned);
+                }
+            }
+            if goes_on {
+                assert_eq!(store.compact().unwrap().segments_after, 1);
+            }
+            let rows = if goes_on { 3 } else { 2 };
+            assert_eq!(count(&store, "A"), rows);
+            drop(store);
+            let store = Store::open_on(Arc::new(storage), options()).unwrap();
+            assert_eq!(count(&store, "A"), rows, "{call:?} {names} {kind}");
+            assert_eq!(store.verify(true).unwrap(), []);
+        }
+    }
+}
+
+/// Nobody waits for a compaction in the background: that it failed is told by what comes next.
+#[test]
+fn a_compaction_that_fails_in_the_background_stops_the_handle() {
+    let (storage, store) = two_segments(Options { background: true, young_segments: 2, ..options() });
+    storage.fail(Some((Call::Sync, "segment-", ErrorKind::Other)));
+    store.resume_compaction();
+    let error = store.wait_idle().unwrap_err();
+    assert!(error.kind() == ErrorClass::Poisoned && error.to_string().contains("segment-"), "{error}");
+    assert_eq!(commit(&store, "A", 2, Durability::Durable).unwrap_err().kind(), ErrorClass::Poisoned);
+    assert_eq!(count(&store, "A"), 2);
+}
+
+/// Damage that a compaction finds is named by it, and is no failed write: new rows are still taken.
+#[test]
+fn a_compaction_that_finds_damage_does_not_stop_the_handle() {
+    let (storage, store) = two_segments(options());
+    drop(store);
+    let files = storage.inner.files();
+    let (name, bytes) = files.iter().find(|file| file.0.starts_with("segment-")).unwrap();
+    let file = storage.inner.open(name).unwrap();
+    // All but what opening a segment looks at first.
+    for at in 64..bytes.len() as u64 / 2 {
+        file.write_at(at, &[bytes[at as usize] ^ 1]).unwrap();
+    }
+    let store = Store::open_on(Arc::new(storage), options()).unwrap();
+    let error = store.compact().unwrap_err();
+    assert!(error.kind() == ErrorClass::Corrupt && error.to_string().contains(name), "{error}");
+    commit(&store, "B", 5, Durability::Durable).unwrap();
+    assert!(store.seal().unwrap());
+}
+
 /// However many rows of a series are in memory, they go to the file chunk by chunk.
 #[test]
 fn a_segment_of_one_large_series_is_written_in_pieces() {

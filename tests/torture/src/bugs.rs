@@ -206,6 +206,23 @@ pub(crate) const BUGS: &[Bug] = &[
         tests: &[FAULTS, LONG_FAULTS],
     },
     Bug {
+        name: "steps-after-a-failed-one",
+        what: "after a step that failed where file ids ran out the next one is written behind where it would have ended",
+        changes: &[
+            (
+                "engine/store/src/manifest.rs",
+                "        if let Some(cause) = &self.failed {",
+                "        if let Some(cause) = self.failed.as_ref().filter(|_| !planted(\"steps-after-a-failed-one\")) {",
+            ),
+            (
+                "engine/store/src/compact.rs",
+                "allocate().inspect_err(|error| role.pipeline.poison(error))?;",
+                "allocate().inspect_err(|error| {\n                if !planted(\"steps-after-a-failed-one\") {\n                    role.pipeline.poison(error);\n                }\n            })?;",
+            ),
+        ],
+        tests: &[("tapestore", "manifest::tests::behind_a_failed_step_there_is_no_other")],
+    },
+    Bug {
         name: "short-write-is-all",
         what: "a short write is taken for a whole one",
         changes: &[(

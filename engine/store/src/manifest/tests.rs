@@ -166,6 +166,26 @@ fn a_step_that_does_not_fit_names_the_manifest() {
     assert!(error.to_string().contains("manifest-000000000002.tape"), "{error}");
 }
 
+/// A step that could not be written, and the next one behind where it would have ended: the store did not open any more.
+#[test]
+fn behind_a_failed_step_there_is_no_other() {
+    let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let first = ManifestState { state: state(0), ..ManifestState::default() };
+    let mut manifest = Manifest::create(storage.clone(), [1; 16], 0, first, 2).unwrap();
+    manifest.publish(vec![source(0)], state(1), None).unwrap();
+    // A file opened for reading refuses the write.
+    let unwritable = storage.open_read(&manifest_name(2)).unwrap();
+    let file = std::mem::replace(&mut manifest.file, unwritable);
+    let failed = manifest.publish(vec![source(1)], state(2), None).unwrap_err();
+    assert!(matches!(failed, Error::Io { action: "writing", .. }), "{failed}");
+    manifest.file = file;
+    let refused = manifest.publish(vec![source(2)], state(3), None);
+    let current = read_current(&*storage).unwrap().unwrap();
+    assert_eq!(load(&*storage, &current).unwrap().0.sources, ["source 0"]);
+    let refused = refused.unwrap_err();
+    assert!(matches!(&refused, Error::Poisoned { cause } if *cause == failed.to_string()), "{refused}");
+}
+
 #[test]
 fn a_current_that_cannot_be_opened_is_not_missing() {
     let storage = Failing::default();
