@@ -18,7 +18,7 @@ use tapestore_format::manifest::{ManifestRecord, SegmentRecord};
 use tapestore_format::rows::RowSet;
 use tapestore_format::segment::{Chunk, Holds, Scratch, Stream, Tier};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorClass, Result};
 use crate::layer::{Retained, Side, merge_rows};
 use crate::reserve::discard;
 use crate::scan::read_live;
@@ -53,6 +53,8 @@ pub struct CompactReport {
 pub(crate) enum Scope {
     /// What the budgets ask for, if anything.
     Due,
+    /// This segment, if it is still there.
+    Aged(u64),
     /// Everything that is not compact yet, and everything that retention gave up.
     All,
     /// Everything, as segments of this tier.
@@ -72,7 +74,7 @@ pub(crate) fn compact(shared: &Shared, role: &WriterRole, scope: Scope) -> Resul
     let _one_at_a_time = role.compacting.lock();
     // A handle that failed publishes no step (I8).
     role.pipeline.lock().check()?;
-    if scope == Scope::Due && role.reserve.is_missing() {
+    if matches!(scope, Scope::Due | Scope::Aged(_)) && role.reserve.is_missing() {
         return Ok(None);
     }
     let state = shared.published.read().clone();
@@ -84,6 +86,39 @@ pub(crate) fn compact(shared: &Shared, role: &WriterRole, scope: Scope) -> Resul
     let jobs = closed(shared, &state, selected);
     let tier = if let Scope::To(tier) = scope { Some(tier) } else { None };
     rewrite(shared, role, &jobs, &retained, tier).map(Some)
+}
+
+/// What a thread does when it is woken: compacts what is due, then lets rows become cold that have aged, one segment of a
+/// series at a time. What is younger goes first, and nothing is begun any more once the store is closed.
+pub(crate) fn in_background(shared: &Shared, role: &WriterRole) -> Result<()> {
+    compact(shared, role, Scope::Due)?;
+    for id in aged(shared) {
+        if role.worker.is_stopping() {
+            return Ok(());
+        }
+        compact(shared, role, Scope::Due)?;
+        match compact(shared, role, Scope::Aged(id)) {
+            // Damage in one segment is no reason to leave the others as they are.
+            Err(error) if error.kind() == ErrorClass::Corrupt => {}
+            other => drop(other?),
+        }
+    }
+    Ok(())
+}
+
+/// The segments of series alone that have rows which became old enough to be cold, and are not.
+fn aged(shared: &Shared) -> Vec<u64> {
+    if shared.options.cold_after_ns.is_none() {
+        return Vec::new();
+    }
+    let state = shared.published.read().clone();
+    let old = |series: &SeriesState, part: &Part| {
+        // Damage is told to whoever reads the rows.
+        is_own(&part.file) && ages(part, cold_before(shared, series)).unwrap_or(false)
+    };
+    let series = state.series.iter();
+    let parts = series.flat_map(|series| parts(series).map(move |part| (series, part)));
+    parts.filter(|(series, part)| old(series, part)).map(|(_, part)| part.file.id()).collect()
 }
 
 /// Compacts on a full disk: as little at a time as can be, what is smallest first, so that each piece makes space for the
@@ -173,9 +208,15 @@ fn select(shared: &Shared, state: &State, retained: &Retained, scope: Scope) -> 
         }
         return Ok(selected);
     }
-    if let Scope::To(_) = scope {
-        return Ok(segments.keys().copied().collect());
+    match scope {
+        Scope::To(_) => return Ok(segments.keys().copied().collect()),
+        Scope::Aged(id) => return Ok(segments.contains_key(&id).then_some(id).into_iter().collect()),
+        Scope::Due | Scope::All => {}
     }
+    // What sealing wrote otherwise than compaction writes.
+    let sealed = |file: &SegmentFile| {
+        file.level == 0 && shared.options.sealed_tier.is_some_and(|tier| tier != shared.options.tier)
+    };
     let mut selected = HashSet::new();
     if young.len() > 1 {
         selected.extend(young.iter().map(|(file, _)| file.id()));
@@ -184,7 +225,12 @@ fn select(shared: &Shared, state: &State, retained: &Retained, scope: Scope) -> 
         let loose = parts(series).count() > 1;
         for part in parts(series) {
             let large = part.summary.bytes >= shared.options.own_segment_bytes && !is_own(&part.file);
-            if loose || large || gives_up(part, retained)? || ages(part, cold_before(shared, series))? {
+            if loose
+                || large
+                || sealed(&part.file)
+                || gives_up(part, retained)?
+                || ages(part, cold_before(shared, series))?
+            {
                 selected.insert(part.file.id());
             }
         }
@@ -204,6 +250,18 @@ fn ages(part: &Part, cold_before: i64) -> Result<bool> {
     if part.live_span().is_none_or(|span| span.0 >= cold_before) {
         return Ok(false);
     }
+    let ages_at = match part.ages_at.get() {
+        Some(time) => *time,
+        None => {
+            let found = find_ages_at(part)?;
+            *part.ages_at.get_or_init(|| found)
+        }
+    };
+    Ok(ages_at < cold_before)
+}
+
+/// The last time of the first piece of rows that can become cold; a segment never changes, so this is looked for once.
+fn find_ages_at(part: &Part) -> Result<i64> {
     let (index, segment) = (part.index()?, part.file.segment()?);
     // What has no other form looks the same when it is cold.
     let gains = |chunk: &Chunk<'_>| match chunk.tier() {
@@ -213,14 +271,14 @@ fn ages(part: &Part, cold_before: i64) -> Result<bool> {
     };
     for (number, place) in index.live.iter().enumerate() {
         // What is smaller than a block may well be no smaller when cold.
-        if place.last_time < cold_before && place.rows as usize >= BLOCK_ROWS {
+        if place.rows as usize >= BLOCK_ROWS {
             let chunk = segment.chunk(index, Stream::Live, number).map_err(|error| part.blame(error))?;
             if gains(&chunk) {
-                return Ok(true);
+                return Ok(place.last_time);
             }
         }
     }
-    Ok(false)
+    Ok(i64::MAX)
 }
 
 /// Whether a part keeps something that nobody may read any more.

@@ -47,11 +47,21 @@ pub struct Options {
     /// Space kept aside in the directory of the store, in bytes, so that it can be opened, and rows deleted and history
     /// pruned, when its disk is full. Without space for it nothing else is accepted. Default: 256 KiB; 0: none.
     pub reserve_bytes: u64,
-    /// How segments are encoded. Default: [`Tier::Dense`]. Any tier is read the same way; a store may hold all of them.
+    /// How compaction encodes segments, and sealing as well unless `sealed_tier` says otherwise. Default: [`Tier::Dense`].
+    /// Any tier is read the same way; a store may hold all of them. What was written before stays as it is until a
+    /// compaction has another reason to rewrite it, or [`crate::Store::compact_to`] is called.
     pub tier: Tier,
-    /// Rows that are this many nanoseconds older than the newest row of their series become [`Tier::Cold`] when they
-    /// are compacted, whatever `tier` says, in pieces of 65,536. Default: `None`, never. See also
-    /// [`crate::Store::compact_to`].
+    /// How sealing encodes segments: [`Tier::Hot`], say, so that the newest rows are read quickest. They move to `tier` with
+    /// the first compaction: in the background once `young_segments` have piled up, in [`crate::Store::compact`] at once.
+    /// Default: `None`, as `tier`.
+    pub sealed_tier: Option<Tier>,
+    /// Rows that are this many nanoseconds older than the newest sealed row of their series become [`Tier::Cold`], whatever
+    /// `tier` says, in pieces of 65,536. Default: `None`, never.
+    ///
+    /// Every compaction that rewrites such rows makes them cold. Where a series has segments of its own, compaction
+    /// rewrites them for that alone, if there is anything to gain: in the background one segment after another, at opening
+    /// and after each sealing, when nothing younger is due. Rows in segments that many series share wait until these are
+    /// merged, or until [`crate::Store::compact`]. The clock plays no part: rows age only as newer ones come.
     pub cold_after_ns: Option<i64>,
     /// Numbers for new files that are reserved together, in one step of the manifest. Default: 1024. Smaller only where a
     /// test wants to see them run out.
@@ -72,6 +82,7 @@ impl Default for Options {
             retention: Retention::All,
             reserve_bytes: 256 << 10,
             tier: Tier::Dense,
+            sealed_tier: None,
             cold_after_ns: None,
             reserved_ids: 1024,
         }
@@ -90,7 +101,8 @@ mod tests {
         assert!(options.background);
         assert_eq!((options.own_segment_bytes, options.young_segments), (1 << 20, 6));
         assert_eq!((options.retention, options.tier), (Retention::All, Tier::Dense));
-        assert_eq!((options.cold_after_ns, options.reserve_bytes), (None, 256 << 10));
+        assert_eq!((options.sealed_tier, options.cold_after_ns), (None, None));
+        assert_eq!(options.reserve_bytes, 256 << 10);
         assert_eq!(options.reserved_ids, 1024);
         assert!(Durability::Durable > Durability::Appended && Durability::Appended > Durability::Volatile);
     }

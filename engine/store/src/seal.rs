@@ -69,7 +69,8 @@ fn write_segment(shared: &Shared, id: u64, frozen: &State) -> Result<Option<Segm
     let retained = shared.retained.read().clone();
     let ticks = frozen.series.iter().any(|series| holds_ticks(series) && is_in_memory(series));
     SegmentOutput::write(shared, Holds { ticks, ..Holds::default() }, 0, |holds| {
-        let mut output = SegmentOutput::create(shared, id, shared.options.tier, holds)?;
+        let tier = shared.options.sealed_tier.unwrap_or(shared.options.tier);
+        let mut output = SegmentOutput::create(shared, id, tier, holds)?;
         write_parts(&mut output, frozen, &retained)?;
         Ok(output)
     })

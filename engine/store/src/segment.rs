@@ -92,11 +92,20 @@ pub(crate) struct Part {
     index: OnceLock<Box<PartIndex>>,
     coverage: OnceLock<Coverage>,
     history: OnceLock<Box<RowSet>>,
+    /// The last time of the first piece of rows that would become cold, once they are old enough.
+    pub(crate) ages_at: OnceLock<i64>,
 }
 
 impl Part {
     pub(crate) fn new(file: Arc<SegmentFile>, summary: PartSummary) -> Self {
-        Self { file, summary, index: OnceLock::new(), coverage: OnceLock::new(), history: OnceLock::new() }
+        Self {
+            file,
+            summary,
+            index: OnceLock::new(),
+            coverage: OnceLock::new(),
+            history: OnceLock::new(),
+            ages_at: OnceLock::new(),
+        }
     }
 
     pub(crate) fn live_span(&self) -> Option<(i64, i64)> {

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use crate::compact::{self, Scope};
+use crate::compact;
 use crate::store::{Shared, seal_role};
 use crate::sync::thread::{self, JoinHandle};
 use crate::sync::{Condvar, Mutex};
@@ -84,6 +84,11 @@ impl Worker {
         }
     }
 
+    /// Whether the threads are to end as soon as they can.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.requests.lock().stopping
+    }
+
     /// Holds compaction at its next step, or lets it go on.
     pub(crate) fn set_paused(&self, paused: bool) {
         self.requests.lock().paused = paused;
@@ -119,7 +124,7 @@ impl Worker {
             }),
             spawn("tape-compact", COMPACT, |shared| {
                 if let Some(role) = seal_role(shared) {
-                    let _ = compact::compact(shared, role, Scope::Due);
+                    let _ = compact::in_background(shared, role);
                 }
             }),
         ]

@@ -99,6 +99,87 @@ fn old_rows_become_cold_and_new_ones_do_not() {
     assert_eq!(tiers(&store)[2], 3 * 65_536);
 }
 
+/// Rows became cold only where someone called for a compaction, or a series happened to be merged.
+#[test]
+fn rows_that_age_become_cold_in_the_background() {
+    let options = |background| Options {
+        background,
+        memtable_bytes: 1 << 30,
+        own_segment_bytes: 1 << 16,
+        cold_after_ns: Some(150_000 * MINUTE_NS),
+        ..Options::default()
+    };
+    let storage = Arc::new(MemoryStorage::new());
+    let names = ["A.X", "B.X", "C.X"].map(|name| SeriesKey::new(name, "1m").unwrap());
+    let write = |store: &Store, start: usize, count: usize| {
+        let mut transaction = store.begin();
+        for name in &names {
+            transaction.create_series(name, bars()).unwrap();
+            transaction.merge(name, batch(start, count)).unwrap();
+        }
+        transaction.commit().unwrap();
+        store.seal().unwrap();
+    };
+    let cold = |store: &Store| names.each_ref().map(|name| store.view().tiers(name).unwrap()[2].1);
+    let store = Store::create_on(storage.clone(), options(true)).unwrap();
+    write(&store, 0, 140_000);
+    store.compact().unwrap();
+    assert_eq!((store.stats().unwrap().segments, cold(&store)), (4, [0; 3]), "one for each, one for commits");
+    // The first piece of each is old now. Sealing wakes the thread.
+    write(&store, 140_000, 100_000);
+    store.wait_idle().unwrap();
+    assert_eq!(cold(&store), [65_536; 3]);
+    assert_eq!(rows(&store)[5].len(), 240_000);
+    // So does opening.
+    store.close().unwrap();
+    let store = Store::open_on(storage.clone(), options(false)).unwrap();
+    write(&store, 240_000, 50_000);
+    assert_eq!(cold(&store), [65_536; 3], "there is no thread");
+    let before = rows(&store);
+    store.close().unwrap();
+    let store = Store::open_on(storage.clone(), options(true)).unwrap();
+    store.wait_idle().unwrap();
+    assert_eq!(cold(&store), [2 * 65_536; 3]);
+    assert_eq!(rows(&store), before);
+    // Nothing is written twice.
+    store.close().unwrap();
+    let once = segments(&storage);
+    let store = Store::open_on(storage.clone(), options(true)).unwrap();
+    store.wait_idle().unwrap();
+    assert_eq!(segments(&storage), once);
+}
+
+/// What sealing writes is quick to read, what compaction writes is small.
+#[test]
+fn sealed_rows_move_to_the_tier_of_compaction() {
+    let options = |background| Options {
+        background,
+        sealed_tier: Some(Tier::Hot),
+        young_segments: 2,
+        ..Options::default()
+    };
+    let write = |store: &Store, start: usize| {
+        let mut transaction = store.begin();
+        transaction.create_series(&key(), bars()).unwrap();
+        transaction.merge(&key(), batch(start, 5000)).unwrap();
+        transaction.commit().unwrap();
+        store.seal().unwrap();
+    };
+    let store = Store::create_on(Arc::new(MemoryStorage::new()), options(false)).unwrap();
+    write(&store, 0);
+    assert_eq!(tiers(&store), [5000, 0, 0]);
+    store.compact().unwrap();
+    assert_eq!(tiers(&store), [0, 5000, 0]);
+    assert_eq!(store.compact().unwrap().rows, 0, "that was all");
+    let store = Store::create_on(Arc::new(MemoryStorage::new()), options(true)).unwrap();
+    write(&store, 0);
+    store.wait_idle().unwrap();
+    assert_eq!(tiers(&store), [5000, 0, 0], "one segment may stay alone");
+    write(&store, 5000);
+    store.wait_idle().unwrap();
+    assert_eq!(tiers(&store), [0, 10_000, 0]);
+}
+
 /// Names of the segments.
 fn segments(storage: &MemoryStorage) -> Vec<String> {
     let names = storage.list("").unwrap().into_iter().map(|file| file.0);
