@@ -62,29 +62,100 @@ pub fn frames(bytes: &mut [u8], base: u64, identity: &Identity) -> Vec<Range<usi
     places
 }
 
+/// A structure of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Structure {
+    /// The header of the file.
+    Header,
+    /// The footer, or an entry of the table of parts.
+    Footer,
+    /// The index of a part.
+    Index,
+    /// A block of runs.
+    Runs,
+    /// The head of a chunk.
+    Head,
+    /// A dictionary, or a model.
+    Heap,
+    /// Where a block of a column begins, and its parameters stand.
+    Block,
+    /// A block of strings, all of it.
+    Text,
+    /// What tells the nulls of a block.
+    Nulls,
+}
+
+impl Structure {
+    /// What every segment is made of; the rest are parts of these.
+    const ALL: [Self; 7] =
+        [Self::Header, Self::Footer, Self::Index, Self::Runs, Self::Head, Self::Heap, Self::Block];
+}
+
 /// Mends a whole segment; gives the places of its structures.
 pub fn segment(file: &mut [u8]) -> Vec<Range<usize>> {
+    structures(file, &Structure::ALL)
+}
+
+/// Mends a whole segment; gives the places of some structures.
+pub fn structures(file: &mut [u8], wanted: &[Structure]) -> Vec<Range<usize>> {
+    let (places, _) = walk(file);
+    places.into_iter().filter(|place| wanted.contains(&place.0)).map(|place| place.1).collect()
+}
+
+/// What the head of a chunk says of a column: its encoding, and the bytes of its heap and blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Number of the encoding.
+    pub encoding: u8,
+    /// Heap, model and blocks, with the checksums of the first two.
+    pub bytes: usize,
+}
+
+/// The place of a chunk, and its columns.
+pub type ChunkColumns = (usize, Vec<Column>);
+
+/// The columns of every chunk, as the specification has them; nothing if a checksum is wrong, or stands on another.
+pub fn chunks(file: &[u8]) -> Option<Vec<ChunkColumns>> {
+    let mut mended = file.to_vec();
+    let chunks = walk(&mut mended).1;
+    (mended == file).then_some(chunks)
+}
+
+/// Mends a segment; gives the places of all structures, and the columns of chunks.
+fn walk(file: &mut [u8]) -> (Vec<(Structure, Range<usize>)>, Vec<ChunkColumns>) {
     head(file);
-    let mut mender = Mender { identity: identity(file), file, units: 0, places: Vec::new() };
-    mender.places.push(8..HEADER_BYTES.min(mender.file.len()));
+    let mut mender =
+        Mender { identity: identity(file), file, units: 0, places: Vec::new(), chunks: Vec::new() };
+    mender.places.push((Structure::Header, 8..HEADER_BYTES.min(mender.file.len())));
     let _ = mender.segment();
-    mender.places
+    (mender.places, mender.chunks)
 }
 
 struct Mender<'a> {
     identity: Identity,
     file: &'a mut [u8],
     units: usize,
-    places: Vec<Range<usize>>,
+    places: Vec<(Structure, Range<usize>)>,
+    chunks: Vec<ChunkColumns>,
 }
 
 /// A column of a chunk: how many bytes its heap or model has, the lengths of its blocks, and where their checksums go.
 struct Entry {
-    raw: bool,
+    kind: u8,
+    encoding: u8,
+    nulls: bool,
     heap: usize,
+    rows: usize,
     blocks: Vec<usize>,
     crcs: usize,
 }
+
+/// Encoding: as in memory.
+const RAW: u8 = 2;
+/// Type of a column: string.
+const STRING: u8 = 6;
+/// Rows of a block.
+const BLOCK: usize = 1024;
 
 fn sealed_bytes(content: usize) -> usize {
     content + content.div_ceil(PAGE) * 4
@@ -96,7 +167,7 @@ impl Mender<'_> {
         let length = self.file.len() as u64;
         self.file[footer + 16..footer + 24].copy_from_slice(&length.to_le_bytes());
         self.put_crc(footer, 60, footer + 60)?;
-        self.places.push(footer..footer + 28);
+        self.places.push((Structure::Footer, footer..footer + 28));
         let mut reader = ByteReader::new(&self.file[footer + 8..], "S3");
         let (table, _, parts) = (reader.u64().ok()? as usize, reader.u64().ok()?, reader.u32().ok()?);
         for number in 0..parts as usize {
@@ -105,7 +176,7 @@ impl Mender<'_> {
             let _ = reader.u64().ok()?;
             let (start, index) = (reader.u64().ok()? as usize, reader.u64().ok()? as usize);
             self.put_crc(entry, 28, entry + 28)?;
-            self.places.push(entry..entry + 28);
+            self.places.push((Structure::Footer, entry..entry + 28));
             let _ = self.part(start, index);
         }
         Some(())
@@ -137,7 +208,7 @@ impl Mender<'_> {
     }
 
     /// Mends the pages of sealed bytes.
-    fn seal(&mut self, offset: usize, content: usize) -> Option<()> {
+    fn seal(&mut self, what: Structure, offset: usize, content: usize) -> Option<()> {
         if content > self.file.len() {
             return None;
         }
@@ -146,7 +217,7 @@ impl Mender<'_> {
             let last = (page + CHECKED_BYTES).min(end).checked_sub(4)?;
             self.put_crc(page, last - page, last)?;
         }
-        self.places.push(offset..end);
+        self.places.push((what, offset..end));
         Some(())
     }
 
@@ -156,10 +227,10 @@ impl Mender<'_> {
         let mut run = index.checked_add(sealed_bytes(content.len()))?;
         for (bytes, crc) in anchors {
             self.put_crc(run, bytes, paged(index, crc))?;
-            self.places.push(run..run + bytes);
+            self.places.push((Structure::Runs, run..run + bytes));
             run += bytes;
         }
-        self.seal(index, content.len())?;
+        self.seal(Structure::Index, index, content.len())?;
         for place in chunks {
             let _ = self.chunk(start.checked_add(place.checked_mul(64)?)?);
         }
@@ -173,27 +244,39 @@ impl Mender<'_> {
         }
         let content = self.content(offset)?;
         let mut position = offset + sealed_bytes(content.len());
+        let mut columns = Vec::new();
         for entry in read_head(&content)? {
-            if entry.raw {
+            if entry.encoding == RAW {
                 position = position.next_multiple_of(64);
             }
+            let start = position;
             if entry.heap > 0 {
-                self.seal(position, entry.heap)?;
+                self.seal(Structure::Heap, position, entry.heap)?;
                 position += sealed_bytes(entry.heap);
             }
             let mut crc = entry.crcs;
-            for length in entry.blocks {
+            for (number, length) in entry.blocks.iter().copied().enumerate() {
                 for done in (0..length).step_by(CHECKED_BYTES) {
                     let unit = (length - done).min(CHECKED_BYTES);
                     self.put_crc(position + done, unit, paged(offset, crc))?;
                     crc += 4;
                 }
                 // The parameters of a block stand at its beginning.
-                self.places.push(position..position + length.min(24));
+                self.places.push((Structure::Block, position..position + length.min(24)));
+                if entry.kind == STRING {
+                    self.places.push((Structure::Text, position..position + length));
+                }
+                if entry.nulls {
+                    // The form, and a bitmap.
+                    let bytes = 1 + (entry.rows - number * BLOCK).min(BLOCK).div_ceil(8);
+                    self.places.push((Structure::Nulls, position..position + length.min(bytes)));
+                }
                 position = position.checked_add(length)?;
             }
+            columns.push(Column { encoding: entry.encoding, bytes: position - start });
         }
-        self.seal(offset, content.len())
+        self.chunks.push((offset, columns));
+        self.seal(Structure::Head, offset, content.len())
     }
 }
 
@@ -291,14 +374,14 @@ fn read_entry(reader: &mut ByteReader<'_>, rows: usize) -> Option<Entry> {
     }
     let mut blocks = Vec::new();
     if encoding > 1 {
-        for start in (0..rows).step_by(1024) {
+        for start in (0..rows).step_by(BLOCK) {
             let width = match kind {
                 1 | 2 | 7 => 8,
                 3 => 4,
                 _ => 1,
             };
             blocks.push(match encoding {
-                2 => (rows - start).min(1024) * width,
+                RAW => (rows - start).min(BLOCK) * width,
                 _ if flags & 8 != 0 => reader.u32().ok()? as usize,
                 _ => usize::from(reader.u16().ok()?),
             });
@@ -307,7 +390,7 @@ fn read_entry(reader: &mut ByteReader<'_>, rows: usize) -> Option<Entry> {
     let crcs = reader.position();
     let units: usize = blocks.iter().map(|length| length.div_ceil(CHECKED_BYTES)).sum();
     reader.take(units.checked_mul(4)?).ok()?;
-    Some(Entry { raw: encoding == 2, heap, blocks, crcs })
+    Some(Entry { kind, encoding, nulls: flags & 1 != 0, heap, rows, blocks, crcs })
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use crate::{Outcome, Target};
 /// Integer blocks: two bytes with the count, then the block.
 pub(super) const INTEGERS: Target = Target {
     name: "integers",
-    smoke: 2_400_000,
+    smoke: 1_900_000,
     longest: 3000,
     fixed: false,
     // Buffers of one block each: four of the decoder, the numbers, those encoded again, and what the encoder tries.
@@ -85,7 +85,7 @@ fn encoded(forms: Forms, numbers: &[i64]) -> Vec<u8> {
 /// Decimals and bars: a byte with the number of values, a byte with the manner, then numbers of eight bytes.
 pub(super) const FLOATS: Target = Target {
     name: "floats",
-    smoke: 800_000,
+    smoke: 650_000,
     longest: 1200,
     fixed: false,
     // The buffers for factors, made at first use and kept, are 70 KiB.

@@ -96,7 +96,7 @@ fn frames(input: &[u8]) -> Outcome {
 /// Transactions, and the start of a log: the bytes of the record.
 pub(super) const TRANSACTION: Target = Target {
     name: "transaction",
-    smoke: 1_200_000,
+    smoke: 1_300_000,
     longest: 2000,
     fixed: false,
     // An effect of five bytes takes a slot of a vector that grows by doubling; and the slots of 1025 columns.
@@ -140,7 +140,7 @@ fn discriminant(effect: &tapestore_format::wal::Effect) -> u32 {
 /// Records of the manifest: a byte with the kind, then the record.
 pub(super) const MANIFEST: Target = Target {
     name: "manifest",
-    smoke: 1_200_000,
+    smoke: 1_300_000,
     longest: 1500,
     fixed: false,
     bound: |length| 100 * length + (64 << 10),
@@ -179,7 +179,7 @@ pub(super) const MANIFEST: Target = Target {
 /// What files begin with, `CURRENT`, and schemas: a byte that says which, then the bytes.
 pub(super) const HEADS: Target = Target {
     name: "heads",
-    smoke: 1_200_000,
+    smoke: 1_300_000,
     longest: 600,
     fixed: false,
     bound: |length| 100 * length + (64 << 10),

@@ -3,6 +3,7 @@
 mod codecs;
 mod grids;
 mod logs;
+mod pieces;
 mod replies;
 mod schemas;
 mod segments;
@@ -12,11 +13,16 @@ mod texts;
 use crate::Target;
 
 /// Every target, the slow ones first: threads take them in turn.
-pub const ALL: [Target; 18] = [
+pub const ALL: [Target; 23] = [
     store::STORE,
     store::SALVAGE,
     segments::SEGMENT,
     segments::ROWS,
+    pieces::FOOTER,
+    pieces::CHUNK,
+    pieces::STRINGS,
+    pieces::NULLS,
+    pieces::RUNS,
     texts::CSV,
     texts::JSON,
     texts::ARCHIVE,

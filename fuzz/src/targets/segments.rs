@@ -17,7 +17,7 @@ use crate::{Outcome, Target, mend};
 /// Whole segments.
 pub(super) const SEGMENT: Target = Target {
     name: "segment",
-    smoke: 300_000,
+    smoke: 150_000,
     longest: 24_000,
     fixed: true,
     // A block of 1024 strings of 4096 bytes, while its vector grows; and 1024 runs of 16 bytes, twice and growing, for
@@ -99,7 +99,7 @@ fn part(segment: &Segment<'_>, ordinal: u32, scratch: &mut Scratch) -> Result<u6
 }
 
 /// Reads a column block by block, and a range across blocks, which must be the same.
-fn one_column(
+pub(super) fn one_column(
     chunk: &Chunk<'_>,
     part: &PartIndex,
     column: (ColumnId, ColumnType),
@@ -139,7 +139,7 @@ fn one_column(
 /// Rows of any content: sixteen bytes that decide, then values.
 pub(super) const ROWS: Target = Target {
     name: "rows",
-    smoke: 100_000,
+    smoke: 70_000,
     longest: 4000,
     fixed: false,
     bound: |length| 24 * (1 << 20) + 1000 * length,
@@ -206,15 +206,15 @@ fn rows(input: &[u8]) -> Outcome {
 }
 
 /// What an input decides.
-struct Content {
-    spec: PartSpec,
-    live: RowSet,
-    history: RowSet,
-    marks: Vec<Mark>,
+pub(super) struct Content {
+    pub(super) spec: PartSpec,
+    pub(super) live: RowSet,
+    pub(super) history: RowSet,
+    pub(super) marks: Vec<Mark>,
     tier: Tier,
 }
 
-fn content(input: &[u8]) -> Content {
+pub(super) fn content(input: &[u8]) -> Content {
     let mut giver = Giver { bytes: input, at: 0 };
     let timeframe = [None, Some(Timeframe::M1), Some(Timeframe::W1), Some(Timeframe::Mo1)][giver.below(4)];
     let tier = [Tier::Dense, Tier::Hot, Tier::Cold][giver.below(3)];
@@ -325,9 +325,10 @@ fn values(giver: &mut Giver<'_>, kind: ColumnType, count: usize) -> ColumnValues
     ColumnValues { values, nulls }
 }
 
-const SOME: Identity = Identity { store: *b"a store of fuzz!", file: 9 };
+pub(super) const SOME: Identity = Identity { store: *b"a store of fuzz!", file: 9 };
 
-fn write(spec: &PartSpec, live: &RowSet, history: &RowSet, marks: &[Mark], tier: Tier) -> Vec<u8> {
+/// A segment of one part.
+pub(super) fn write(spec: &PartSpec, live: &RowSet, history: &RowSet, marks: &[Mark], tier: Tier) -> Vec<u8> {
     // With the feature bit and without it, where it may be.
     let ticks = spec.timeframe.is_none() && spec.series.is_multiple_of(2);
     let factors = !spec.series.is_multiple_of(3);
@@ -345,7 +346,7 @@ fn write(spec: &PartSpec, live: &RowSet, history: &RowSet, marks: &[Mark], tier:
 }
 
 /// What is written verifies, and reads back to the bit; its checksums are those that the mender makes.
-fn compare(bytes: &[u8], spec: &PartSpec, live: &RowSet, history: &RowSet, marks: &[Mark]) -> u64 {
+pub(super) fn compare(bytes: &[u8], spec: &PartSpec, live: &RowSet, history: &RowSet, marks: &[Mark]) -> u64 {
     let mut mended = bytes.to_vec();
     mend::segment(&mut mended);
     assert!(mended == bytes, "the mender and the writer agree on every checksum");

@@ -21,7 +21,7 @@ const NAME_BYTES: usize = 40;
 /// A store: for each file a byte with the length of its name, the name, four bytes with its length, and its bytes.
 pub(super) const STORE: Target = Target {
     name: "store",
-    smoke: 60_000,
+    smoke: 48_000,
     longest: 20_000,
     fixed: true,
     // Rows of a few chunks of 65,536, and what a segment may take.

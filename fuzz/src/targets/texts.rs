@@ -6,7 +6,7 @@ use tapestore_catalog::Kind;
 use tapestore_format::limits::{STRING_BYTES, TIME_MAX, TIME_MIN};
 use tapestore_format::rows::Values;
 use tapestore_format::schema::ColumnType;
-use tapestore_format::time::{Frame, Timeframe};
+use tapestore_format::time::{Frame, HOUR_NS, Timeframe};
 
 use crate::corpus::own;
 use crate::{Outcome, Target};
@@ -31,7 +31,7 @@ const KINDS: [Option<Kind>; 8] = [
 /// CSV to import: a byte that says how, then the file.
 pub(super) const CSV: Target = Target {
     name: "csv",
-    smoke: 120_000,
+    smoke: 90_000,
     longest: 1500,
     fixed: false,
     // Buffers of readers, twice where a file is read twice; then rows as cells, as values and as messages.
@@ -245,6 +245,9 @@ fn words(input: &[u8]) -> Outcome {
         assert_eq!(Frame::parse(&frame.to_string()).as_ref(), Some(&frame), "a frame is shown as it is read");
         seen |= 16;
     }
+    if let Some(length) = text.split_once("..").and_then(|(from, to)| span(from, to)) {
+        seen |= 64 << length.checked_ilog2().unwrap_or(0);
+    }
     let (instrument, frame) = text.rsplit_once(' ').unwrap_or((text, "1m"));
     if let Ok(key) = SeriesKey::new(instrument, frame) {
         assert_eq!(key.to_string(), format!("{instrument} {}", key.frame()));
@@ -252,6 +255,37 @@ fn words(input: &[u8]) -> Outcome {
         seen |= 32;
     }
     if seen == 0 { Outcome::Refused("words", text.len().min(20) as u64) } else { Outcome::Accepted(seen) }
+}
+
+/// Two times as `--from` and `--to` have them, half-open: by their calendar's parser the same range, or refused if they
+/// are not in order; the same when each end is written as a time; gives the length of a range that is not empty.
+fn span(from: &str, to: &str) -> Option<u64> {
+    let (start, end) = (probe::time(from, NOW_NS).ok()?, probe::time(to, NOW_NS).ok()?);
+    // Dates may have a comma before their fraction, which ends the first field of a calendar.
+    if !from.contains([',', '\n', '\r']) && !to.contains(['\n', '\r']) {
+        let read = probe::sessions(&format!("{from},{to}"), NOW_NS);
+        assert_eq!(
+            read.as_ref().ok(),
+            (start < end).then(|| vec![start..end]).as_ref(),
+            "{from:?} to {to:?}"
+        );
+    }
+    // A number of eight digits is a date, if there is such a day.
+    let number = |time: i64| {
+        (TIME_MIN..=TIME_MAX).contains(&time) && probe::stamp(time.to_string().as_bytes()).is_none()
+    };
+    if number(start) && number(end) {
+        let again = probe::sessions(&format!("{start},{end}"), 0);
+        assert_eq!(again.ok(), (start < end).then(|| vec![start..end]), "{from:?} to {to:?}, as numbers");
+    }
+    // Told an hour later, either end is the same, or an hour later: never anything else.
+    for (word, time) in [(from, start), (to, end)] {
+        let later = probe::time(word, NOW_NS + HOUR_NS).expect("what is a time now is one later");
+        let moves = word.trim() == "now" || word.trim().ends_with(|end: char| end.is_ascii_alphabetic());
+        let same = later == time || moves && later == time.saturating_add(HOUR_NS);
+        assert!(same, "{word:?} was {time}, and is {later}");
+    }
+    (start < end).then(|| end.abs_diff(start))
 }
 
 /// A time that is shown is read as the same.

@@ -1,0 +1,4 @@
+//! The target `nulls` of tape-fuzz.
+#![no_main]
+
+tape_libfuzzer::fuzz!("nulls");
