@@ -231,7 +231,6 @@ impl<'a> Remains<'a> {
             marks: 0,
             bytes: 0,
         };
-        let end = self.file.bytes.len() as u64;
         let index = PartIndex {
             summary,
             columns: spec.as_ref().map(|spec| spec.columns.clone()).unwrap_or_default(),
@@ -246,8 +245,9 @@ impl<'a> Remains<'a> {
             anchors: Vec::new(),
             heads: Heads::default(),
             start: 0,
-            offset: end,
-            end,
+            // Where the index stood is not known. A chunk that the end of the file cuts still has its first blocks.
+            offset: u64::MAX,
+            end: u64::MAX,
         };
         RemainingPart { index, indexed: false, numbers }
     }

@@ -12,7 +12,8 @@ use super::report::{Loss, LossKind, SalvageReport};
 use crate::error::{Error, ErrorClass, Result};
 use crate::io::Storage;
 use crate::manifest::{ManifestState, load, manifest_name, read_current};
-use crate::wal::parse_log_name;
+use crate::segment::segment_name;
+use crate::wal::{log_name, parse_log_name};
 
 /// Everything that is known of a store beside its rows.
 pub(super) struct Evidence {
@@ -61,7 +62,10 @@ pub(super) fn collect(storage: &dyn Storage, report: &mut SalvageReport) -> Resu
         match load(storage, current) {
             Ok((manifest, _)) => {
                 let (store, created) = (current.store, Some(current.created));
-                return Ok(Evidence { store, created, manifest, sound: true });
+                let newer =
+                    if is_there(storage, &manifest) { None } else { newest_whole(storage, store, report)? };
+                let newer = newer.filter(|newer| newer.state.step > current.step);
+                return Ok(Evidence { store, created, manifest: newer.unwrap_or(manifest), sound: true });
             }
             Err(error) => report.rebuilt.push(error.to_string()),
         }
@@ -78,6 +82,14 @@ pub(super) fn collect(storage: &dyn Storage, report: &mut SalvageReport) -> Resu
     }
     let manifest = pieces(storage, store, report)?;
     Ok(Evidence { store, created, manifest, sound: false })
+}
+
+/// Whether the files that a manifest counts are there. Files go only after `CURRENT` counts the step that replaces them: where some
+/// are gone, a later step that is whole says what took their place, and `CURRENT` is one of an earlier moment.
+fn is_there(storage: &dyn Storage, manifest: &ManifestState) -> bool {
+    let segments = manifest.segments.keys().map(|id| segment_name(*id));
+    let mut files = segments.chain([log_name(manifest.state.first_log)]);
+    files.all(|name| storage.length(&name).is_ok())
 }
 
 /// What a newer version wrote is not damaged, and is not read by halves.
@@ -160,8 +172,7 @@ fn newest_whole(
         let Some((length, step)) = last.filter(|_| frames.find_later(|_| true).is_none()) else { continue };
         let current = Current { store, manifest: id, length, step, created: 0 };
         let Ok((manifest, _)) = load(storage, &current) else { continue };
-        let there =
-            |segment: &&SegmentRecord| storage.length(&crate::segment::segment_name(segment.id)).is_ok();
+        let there = |segment: &&SegmentRecord| storage.length(&segment_name(segment.id)).is_ok();
         if manifest.segments.values().all(|segment| there(&segment)) {
             report.rebuilt.push(format!("the newest step, {step}, was found in {}", storage.describe(&name)));
             return Ok(Some(manifest));
