@@ -8,10 +8,11 @@ use std::sync::Arc;
 use tapestore_format::checksum::Identity;
 use tapestore_format::header::HEADER_BYTES;
 use tapestore_format::log::{FrameReader, RecordAssembler};
-use tapestore_format::manifest::{Current, ManifestRecord, StateRecord};
-use tapestore_format::segment::{Segment, Verified};
+use tapestore_format::manifest::{Current, ManifestRecord, SeriesRecord, StateRecord};
+use tapestore_format::schema::ColumnId;
 use tapestore_format::wal::{KIND_START, KIND_TRANSACTION, LogStart, TransactionRecord};
 
+use crate::parts::{Contents, contents};
 use crate::subject::Files;
 
 /// A frame of a log.
@@ -51,9 +52,18 @@ pub struct Layout {
     pub manifest_bytes: usize,
     /// The logs that count, oldest first.
     pub logs: Vec<Log>,
-    /// The segments that count, each with its parts: their bytes and their series.
-    pub segments: BTreeMap<String, Vec<(Range<usize>, u32)>>,
+    /// The frames of the manifest that count, each with the series that it names, if it names one.
+    pub manifest_frames: Vec<(Range<usize>, Option<u32>)>,
+    /// The series that the manifest names.
+    pub series: BTreeMap<u32, SeriesRecord>,
+    /// Every commit up to this one is in segments.
+    pub sealed: u64,
+    /// The segments that count.
+    pub segments: BTreeMap<String, Contents>,
 }
+
+/// Number of the series that is the log of commits.
+pub const COMMITS: u32 = 0;
 
 /// The number in the name of a log.
 fn log_number(name: &str) -> Option<u64> {
@@ -68,22 +78,42 @@ impl Layout {
     pub fn of(files: &Files) -> Self {
         let current = Current::decode(&files["CURRENT"]).expect("a whole CURRENT");
         let manifest = format!("manifest-{:012}.tape", current.manifest);
-        let (state, records) = read_manifest(&files[&manifest], &current);
+        let Manifest { state, records, frames, series } = read_manifest(&files[&manifest], &current);
+        let is_key = |id: u32, column: ColumnId| {
+            let record = series.get(&id);
+            let mut schemas = record.iter().flat_map(|record| &record.definitions);
+            id == COMMITS || schemas.any(|(_, schema)| schema.iter().any(|s| s.dedup().contains(&column)))
+        };
         let mut segments = BTreeMap::new();
         for id in records {
             let name = format!("segment-{id:012}.tape");
-            let bytes = &files[&name];
-            let verified = Verified::new(bytes.len() as u64);
             let identity = Identity { store: current.store, file: id };
-            let segment = Segment::open(bytes, identity, &verified).expect("a whole segment");
-            let parts = (0..segment.part_count()).map(|ordinal| {
-                let part = segment.part(ordinal).expect("a whole part");
-                (part.bytes().start as usize..part.bytes().end as usize, part.summary.series)
-            });
-            segments.insert(name, parts.collect());
+            let contents = contents(&files[&name], identity, &is_key);
+            segments.insert(name, contents);
         }
         let logs = read_logs(files, current.store, &state);
-        Self { manifest, manifest_bytes: current.length as usize, logs, segments }
+        Self {
+            manifest,
+            manifest_bytes: current.length as usize,
+            logs,
+            manifest_frames: frames,
+            series,
+            sealed: state.sealed_version,
+            segments,
+        }
+    }
+
+    /// The name of a series, as losses have it.
+    pub fn series_name(&self, id: u32) -> String {
+        let named = self.series.get(&id).map(|record| format!("{} {}", record.instrument, record.frame));
+        named.unwrap_or_else(|| "tape commits".to_owned())
+    }
+
+    /// Whether a loss that names a column of a series means the one of this number.
+    pub fn is_column(&self, series: u32, id: ColumnId, name: &str) -> bool {
+        let definitions = self.series.get(&series).into_iter().flat_map(|record| &record.definitions);
+        let mut columns = definitions.filter_map(|definition| definition.1.as_ref()).flat_map(|s| &s.columns);
+        columns.any(|column| column.id == id && column.name == name)
     }
 
     /// Whether a file is among those that count.
@@ -95,23 +125,42 @@ impl Layout {
     }
 }
 
-/// The closing state of a manifest, and the segments that it counts.
-fn read_manifest(bytes: &[u8], current: &Current) -> (StateRecord, Vec<u64>) {
+/// What a manifest says.
+struct Manifest {
+    /// Its closing state.
+    state: StateRecord,
+    /// The segments that it counts.
+    records: Vec<u64>,
+    frames: Vec<(Range<usize>, Option<u32>)>,
+    series: BTreeMap<u32, SeriesRecord>,
+}
+
+fn read_manifest(bytes: &[u8], current: &Current) -> Manifest {
     let identity = Identity { store: current.store, file: current.manifest };
     let counted = &bytes[HEADER_BYTES..current.length as usize];
-    let mut frames = FrameReader::new(counted, HEADER_BYTES as u64, identity, Some(0));
+    let mut reader = FrameReader::new(counted, HEADER_BYTES as u64, identity, Some(0));
     let mut assembler = RecordAssembler::default();
-    let (mut state, mut segments) = (StateRecord::default(), Vec::new());
-    while let Some(frame) = frames.next_frame().expect("a whole manifest") {
+    let mut out = Manifest {
+        state: StateRecord::default(),
+        records: Vec::new(),
+        frames: Vec::new(),
+        series: BTreeMap::new(),
+    };
+    while let Some(frame) = reader.next_frame().expect("a whole manifest") {
+        out.frames.push((frame.offset as usize..frame.end() as usize, None));
         let Some((kind, record)) = assembler.push(&frame).expect("whole records") else { continue };
         match ManifestRecord::decode(kind, record).expect("whole records") {
-            ManifestRecord::State(newer) => state = newer,
-            ManifestRecord::AddSegment(segment) => segments.push(segment.id),
-            ManifestRecord::RemoveSegment(id) => segments.retain(|segment| *segment != id),
+            ManifestRecord::State(newer) => out.state = newer,
+            ManifestRecord::AddSegment(segment) => out.records.push(segment.id),
+            ManifestRecord::RemoveSegment(id) => out.records.retain(|segment| *segment != id),
+            ManifestRecord::Series(series) => {
+                out.frames.last_mut().expect("pushed").1 = Some(series.id);
+                out.series.insert(series.id, series);
+            }
             _ => {}
         }
     }
-    (state, segments)
+    out
 }
 
 fn read_logs(files: &Files, store: [u8; 16], state: &StateRecord) -> Vec<Log> {

@@ -8,6 +8,8 @@
 pub mod damage;
 pub mod harmless;
 pub mod layout;
+pub mod losses;
+pub mod parts;
 pub mod saved;
 pub mod subject;
 pub mod sweep;

@@ -96,6 +96,7 @@ impl Report {
         self.rows.held += rows.held;
         self.rows.saved += rows.saved;
         self.rows.missing += rows.missing;
+        self.rows.exactly += rows.exactly;
     }
 
     /// One line for the table of the torture run, and what it is made of.
@@ -266,15 +267,15 @@ impl Checker<'_> {
             return None;
         }
         let [name] = &self.touched[..] else { return None };
-        let parts = self.subject.layout.segments.get(name)?;
+        let parts = &self.subject.layout.segments.get(name)?.parts;
         let (before, after) = (&self.subject.files[name], self.after.get(name)?);
         if before.len() != after.len() {
             return None;
         }
         let differ = |at: &usize| before[*at] != after[*at];
         let (first, last) = ((0..before.len()).find(differ)?, (0..before.len()).rev().find(differ)?);
-        let inside = parts.iter().filter(|(bytes, _)| bytes.start <= last && first < bytes.end);
-        Some(inside.filter_map(|(_, series)| self.subject.numbers.get(series).copied()).collect())
+        let inside = parts.iter().filter(|part| part.bytes.start <= last && first < part.bytes.end);
+        Some(inside.filter_map(|part| self.subject.numbers.get(&part.series).copied()).collect())
     }
 
     fn check_given(&self, given: &Given) -> Result<(), String> {

@@ -14,8 +14,10 @@ pub struct Truth {
     pub keys: Vec<SeriesKey>,
     /// Versions that can be read, ascending, with the series that each shows and the digests of their content.
     pub versions: BTreeMap<u64, BTreeMap<usize, u64>>,
-    commits: Vec<CommitInfo>,
-    snapshots: Vec<Snapshot>,
+    /// Its commits.
+    pub commits: Vec<CommitInfo>,
+    /// Its snapshots.
+    pub snapshots: Vec<Snapshot>,
 }
 
 /// What was read of a damaged store, without anything wrong in it.
@@ -62,7 +64,10 @@ fn put_rows(rows: &Rows, out: &mut Vec<u8>) {
 }
 
 /// Rows with their provenance, gaps, coverage and absences of one series.
-fn digest(view: &View, key: &SeriesKey, buffer: &mut Vec<u8>) -> Result<u64, Error> {
+///
+/// # Errors
+/// Those of reading.
+pub fn digest(view: &View, key: &SeriesKey, buffer: &mut Vec<u8>) -> Result<u64, Error> {
     buffer.clear();
     put_rows(&view.read(key).provenance().rows()?, buffer);
     if key.frame().timeframe().is_some() {
@@ -111,7 +116,7 @@ impl Truth {
     }
 
     /// Whether a series at a version has to be read: its content is that of its neighbours on both sides otherwise.
-    fn is_edge(&self, version: u64, key: usize, newest: u64) -> bool {
+    pub fn is_edge(&self, version: u64, key: usize, newest: u64) -> bool {
         let at = |contents: Option<&BTreeMap<usize, u64>>| contents.and_then(|all| all.get(&key).copied());
         let here = at(self.versions.get(&version));
         let before = at(self.versions.range(..version).next_back().map(|entry| entry.1));

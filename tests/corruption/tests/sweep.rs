@@ -121,6 +121,14 @@ fn salvage_accounts_for_every_row() {
             "pruned/exchange:2:3",
             "a file that is no segment, under a segment's name, was passed over without a word",
         ),
+        (
+            "types-hot/truncate:4:5933",
+            "of a chunk that the end of the file cut, whole blocks were given up as well",
+        ),
+        (
+            "grown/stale-file:0:2",
+            "a stale CURRENT counts a segment that compaction replaced: what took its place was not looked at",
+        ),
     ] {
         let case: Case = case.parse().unwrap();
         replay(&subjects, &case).unwrap_or_else(|why| panic!("{story}: {case}: {why}"));
