@@ -75,7 +75,7 @@ impl Run {
     }
 
     /// I1, I2, I6 and the snapshots.
-    fn check_store(&self, store: &Store, moment: &Moment, least: usize) -> Result<usize, String> {
+    pub(crate) fn check_store(&self, store: &Store, moment: &Moment, least: usize) -> Result<usize, String> {
         let version = store.view().version();
         let bounds = least as u64..=moment.issued.version as u64;
         if !bounds.contains(&version) {
@@ -112,7 +112,7 @@ impl Run {
         Ok(version as usize)
     }
 
-    fn check_version(&self, store: &Store, version: u64) -> Result<(), String> {
+    pub(crate) fn check_version(&self, store: &Store, version: u64) -> Result<(), String> {
         self.try_version(store, version).map_err(Trouble::text)
     }
 

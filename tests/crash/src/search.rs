@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
@@ -11,78 +10,14 @@ use parking_lot::Mutex;
 
 use tapestore::ErrorClass;
 
+use crate::case::{Blow, Case, Place};
 use crate::image::Keep;
+use crate::looks::{one_read_fault, read_faults};
 use crate::random::Random;
+use crate::reads::ReadSite;
 use crate::run::{ALL, Moment, Op, Run, SHORT, Stop};
 use crate::sim::{CallKind, Disk, Fault, SimStorage, Site};
-
-/// What is done to a workload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Blow {
-    /// The power fails after this mutating call; that much of what was not synced survives. Perhaps it fails again
-    /// during recovery.
-    Cut(u64, Keep, Option<(u64, Keep)>),
-    /// This call fails.
-    Fault(u64, Fault),
-    /// The power fails after this mutating call on the disk of the backups.
-    BackupCut(u64, Keep),
-}
-
-/// A workload and what befalls it: everything needed to do it again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Case {
-    /// Seed of the workload.
-    pub seed: u64,
-    /// Whether the manifest was made so long before that a step writes it anew.
-    pub anew: bool,
-    /// The operations.
-    pub ops: Vec<Op>,
-    /// What befalls them.
-    pub blow: Blow,
-}
-
-impl fmt::Display for Case {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ops: Vec<String> = self.ops.iter().map(Op::to_string).collect();
-        write!(f, "seed={};{}ops={};", self.seed, if self.anew { "anew=1;" } else { "" }, ops.join(","))?;
-        match self.blow {
-            Blow::Cut(call, keep, None) => write!(f, "cut={call}/{keep}"),
-            Blow::Cut(call, keep, Some((again, rest))) => write!(f, "cut={call}/{keep}/{again}/{rest}"),
-            Blow::Fault(call, fault) => write!(f, "fault={call}/{fault:?}"),
-            Blow::BackupCut(call, keep) => write!(f, "backup={call}/{keep}"),
-        }
-    }
-}
-
-impl FromStr for Case {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let fields: BTreeMap<&str, &str> =
-            text.split(';').filter_map(|field| field.split_once('=')).collect();
-        let field = |name: &str| fields.get(name).copied().ok_or_else(|| format!("{name} is missing"));
-        let number = |text: &str| text.parse::<u64>().map_err(|error| error.to_string());
-        let ops =
-            field("ops")?.split(',').filter(|op| !op.is_empty()).map(str::parse).collect::<Result<_, _>>()?;
-        let part = |kind: &str, index: usize| {
-            field(kind)?.split('/').nth(index).ok_or_else(|| format!("{kind} lacks a part"))
-        };
-        let blow = if let Ok(fault) = part("fault", 1) {
-            let mut all = Fault::ALL.into_iter().chain(Fault::LIES);
-            let found = all.find(|known| format!("{known:?}") == fault);
-            Blow::Fault(number(part("fault", 0)?)?, found.ok_or("no such fault")?)
-        } else if let Ok(keep) = part("backup", 1) {
-            Blow::BackupCut(number(part("backup", 0)?)?, keep.parse()?)
-        } else {
-            let again = match part("cut", 2) {
-                Ok(call) => Some((number(call)?, part("cut", 3)?.parse()?)),
-                Err(_) => None,
-            };
-            Blow::Cut(number(part("cut", 0)?)?, part("cut", 1)?.parse()?, again)
-        };
-        Ok(Self { seed: number(field("seed")?)?, anew: fields.contains_key("anew"), ops, blow })
-    }
-}
+use crate::targets::{backup_cuts, one_target_cut, one_target_fault, target_cuts, target_faults};
 
 /// What was done and what was found.
 #[derive(Debug, Default)]
@@ -95,12 +30,18 @@ pub struct Report {
     pub images: u64,
     /// Of these, disks after a second cut, during recovery.
     pub second_cuts: u64,
-    /// Of these, disks of backups.
-    pub backup_images: u64,
+    /// Of these, disks beside that of the store: of backups, of salvage, of creation.
+    pub target_images: u64,
     /// Faults that were injected and hit.
     pub faults: u64,
+    /// Faults of reading calls that were injected and hit.
+    pub read_faults: u64,
     /// Call sites that were hit.
     pub sites: BTreeMap<Site, u64>,
+    /// Call sites on other disks.
+    pub target_sites: BTreeMap<Site, u64>,
+    /// Sites of reading calls.
+    pub read_sites: BTreeMap<ReadSite, u64>,
     /// What is broken: the case and why.
     pub failures: Vec<(Case, String)>,
 }
@@ -117,24 +58,26 @@ impl Report {
     pub fn print(&self, name: &str, seed: u64, since: Instant) {
         let seconds = since.elapsed().as_secs_f64();
         println!(
-            "{name}: {} workloads, {} calls, {} images ({} after a second cut, {} of backups), {} faults, \
-             {} failures, seed {seed}, {seconds:.1} s",
+            "{name}: {} workloads, {} calls, {} images ({} after a second cut, {} of other disks), {} faults, {} faults of \
+             reads, {} failures, seed {seed}, {seconds:.1} s",
             self.workloads,
             self.calls,
             self.images,
             self.second_cuts,
-            self.backup_images,
+            self.target_images,
             self.faults,
+            self.read_faults,
             self.failures.len()
         );
-        let sites: Vec<String> =
-            self.sites.iter().map(|((kind, class), count)| format!("{kind:?} {class} {count}")).collect();
-        println!("  call sites: {} ({})", sites.len(), sites.join(", "));
+        print_sites("call sites", &self.sites);
+        print_sites("call sites on other disks", &self.target_sites);
+        print_sites("sites of reads", &self.read_sites);
         println!(
-            "torture: {name} | {} images, {} faults, {} call sites | seed {seed} | failures {}",
+            "torture: {name} | {} images, {} faults, {} read faults, {} call sites | seed {seed} | failures {}",
             self.images,
             self.faults,
-            sites.len(),
+            self.read_faults,
+            self.sites.len() + self.target_sites.len() + self.read_sites.len(),
             self.failures.len()
         );
     }
@@ -145,16 +88,36 @@ impl Report {
         self.calls += other.calls;
         self.images += other.images;
         self.second_cuts += other.second_cuts;
-        self.backup_images += other.backup_images;
+        self.target_images += other.target_images;
         self.faults += other.faults;
+        self.read_faults += other.read_faults;
         for (site, count) in other.sites {
             *self.sites.entry(site).or_default() += count;
+        }
+        for (site, count) in other.target_sites {
+            *self.target_sites.entry(site).or_default() += count;
+        }
+        for (site, count) in other.read_sites {
+            *self.read_sites.entry(site).or_default() += count;
         }
         self.failures.extend(other.failures);
     }
 
-    fn fail(&mut self, seed: u64, ops: &[Op], blow: Blow, why: String) {
+    pub(crate) fn fail(&mut self, seed: u64, ops: &[Op], blow: Blow, why: String) {
         self.failures.push((Case { seed, anew: false, ops: ops.to_vec(), blow }, why));
+    }
+}
+
+/// The names of call sites: what is called on which kind of file.
+pub fn site_names<K: fmt::Debug>(sites: &BTreeMap<(K, &'static str), u64>) -> Vec<String> {
+    sites.keys().map(|(kind, class)| format!("{kind:?} {class}")).collect()
+}
+
+fn print_sites<K: fmt::Debug>(what: &str, sites: &BTreeMap<(K, &'static str), u64>) {
+    let counts = site_names(sites).into_iter().zip(sites.values());
+    let each: Vec<String> = counts.map(|(name, count)| format!("{name} {count}")).collect();
+    if !each.is_empty() {
+        println!("  {what}: {} ({})", each.len(), each.join(", "));
     }
 }
 
@@ -216,7 +179,7 @@ pub fn long_workload(seed: u64, length: usize) -> Vec<Op> {
 }
 
 /// Runs operations, recording the disk; `None` and a failure if the engine errs on a sound disk.
-fn record(seed: u64, anew: bool, ops: &[Op], report: &mut Report) -> Option<Run> {
+pub(crate) fn record(seed: u64, anew: bool, ops: &[Op], report: &mut Report) -> Option<Run> {
     let mut run = Run::start(seed);
     if anew {
         run.lengthen_manifest().expect("a sound disk");
@@ -256,7 +219,7 @@ fn raise_to_shown(run: &Run, ops: &[Op], disk: &Disk, known: &mut Moment) -> Res
 }
 
 /// The subsets tried at a cut.
-fn keeps(atoms: usize, effort: &Effort, random: &mut Random) -> Vec<Keep> {
+pub(crate) fn keeps(atoms: usize, effort: &Effort, random: &mut Random) -> Vec<Keep> {
     let mut keeps = vec![Keep::Nothing, Keep::Everything];
     for _ in 0..effort.atoms.min(atoms) {
         // All of them if there are few, otherwise some.
@@ -269,7 +232,7 @@ fn keeps(atoms: usize, effort: &Effort, random: &mut Random) -> Vec<Keep> {
     keeps
 }
 
-fn guarded<T>(check: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+pub(crate) fn guarded<T>(check: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(check)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
@@ -374,44 +337,6 @@ pub fn left_out_syncs(seed: u64, ops: &[Op], counts: &mut BTreeMap<String, (u64,
     }
 }
 
-/// Cuts the power at every call of the creation of a store: afterwards it opens, or can be created.
-pub fn creation_cuts(seed: u64, report: &mut Report) {
-    report.workloads += 1;
-    let storage = SimStorage::new();
-    storage.record();
-    let run = Run::create(storage.clone(), seed).expect("a sound disk");
-    let (disks, sites) = (storage.take_record(), storage.sites());
-    let mut random = Random::new(seed);
-    let effort = Effort { random: 40, ..Effort::default() };
-    let mut seen = HashSet::new();
-    for (call, disk) in disks.iter().enumerate() {
-        if call > 0 {
-            *report.sites.entry(sites[call - 1]).or_default() += 1;
-        }
-        report.calls += 1;
-        for keep in keeps(disk.atoms(), &effort, &mut random) {
-            let image = disk.image(keep);
-            if !seen.insert((image.digest(), call + 1 == disks.len())) {
-                continue;
-            }
-            report.images += 1;
-            let exists = image.files().any(|(name, _)| name == "CURRENT");
-            let storage = SimStorage::from_disk(image);
-            let result = if exists {
-                guarded(|| run.check_image(&storage, &Moment::default(), 0).map(drop))
-            } else if call + 1 == disks.len() {
-                Err("a created store is gone".to_owned())
-            } else {
-                Run::create(storage, seed).map(drop).map_err(|error| format!("creating again: {error}"))
-            };
-            if let Err(why) = result {
-                report.fail(seed, &[], Blow::Cut(call as u64, keep, None), format!("creation: {why}"));
-                return;
-            }
-        }
-    }
-}
-
 type CutFailure = (Option<(u64, Keep)>, String);
 
 /// Checks one image, and perhaps cuts the power again at every call of its recovery.
@@ -451,49 +376,6 @@ fn check_cut(
         }
     }
     Ok(())
-}
-
-/// Cuts the power of the machine that holds the backups.
-fn backup_cuts(seed: u64, ops: &[Op], run: &Run, effort: &Effort, report: &mut Report) {
-    let mut random = Random::new(seed ^ 0xBAC);
-    if ops.last() != Some(&Op::Backup) {
-        return;
-    }
-    let disks = run.target.take_record();
-    let (first, before) = run.backups[run.backups.len() - 2];
-    let mut seen = HashSet::new();
-    for call in first..disks.len() as u64 {
-        let disk = &disks[call as usize];
-        for keep in keeps(disk.atoms(), effort, &mut random) {
-            let image = disk.image(keep);
-            if !seen.insert(image.digest()) {
-                continue;
-            }
-            report.images += 1;
-            report.backup_images += 1;
-            if let Err(why) = check_backup(run, image, before, call + 1 == disks.len() as u64) {
-                report.fail(seed, ops, Blow::BackupCut(call, keep), why);
-                return;
-            }
-        }
-    }
-}
-
-/// A backup cut off is the one before it, or the new one; or nothing, if there was none.
-fn check_backup(run: &Run, image: Disk, before: usize, finished: bool) -> Result<(), String> {
-    let mut known = run.moment().clone();
-    // What an older backup held of floors and snapshots is known from the moment it was made.
-    let backups = run.backups.len();
-    let older = run.moments.iter().filter(|moment| moment.issued.version >= before).map(|m| m.issued.clone());
-    known.before = older.min_by_key(|facts| facts.version).unwrap_or_default();
-    let absent = !image.files().any(|(name, _)| name == "CURRENT");
-    if absent && !finished && backups == 2 {
-        return Ok(());
-    }
-    known.acknowledged.snapshots.clear();
-    let least = if finished { known.issued.version } else { before };
-    let storage = SimStorage::from_disk(image);
-    guarded(|| run.check_image(&storage, &known, least).map(drop)).map_err(|why| format!("backup: {why}"))
 }
 
 /// Lets every call of a workload fail in every way.
@@ -676,12 +558,11 @@ pub fn replay(case: &Case) -> Result<(), String> {
             one_lie(case.seed, &case.ops, call, fault, &mut report)
         }
         Blow::Fault(call, fault) => one_fault(case.seed, &case.ops, call, fault, &mut report),
-        Blow::BackupCut(call, keep) => {
-            let disks = run.target.take_record();
-            let disk = disks.get(call as usize).ok_or("there is no such call")?;
-            let (_, before) = run.backups[run.backups.len() - 2];
-            check_backup(&run, disk.image(keep), before, call as usize + 1 == disks.len())
+        Blow::CutOf(place, call, keep) => one_target_cut(&run, case.seed, place, call, keep),
+        Blow::FaultOf(place, call, fault) => {
+            one_target_fault(case.seed, &case.ops, place, call, fault, &mut report)
         }
+        Blow::Read(look, call, fault) => one_read_fault(case.seed, &case.ops, look, call, fault),
     }
 }
 
@@ -698,6 +579,15 @@ pub fn shrink(case: &Case) -> (Case, String) {
                 for length in 1..=ops.len() {
                     faults(case.seed, &ops[..length], &Effort::default(), &mut report);
                 }
+            }
+            Blow::Read(..) => {
+                (0..=ops.len()).for_each(|length| {
+                    read_faults(case.seed, &ops[..length], &Effort::default(), &mut report)
+                });
+            }
+            Blow::FaultOf(place, ..) => target_faults(case.seed, ops, place, &mut report),
+            Blow::CutOf(place, ..) if place != Place::Backup => {
+                target_cuts(case.seed, ops, place, &Effort::default(), &mut report);
             }
             _ => power_cuts(case.seed, ops, true, &Effort::default(), &mut report),
         }

@@ -1,6 +1,6 @@
 //! A simulated disk: a volatile page cache over durable content, faults on request, and power that can be cut.
 //!
-//! Every mutating call is counted; with recording on, the disk as it is after each of them is kept. Cutting the power
+//! Every mutating call is counted; reading calls are counted by themselves, see [`crate::reads`]. With recording on, the disk as it is after each of them is kept. Cutting the power
 //! at call `n` is then a matter of choosing what of the disk after call `n` survives: see [`crate::image`]. Nothing
 //! here is random: the same calls give the same disk.
 //!
@@ -17,6 +17,7 @@ use tapestore::io::{
     Counts, LockGuard, LockKind, MappedBytes, Storage, StorageFile, check_directory, check_name,
 };
 
+use crate::reads::{ReadFault, ReadKind, ReadSite, Reads};
 use crate::spoil::{Owed, Spoiler};
 
 /// Longest file: a stray offset must not become an allocation.
@@ -374,6 +375,8 @@ struct World {
     /// Units that all files together may take, if there is a bound.
     capacity: Option<u64>,
     clock_ns: i64,
+    /// Reading calls, while someone watches them.
+    reads: Option<Reads>,
 }
 
 /// What a call that may fail has to do.
@@ -396,6 +399,11 @@ enum Verdict {
 }
 
 impl World {
+    /// Counts a reading call, if someone watches; whether it is cut short.
+    fn begin_read(&mut self, kind: ReadKind, name: &str) -> io::Result<bool> {
+        self.reads.as_mut().map_or(Ok(false), |reads| reads.begin(kind, name))
+    }
+
     /// Counts a call and says what becomes of it.
     fn begin(&mut self, kind: CallKind, name: &str, grows: bool) -> io::Result<Verdict> {
         self.calls += 1;
@@ -516,7 +524,7 @@ impl World {
 }
 
 /// The kind of a file, from its name.
-fn class(name: &str) -> &'static str {
+pub(crate) fn class(name: &str) -> &'static str {
     const KINDS: [(&str, &str); 10] = [
         ("wal-", "wal"),
         ("segment-", "segment"),
@@ -616,6 +624,36 @@ impl SimStorage {
         world.clock_ns = world.clock_ns.saturating_add(by_ns);
     }
 
+    /// Counts reading calls from here, by themselves; the call of this number fails.
+    pub fn watch_reads(&self, fault: Option<(u64, ReadFault)>) {
+        self.world.lock().reads = Some(Reads::failing(fault));
+    }
+
+    /// What each reading call was.
+    pub fn read_sites(&self) -> Vec<ReadSite> {
+        self.world.lock().reads.as_ref().map_or_else(Vec::new, |reads| reads.sites.clone())
+    }
+
+    /// The file at which the reading call failed, as errors name it.
+    pub fn read_fault_hit(&self) -> Option<String> {
+        let hit = self.world.lock().reads.as_ref()?.hit.clone();
+        hit.map(|name| self.describe(&name))
+    }
+
+    /// Reads are answered again.
+    pub fn heal_reads(&self) {
+        if let Some(reads) = &mut self.world.lock().reads {
+            reads.heal();
+        }
+    }
+
+    /// The inode of a file that is being opened.
+    fn find(&self, name: &str) -> io::Result<u64> {
+        let mut world = self.world.lock();
+        world.begin_read(ReadKind::Open, name)?;
+        world.disk.find(name)
+    }
+
     fn file(&self, inode: u64, name: &str, writable: bool) -> SimFile {
         SimFile { world: self.world.clone(), inode, name: name.into(), writable }
     }
@@ -634,17 +672,18 @@ impl Storage for SimStorage {
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn StorageFile>> {
-        let inode = self.world.lock().disk.find(name)?;
+        let inode = self.find(name)?;
         Ok(Arc::new(self.file(inode, name, true)))
     }
 
     fn open_read(&self, name: &str) -> io::Result<Arc<dyn StorageFile>> {
-        let inode = self.world.lock().disk.find(name)?;
+        let inode = self.find(name)?;
         Ok(Arc::new(self.file(inode, name, false)))
     }
 
     fn map(&self, name: &str, length: u64) -> io::Result<Arc<dyn MappedBytes>> {
-        let world = self.world.lock();
+        let mut world = self.world.lock();
+        world.begin_read(ReadKind::Map, name)?;
         let content = world.disk.inodes[&world.disk.find(name)?].content.clone();
         if content.len() as u64 != length {
             return Err(io::ErrorKind::InvalidData.into());
@@ -668,14 +707,16 @@ impl Storage for SimStorage {
 
     fn list(&self, directory: &str) -> io::Result<Vec<(String, u64)>> {
         check_directory(directory)?;
-        let world = self.world.lock();
+        let mut world = self.world.lock();
+        world.begin_read(ReadKind::List, directory)?;
         world.disk.check_directory_exists(directory)?;
         let files = world.disk.files().filter(|(name, _)| parent(name) == directory);
         Ok(files.map(|(name, content)| (name.to_owned(), content.len() as u64)).collect())
     }
 
     fn length(&self, name: &str) -> io::Result<u64> {
-        let world = self.world.lock();
+        let mut world = self.world.lock();
+        world.begin_read(ReadKind::Length, name)?;
         Ok(world.disk.inodes[&world.disk.find(name)?].content.len() as u64)
     }
 
@@ -714,6 +755,7 @@ impl Storage for SimStorage {
 
     fn lock(&self, name: &str, kind: LockKind) -> io::Result<Option<Box<dyn LockGuard>>> {
         let mut world = self.world.lock();
+        world.begin_read(ReadKind::Lock, name)?;
         let inode = match world.disk.find(name) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 world.disk.check_parent(name)?;
@@ -786,10 +828,12 @@ fn checked_size(length: u64) -> io::Result<usize> {
 
 impl StorageFile for SimFile {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let world = self.world.lock();
+        let mut world = self.world.lock();
+        let short = world.begin_read(ReadKind::Read, &self.name)?;
         let content = &world.disk.inodes[&self.inode].content;
         let start = usize::try_from(offset).map_or(content.len(), |start| start.min(content.len()));
         let count = buffer.len().min(content.len() - start);
+        let count = if short { count.div_ceil(2) } else { count };
         buffer[..count].copy_from_slice(&content[start..start + count]);
         Ok(count)
     }
@@ -873,7 +917,9 @@ impl StorageFile for SimFile {
     }
 
     fn length(&self) -> io::Result<u64> {
-        Ok(self.world.lock().disk.inodes[&self.inode].content.len() as u64)
+        let mut world = self.world.lock();
+        world.begin_read(ReadKind::Length, &self.name)?;
+        Ok(world.disk.inodes[&self.inode].content.len() as u64)
     }
 }
 

@@ -5,9 +5,10 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 
 use crash_tests::image::Keep;
+use crash_tests::reads::ReadFault;
 use crash_tests::run::{Moment, Op, Run};
 use crash_tests::sim::{Disk, Fault, SimStorage};
-use tapestore::io::{Storage, StorageFile};
+use tapestore::io::{LockKind, Storage, StorageFile};
 
 /// A disk with a durable file of some bytes.
 fn disk_with(bytes: &[u8]) -> (SimStorage, Arc<dyn StorageFile>) {
@@ -126,6 +127,44 @@ fn calls_fail_as_asked_once_or_until_there_is_space() {
     storage.remove("a").unwrap();
     storage.give_space();
     assert!(storage.create_new("b").is_ok());
+}
+
+/// Reads fail by numbers of their own: those of mutating calls stay what they are.
+#[test]
+fn reads_fail_as_asked_once_or_until_healed() {
+    let read = |fault: ReadFault| {
+        let (storage, file) = disk_with(b"abcdef");
+        let calls = storage.calls();
+        storage.watch_reads(Some((1, fault)));
+        let once = |file: &Arc<dyn StorageFile>| {
+            let mut buffer = [0; 4];
+            file.read_at(1, &mut buffer).map(|count| buffer[..count].to_vec()).map_err(|error| error.kind())
+        };
+        let seen = (once(&file), once(&file));
+        let elsewhere = storage.list("").is_ok();
+        assert_eq!(storage.read_fault_hit().as_deref(), Some("sim:a"));
+        storage.heal_reads();
+        assert!(elsewhere && once(&file) == Ok(b"bcde".to_vec()) && storage.calls() == calls);
+        seen
+    };
+    let whole = || Ok(b"bcde".to_vec());
+    assert_eq!(read(ReadFault::Once), (Err(ErrorKind::Other), whole()));
+    assert_eq!(read(ReadFault::Stays), (Err(ErrorKind::Other), Err(ErrorKind::Other)));
+    assert_eq!(read(ReadFault::Interrupted), (Err(ErrorKind::Interrupted), whole()));
+    assert_eq!(read(ReadFault::Short), (Ok(b"bc".to_vec()), whole()));
+    let (storage, _file) = disk_with(b"abcdef");
+    let calls: [&dyn Fn() -> std::io::Result<()>; 5] = [
+        &|| storage.open("a").map(drop),
+        &|| storage.map("a", 6).map(drop),
+        &|| storage.list("").map(drop),
+        &|| storage.length("a").map(drop),
+        &|| storage.lock("a", LockKind::Shared).map(drop),
+    ];
+    for call in calls {
+        storage.watch_reads(Some((1, ReadFault::Once)));
+        assert_eq!(call().unwrap_err().kind(), ErrorKind::Other);
+        call().unwrap();
+    }
 }
 
 #[test]

@@ -3,10 +3,16 @@
 use std::time::Instant;
 
 use crash_tests::amount::{Amount, seed};
+use crash_tests::looks::read_faults;
 use crash_tests::run::{Moment, Op, Run};
-use crash_tests::search::{Effort, Report, faults, lies, long_workload, over, sequences, shrink};
+use crash_tests::search::{Effort, Report, faults, lies, long_workload, over, sequences, shrink, site_names};
 
-fn finish(name: &str, mut report: Report, since: Instant) {
+/// Every site of reads: a kind of call on a kind of file. One that is missing is no longer tested; one that is new must be added.
+const READ_SITES: &str = "Open CURRENT, Open manifest, Open reserve, Open segment, Open visible, Open wal, Read CURRENT, \
+     Read manifest, Read segment, Read visible, Read wal, Map segment, List leases, List root, Length CURRENT, \
+     Length manifest, Length reserve, Length segment, Length visible, Length wal, Lock LOCK, Lock leases";
+
+fn finish(name: &str, report: &mut Report, since: Instant) {
     report.print(name, seed(), since);
     if let Some((case, why)) = report.failures.first_mut() {
         println!("found: {case}: {why}");
@@ -19,8 +25,8 @@ fn finish(name: &str, mut report: Report, since: Instant) {
 
 fn sweep(name: &str, workloads: &[Vec<Op>]) {
     let since = Instant::now();
-    let report = over(workloads, |_, ops, report| faults(seed(), ops, &Effort::default(), report));
-    finish(name, report, since);
+    let mut report = over(workloads, |_, ops, report| faults(seed(), ops, &Effort::default(), report));
+    finish(name, &mut report, since);
 }
 
 /// The disk says that it wrote, and did not, or elsewhere, or something else.
@@ -28,8 +34,8 @@ fn sweep(name: &str, workloads: &[Vec<Op>]) {
 fn a_disk_that_lies_is_found_out_or_does_no_harm() {
     let since = Instant::now();
     let workloads = Amount::asked().sampled(sequences(2), 3);
-    let report = over(&workloads, |_, ops, report| lies(seed(), ops, report));
-    finish("lying disk, up to 2 operations", report, since);
+    let mut report = over(&workloads, |_, ops, report| lies(seed(), ops, report));
+    finish("lying disk, up to 2 operations", &mut report, since);
 }
 
 #[test]
@@ -45,6 +51,34 @@ fn a_fault_in_long_workloads_loses_nothing_acknowledged() {
         prefixes.extend((1..=workload.len()).map(|length| workload[..length].to_vec()));
     }
     sweep("faults, long workloads", &prefixes);
+}
+
+/// Opening, reading, verifying, salvaging, backing up, and every operation: what cannot be read is named, or read all the same.
+#[test]
+fn a_read_that_fails_is_named_or_made_good() {
+    let mut workloads = vec![Vec::new()];
+    workloads.extend(sequences(if Amount::asked() == Amount::Long { 2 } else { 1 }));
+    // A backup over an older one, of logs that follow its logs, and that do not.
+    workloads.extend([
+        vec![Op::Backup, Op::Commit, Op::Seal, Op::Commit],
+        vec![Op::Backup, Op::Upsert, Op::Reopen, Op::Commit],
+        vec![Op::Seal, Op::Commit, Op::Backup, Op::Seal, Op::Compact, Op::Reopen],
+    ]);
+    let all = Amount::asked() != Amount::Sample;
+    let report = reads("failing reads", &Amount::asked().sampled(workloads, 3));
+    if all {
+        assert_eq!(site_names(&report.read_sites).join(", "), READ_SITES);
+    }
+    let count = Amount::asked().of(1, 6, 60);
+    let workloads: Vec<Vec<Op>> = (0..count).map(|number| long_workload(seed() + number, 10)).collect();
+    reads("failing reads, long workloads", &workloads);
+}
+
+fn reads(name: &str, workloads: &[Vec<Op>]) -> Report {
+    let since = Instant::now();
+    let mut report = over(workloads, |_, ops, report| read_faults(seed(), ops, &Effort::default(), report));
+    finish(name, &mut report, since);
+    report
 }
 
 /// From the first moment to the last, the disk may fill up: writes fail, reads go on, and with space again the store

@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use crash_tests::amount::{Amount, seed};
+use crash_tests::case::{Case, Place};
 use crash_tests::run::Op;
 use crash_tests::search::{
-    Case, Effort, Report, creation_cuts, left_out_syncs, long_workload, manifest_cuts, over, power_cuts,
-    replay, sequences, shrink,
+    Effort, Report, left_out_syncs, long_workload, manifest_cuts, over, power_cuts, replay, sequences, shrink,
 };
+use crash_tests::targets::target_cuts;
 
 /// Every call site that short workloads have: a kind of call on a kind of file. One that is missing is no longer tested;
 /// one that is new must be added.
@@ -83,7 +84,8 @@ fn a_cut_in_a_repeated_backup_leaves_the_one_before_it_or_the_new_one() {
 fn a_cut_in_creation_leaves_a_store_or_a_place_for_one() {
     let since = Instant::now();
     let mut report = Report::default();
-    creation_cuts(seed(), &mut report);
+    let effort = Effort { random: 40, ..Effort::default() };
+    target_cuts(seed(), &[], Place::Creation, &effort, &mut report);
     report.print("power cuts, creation", seed(), since);
     report.assert_clean();
 }
