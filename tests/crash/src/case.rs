@@ -28,6 +28,28 @@ impl Place {
     fn name(self) -> &'static str {
         Self::ALL.iter().find(|place| place.0 == self).expect("all are listed").1
     }
+
+    /// Every call site there: a kind of call on a kind of file. One that is missing is no longer tested; one that is new must
+    /// be added.
+    pub fn sites(self) -> &'static str {
+        match self {
+            Self::Creation => {
+                "Create LOCK, Create current.new, Create manifest, Create reserve, Create visible, Create wal, \
+                 Write current.new, Write manifest, Write reserve, Write visible, Write wal, Sync current.new, \
+                 Sync manifest, Sync reserve, Sync wal, Rename CURRENT, SyncDir root, CreateDir leases"
+            }
+            Self::Backup => {
+                "Create copy, Create current.new, Write copy, Write current.new, Sync copy, Sync current.new, \
+                 Rename CURRENT, Rename manifest, Rename segment, Rename wal, Remove segment, Remove wal, SyncDir root, \
+                 CreateDir leases"
+            }
+            Self::Salvage => {
+                "Create LOCK, Create current.new, Create leases, Create manifest, Create segment, Create wal, \
+                 Write current.new, Write manifest, Write segment, Write wal, Sync current.new, Sync manifest, \
+                 Sync segment, Sync wal, Rename CURRENT, Remove leases, SyncDir root, CreateDir leases"
+            }
+        }
+    }
 }
 
 /// What is done to a workload.

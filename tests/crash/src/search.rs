@@ -585,7 +585,7 @@ pub fn shrink(case: &Case) -> (Case, String) {
                     read_faults(case.seed, &ops[..length], &Effort::default(), &mut report)
                 });
             }
-            Blow::FaultOf(place, ..) => target_faults(case.seed, ops, place, &mut report),
+            Blow::FaultOf(place, ..) => target_faults(case.seed, ops, place, &Effort::default(), &mut report),
             Blow::CutOf(place, ..) if place != Place::Backup => {
                 target_cuts(case.seed, ops, place, &Effort::default(), &mut report);
             }

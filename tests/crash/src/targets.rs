@@ -188,7 +188,7 @@ pub(crate) fn one_target_cut(
 }
 
 /// Lets every call on another disk fail in every way. For backups, the last operation is one.
-pub fn target_faults(seed: u64, ops: &[Op], place: Place, report: &mut Report) {
+pub fn target_faults(seed: u64, ops: &[Op], place: Place, effort: &Effort, report: &mut Report) {
     report.workloads += 1;
     let Some(run) = record(seed, false, ops, report) else { return };
     let course = match course(&run, seed, place) {
@@ -201,7 +201,10 @@ pub fn target_faults(seed: u64, ops: &[Op], place: Place, report: &mut Report) {
             *report.target_sites.entry(*site).or_default() += 1;
             if let Err(why) = guarded(|| one_target_fault(seed, ops, place, call, fault, report)) {
                 let why = format!("{:?} {}: {why}", site.0, site.1);
-                return report.fail(seed, ops, Blow::FaultOf(place, call, fault), why);
+                report.fail(seed, ops, Blow::FaultOf(place, call, fault), why);
+                if report.failures.len() >= effort.failures {
+                    return;
+                }
             }
         }
     }

@@ -3,9 +3,11 @@
 use std::time::Instant;
 
 use crash_tests::amount::{Amount, seed};
+use crash_tests::case::Place;
 use crash_tests::looks::read_faults;
 use crash_tests::run::{Moment, Op, Run};
 use crash_tests::search::{Effort, Report, faults, lies, long_workload, over, sequences, shrink, site_names};
+use crash_tests::targets::target_faults;
 
 /// Every site of reads: a kind of call on a kind of file. One that is missing is no longer tested; one that is new must be added.
 const READ_SITES: &str = "Open CURRENT, Open manifest, Open reserve, Open segment, Open visible, Open wal, Read CURRENT, \
@@ -79,6 +81,37 @@ fn reads(name: &str, workloads: &[Vec<Op>]) -> Report {
     let mut report = over(workloads, |_, ops, report| read_faults(seed(), ops, &Effort::default(), report));
     finish(name, &mut report, since);
     report
+}
+
+/// Where a store is created, where a backup goes and where a salvage goes: what was there before stays, and what is there is
+/// whole, or no store.
+#[test]
+fn a_fault_on_another_disk_leaves_what_was_there_or_a_whole_store() {
+    let mut workloads = vec![Vec::new()];
+    workloads.extend(sequences(1));
+    let count = Amount::asked().of(0, 4, 40);
+    workloads.extend((0..count).map(|number| long_workload(seed() + number, 10)));
+    let saved = Amount::asked().sampled(workloads.clone(), 4);
+    let backups = workloads.iter().flat_map(|ops| {
+        let first: Vec<Op> = ops.iter().copied().chain([Op::Backup]).collect();
+        let again = [Op::Backup].into_iter().chain(first.clone()).collect();
+        [first, again]
+    });
+    let backups = Amount::asked().sampled(backups.collect(), 7);
+    let tests = [
+        ("faults, creation", Place::Creation, vec![Vec::new()]),
+        ("faults, backups", Place::Backup, backups),
+        ("faults, salvage", Place::Salvage, saved),
+    ];
+    for (name, place, workloads) in tests {
+        let since = Instant::now();
+        let mut report =
+            over(&workloads, |_, ops, report| target_faults(seed(), ops, place, &Effort::default(), report));
+        finish(name, &mut report, since);
+        if Amount::asked() != Amount::Sample || place == Place::Creation {
+            assert_eq!(site_names(&report.target_sites).join(", "), place.sites(), "{name}");
+        }
+    }
 }
 
 /// From the first moment to the last, the disk may fill up: writes fail, reads go on, and with space again the store

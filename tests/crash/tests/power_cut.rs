@@ -10,7 +10,8 @@ use crash_tests::amount::{Amount, seed};
 use crash_tests::case::{Case, Place};
 use crash_tests::run::Op;
 use crash_tests::search::{
-    Effort, Report, left_out_syncs, long_workload, manifest_cuts, over, power_cuts, replay, sequences, shrink,
+    Effort, Report, left_out_syncs, long_workload, manifest_cuts, over, power_cuts, replay, sequences,
+    shrink, site_names,
 };
 use crash_tests::targets::target_cuts;
 
@@ -53,8 +54,7 @@ fn effort() -> Effort {
 fn a_cut_in_any_single_operation_loses_nothing_acknowledged() {
     let effort = Effort { random: 24, again_once_in: 10, ..effort() };
     let report = sweep("power cuts, 1 operation", &sequences(1), true, &effort);
-    let sites: Vec<String> = report.sites.keys().map(|(kind, class)| format!("{kind:?} {class}")).collect();
-    assert_eq!(sites.join(", "), SITES);
+    assert_eq!(site_names(&report.sites).join(", "), SITES);
 }
 
 #[test]
@@ -76,8 +76,13 @@ fn a_cut_in_long_workloads_loses_nothing_acknowledged() {
 fn a_cut_in_a_repeated_backup_leaves_the_one_before_it_or_the_new_one() {
     let between = sequences(2).into_iter().filter(|ops| ops.len() == 2);
     let workloads = between.map(|ops| [&[Op::Backup], ops.as_slice(), &[Op::Backup]].concat()).collect();
-    let workloads = Amount::asked().sampled(workloads, 9);
-    sweep("power cuts, repeated backups", &workloads, false, &Effort { random: 12, ..effort() });
+    let mut workloads = Amount::asked().sampled(workloads, 9);
+    workloads.push(vec![Op::Backup]);
+    let effort = Effort { random: 12, ..effort() };
+    let report = sweep("power cuts, repeated backups", &workloads, false, &effort);
+    if Amount::asked() != Amount::Sample {
+        assert_eq!(site_names(&report.target_sites).join(", "), Place::Backup.sites());
+    }
 }
 
 #[test]
@@ -88,6 +93,21 @@ fn a_cut_in_creation_leaves_a_store_or_a_place_for_one() {
     target_cuts(seed(), &[], Place::Creation, &effort, &mut report);
     report.print("power cuts, creation", seed(), since);
     report.assert_clean();
+    assert_eq!(site_names(&report.target_sites).join(", "), Place::Creation.sites());
+}
+
+#[test]
+fn a_cut_in_a_salvage_leaves_all_of_it_or_no_store() {
+    let since = Instant::now();
+    let mut workloads = vec![Vec::new()];
+    workloads.extend(Amount::asked().sampled(sequences(1), 4));
+    let count = Amount::asked().of(0, 4, 40);
+    workloads.extend((0..count).map(|number| long_workload(seed() + number, 10)));
+    let effort = effort();
+    let mut report =
+        over(&workloads, |_, ops, report| target_cuts(seed(), ops, Place::Salvage, &effort, report));
+    finish("power cuts, salvage", &mut report, since);
+    assert_eq!(site_names(&report.target_sites).join(", "), Place::Salvage.sites());
 }
 
 #[test]
