@@ -259,7 +259,7 @@ fn apply(change: &Pending, content: &mut [u8], start: usize, end: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sim::SimStorage;
+    use crate::sim::{Fault, SimStorage};
     use tapestore::io::Storage;
 
     fn files(disk: &Disk) -> Vec<(String, Vec<u8>)> {
@@ -305,16 +305,17 @@ mod tests {
 
     #[test]
     fn pages_of_a_failed_sync_count_as_clean() {
-        for fault in [crate::sim::Fault::SyncKept, crate::sim::Fault::SyncReverted] {
+        for fault in [Fault::SyncKept, Fault::SyncReverted, Fault::SyncNoSpace] {
             let storage = SimStorage::new();
             let file = storage.create_new("a").unwrap();
             file.sync_all().unwrap();
             storage.sync_dir("").unwrap();
             storage.fail_at(2, fault);
             file.write_at(0, b"abc").unwrap();
-            assert!(file.sync_data().is_err());
+            let full = file.sync_data().unwrap_err().kind() == std::io::ErrorKind::StorageFull;
+            assert_eq!(full, fault == Fault::SyncNoSpace);
             file.sync_data().unwrap();
-            let kept = fault == crate::sim::Fault::SyncKept;
+            let kept = fault != Fault::SyncReverted;
             assert_eq!(file.read_all(9).unwrap(), if kept { *b"abc" } else { *b"\0\0\0" });
             assert_eq!(files(&storage.disk().image(Keep::Everything))[0].1, b"\0\0\0");
         }

@@ -456,18 +456,18 @@ pub fn read_faults(seed: u64, ops: &[Op], effort: &Effort, report: &mut Report) 
     report.images += scene.checked.borrow().len() as u64;
 }
 
-/// Does one look again.
+/// Does one look again; whether the read failed.
 pub(crate) fn one_read_fault(
     seed: u64,
     ops: &[Op],
     look: Look,
     call: u64,
     fault: ReadFault,
-) -> Result<(), String> {
+) -> Result<bool, String> {
     let mut report = Report::default();
     let run = record(seed, false, ops, &mut report);
     let run = run.ok_or_else(|| report.failures.remove(0).1)?;
     let scene = Scene::of(seed, ops, run);
     let sound = scene.look(look, None, None)?;
-    scene.look(look, Some((call, fault)), sound.shown).map(drop)
+    Ok(scene.look(look, Some((call, fault)), sound.shown)?.hit)
 }

@@ -60,18 +60,23 @@ pub enum Fault {
     EioDone,
     /// `EIO`, half of the write done.
     EioHalf,
+    /// `EIO` at this call and at every later one, until [`SimStorage::mend`]: the device is gone.
+    EioStays,
     /// `ENOSPC` at this call only.
     NoSpace,
-    /// `ENOSPC` at this call and at every later one that needs space, until [`SimStorage::give_space`].
+    /// `ENOSPC` at this call and at every later one that needs space, until [`SimStorage::mend`].
     Full,
     /// `EINTR`, nothing done.
     Interrupted,
     /// Half of the bytes are taken.
     Short,
-    /// A sync fails; the pages count as clean, are lost at a power cut, and stay readable until then.
+    /// A sync fails; the pages count as clean, are lost at a power cut, and stay readable until then. Of a directory: so do
+    /// its entries.
     SyncKept,
-    /// A sync fails; the pages count as clean and show what was durable before.
+    /// A sync fails; the pages count as clean and show what was durable before. Of a directory: so do its entries.
     SyncReverted,
+    /// As [`Fault::SyncKept`], with `ENOSPC`: space for what was written is only looked for now.
+    SyncNoSpace,
     /// A sync tells of success and does nothing: what a planted bug that leaves it out comes to. Not among
     /// [`Fault::ALL`]: nothing survives a device that lies.
     Ignored,
@@ -85,16 +90,18 @@ pub enum Fault {
 
 impl Fault {
     /// All that an engine has to survive.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Eio,
         Self::EioDone,
         Self::EioHalf,
+        Self::EioStays,
         Self::NoSpace,
         Self::Full,
         Self::Interrupted,
         Self::Short,
         Self::SyncKept,
         Self::SyncReverted,
+        Self::SyncNoSpace,
     ];
 
     /// What no engine survives unharmed, but each must notice: nothing wrong is ever read (I13).
@@ -103,7 +110,7 @@ impl Fault {
     /// Whether this can happen at such a call.
     pub fn fits(self, kind: CallKind) -> bool {
         match self {
-            Self::Eio | Self::EioDone => true,
+            Self::Eio | Self::EioDone | Self::EioStays => true,
             Self::EioHalf | Self::Short | Self::Stale | Self::Misdirected | Self::Rot => {
                 kind == CallKind::Write
             }
@@ -111,8 +118,9 @@ impl Fault {
                 matches!(kind, CallKind::Create | CallKind::Write | CallKind::CreateDir | CallKind::Rename)
             }
             Self::Interrupted => matches!(kind, CallKind::Write | CallKind::Sync),
-            Self::SyncKept | Self::SyncReverted => kind == CallKind::Sync,
-            Self::Ignored => matches!(kind, CallKind::Sync | CallKind::SyncDir),
+            Self::SyncKept | Self::SyncReverted | Self::SyncNoSpace | Self::Ignored => {
+                matches!(kind, CallKind::Sync | CallKind::SyncDir)
+            }
         }
     }
 }
@@ -304,6 +312,19 @@ impl Disk {
         }
     }
 
+    /// The entries of a directory count as clean and are lost at a power cut, or at once.
+    fn fail_sync_dir(&mut self, directory: &str, revert: bool) {
+        self.dir_ops.retain(|op| op.directory() != directory);
+        if revert {
+            let mut names = Names::clone(&self.durable_names);
+            let mut directories = (*self.durable_directories).clone();
+            for op in &self.dir_ops {
+                apply_dir_op(op, &mut names, &mut directories, false);
+            }
+            (self.names, self.directories) = (Arc::new(names), Arc::new(directories));
+        }
+    }
+
     fn rename(&mut self, from: &str, to: &str, inode: u64) {
         let names = Arc::make_mut(&mut self.names);
         let (from, _) = names.remove_entry(from).expect("found above");
@@ -372,6 +393,8 @@ struct World {
     fault: Option<(u64, Fault)>,
     fault_hit: bool,
     full: bool,
+    /// No call is answered any more.
+    gone: bool,
     /// Units that all files together may take, if there is a bound.
     capacity: Option<u64>,
     clock_ns: i64,
@@ -392,8 +415,9 @@ enum Verdict {
     Astray,
     /// Write it with a bit flipped, and tell of success.
     Rotten,
-    /// A sync that fails and marks pages clean.
+    /// A sync that fails and marks pages, or entries, clean.
     Clean {
+        error: io::ErrorKind,
         revert: bool,
     },
 }
@@ -422,12 +446,20 @@ impl World {
                 }
                 Fault::Interrupted => Err(io::ErrorKind::Interrupted.into()),
                 Fault::Short => Ok(Verdict::Half(None)),
-                Fault::SyncKept => Ok(Verdict::Clean { revert: false }),
-                Fault::SyncReverted => Ok(Verdict::Clean { revert: true }),
+                Fault::EioStays => {
+                    self.gone = true;
+                    Err(io::Error::other("simulated EIO"))
+                }
+                Fault::SyncKept => Ok(Verdict::Clean { error: eio, revert: false }),
+                Fault::SyncReverted => Ok(Verdict::Clean { error: eio, revert: true }),
+                Fault::SyncNoSpace => Ok(Verdict::Clean { error: io::ErrorKind::StorageFull, revert: false }),
                 Fault::Ignored | Fault::Stale => Ok(Verdict::Skip),
                 Fault::Misdirected => Ok(Verdict::Astray),
                 Fault::Rot => Ok(Verdict::Rotten),
             };
+        }
+        if self.gone {
+            return Err(io::Error::other("simulated EIO"));
         }
         if self.full && grows {
             return Err(io::ErrorKind::StorageFull.into());
@@ -602,9 +634,10 @@ impl SimStorage {
         self.world.lock().full = true;
     }
 
-    /// Ends a full disk.
-    pub fn give_space(&self) {
-        self.world.lock().full = false;
+    /// Ends a full disk, and one that was gone.
+    pub fn mend(&self) {
+        let mut world = self.world.lock();
+        (world.full, world.gone) = (false, false);
     }
 
     /// Leaves this many units of space; `None`: as much as anyone wants.
@@ -727,6 +760,10 @@ impl Storage for SimStorage {
         let result = match world.begin(CallKind::SyncDir, directory, false) {
             Err(error) => Err(error),
             Ok(Verdict::Skip) => Ok(()),
+            Ok(Verdict::Clean { error, revert }) => {
+                world.disk.fail_sync_dir(directory, revert);
+                Err(error.into())
+            }
             Ok(_) if world.spoils(None, directory) => Ok(()),
             Ok(verdict) => {
                 world.disk.sync_dir(directory);
@@ -895,9 +932,9 @@ impl StorageFile for SimFile {
         let result = match world.begin(CallKind::Sync, &self.name, false) {
             Err(error) => Err(error),
             Ok(Verdict::Skip) => Ok(()),
-            Ok(Verdict::Clean { revert }) => {
+            Ok(Verdict::Clean { error, revert }) => {
                 world.disk.fail_sync(inode, revert);
-                Err(io::Error::other("simulated EIO of a sync"))
+                Err(error.into())
             }
             Ok(_) if world.spoils(Some(inode), "") => Ok(()),
             Ok(verdict) => {

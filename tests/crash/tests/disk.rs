@@ -92,6 +92,24 @@ fn entries_of_a_directory_are_lost_one_by_one_until_it_is_synced() {
     assert_eq!(names(&storage.disk().image(Keep::Nothing)), "bc");
 }
 
+/// As pages: what a failed sync of a directory left out no later one makes durable.
+#[test]
+fn entries_of_a_directory_whose_sync_failed_count_as_clean() {
+    let names = |disk: &Disk| disk.files().map(|file| file.0.to_owned()).collect::<Vec<_>>().concat();
+    for (fault, seen) in [(Fault::SyncKept, "bc"), (Fault::SyncNoSpace, "bc"), (Fault::SyncReverted, "ac")] {
+        let (storage, _file) = disk_with(&[1]);
+        storage.create_dir("leases").unwrap();
+        storage.rename("a", "b").unwrap();
+        storage.fail_at(1, fault);
+        assert!(storage.sync_dir("").is_err() && storage.fault_hit());
+        assert_eq!(storage.list("leases").is_ok(), fault != Fault::SyncReverted);
+        storage.create_new("c").unwrap();
+        assert_eq!(names(&storage.disk()), seen);
+        storage.sync_dir("").unwrap();
+        assert_eq!(names(&storage.disk().image(Keep::Everything)), "ac", "{fault:?}");
+    }
+}
+
 #[test]
 fn a_rename_leaves_the_old_the_new_or_both_names() {
     let (storage, _file) = disk_with(&[1]);
@@ -121,11 +139,16 @@ fn calls_fail_as_asked_once_or_until_there_is_space() {
     assert_eq!(write(Fault::Full), (Err(ErrorKind::StorageFull), 10, Err(ErrorKind::StorageFull)));
     assert_eq!(write(Fault::Short), (Ok(5), 21, Ok(1)));
     let (storage, file) = disk_with(&[1; 10]);
+    storage.fail_at(1, Fault::EioStays);
+    assert!(file.sync_data().is_err() && storage.remove("a").is_err() && storage.create_new("b").is_err());
+    storage.mend();
+    assert!(file.sync_data().is_ok() && storage.list("").unwrap() == [("a".to_owned(), 10)]);
+    let (storage, file) = disk_with(&[1; 10]);
     storage.fill();
     assert!(file.write_once_at(0, &[2]).is_ok(), "what is there can be written over");
     assert!(storage.create_new("b").is_err());
     storage.remove("a").unwrap();
-    storage.give_space();
+    storage.mend();
     assert!(storage.create_new("b").is_ok());
 }
 

@@ -131,7 +131,7 @@ fn a_full_disk_is_survived() {
         run.check_reader(&run.storage.disk(), &known, least).unwrap();
         run.let_go();
         assert!(run.reopen().is_err(), "{op}: opening for writing needs a new log ({done:?})");
-        run.storage.give_space();
+        run.storage.mend();
         run.reopen().unwrap();
         run.check_reads().unwrap();
         run.apply(Op::Delete).unwrap();

@@ -6,62 +6,87 @@ use crash_tests::case::Case;
 use crash_tests::image::Keep;
 use crash_tests::reads::{ReadFault, ReadKind, ReadSite};
 use crash_tests::run::{Op, Run, options};
-use crash_tests::search::replay;
-use crash_tests::sim::{Fault, SimStorage};
+use crash_tests::search::{calls, nth_call, replay};
+use crash_tests::sim::{CallKind, Fault, SimStorage, Site};
 use tapestore::io::Storage;
 use tapestore::{AsOf, ErrorClass, Store, salvage_storage};
 
+/// Does a case again: it is there, its fault happens, something is looked at, and nothing is broken.
 fn holds(case: &str) {
-    if let Err(why) = replay(&case.parse::<Case>().unwrap()) {
-        assert_eq!(why, "there is no such call", "{case}");
+    let done = replay(&case.parse::<Case>().unwrap()).unwrap_or_else(|why| panic!("{case}: {why}"));
+    assert!(done.images > 0, "{case}: nothing was looked at");
+    assert!(!case.contains("fault=") || done.faults == 1, "{case}: no call failed");
+}
+
+/// Commits, and the log is written, and not synced.
+fn fail_a_commit(run: &mut Run) {
+    let call = nth_call(&calls(1, false, &[Op::Commit]).store, (CallKind::Sync, "wal"), 1);
+    run.storage.fail_at(call, Fault::SyncKept);
+    assert!(run.apply(Op::Commit).is_err() && run.storage.fault_hit());
+}
+
+/// The power fails at every call of a workload.
+fn holds_cut_anywhere(ops: &str, keeps: &[&str]) {
+    let case: Case = format!("seed=1;ops={ops};cut=0/nothing").parse().unwrap();
+    let last = calls(1, false, &case.ops).store.len();
+    assert!(last > 0);
+    for call in 0..=last {
+        keeps.iter().for_each(|keep| holds(&format!("seed=1;ops={ops};cut={call}/{keep}")));
+    }
+}
+
+/// Everything that is written to the other disk by the last backup of a workload is cut off.
+fn holds_backup_cut_anywhere(seed: u64, ops: &str, keeps: &[&str]) {
+    let case: Case = format!("seed={seed};ops={ops};cut=0/nothing").parse().unwrap();
+    let calls = calls(seed, false, &case.ops);
+    let last = calls.target.len() as u64;
+    assert!(calls.before_last_backup < last);
+    for call in calls.before_last_backup..=last {
+        keeps.iter().for_each(|keep| holds(&format!("seed={seed};ops={ops};backup={call}/{keep}")));
     }
 }
 
 /// The floor was durable before the commits above which it stood.
 #[test]
 fn pruning_with_commits_that_are_not_durable_keeps_something_to_read() {
-    for keep in ["nothing", "everything", "only:0", "only:1", "only:2", "only:3"] {
-        for call in 0..20 {
-            holds(&format!("seed=1;ops=volatile,appended,prune;cut={call}/{keep}"));
-        }
-    }
+    let keeps = ["nothing", "everything", "only:0", "only:1", "only:2", "only:3"];
+    holds_cut_anywhere("volatile,appended,prune", &keeps);
 }
 
 /// A bug planted there was found by none of the hunts: a snapshot makes durable what it names.
 #[test]
 fn a_snapshot_of_commits_that_are_not_durable_makes_them_durable() {
     for weak in ["volatile", "appended"] {
-        for keep in ["nothing", "everything", "only:0", "only:1", "only:2", "only:3"] {
-            for call in 0..20 {
-                holds(&format!("seed=1;ops={weak},snapshot,commit;cut={call}/{keep}"));
-            }
-        }
+        let keeps = ["nothing", "everything", "only:0", "only:1", "only:2", "only:3"];
+        holds_cut_anywhere(&format!("{weak},snapshot,commit"), &keeps);
     }
 }
 
 /// So with this one: it takes four operations until pruning could give up what only a snapshot keeps.
 #[test]
 fn pruning_keeps_the_versions_that_snapshots_name() {
-    for keep in ["nothing", "everything"] {
-        for call in 0..60 {
-            holds(&format!("seed=1;ops=snapshot,upsert,upsert,prune,commit;cut={call}/{keep}"));
-        }
-    }
+    holds_cut_anywhere("snapshot,upsert,upsert,prune,commit", &["nothing", "everything"]);
 }
 
 /// Recovery read from the page cache what a failed sync had marked clean, and relied on it.
 #[test]
 fn recovery_after_a_failed_sync_does_not_trust_the_page_cache() {
-    holds("seed=1;ops=commit;fault=2/SyncKept");
-    holds("seed=1;ops=commit;fault=2/SyncReverted");
+    let call = nth_call(&calls(1, false, &[Op::Commit]).store, (CallKind::Sync, "wal"), 1);
+    for fault in [Fault::SyncKept, Fault::SyncReverted, Fault::SyncNoSpace] {
+        holds(&format!("seed=1;ops=commit;fault={call}/{fault:?}"));
+    }
 }
 
 /// The id of a manifest that was written anew was reserved only by its own step: after a power cut before that, another
 /// file got it, and with it the seed of its checksums.
 #[test]
 fn a_manifest_written_anew_has_an_id_that_was_reserved_before() {
+    let once = [Op::Snapshot, Op::Commit, Op::Snapshot, Op::Snapshot, Op::Seal, Op::Snapshot];
     let ops = "snapshot,commit,snapshot,snapshot,seal,snapshot";
-    for call in 44..54 {
+    let sites = calls(1, true, &[once, once].concat()).store;
+    let created = nth_call(&sites, (CallKind::Create, "manifest"), 1);
+    // From the step before it to the one that makes it count.
+    for call in created - 7..=created + 8 {
         for keep in
             ["nothing", "everything", "only:0", "only:1", "without:0", "without:1", "random:270705453822412"]
         {
@@ -73,7 +98,7 @@ fn a_manifest_written_anew_has_an_id_that_was_reserved_before() {
 /// The copied logs of the newer backup had ids that the older manifest gave out again.
 #[test]
 fn an_interrupted_backup_opens_although_it_holds_newer_files() {
-    holds("seed=728;ops=backup,reopen,backup;backup=27/everything");
+    holds_backup_cut_anywhere(728, "backup,reopen,backup", &["everything"]);
 }
 
 /// The directory was neither a store nor empty: it could not be opened, and nothing could be created in it.
@@ -121,16 +146,9 @@ fn a_manifest_does_not_grow_with_snapshots_that_are_gone() {
 /// A newer log survived without the longer copy of the log before it.
 #[test]
 fn an_interrupted_backup_has_no_log_without_the_one_before_it() {
-    for call in 21..33 {
-        for keep in
-            ["nothing", "everything", "only:0", "only:1", "only:2", "without:0", "without:1", "without:2"]
-        {
-            let case = format!("seed=13008;ops=backup,commit,reopen,backup;backup={call}/{keep}");
-            if !matches!(replay(&case.parse::<Case>().unwrap()), Err(why) if why == "there is no such call") {
-                holds(&case);
-            }
-        }
-    }
+    let keeps =
+        ["nothing", "everything", "only:0", "only:1", "only:2", "without:0", "without:1", "without:2"];
+    holds_backup_cut_anywhere(13008, "backup,commit,reopen,backup", &keeps);
 }
 
 /// A backup of a handle whose sync had failed copied the commit that it never acknowledged.
@@ -139,8 +157,7 @@ fn a_backup_of_a_failed_handle_holds_what_was_acknowledged() {
     let mut run = Run::start(1);
     run.apply(Op::Commit).unwrap();
     let acknowledged = run.store().unwrap().view().version();
-    run.storage.fail_at(2, Fault::SyncKept); // written, then not synced
-    assert!(run.apply(Op::Commit).is_err() && run.storage.fault_hit());
+    fail_a_commit(&mut run);
     let target = SimStorage::new();
     let report = run.store().unwrap().backup_to(&target).unwrap();
     assert_eq!(report.version, acknowledged);
@@ -154,8 +171,7 @@ fn a_failed_handle_publishes_no_step() {
     let mut run = Run::start(1);
     run.apply(Op::Commit).unwrap();
     run.store().unwrap().create_snapshot("kept", None).unwrap();
-    run.storage.fail_at(2, Fault::SyncKept);
-    assert!(run.apply(Op::Commit).is_err() && run.storage.fault_hit());
+    fail_a_commit(&mut run);
     let store = run.store().unwrap();
     let before = run.storage.calls();
     for outcome in [
@@ -182,8 +198,7 @@ fn first_read(sites: &[ReadSite], site: ReadSite) -> u64 {
 fn a_reader_that_cannot_ask_for_the_lock_shows_nothing_unacknowledged() {
     let mut run = Run::start(1);
     let acknowledged = run.store().unwrap().view().version();
-    run.storage.fail_at(2, Fault::SyncKept); // written, then not synced
-    assert!(run.apply(Op::Commit).is_err() && run.storage.fault_hit());
+    fail_a_commit(&mut run);
     let open = |fault: Option<(u64, ReadFault)>| {
         run.storage.watch_reads(fault);
         let opened = Store::open_read_only_on(Arc::new(run.storage.clone()), options());
@@ -247,4 +262,63 @@ fn a_backup_that_cannot_read_how_a_log_begins_does_not_spoil_the_one_before_it()
             assert!(copy.view().version() >= before);
         }
     }
+}
+
+/// The number of the sync of the directory behind the first new log.
+fn sync_of_a_logs_name(sites: &[Site]) -> u64 {
+    let created = nth_call(sites, (CallKind::Create, "wal"), 1);
+    created + nth_call(&sites[created as usize..], (CallKind::SyncDir, "root"), 1)
+}
+
+/// The name of a new log was lost when the directory was synced, which failed, and could still be seen. Opened again, the store
+/// went on behind that log; the next power cut took it away, and the store did not open any more.
+#[test]
+#[ignore = "not mended yet: recovery goes on behind a log that took no transaction, whose name may not be durable (W4)"]
+fn a_log_whose_name_was_not_synced_is_not_gone_on_from() {
+    let call = sync_of_a_logs_name(&calls(1, false, &[Op::Seal]).store);
+    for fault in [Fault::SyncKept, Fault::SyncNoSpace] {
+        let mut run = Run::start(1);
+        run.storage.fail_at(call, fault);
+        assert!(run.apply(Op::Seal).is_err() && run.storage.fault_hit());
+        run.reopen().unwrap();
+        run.let_go();
+        let (known, cut) = (run.moment().clone(), run.storage.disk().image(Keep::Nothing));
+        let opened = run.check_image(&SimStorage::from_disk(cut), &known, known.acknowledged.version);
+        opened.unwrap_or_else(|why| panic!("{fault:?}: {why}"));
+    }
+}
+
+/// Opening found no space when it synced the directory with the new log, gave up the reserve, and tried again behind that log.
+#[test]
+#[ignore = "not mended yet: opening tries again behind a sync that failed (I8)"]
+fn opening_does_not_try_again_behind_a_sync_that_failed() {
+    let mut run = Run::start(1);
+    run.let_go();
+    let disk = run.storage.disk();
+    let open = |storage: &SimStorage| Store::open_on(Arc::new(storage.clone()), options()).map(drop);
+    let sound = SimStorage::from_disk(disk.clone());
+    open(&sound).unwrap();
+    let storage = SimStorage::from_disk(disk);
+    storage.fail_at(sync_of_a_logs_name(&sound.sites()), Fault::SyncNoSpace);
+    let opened = open(&storage);
+    assert!(storage.fault_hit());
+    let (known, cut) = (run.moment().clone(), storage.disk().image(Keep::Nothing));
+    let checked = run.check_image(&SimStorage::from_disk(cut), &known, known.acknowledged.version);
+    checked.unwrap_or_else(|why| panic!("opened: {opened:?}; after a power cut: {why}"));
+}
+
+/// A first backup failed when its directory was synced. The next one found the segment there and kept it, although its name was
+/// not durable and no later sync made it so: a backup that said that it was done lost it at the next power cut.
+#[test]
+#[ignore = "not mended yet: a backup keeps files by their content, also those that no backup counts"]
+fn a_backup_does_not_keep_a_file_whose_name_was_not_synced() {
+    let mut run = Run::start(1);
+    let sites = calls(1, false, &[Op::Backup]).target;
+    let target = SimStorage::new();
+    target.fail_at(nth_call(&sites, (CallKind::SyncDir, "root"), 1), Fault::SyncKept);
+    assert!(run.store().unwrap().backup_to(&target).is_err() && target.fault_hit());
+    let report = run.store().unwrap().backup_to(&target).unwrap();
+    run.let_go();
+    let copy = SimStorage::from_disk(target.disk().image(Keep::Nothing));
+    run.check_image(&copy, run.moment(), report.version as usize).unwrap();
 }
