@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -176,6 +177,8 @@ pub struct Run {
     pub moments: Vec<Moment>,
     /// Of the backup disk: calls made when a backup ended, and its version.
     pub backups: Vec<(u64, usize)>,
+    /// Operations that were begun.
+    pub done: Vec<Op>,
 }
 
 /// Why a run ended.
@@ -244,6 +247,7 @@ impl Run {
             next_name: 0,
             moments: Vec::new(),
             backups: Vec::new(),
+            done: Vec::new(),
         })
     }
 
@@ -272,6 +276,7 @@ impl Run {
         self.now.before = self.now.issued.clone();
         self.moments = vec![self.now.clone()];
         self.backups = vec![(0, 0)];
+        self.done.clear();
     }
 
     /// The open store.
@@ -365,6 +370,7 @@ impl Run {
     /// # Errors
     /// What the engine returned, or what is wrong with what it did.
     pub fn apply(&mut self, op: Op) -> Result<(), Stop> {
+        self.done.push(op);
         self.now.before = self.now.issued.clone();
         let result = self.run(op);
         if result.is_ok() {
@@ -580,6 +586,18 @@ impl Run {
         }
         let report = self.store()?.rollback(&AsOf::Version(target as u64))?;
         self.acknowledged(report.version, report.changed, changes, Durability::Durable)
+    }
+
+    /// A part of a test; if it panics, says what was done up to then, and how to see it again.
+    pub fn telling<T>(&mut self, again: &str, part: impl FnOnce(&mut Self) -> T) -> T {
+        match catch_unwind(AssertUnwindSafe(|| part(self))) {
+            Ok(value) => value,
+            Err(panic) => {
+                let done: Vec<String> = self.done.iter().map(Op::to_string).collect();
+                println!("operations: {}\nto see it again: {again}", done.join(","));
+                resume_unwind(panic)
+            }
+        }
     }
 
     /// An operation on this handle after a fault, if it still takes one; whether it was acknowledged.

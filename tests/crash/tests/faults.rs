@@ -120,22 +120,29 @@ fn a_fault_on_another_disk_leaves_what_was_there_or_a_whole_store() {
 fn a_full_disk_is_survived() {
     for op in [Op::Commit, Op::Upsert, Op::Delete, Op::Seal, Op::Compact, Op::Snapshot, Op::Prune, Op::Reopen]
     {
-        let mut run = Run::start(3);
-        run.apply(Op::Commit).unwrap();
-        run.storage.fill();
-        let done = run.apply(op);
-        run.check_reads().unwrap();
-        let known: Moment = run.moment().clone();
-        let least = known.acknowledged.version;
-        // Reading needs no space, not even in a process that begins now.
-        run.check_reader(&run.storage.disk(), &known, least).unwrap();
-        run.let_go();
-        assert!(run.reopen().is_err(), "{op}: opening for writing needs a new log ({done:?})");
-        run.storage.mend();
-        run.reopen().unwrap();
-        run.check_reads().unwrap();
-        run.apply(Op::Delete).unwrap();
-        run.apply(Op::Prune).unwrap();
-        run.check_reads().unwrap();
+        let again = format!(
+            "TORTURE_SEED={} cargo test -p crash-tests --test faults a_full_disk_is_survived",
+            seed()
+        );
+        Run::start(seed()).telling(&again, |run| survives_a_full_disk(run, op));
     }
+}
+
+fn survives_a_full_disk(run: &mut Run, op: Op) {
+    run.apply(Op::Commit).unwrap();
+    run.storage.fill();
+    let done = run.apply(op);
+    run.check_reads().unwrap();
+    let known: Moment = run.moment().clone();
+    let least = known.acknowledged.version;
+    // Reading needs no space, not even in a process that begins now.
+    run.check_reader(&run.storage.disk(), &known, least).unwrap();
+    run.let_go();
+    assert!(run.reopen().is_err(), "{op}: opening for writing needs a new log ({done:?})");
+    run.storage.mend();
+    run.reopen().unwrap();
+    run.check_reads().unwrap();
+    run.apply(Op::Delete).unwrap();
+    run.apply(Op::Prune).unwrap();
+    run.check_reads().unwrap();
 }
