@@ -75,6 +75,9 @@ impl Store {
     }
 }
 
+/// The name of a file until it is whole.
+const PARTIAL: &str = "copy.new";
+
 struct Copy<'a> {
     source: Arc<dyn Storage>,
     target: &'a dyn Storage,
@@ -87,10 +90,14 @@ impl Copy<'_> {
         self.prepare_target()?;
         let (manifest, _) = load(&*self.source, &self.current)?;
         let mut counted = BTreeSet::new();
+        let durable = self.counted_before();
         for segment in manifest.segments.values() {
             let name = segment_name(segment.id);
             let same_length = self.target.length(&name).is_ok_and(|length| length == segment.length);
             if same_length && hash_of(self.target, &name)? == segment.hash {
+                if !durable.contains(&segment.id) {
+                    self.name_again(&name)?;
+                }
                 self.report.files_kept += 1;
             } else {
                 self.copy(&name, segment.length, None)?;
@@ -181,17 +188,43 @@ impl Copy<'_> {
     fn first_of_chain(&self, log: u64) -> Result<Option<Vec<u8>>> {
         let source = LogReader { storage: &*self.source, store: self.current.store, visible: None };
         let target = LogReader { storage: self.target, ..source };
-        let previous = |reader: &LogReader<'_>| reader.start(log).map(|start| start.previous_log);
-        match (previous(&source), previous(&target)) {
-            (previous, there) if previous == Some(0) || previous == there => Ok(None),
-            _ => source.first_of_chain(log).map(Some),
+        let previous = source.start(log)?.previous_log;
+        let there = match target.start(log) {
+            Ok(start) => Some(start.previous_log),
+            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => None,
+            // Unknown: what the earlier `CURRENT` needs is not to be replaced.
+            Err(error @ Error::Io { .. }) => return Err(error),
+            Err(_) => None,
+        };
+        if previous == 0 || there == Some(previous) {
+            return Ok(None);
         }
+        source.first_of_chain(log).map(Some)
+    }
+
+    /// The segments that an earlier backup counts: their names are durable.
+    fn counted_before(&self) -> BTreeSet<u64> {
+        let manifest = read_current(self.target).ok().flatten().map(|current| load(self.target, &current));
+        manifest
+            .and_then(Result::ok)
+            .map_or(BTreeSet::new(), |(there, _)| there.segments.into_keys().collect())
+    }
+
+    /// Gives a file that a backup left which was cut off or failed its name once more. Its content is durable, its name may not be:
+    /// a sync of the directory that failed may have given the name up without another look at it (I8).
+    fn name_again(&self, name: &str) -> Result<()> {
+        let failed = |error| Error::io("renaming", self.target.describe(name), error);
+        match self.target.remove(PARTIAL) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
+        self.target.rename(name, PARTIAL).map_err(failed)?;
+        self.target.rename(PARTIAL, name).map_err(failed)
     }
 
     /// Copies the first `length` bytes of a file under another name, with `start` in place of what stands behind the
     /// header, makes them durable, and gives them their name.
     fn copy(&mut self, name: &str, length: u64, start: Option<&[u8]>) -> Result<()> {
-        const PARTIAL: &str = "copy.new";
         let reading = |error| Error::io("reading", self.source.describe(name), error);
         let writing = |error| Error::io("writing", self.target.describe(name), error);
         match self.target.remove(PARTIAL) {
@@ -233,7 +266,7 @@ impl Copy<'_> {
 }
 
 fn is_store_file(name: &str) -> bool {
-    ["LOCK", "visible", "current.new", "copy.new"].contains(&name)
+    ["LOCK", "visible", "current.new", PARTIAL].contains(&name)
         || ["segment-", "wal-", "manifest-"].iter().any(|prefix| name.starts_with(prefix))
 }
 

@@ -1,6 +1,7 @@
 //! Following: handles that only read, beside a writer in another process.
 
 use std::collections::{HashMap, VecDeque};
+use std::io;
 use std::sync::Arc;
 
 use tapestore_format::manifest::Current;
@@ -158,8 +159,10 @@ fn same_store(storage: &dyn Storage, current: &Current, store: [u8; 16]) -> Resu
 pub(crate) fn live_writer(storage: &dyn Storage, store: [u8; 16]) -> Result<Option<Visible>> {
     for _ in 0..LOCK_TRIES {
         match storage.lock(LOCK, LockKind::Shared) {
-            // Nobody writes, or nobody can: what is there is all there is.
-            Ok(Some(_)) | Err(_) => return Ok(None),
+            // Nobody writes: what is there is all there is.
+            Ok(Some(_)) => return Ok(None),
+            Err(error) if nobody_can_write(storage, &error) => return Ok(None),
+            Err(error) => return Err(Error::io("locking", storage.describe(LOCK), error)),
             Ok(None) => {}
         }
         if let Some(visible) = Visible::read(storage, store) {
@@ -173,6 +176,17 @@ pub(crate) fn live_writer(storage: &dyn Storage, store: [u8; 16]) -> Result<Opti
         offset: 0,
         detail: "a writer holds the lock, but does not say what is visible".into(),
     })
+}
+
+/// Whether an error of the lock tells that no writer can live: it locks this very file.
+fn nobody_can_write(storage: &dyn Storage, error: &io::Error) -> bool {
+    match error.kind() {
+        io::ErrorKind::Unsupported => true,
+        io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            storage.length(LOCK).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        }
+        _ => false,
+    }
 }
 
 /// What a follower loads.

@@ -148,7 +148,7 @@ impl Opening {
             }
             Ok(())
         })?;
-        let position = replayed.end;
+        let position = replayed.filled;
         // What recovery counts must not vanish once a newer log says so (I9).
         make_durable(&*storage, &log_name(position.log), position.offset)?;
         let manifest = Manifest::reopen(storage.clone(), current, manifest, next_sequence)?;
@@ -156,6 +156,7 @@ impl Opening {
         maintenance.reserve_at_a_time(options.reserved_ids);
         // Always a new log: what lies behind the end of the old one is unknown (W4).
         let id = maintenance.allocate()?;
+        forget_empty_logs(&*storage, &replayed.empty)?;
         let start =
             LogStart { previous_log: position.log, previous_end: position.offset, version: state.version };
         let log = LogWriter::create(&*storage, current.store, id, start, position.next_sequence)?;
@@ -262,6 +263,20 @@ fn make_durable(storage: &dyn Storage, name: &str, length: u64) -> Result<()> {
         done += piece.len() as u64;
     }
     file.sync_data().map_err(|error| Error::io("syncing", storage.describe(name), error))
+}
+
+/// Removes the newest logs, which took no transaction, durably, before another log takes their place behind the one before them.
+///
+/// A log takes transactions once its name is durable (W4). The name of one that took none may be seen and not be durable: a sync
+/// of the directory that failed may have given it up. A log behind it would be lost with it.
+fn forget_empty_logs(storage: &dyn Storage, empty: &[u64]) -> Result<()> {
+    // The newest first, each durably: one that stays is never without the one that it follows (W6).
+    for id in empty.iter().rev() {
+        let name = log_name(*id);
+        storage.remove(&name).map_err(|error| Error::io("removing", storage.describe(&name), error))?;
+        storage.sync_dir("").map_err(|error| Error::io("syncing", storage.describe(""), error))?;
+    }
+    Ok(())
 }
 
 impl Shared {

@@ -116,7 +116,10 @@ impl Check<'_> {
         let sealed = state.version;
         let mut before: Option<u64> = None;
         // What a living writer has not shown yet may be half written; that is no finding.
-        let live = live_writer(&**self.storage, self.store).ok().flatten();
+        let live = match live_writer(&**self.storage, self.store) {
+            Ok(live) => live,
+            Err(error) => return self.findings.push(finding(error)),
+        };
         let reader = LogReader { storage: &**self.storage, store: self.store, visible: None };
         let result = reader.replay(self.manifest.state.first_log, &mut |record| {
             let fits = match before {

@@ -109,6 +109,10 @@ pub(crate) struct Replayed {
     pub(crate) chain: Vec<u64>,
     /// Logs whose creation never became durable: they took no transaction and may go.
     pub(crate) stillborn: Vec<u64>,
+    /// Where the chain ends without the logs at its end that took no transaction.
+    pub(crate) filled: Position,
+    /// Those logs.
+    pub(crate) empty: Vec<u64>,
 }
 
 /// What a live writer lets other processes see.
@@ -196,15 +200,23 @@ impl LogReader<'_> {
     ) -> Result<Replayed> {
         let Chain { logs, stillborn } = self.chain(first)?;
         let mut position = Position { log: first, offset: 0, next_sequence: 0 };
-        let mut torn = None;
+        let (mut torn, mut empty) = (None, Vec::new());
         for (index, (id, _)) in logs.iter().enumerate() {
+            let before = position;
             let expected = (index > 0).then_some(position.next_sequence);
             let end = logs.get(index + 1).map_or(End::Open, |(_, next)| End::At(next.previous_end));
             let from = Position { log: *id, offset: HEADER_BYTES as u64, ..position };
             (position, torn) = self.read_log(from, expected, &end, apply)?;
+            if index == 0 || position.offset > EMPTY_LOG_BYTES || torn.is_some() {
+                empty.clear();
+            } else {
+                empty.push((*id, before));
+            }
         }
+        let filled = empty.first().map_or(position, |first| first.1);
+        let empty = empty.into_iter().map(|log| log.0).collect();
         let chain = logs.into_iter().map(|log| log.0).collect();
-        Ok(Replayed { end: position, torn, chain, stillborn })
+        Ok(Replayed { end: position, torn, chain, stillborn, filled, empty })
     }
 
     /// The logs that count, from `first` on (W6).
@@ -216,7 +228,7 @@ impl LogReader<'_> {
         let mut chain = Chain { logs: Vec::with_capacity(ids.len()), stillborn: Vec::new() };
         let mut elsewhere = BTreeSet::new();
         for id in ids {
-            let start = match self.read_start(id) {
+            let start = match self.start(id) {
                 Ok(start) => start,
                 // A log whose creation never became durable took no transaction (W4); no other log names it.
                 Err(error) if id != first && self.is_stillborn(id, &error)? => {
@@ -240,9 +252,9 @@ impl LogReader<'_> {
         Ok(chain)
     }
 
-    /// What a log says of the one before it; `None` if that cannot be read.
-    pub(crate) fn start(&self, id: u64) -> Option<LogStart> {
-        self.read_start(id).ok()
+    /// What a log says of the one before it.
+    pub(crate) fn start(&self, id: u64) -> Result<LogStart> {
+        Ok(self.read_start_frame(id)?.0)
     }
 
     /// The first record of a log, framed as it would stand there if no log came before it (W6).
@@ -266,7 +278,7 @@ impl LogReader<'_> {
         loop {
             // Without a readable successor, or with one that is being created, this log is the newest.
             let successor = list_logs(self.storage, position.log + 1)?.into_iter().find_map(|id| {
-                let start = self.read_start(id).ok()?;
+                let start = self.start(id).ok()?;
                 (start.previous_log == position.log).then_some((id, start.previous_end))
             });
             let end = successor.map_or(End::Open, |(_, previous_end)| End::At(previous_end));
@@ -297,10 +309,6 @@ impl LogReader<'_> {
 
     fn length(&self, id: u64) -> Result<u64> {
         self.open(id)?.length().map_err(|error| Error::io("reading", self.path(id), error))
-    }
-
-    fn read_start(&self, id: u64) -> Result<LogStart> {
-        Ok(self.read_start_frame(id)?.0)
     }
 
     /// The first record, with the sequence number of its frame and what that calls durable.

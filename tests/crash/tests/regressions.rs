@@ -194,7 +194,6 @@ fn first_read(sites: &[ReadSite], site: ReadSite) -> u64 {
 
 /// A reader that could not ask for the lock took it for free, and showed a commit that a living writer had not acknowledged (I12).
 #[test]
-#[ignore = "not mended yet: `live_writer` takes any error of the lock for a free lock"]
 fn a_reader_that_cannot_ask_for_the_lock_shows_nothing_unacknowledged() {
     let mut run = Run::start(1);
     let acknowledged = run.store().unwrap().view().version();
@@ -216,7 +215,6 @@ fn a_reader_that_cannot_ask_for_the_lock_shows_nothing_unacknowledged() {
 
 /// A newest log on a bad sector was taken for an empty one: its commits were gone, and the report said that nothing was lost.
 #[test]
-#[ignore = "not mended yet: `Walk::log` takes a log that cannot be read for an empty one"]
 fn a_salvage_names_the_log_that_it_cannot_read() {
     let run = Run::start(1);
     let newest = run.store().unwrap().view().version();
@@ -241,7 +239,6 @@ fn a_salvage_names_the_log_that_it_cannot_read() {
 /// Reading once failed while a backup looked at how the first log begins: the log was copied as it was, and named one that the
 /// target did not hold. Cut off before it counted, this backup left the one before it unreadable.
 #[test]
-#[ignore = "not mended yet: `first_of_chain` takes a log that cannot be read for one that is not there"]
 fn a_backup_that_cannot_read_how_a_log_begins_does_not_spoil_the_one_before_it() {
     let backup = |fault: Option<(u64, ReadFault)>| {
         let mut run = Run::start(1);
@@ -273,7 +270,6 @@ fn sync_of_a_logs_name(sites: &[Site]) -> u64 {
 /// The name of a new log was lost when the directory was synced, which failed, and could still be seen. Opened again, the store
 /// went on behind that log; the next power cut took it away, and the store did not open any more.
 #[test]
-#[ignore = "not mended yet: recovery goes on behind a log that took no transaction, whose name may not be durable (W4)"]
 fn a_log_whose_name_was_not_synced_is_not_gone_on_from() {
     let call = sync_of_a_logs_name(&calls(1, false, &[Op::Seal]).store);
     for fault in [Fault::SyncKept, Fault::SyncNoSpace] {
@@ -290,7 +286,6 @@ fn a_log_whose_name_was_not_synced_is_not_gone_on_from() {
 
 /// Opening found no space when it synced the directory with the new log, gave up the reserve, and tried again behind that log.
 #[test]
-#[ignore = "not mended yet: opening tries again behind a sync that failed (I8)"]
 fn opening_does_not_try_again_behind_a_sync_that_failed() {
     let mut run = Run::start(1);
     run.let_go();
@@ -310,7 +305,6 @@ fn opening_does_not_try_again_behind_a_sync_that_failed() {
 /// A first backup failed when its directory was synced. The next one found the segment there and kept it, although its name was
 /// not durable and no later sync made it so: a backup that said that it was done lost it at the next power cut.
 #[test]
-#[ignore = "not mended yet: a backup keeps files by their content, also those that no backup counts"]
 fn a_backup_does_not_keep_a_file_whose_name_was_not_synced() {
     let mut run = Run::start(1);
     let sites = calls(1, false, &[Op::Backup]).target;

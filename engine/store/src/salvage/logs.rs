@@ -12,6 +12,7 @@ use tapestore_format::log::{FrameReader, RecordAssembler};
 use tapestore_format::wal::{Effect, KIND_START, KIND_TRANSACTION, LogStart, TransactionRecord};
 
 use super::evidence::{ids, next_frame};
+use super::plan::pieces;
 use super::report::{Loss, LossKind, SalvageReport};
 use crate::apply::follows;
 use crate::error::Result;
@@ -96,7 +97,7 @@ impl Walk<'_> {
         let mut elsewhere = BTreeSet::new();
         let mut chain: Vec<(u64, Option<LogStart>)> = Vec::new();
         for id in logs.iter().copied().filter(|id| *id >= first) {
-            let start = reader.start(id);
+            let start = reader.start(id).ok();
             let previous = start.map(|start| start.previous_log);
             // Without a manifest nothing says which log is the first: what cannot be read is not, before one that can.
             if previous == Some(0) && chain.iter().all(|(_, start)| start.is_none()) {
@@ -121,11 +122,11 @@ impl Walk<'_> {
     fn log(&mut self, id: u64, end: Option<u64>, newest: bool) {
         let name = log_name(id);
         let file = self.storage.describe(&name);
-        let bytes = self.storage.open_read(&name).and_then(|file| {
+        let read = self.storage.open_read(&name).and_then(|file| {
             let length = file.length()?;
-            file.read_all(length)
+            Ok(file.read_all(length).map_or_else(|_| pieces(&*file, length), |bytes| (bytes, None)))
         });
-        let mut bytes = bytes.unwrap_or_default();
+        let (mut bytes, unread) = read.unwrap_or((Vec::new(), Some(u64::MAX)));
         if let Some(end) = end {
             if (bytes.len() as u64) < end {
                 self.lose(&file);
@@ -134,6 +135,7 @@ impl Walk<'_> {
         }
         let identity = Identity { store: self.store, file: id };
         let mut position = HEADER_BYTES.min(bytes.len());
+        let mut reached = position as u64;
         let mut assembler = RecordAssembler::default();
         while position < bytes.len() {
             let mut frames = FrameReader::new(&bytes[position..], position as u64, identity, None);
@@ -147,6 +149,7 @@ impl Walk<'_> {
                         break;
                     }
                 };
+                reached = frame.end();
                 match assembler.push(&frame) {
                     Ok(Some((KIND_TRANSACTION, record))) => match TransactionRecord::decode(record) {
                         Ok(record) => self.commit(&file, record),
@@ -167,7 +170,8 @@ impl Walk<'_> {
             assembler = RecordAssembler::default();
             position = later.unwrap_or(bytes.len());
         }
-        if assembler.is_open() && !newest {
+        // Behind the last whole record there may have been another.
+        if assembler.is_open() && !newest || unread.is_some_and(|end| end > reached) {
             self.lose(&file);
         }
     }

@@ -52,13 +52,13 @@ impl Content {
         while at < length {
             let piece = &mut buffer[..(length - at).min(PIECE_BYTES as u64) as usize];
             if file.read_exact_at(at, piece).is_err() {
-                return Some(Self::Owned(pieces(&*file, length)));
+                return Some(Self::Owned(pieces(&*file, length).0));
             }
             at += piece.len() as u64;
         }
         match storage.map(name, length) {
             Ok(map) => Some(Self::Mapped(map)),
-            Err(_) => Some(Self::Owned(pieces(&*file, length))),
+            Err(_) => Some(Self::Owned(pieces(&*file, length).0)),
         }
     }
 
@@ -70,17 +70,19 @@ impl Content {
     }
 }
 
-/// What can be read of a file, in small units; zeros where it cannot.
-fn pieces(file: &dyn crate::io::StorageFile, length: u64) -> Vec<u8> {
+/// What can be read of a file, in small units; zeros where it cannot, and where the last of those end.
+pub(super) fn pieces(file: &dyn crate::io::StorageFile, length: u64) -> (Vec<u8>, Option<u64>) {
     let mut bytes = vec![0; length as usize];
-    let mut at = 0;
+    let (mut at, mut unread) = (0, None);
     for piece in bytes.chunks_mut(LOST_BYTES) {
-        if file.read_exact_at(at, piece).is_err() {
-            piece.fill(0);
-        }
+        let read = file.read_exact_at(at, piece);
         at += piece.len() as u64;
+        if read.is_err() {
+            piece.fill(0);
+            unread = Some(at);
+        }
     }
-    bytes
+    (bytes, unread)
 }
 
 impl Salvage {
