@@ -31,6 +31,7 @@ const SWEEP: Test = ("sweep", "damage_is_named_and_never_returned_as_data");
 
 const CUTS: &[Test] = &[SINGLE, TRIPLE, LONG];
 const CUTS_ANEW: &[Test] = &[ANEW, CREATION];
+const CUTS_CREATED: &[Test] = &[CREATION, SINGLE];
 const CUTS_BACKUP: &[Test] = &[SINGLE, BACKUPS];
 
 const fn disk(name: &'static str, what: &'static str, tests: &'static [Test]) -> Bug {
@@ -104,6 +105,34 @@ pub(crate) const BUGS: &[Bug] = &[
         CUTS,
     ),
     disk("late:Sync copy first:Rename CURRENT", "a backup counts before its files are synced", CUTS_BACKUP),
+    disk("late:Sync wal:Create wal", "a log is synced only once the next one is there", CUTS),
+    disk("late:Sync wal first:Write wal", "a log takes transactions before its beginning is synced", CUTS),
+    disk(
+        "late:SyncDir after Sync wal:Write wal",
+        "a log takes transactions before its directory entry is synced",
+        CUTS,
+    ),
+    disk(
+        "late:Sync wal first:Rename CURRENT",
+        "CURRENT of a new store comes before its log is synced",
+        CUTS_CREATED,
+    ),
+    disk(
+        "late:SyncDir after Sync wal:Rename CURRENT",
+        "CURRENT is renamed before the entry of the log that it needs is synced",
+        CUTS,
+    ),
+    // Not behind `Rename wal`: what the first backup owed would be paid with the first name that the second one gives.
+    disk(
+        "late:SyncDir after Rename wal:Rename manifest",
+        "a backup gives logs their names, then syncs the directory once for all",
+        &[REGRESSION_BACKUP, BACKUPS],
+    ),
+    disk(
+        "late:SyncDir after Rename manifest:Rename CURRENT",
+        "CURRENT of a backup is renamed, then the directory of its files is synced",
+        CUTS_BACKUP,
+    ),
     // The code of the engine, wrong.
     Bug {
         name: "log-removed-before-step",
@@ -241,6 +270,23 @@ pub(crate) const BUGS: &[Bug] = &[
             "        if !planted(\"recover-without-rewriting\") {\n            make_durable(&*storage, &log_name(position.log), position.offset)?;\n        }",
         )],
         tests: &[FAULTS],
+    },
+    Bug {
+        name: "previous-log-late",
+        what: "opening begins a new log, then makes the one before it durable",
+        changes: &[
+            (
+                "engine/store/src/open.rs",
+                "    file.sync_data().map_err(|error| Error::io(\"syncing\", storage.describe(name), error))",
+                "    if planted(\"previous-log-late\") {\n        return Ok(());\n    }\n    file.sync_data().map_err(|error| Error::io(\"syncing\", storage.describe(name), error))",
+            ),
+            (
+                "engine/store/src/open.rs",
+                "        let log = LogWriter::create(&*storage, current.store, id, start, position.next_sequence)?;",
+                "        let log = LogWriter::create(&*storage, current.store, id, start, position.next_sequence)?;\n        if planted(\"previous-log-late\") {\n            let name = log_name(position.log);\n            let synced = storage.open(&name).and_then(|file| file.sync_data());\n            synced.map_err(|error| Error::io(\"syncing\", storage.describe(&name), error))?;\n        }",
+            ),
+        ],
+        tests: &[LONG, SINGLE, TRIPLE, FAULTS],
     },
     Bug {
         name: "torn-end-counts",

@@ -49,7 +49,9 @@ fn command(arguments: &[&str]) -> Result<bool, String> {
         [] | ["--short"] => Ok(hunts::short(&root())),
         ["--soak", hours] => {
             let hours: f64 = hours.parse().map_err(|_| format!("{hours:?} is no number of hours"))?;
-            hunts::soak(&root(), Duration::from_secs_f64(hours * 3600.0))
+            let time = Duration::try_from_secs_f64(hours * 3600.0).ok().filter(|time| !time.is_zero());
+            let time = time.ok_or_else(|| format!("{hours} is no number of hours that a soak may take"))?;
+            hunts::soak(&root(), time)
         }
         ["planted"] => Ok(planted(None)?.missed() == 0),
         ["planted", bug] => Ok(planted(Some(bug))?.missed() == 0),

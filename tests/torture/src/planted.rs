@@ -127,7 +127,7 @@ fn build(copy: &Path) -> Result<BTreeMap<String, PathBuf>, String> {
         .args(WANTED)
         .current_dir(copy)
         .env("CARGO_TARGET_DIR", copy.join("target"));
-    let Ended { ok, text } = run(&mut command, Duration::from_hours(1));
+    let Ended { ok, text, .. } = run(&mut command, Duration::from_hours(1));
     if !ok {
         return Err(format!("the sources with planted bugs do not compile:\n{text}"));
     }
@@ -160,7 +160,7 @@ fn catches(
     if let Some(bug) = bug {
         command.env("TAPE_PLANTED", bug);
     }
-    let Ended { ok, text } = run(&mut command, TEST_LIMIT);
+    let Ended { ok, text, .. } = run(&mut command, TEST_LIMIT);
     assert!(
         !text.contains("running 0 tests") || !text.contains("0 filtered out; finished") || test.1.is_empty()
     );
