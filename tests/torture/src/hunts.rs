@@ -113,7 +113,7 @@ const HUNTS: &[Hunt] = &[
     Hunt {
         name: SCHEDULES,
         command: &["bash", "tests/sync/smoke.sh"],
-        least: &[("executions", 1_000), ("schedules", 100), ("mistakes", 9)],
+        least: &[("executions", 30_000), ("schedules", 100), ("mistakes", 9)],
         waits: true,
         seed: Some("SYNC_SEED"),
         rounds: Rounds::Every,
