@@ -46,7 +46,7 @@ pub(super) fn ids(storage: &dyn Storage, prefix: &str) -> Result<Vec<u64>> {
 /// There is no file of a store at all, or the directory cannot be read.
 pub(super) fn collect(storage: &dyn Storage, report: &mut SalvageReport) -> Result<Evidence> {
     refuse_newer(storage)?;
-    let current = match read_current(storage) {
+    let mut current = match read_current(storage) {
         Ok(Some(current)) => Some(current),
         Ok(None) => {
             report.rebuilt.push("CURRENT is missing".into());
@@ -70,9 +70,14 @@ pub(super) fn collect(storage: &dyn Storage, report: &mut SalvageReport) -> Resu
             Err(error) => report.rebuilt.push(error.to_string()),
         }
     }
+    let others = identities(storage)?;
+    if current.as_ref().is_some_and(|current| !others.is_empty() && !others.contains_key(&current.store)) {
+        report.rebuilt.push("CURRENT is that of another store".into());
+        current = None;
+    }
     let store = match &current {
         Some(current) => current.store,
-        None => identity(storage)?,
+        None => most(storage, &others)?,
     };
     let created = current.map(|current| current.created);
     if current.is_none()
@@ -107,8 +112,8 @@ fn refuse_newer(storage: &dyn Storage) -> Result<()> {
     Ok(())
 }
 
-/// The identity that most files have in their headers.
-fn identity(storage: &dyn Storage) -> Result<[u8; 16]> {
+/// The identities that files have in their headers, and how many each.
+fn identities(storage: &dyn Storage) -> Result<HashMap<[u8; 16], usize>> {
     let mut votes: HashMap<[u8; 16], usize> = HashMap::new();
     for (name, _) in list(storage)? {
         let kind = match &name {
@@ -125,8 +130,13 @@ fn identity(storage: &dyn Storage) -> Result<[u8; 16]> {
             *votes.entry(header.identity.store).or_default() += 1;
         }
     }
-    let most = votes.into_iter().max_by_key(|(store, count)| (*count, *store));
-    most.map(|(store, _)| store).ok_or_else(|| {
+    Ok(votes)
+}
+
+/// The identity that most files have.
+fn most(storage: &dyn Storage, votes: &HashMap<[u8; 16], usize>) -> Result<[u8; 16]> {
+    let most = votes.iter().max_by_key(|(store, count)| (**count, **store));
+    most.map(|(store, _)| *store).ok_or_else(|| {
         Error::NotFound(format!("{} holds no file of a store that could be read", storage.describe("")))
     })
 }
