@@ -42,6 +42,12 @@ pub enum Damage {
     Exchange { first: usize, second: usize },
     /// A file is a copy of another.
     Duplicate { from: usize, to: usize },
+    /// Two stretches of a file, each with its own checksum, stand in each other's place.
+    SwapUnits { file: usize, first: usize, second: usize, bytes: usize },
+    /// A stretch of a file was written to the place of another one as long.
+    MovedUnit { file: usize, from: usize, to: usize, bytes: usize },
+    /// A file is the one of the same name of another store.
+    Foreign { file: usize, store: usize },
 }
 
 impl Damage {
@@ -64,6 +70,11 @@ impl Damage {
             Self::Delete { file } => ("delete", list(&[file])),
             Self::Exchange { first, second } => ("exchange", list(&[first, second])),
             Self::Duplicate { from, to } => ("duplicate", list(&[from, to])),
+            Self::SwapUnits { file, first, second, bytes } => {
+                ("swap-units", list(&[file, first, second, bytes]))
+            }
+            Self::MovedUnit { file, from, to, bytes } => ("moved-unit", list(&[file, from, to, bytes])),
+            Self::Foreign { file, store } => ("foreign", list(&[file, store])),
         }
     }
 
@@ -72,8 +83,8 @@ impl Damage {
         self.parts().0
     }
 
-    /// The files with this damage; `earlier` are those of earlier moments.
-    pub fn apply(self, files: &Files, earlier: &[Files]) -> Files {
+    /// The files with this damage; `earlier` are those of earlier moments, `others` those of other stores.
+    pub fn apply(self, files: &Files, earlier: &[Files], others: &[Files]) -> Files {
         let names: Vec<&String> = files.keys().collect();
         let content = |file: usize| files[names[file]].clone();
         let mut out = files.clone();
@@ -125,6 +136,18 @@ impl Damage {
                 out.insert(names[second].clone(), content(first));
             }
             Self::Duplicate { from, to } => drop(out.insert(names[to].clone(), content(from))),
+            Self::SwapUnits { file, first, second, bytes: count } => edit(file, &|bytes| {
+                let (one, two) = bytes.split_at_mut(first.max(second));
+                one[first.min(second)..][..count].swap_with_slice(&mut two[..count]);
+            }),
+            Self::MovedUnit { file, from, to, bytes: count } => {
+                edit(file, &|bytes| bytes.copy_within(from..from + count, to));
+            }
+            Self::Foreign { file, store } => {
+                if let Some(other) = others[store].get(names[file]) {
+                    out.insert(names[file].clone(), other.clone());
+                }
+            }
         }
         out
     }
@@ -175,6 +198,9 @@ impl FromStr for Damage {
             "delete" => Self::Delete { file: at(0)? },
             "exchange" => Self::Exchange { first: at(0)?, second: at(1)? },
             "duplicate" => Self::Duplicate { from: at(0)?, to: at(1)? },
+            "swap-units" => Self::SwapUnits { file: at(0)?, first: at(1)?, second: at(2)?, bytes: at(3)? },
+            "moved-unit" => Self::MovedUnit { file: at(0)?, from: at(1)?, to: at(2)?, bytes: at(3)? },
+            "foreign" => Self::Foreign { file: at(0)?, store: at(1)? },
             _ => return Err(bad()),
         })
     }
@@ -186,7 +212,15 @@ mod tests {
 
     #[test]
     fn a_damage_is_told_and_read_again() {
-        for text in ["flip:1:20:128", "noise:0:3:9:77", "stale-sector:2:1:4", "exchange:0:5", "delete:3"] {
+        for text in [
+            "flip:1:20:128",
+            "noise:0:3:9:77",
+            "stale-sector:2:1:4",
+            "exchange:0:5",
+            "delete:3",
+            "foreign:4:2",
+            "moved-unit:1:64:96:32",
+        ] {
             assert_eq!(text.parse::<Damage>().unwrap().to_string(), text);
         }
     }
@@ -200,7 +234,8 @@ mod tests {
         ]
         .into();
         let earlier = [Files::from([("a".into(), file(vec![1; 10]))])];
-        let after = |text: &str| text.parse::<Damage>().unwrap().apply(&files, &earlier);
+        let others = [Files::from([("b".into(), file(vec![9; 3]))])];
+        let after = |text: &str| text.parse::<Damage>().unwrap().apply(&files, &earlier, &others);
         assert_eq!(after("flip:0:5:1")["a"][..7], [0, 1, 2, 3, 4, 4, 6]);
         assert_eq!(after("truncate:1:3")["b"].len(), 3);
         assert_eq!(after("extend:1:3:9")["b"][599..], [7, 9, 9, 9]);
@@ -214,5 +249,9 @@ mod tests {
         assert!(!after("delete:0").contains_key("a"));
         assert_eq!(after("exchange:0:1")["a"], files["b"]);
         assert_eq!(after("duplicate:0:1")["b"], files["a"]);
+        assert_eq!(after("swap-units:0:7:3:2")["a"][..9], [0, 1, 2, 7, 8, 5, 6, 3, 4]);
+        assert_eq!(after("moved-unit:0:7:3:2")["a"][..9], [0, 1, 2, 7, 8, 5, 6, 7, 8]);
+        assert_eq!(*after("foreign:1:0")["b"], [9; 3]);
+        assert_eq!(after("foreign:0:0"), files);
     }
 }

@@ -63,7 +63,7 @@ pub fn allowed(subject: &Subject, after: &Files) -> Allowed {
     let changed = subject.files.iter().filter(|(name, bytes)| after.get(*name) != Some(*bytes));
     for (name, before) in changed {
         let one = one_file(subject, name, before, after);
-        let Some(kind) = one.kind else { return Allowed::default() };
+        let Some(kind) = one.kind else { return Allowed { elsewhere: one.elsewhere, ..Allowed::default() } };
         out.kind = Some(out.kind.map_or(kind, |known| known.max(kind)));
         out.least = out.least.into_iter().chain(one.least).min();
         out.retention |= one.retention;
@@ -85,7 +85,8 @@ fn one_file(subject: &Subject, name: &str, before: &[u8], after: &Files) -> Allo
                 let kind = Some(Kind::EarlierCurrent);
                 return Allowed { kind, retention: true, elsewhere: true, ..Allowed::default() };
             }
-            return Allowed::default();
+            // That of another store is whole in itself: what does not fit is the manifest that it counts.
+            return Allowed { elsewhere: subject.others.iter().any(earlier), ..Allowed::default() };
         }
         _ => {}
     }

@@ -1,7 +1,7 @@
 //! What of a store's files counts, worked out from the chapters of `format-spec` apart from the engine: which files,
 //! which bytes of the manifest and of each log, and what each frame of a log proves of the ones before it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -103,17 +103,39 @@ impl Layout {
         }
     }
 
+    /// The frames of a log or a manifest.
+    pub fn frames(&self, name: &str) -> Vec<Range<usize>> {
+        let log = self.logs.iter().filter(|log| log.name == name).flat_map(|log| &log.frames);
+        let manifest = self.manifest_frames.iter().filter(|_| name == self.manifest);
+        log.map(|frame| frame.bytes.clone()).chain(manifest.map(|frame| frame.0.clone())).collect()
+    }
+
+    /// The stretches of a file that have a checksum each.
+    pub fn units(&self, name: &str) -> Vec<Range<usize>> {
+        self.segments.get(name).map_or_else(|| self.frames(name), |contents| contents.units.clone())
+    }
+
     /// The name of a series, as losses have it.
     pub fn series_name(&self, id: u32) -> String {
         let named = self.series.get(&id).map(|record| format!("{} {}", record.instrument, record.frame));
         named.unwrap_or_else(|| "tape commits".to_owned())
     }
 
+    /// Every column of this name that a series had.
+    fn columns(&self, series: u32, name: &str) -> BTreeSet<ColumnId> {
+        let definitions = self.series.get(&series).into_iter().flat_map(|record| &record.definitions);
+        let columns = definitions.filter_map(|definition| definition.1.as_ref()).flat_map(|s| &s.columns);
+        columns.filter(|column| column.name == name).map(|column| column.id).collect()
+    }
+
     /// Whether a loss that names a column of a series means the one of this number.
     pub fn is_column(&self, series: u32, id: ColumnId, name: &str) -> bool {
-        let definitions = self.series.get(&series).into_iter().flat_map(|record| &record.definitions);
-        let mut columns = definitions.filter_map(|definition| definition.1.as_ref()).flat_map(|s| &s.columns);
-        columns.any(|column| column.id == id && column.name == name)
+        self.columns(series, name).contains(&id)
+    }
+
+    /// How many columns of this name a series had.
+    pub fn columns_named(&self, series: u32, name: &str) -> usize {
+        self.columns(series, name).len()
     }
 
     /// Whether a file is among those that count.

@@ -70,8 +70,8 @@ pub struct Fate<'a> {
 pub struct Lost {
     /// Rows, live ones and history, by number.
     pub rows: [BTreeSet<u64>; 2],
-    /// Names of columns of which the values are lost, by number of the row.
-    pub values: [BTreeMap<u64, BTreeSet<String>>; 2],
+    /// Names of columns of which the values are lost, and how often each is named, by number of the row.
+    pub values: [BTreeMap<u64, BTreeMap<String, usize>>; 2],
     /// Times between which live rows are lost.
     pub times: Vec<(i64, i64)>,
     /// Whether the marks are lost.
@@ -200,29 +200,31 @@ impl<'a> Fate<'a> {
             return Err("so many rows are not there".to_owned());
         }
         let of_rows: Vec<&&Piece> = hits.filter(|piece| piece.stream as usize == stream).collect();
+        if (loss.kind == LossKind::Values) != loss.column.is_some() {
+            return Err("values are those of a column, rows are whole".to_owned());
+        }
         for row in rows.clone() {
-            let costs = |piece: &&&&Piece| {
-                let values = |ids: &[u16]| {
-                    let is_it = |id: &u16| {
-                        self.layout.is_column(part.series, *id, loss.column.as_deref()?).then_some(())
-                    };
-                    ids.iter().any(|id| is_it(id).is_some())
-                };
-                piece.rows.contains(&row)
-                    && match &piece.cost {
-                        Cost::Rows => loss.kind == LossKind::Rows,
-                        Cost::Values(ids) => loss.kind == LossKind::Values && values(ids),
-                        Cost::Index => false,
-                    }
+            let costs = of_rows.iter().filter(|piece| piece.rows.contains(&row)).map(|piece| &piece.cost);
+            let (may_be, told) = match &loss.column {
+                None => {
+                    let new = lost.rows[stream].insert(row);
+                    (usize::from(costs.clone().any(|cost| matches!(cost, Cost::Rows))), 1 + usize::from(!new))
+                }
+                Some(name) => {
+                    let ids =
+                        costs.flat_map(|cost| if let Cost::Values(ids) = cost { &ids[..] } else { &[] });
+                    // A series that was dropped and created again may have had two columns of one name.
+                    let ids: BTreeSet<_> =
+                        ids.filter(|id| self.layout.is_column(part.series, **id, name)).collect();
+                    let told = lost.values[stream].entry(row).or_default().entry(name.clone()).or_default();
+                    *told += 1;
+                    (ids.len(), *told)
+                }
             };
-            if !of_rows.iter().any(|piece| costs(&&piece)) {
+            if may_be == 0 {
                 return Err(format!("row {row} is not damaged"));
             }
-            let new = match &loss.column {
-                None => lost.rows[stream].insert(row),
-                Some(column) => lost.values[stream].entry(row).or_default().insert(column.clone()),
-            };
-            if !new {
+            if told > may_be {
                 return Err(format!("row {row} is named twice"));
             }
         }
@@ -234,8 +236,8 @@ impl<'a> Fate<'a> {
         Ok(())
     }
 
-    /// The rows lie between the times that are named, and these lie within the damaged chunks. Where head and index are lost, the chunks
-    /// beside them are the bounds.
+    /// The rows lie between the times that are named, and these lie within the damaged chunks. Where head and index are
+    /// lost, the chunks beside them are the bounds.
     fn check_times(
         &self,
         loss: &Loss,

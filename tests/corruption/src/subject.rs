@@ -5,11 +5,15 @@ use std::sync::Arc;
 
 use golden::storage::Clocked;
 use golden::stores::STORES;
+use golden::values::Random;
 use tapestore::io::{MemoryStorage, Storage};
+use tapestore::schema::SchemaBuilder;
 use tapestore::{
-    AsOf, Batch, Durability, Error, Options, Result, SeriesKey, Store, Tier, Transaction, Values, schema,
+    AsOf, Batch, ColumnType, ColumnValues, Durability, Error, Options, Result, SeriesKey, Store, Strings,
+    Tier, Transaction, Values, schema,
 };
 
+use crate::damage::Damage;
 use crate::layout::Layout;
 use crate::truth::Truth;
 
@@ -25,6 +29,8 @@ pub struct Subject {
     pub files: Files,
     /// Its files at earlier moments.
     pub earlier: Vec<Files>,
+    /// The files of other stores.
+    pub others: Vec<Files>,
     /// What of the files counts.
     pub layout: Layout,
     /// What it gives.
@@ -63,7 +69,12 @@ impl Subject {
             }
         }
         let layout = Layout::of(&files);
-        Ok(Self { name, files, earlier, layout, truth, numbers })
+        Ok(Self { name, files, earlier, others: Vec::new(), layout, truth, numbers })
+    }
+
+    /// The files with a damage.
+    pub fn damaged(&self, damage: Damage) -> Files {
+        damage.apply(&self.files, &self.earlier, &self.others)
     }
 
     /// The name of a file by its number.
@@ -81,9 +92,14 @@ fn shared(files: Vec<(String, Vec<u8>)>) -> Files {
 /// # Errors
 /// Those of the engine.
 pub fn all() -> Result<Vec<Subject>> {
-    let mut out = vec![grown()?, torn()?];
+    let mut out = vec![grown()?, torn()?, forms()?, pages()?];
     for (name, _, make) in STORES {
         out.push(Subject::new(name, shared(make()?), Vec::new())?);
+    }
+    let files: Vec<Files> = out.iter().map(|subject| subject.files.clone()).collect();
+    for (own, subject) in out.iter_mut().enumerate() {
+        subject.others =
+            files.iter().enumerate().filter(|(at, _)| *at != own).map(|(_, files)| files.clone()).collect();
     }
     Ok(out)
 }
@@ -105,18 +121,19 @@ fn bars(from: i64, count: i64, price: f64) -> Batch {
 struct Growing {
     storage: Arc<Clocked>,
     store: Option<Store>,
+    tier: Tier,
     moments: Vec<Files>,
 }
 
 impl Growing {
     fn new() -> Result<Self> {
         let storage = Clocked::new();
-        let store = Some(Store::create_on(storage.clone(), Self::options())?);
-        Ok(Self { storage, store, moments: Vec::new() })
+        let store = Some(Store::create_on(storage.clone(), Self::options(Tier::Dense))?);
+        Ok(Self { storage, store, tier: Tier::Dense, moments: Vec::new() })
     }
 
-    fn options() -> Options {
-        Options { tier: Tier::Dense, young_segments: 100, ..options() }
+    fn options(tier: Tier) -> Options {
+        Options { tier, young_segments: 100, ..options() }
     }
 
     fn remember(&mut self) {
@@ -142,7 +159,8 @@ impl Growing {
 
     fn reopen(&mut self) -> Result<()> {
         self.store = None;
-        self.store = Some(Store::open_on(self.storage.clone() as Arc<dyn Storage>, Self::options())?);
+        self.store =
+            Some(Store::open_on(self.storage.clone() as Arc<dyn Storage>, Self::options(self.tier))?);
         self.remember();
         Ok(())
     }
@@ -184,6 +202,113 @@ fn grown() -> Result<Subject> {
     let files = growing.moments.pop().expect("remembered");
     growing.moments.dedup();
     Subject::new("grown", files, growing.moments)
+}
+
+/// Prices of days in cents that were paid, adjusted for a dividend every so many rows.
+fn adjusted(random: &mut Random, count: i64, every: i64) -> Batch {
+    let mut cents = 4_000;
+    let mut columns: [Vec<f64>; 5] = Default::default();
+    for row in 0..count {
+        let open = cents + random.below(9) / 8;
+        cents = open + skewed(random) - 3;
+        let (high, low) = (open.max(cents) + skewed(random), open.min(cents) - skewed(random));
+        let factor = 1.0 + ((count - 1 - row) / every) as f64 * 0.012_345_678_9;
+        for (column, price) in columns.iter_mut().zip([open, high, low, cents]) {
+            column.push(price as f64 * factor / 100.0);
+        }
+        columns[4].push(skewed(random) as f64);
+    }
+    let names = ["open", "high", "low", "close", "volume"];
+    let batch = Batch::new((0..count).map(|day| day * 1440 * MINUTE).collect());
+    names.into_iter().zip(columns).fold(batch, |batch, (name, values)| batch.with(name, Values::F64(values)))
+}
+
+/// Small numbers mostly, and now and then large ones: that is what models save most with.
+fn skewed(random: &mut Random) -> i64 {
+    let bits = random.below(3) * random.below(6);
+    random.below(1 << bits)
+}
+
+/// Columns in the ways of storing that bars have not.
+fn columns(random: &mut Random, count: i64) -> [(&'static str, ColumnType, ColumnValues); 6] {
+    let noise = (0..count).map(|_| f64::from_bits(random.word())).collect();
+    // Noise behind digits that are much the same.
+    let roots = (0..count).map(|_| (1e12 + random.below(1 << 36) as f64).sqrt()).collect();
+    let factor = |row: i64| 1.0 + ((count - 1 - row) / 30) as f64 * 0.012_345_678_9;
+    let adjusted = (0..count).map(|row| (4_000 + random.below(300)) as f64 * factor(row) / 100.0).collect();
+    let side = (0..count).map(|row| ["buy", "sell", ""][row as usize % 3]).collect();
+    let note = (0..count).map(|row| format!("{:x}", row * 7919)).collect::<Strings>();
+    let never = Values::U8(vec![0; count as usize]);
+    let all = |values| ColumnValues { values, nulls: None };
+    let some = |values| ColumnValues { values, nulls: Some((0..count).map(|row| row % 40 == 7).collect()) };
+    [
+        ("noise", ColumnType::F64, all(Values::F64(noise))),
+        ("roots", ColumnType::F64, all(Values::F64(roots))),
+        ("adjusted", ColumnType::F64, some(Values::F64(adjusted))),
+        ("side", ColumnType::String, some(Values::Str(side))),
+        ("note", ColumnType::String, some(Values::Str(note))),
+        ("never", ColumnType::U8, ColumnValues { values: never, nulls: Some(vec![true; count as usize]) }),
+    ]
+}
+
+/// The ways to store a column that other small stores lack, in few rows: factors, halves, groups with models, raw values; and a past.
+fn forms() -> Result<Subject> {
+    let mut random = Random(12);
+    let mut growing = Growing::new()?;
+    let (dense, cold) = (SeriesKey::new("DENSE", "1d")?, SeriesKey::new("COLD", "1d")?);
+    let table = SeriesKey::new("DENSE", "table")?;
+    growing.commit(Durability::Durable, |transaction| {
+        transaction.create_series(&dense, schema::bars())?;
+        transaction.append(&dense, adjusted(&mut random, 90, 40))
+    })?;
+    growing.commit(Durability::Durable, |transaction| {
+        let mut schema = SchemaBuilder::unique();
+        let mut batch = Batch::new((0..90).map(|row| row * row * 1_000).collect());
+        for (name, kind, values) in columns(&mut random, 90) {
+            schema = schema.nullable(name, kind);
+            batch = batch.with(name, values);
+        }
+        transaction.create_series(&table, schema.build()?)?;
+        transaction.append(&table, batch)
+    })?;
+    growing.store().seal()?;
+    growing.remember();
+    growing.tier = Tier::Cold;
+    growing.reopen()?;
+    growing.commit(Durability::Durable, |transaction| {
+        transaction.create_series(&cold, schema::bars())?;
+        transaction.append(&cold, adjusted(&mut random, 500, 1000))
+    })?;
+    growing.store().seal()?;
+    growing.remember();
+    growing
+        .commit(Durability::Durable, |transaction| transaction.upsert(&dense, adjusted(&mut random, 5, 9)))?;
+    let files = growing.moments.pop().expect("remembered");
+    growing.moments.dedup();
+    Subject::new("forms", files, growing.moments)
+}
+
+/// Structures of several pages and records of several frames, each as long as the one beside it: what stands in the place of
+/// another is told from it by its place alone.
+fn pages() -> Result<Subject> {
+    let key = SeriesKey::new("P", "table")?;
+    let mut growing = Growing::new()?;
+    // Pages of a dictionary hold 8188 bytes: 92 texts of 88 bytes and one of their length.
+    let text = |code: i64| format!("{:088}", code * 7919);
+    growing.commit(Durability::Durable, |transaction| {
+        transaction
+            .create_series(&key, SchemaBuilder::unique().column("name", ColumnType::String).build()?)?;
+        let names = (0..920).map(|row| text(row % 300)).collect::<Strings>();
+        transaction.append(&key, Batch::new((0..920).collect()).with("name", Values::Str(names)))
+    })?;
+    growing.store().seal()?;
+    growing.remember();
+    growing.commit(Durability::Durable, |transaction| {
+        let names = (0..300).map(text).collect::<Strings>();
+        transaction.append(&key, Batch::new((1000..1300).collect()).with("name", Values::Str(names)))
+    })?;
+    let files = growing.moments.pop().expect("remembered");
+    Subject::new("pages", files, Vec::new())
 }
 
 /// Bytes that do not count, everywhere where there may be some.
