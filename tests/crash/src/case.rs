@@ -142,3 +142,27 @@ impl FromStr for Case {
         Ok(Self { seed: number(field("seed")?)?, anew: fields.contains_key("anew"), ops, blow })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_case_is_read_as_it_is_written() {
+        let cut = Keep::Without(3);
+        let mut blows = vec![Blow::Cut(4, cut, None), Blow::Cut(4, cut, Some((2, Keep::Random(9))))];
+        blows.extend(Fault::ALL.into_iter().chain(Fault::LIES).map(|fault| Blow::Fault(5, fault)));
+        for (place, _) in Place::ALL {
+            blows.extend([Blow::CutOf(place, 6, cut), Blow::FaultOf(place, 7, Fault::Eio)]);
+        }
+        for look in Look::ALL {
+            blows.extend(ReadFault::ALL.map(|fault| Blow::Read(look, 8, fault)));
+        }
+        for blow in blows {
+            for ops in [vec![], vec![Op::Commit, Op::Backup]] {
+                let case = Case { seed: 3, anew: ops.is_empty(), ops, blow };
+                assert_eq!(case.to_string().parse(), Ok(case));
+            }
+        }
+    }
+}

@@ -180,11 +180,15 @@ impl Scene {
         }
     }
 
-    /// Reads a store that was opened, or not, while reads fail and again when they do not.
+    /// Reads a store that was opened, or not; once a read has failed, again with reads answered. One that is to fail later
+    /// fails when the store is closed.
     fn read_store(&self, trial: &Trial, store: Option<&Store>) -> Result<Option<u64>, String> {
         let Some(store) = store else { return Ok(None) };
         let (known, least) = (&self.known, self.known.appended);
-        trial.judge(self.run.check_store(store, known, least))?;
+        let shown = trial.judge(self.run.check_store(store, known, least))?;
+        if trial.storage.read_fault_hit().is_none() {
+            return Ok(shown.map(|shown| shown as u64));
+        }
         trial.storage.heal_reads();
         let again = self.run.check_store(store, known, least);
         Ok(Some(again.map_err(|why| format!("with reads answered again: {why}"))? as u64))
@@ -441,7 +445,11 @@ pub fn read_faults(seed: u64, ops: &[Op], effort: &Effort, report: &mut Report) 
                     continue;
                 }
                 match guarded(|| scene.look(look, Some((call, fault)), sound.shown)) {
-                    Ok(seen) => report.read_faults += u64::from(seen.hit),
+                    Ok(seen) if seen.hit => report.read_faults += 1,
+                    Ok(_) => {
+                        let why = format!("{look:?}, {site:?}: it is not made a second time");
+                        report.fail(seed, ops, Blow::Read(look, call, fault), why);
+                    }
                     Err(why) => {
                         let why = format!("{look:?}, {site:?}: {why}");
                         report.fail(seed, ops, Blow::Read(look, call, fault), why);

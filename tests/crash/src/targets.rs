@@ -250,7 +250,10 @@ pub(crate) fn one_target_fault(
         },
         Place::Salvage => salvage(&run, &target).map(|saved| version = saved.version),
     };
-    report.faults += u64::from(target.fault_hit());
+    if !target.fault_hit() {
+        return Err("there is no such call".into());
+    }
+    report.faults += 1;
     let ended = done.is_ok();
     if !ended {
         if fault == Fault::Short {

@@ -149,6 +149,5 @@ fn replay_of_one_case() {
     let Ok(text) = std::env::var("CRASH_REPLAY") else { return };
     let case: Case = text.parse().unwrap();
     assert_eq!(case.to_string(), text);
-    let report = replay(&case).unwrap();
-    assert!(report.images + report.faults + report.read_faults > 0, "there is no such call any more");
+    replay(&case).unwrap();
 }
