@@ -136,6 +136,7 @@ impl Scene {
         // Written, then not synced.
         failing.storage.fail_at(2, Fault::SyncKept);
         let failed = failing.apply(Op::Commit).is_err();
+        assert!(failed || failing.storage.calls() == 0, "the commit that is to fail changes something");
         let failed = failed.then(|| (failing.storage.disk(), failing.moment().clone()));
         let checked = RefCell::default();
         Self { seed, ops: ops.to_vec(), run, known, disk, target, before, failed, checked }

@@ -1,4 +1,4 @@
-//! Every mutating call of every short workload fails in every way.
+//! Every call of every short workload fails in every way: those that change something, those that read, and those on other disks.
 
 use std::time::Instant;
 
@@ -6,7 +6,9 @@ use crash_tests::amount::{Amount, seed};
 use crash_tests::case::Place;
 use crash_tests::looks::read_faults;
 use crash_tests::run::{Moment, Op, Run};
-use crash_tests::search::{Effort, Report, faults, lies, long_workload, over, sequences, shrink, site_names};
+use crash_tests::search::{
+    Effort, Report, SITES, faults, lies, long_workload, over, sequences, shrink, site_names,
+};
 use crash_tests::targets::target_faults;
 
 /// Every site of reads: a kind of call on a kind of file. One that is missing is no longer tested; one that is new must be added.
@@ -25,10 +27,11 @@ fn finish(name: &str, report: &mut Report, since: Instant) {
     report.assert_clean();
 }
 
-fn sweep(name: &str, workloads: &[Vec<Op>]) {
+fn sweep(name: &str, workloads: &[Vec<Op>]) -> Report {
     let since = Instant::now();
     let mut report = over(workloads, |_, ops, report| faults(seed(), ops, &Effort::default(), report));
     finish(name, &mut report, since);
+    report
 }
 
 /// The disk says that it wrote, and did not, or elsewhere, or something else.
@@ -42,7 +45,15 @@ fn a_disk_that_lies_is_found_out_or_does_no_harm() {
 
 #[test]
 fn a_fault_in_any_sequence_of_two_operations_loses_nothing_acknowledged() {
-    sweep("faults, up to 2 operations", &Amount::asked().sampled(sequences(2), 2));
+    let mut workloads = Amount::asked().sampled(sequences(2), 2);
+    // And each of the other operations; a handle that failed is done with, whichever it was.
+    workloads
+        .extend([Op::Appended, Op::Volatile, Op::Delete, Op::DropCreate, Op::Absence].map(|op| vec![op]));
+    workloads.extend([vec![Op::Snapshot, Op::DropSnapshot], vec![Op::DropCreate, Op::DropCreate]]);
+    let report = sweep("faults, up to 2 operations", &workloads);
+    if Amount::asked() != Amount::Sample {
+        assert_eq!(site_names(&report.sites).join(", "), SITES);
+    }
 }
 
 #[test]

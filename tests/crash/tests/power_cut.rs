@@ -10,17 +10,10 @@ use crash_tests::amount::{Amount, seed};
 use crash_tests::case::{Case, Place};
 use crash_tests::run::Op;
 use crash_tests::search::{
-    Effort, Report, left_out_syncs, long_workload, manifest_cuts, over, power_cuts, replay, sequences,
+    Effort, Report, SITES, left_out_syncs, long_workload, manifest_cuts, over, power_cuts, replay, sequences,
     shrink, site_names,
 };
 use crash_tests::targets::target_cuts;
-
-/// Every call site that short workloads have: a kind of call on a kind of file. One that is missing is no longer tested;
-/// one that is new must be added.
-const SITES: &str = "Create current.new, Create leases, Create reserve, Create segment, Create wal, Write current.new, \
-     Write manifest, Write reserve, Write segment, Write visible, Write wal, Sync current.new, Sync manifest, Sync reserve, \
-     Sync segment, Sync wal, SetLength reserve, Rename CURRENT, Remove leases, Remove reserve, Remove segment, Remove wal, \
-     SyncDir root";
 
 fn finish(name: &str, report: &mut Report, since: Instant) {
     report.print(name, seed(), since);
