@@ -31,7 +31,8 @@ pub type ReadSite = (ReadKind, &'static str);
 pub enum ReadFault {
     /// `EIO` at this call only.
     Once,
-    /// `EIO` at this call and at every later one of this file, as of a bad sector, until [`Reads::heal`].
+    /// `EIO` at this call and at every later one of this file, as of a bad sector, until
+    /// [`crate::sim::SimStorage::heal_reads`].
     Stays,
     /// `EINTR`.
     Interrupted,

@@ -648,7 +648,7 @@ pub fn shrink(case: &Case) -> (Case, String) {
             }
             Blow::Read(..) => {
                 (0..=ops.len()).for_each(|length| {
-                    read_faults(case.seed, &ops[..length], &Effort::default(), &mut report)
+                    read_faults(case.seed, &ops[..length], &Effort::default(), &mut report);
                 });
             }
             Blow::FaultOf(place, ..) => target_faults(case.seed, ops, place, &Effort::default(), &mut report),

@@ -192,6 +192,9 @@ pub(crate) fn one_target_cut(
 /// Lets every call on another disk fail in every way. For backups, the last operation is one.
 pub fn target_faults(seed: u64, ops: &[Op], place: Place, effort: &Effort, report: &mut Report) {
     report.workloads += 1;
+    if place == Place::Backup && ops.last() != Some(&Op::Backup) {
+        return;
+    }
     let Some(run) = record(seed, false, ops, report) else { return };
     let course = match course(&run, seed, place) {
         Ok(course) => course,
