@@ -446,8 +446,6 @@ fn one_fault(seed: u64, ops: &[Op], call: u64, fault: Fault, report: &mut Report
         && more
         && !(error.is_full_disk() && error.to_string().contains("segment-"))
         && *op != Op::Backup
-        // Not mended yet: a compaction, and so a prune, whose segment could not be written lets the handle go on.
-        && !(matches!(op, Op::Compact | Op::Prune) && error.to_string().contains("segment-"))
     {
         return Err(format!("I8: {op} failed ({error}), yet the handle acknowledged a later commit"));
     }
