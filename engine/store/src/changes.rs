@@ -3,7 +3,7 @@
 //! # Invariants
 //! - Z1. Outside of the ranges given, the series shows the same rows at both versions. Inside it may, too.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 use tapestore_format::limits::{TIME_MAX, TIME_MIN};
 use tapestore_format::rows::{MarkKind, RowSet};
@@ -55,7 +55,7 @@ impl View {
                 }
                 Layer::Part(part) => {
                     changes.part(part)?;
-                    changes.replaced(part.history()?);
+                    changes.replaced_in(part)?;
                 }
             }
             let deletes = layer.marks()?.iter().filter(|mark| mark.kind == MarkKind::Delete);
@@ -101,6 +101,16 @@ impl Changes {
                 self.add(history.time[row], history.time[row] + 1);
             }
         }
+    }
+
+    /// The same of a sealed layer.
+    fn replaced_in(&mut self, part: &Part) -> Result<()> {
+        let (since, now) = (self.since, self.now);
+        let differs = |life: Range<u64>| life.contains(&since) != life.contains(&now);
+        part.each_history(&(i64::MIN..i64::MAX), &[], &differs, &mut Scratch::pooled(), &mut |rows| {
+            self.replaced(rows);
+            ControlFlow::Continue(())
+        })
     }
 
     fn part(&mut self, part: &Part) -> Result<()> {

@@ -6,30 +6,29 @@
 //! # Invariants
 //! - K1. For each series only neighbouring layers are merged (Y3); the result takes their place.
 //! - K2. Nothing changes for readers but what retention has given up.
-//! - K3. Memory is bounded by a few slices of [`SLICE_ROWS`] rows, whatever the size of a series.
+//! - K3. Memory is bounded by a few slices of [`SLICE_ROWS`](crate::slice::SLICE_ROWS) rows and [`SLICE_BYTES`], and the chunks that are being
+//!   written, whatever the size of a series.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::ops::Range;
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tapestore_format::limits::BLOCK_ROWS;
 use tapestore_format::manifest::{ManifestRecord, SegmentRecord};
-use tapestore_format::rows::RowSet;
 use tapestore_format::segment::{Chunk, Holds, Scratch, Stream, Tier};
 
 use crate::error::{Error, ErrorClass, Result};
-use crate::layer::{Retained, Side, merge_rows};
+use crate::layer::Retained;
 use crate::reserve::discard;
-use crate::scan::read_live;
 use crate::seal::{SegmentOutput, holds_ticks, kept_marks};
 use crate::segment::{Part, SegmentFile, segment_name};
+use crate::slice::{SLICE_BYTES, merged_slice, read_slice, slices};
 use crate::state::{Layer, SeriesState, State};
 use crate::store::{Shared, WriterRole};
 use crate::sync::{Mistake, mistaken, thread};
 
-/// About how many rows of a series are in memory at a time.
-const SLICE_ROWS: u64 = 1 << 18;
+const ALL_TIME: Range<i64> = i64::MIN..i64::MAX;
 /// A neighbour is drawn in if it is at most this many times as large as what is merged already.
 const GROWTH: u64 = 4;
 
@@ -286,8 +285,13 @@ fn gives_up(part: &Part, retained: &Retained) -> Result<bool> {
     if part.summary.history_rows == 0 || retained.floor <= part.summary.version_low {
         return Ok(false);
     }
-    let history = part.history()?;
-    Ok((0..history.len()).any(|row| !retained.wants(history.version.get(row), history.until.get(row))))
+    let unwanted = |life: Range<u64>| !retained.wants(life.start, life.end);
+    let mut found = false;
+    part.each_history(&ALL_TIME, &[], &unwanted, &mut Scratch::pooled(), &mut |_| {
+        found = true;
+        ControlFlow::Break(())
+    })?;
+    Ok(found)
 }
 
 /// For each series the layers to merge: all that lie in selected segments, what stands between them, and an own
@@ -426,9 +430,11 @@ fn write_job(
     }
     let marks = kept_marks(&all_marks, job.layers.start == 0);
     let (mut begun, mut rows) = (false, 0);
-    for slice in slices(&layers)? {
+    let mut left: VecDeque<Range<i64>> = slices(&layers)?.into();
+    while let Some(mut slice) = left.pop_front() {
         role.worker.breathe();
-        let (live, history) = merged_slice(&layers, &job.series, &slice, retained)?;
+        let sides = read_slice(&layers, &mut slice, &mut left, SLICE_BYTES)?;
+        let (live, history) = merged_slice(&layers, sides, &job.series, retained)?;
         if live.is_empty() && history.is_empty() {
             continue;
         }
@@ -461,76 +467,6 @@ fn throttle(shared: &Shared, bytes: u64) {
     if let Some(rate) = shared.options.compaction_bytes_per_second {
         thread::sleep(Duration::from_secs_f64(bytes as f64 / rate.max(1) as f64));
     }
-}
-
-/// Cuts all of time into slices with about [`SLICE_ROWS`] rows each, at chunk boundaries.
-fn slices(layers: &[&Arc<Part>]) -> Result<Vec<Range<i64>>> {
-    let mut starts: Vec<(i64, u64)> = Vec::new();
-    for part in layers {
-        starts.extend(part.index()?.live.iter().map(|chunk| (chunk.first_time, u64::from(chunk.rows))));
-    }
-    starts.sort_unstable();
-    let (mut cuts, mut rows) = (vec![i64::MIN], 0);
-    for (time, count) in starts {
-        if rows + count > SLICE_ROWS && rows > 0 && *cuts.last().expect("never empty") < time {
-            cuts.push(time);
-            rows = 0;
-        }
-        rows += count;
-    }
-    cuts.push(i64::MAX);
-    Ok(cuts.windows(2).map(|pair| pair[0]..pair[1]).collect())
-}
-
-/// The rows of some neighbouring parts in a slice of time, laid over one another oldest first.
-fn merged_slice(
-    layers: &[&Arc<Part>],
-    series: &SeriesState,
-    slice: &Range<i64>,
-    retained: &Retained,
-) -> Result<(RowSet, RowSet)> {
-    let mut beneath_high = 0;
-    let mut scratch = Scratch::pooled();
-    let mut result: Option<(RowSet, RowSet)> = None;
-    for part in layers {
-        let columns = &part.index()?.columns;
-        let mut live = RowSet::with_columns(columns);
-        read_live(part, slice.start, slice.end, &mut live, &mut scratch)?;
-        let mut history = RowSet::with_columns(columns);
-        if part.summary.history_rows > 0 {
-            let all = part.history()?;
-            history.extend_from(all, all.rows_between(slice.start, slice.end));
-        }
-        result = Some(match result {
-            None => (live, given_up(&history, retained)),
-            Some((beneath, old)) if beneath.is_empty() && old.is_empty() => {
-                (live, given_up(&history, retained))
-            }
-            Some((beneath, old)) => {
-                let merged = merge_rows(
-                    Side { live: &beneath, history: &old },
-                    Side { live: &live, history: &history },
-                    part.marks()?,
-                    &series.row_key(beneath_high),
-                    retained,
-                );
-                (merged.live, merged.history)
-            }
-        });
-        beneath_high = part.summary.version_high;
-    }
-    Ok(result.unwrap_or_default())
-}
-
-/// History without the rows that no retained version shows.
-fn given_up(history: &RowSet, retained: &Retained) -> RowSet {
-    let mut out = crate::batch::empty_union(&[history]);
-    for row in 0..history.len() {
-        if retained.wants(history.version.get(row), history.until.get(row)) {
-            out.extend_from(history, row..row + 1);
-        }
-    }
-    out
 }
 
 /// Makes the new segments count and the old ones obsolete, then swaps the layers.

@@ -49,7 +49,7 @@
 //! in groups (`commit`, `wal`). What is read: [`View`] and [`Read`], through `scan` over layers (`layer`, `overlay`),
 //! and the gap index (`gaps`), statistics (`aggregate`, `statistics`), what changed since a version (`changes`), the
 //! last rows (`latest`), and what was done to the store (`operations`). What runs behind: `seal` (memory to segments),
-//! `compact` (segments to segments), `maintenance` (the manifest, file ids, garbage). How it begins: `open`, `follow`
+//! `compact` and `slice` (segments to segments), `maintenance` (the manifest, file ids, garbage). How it begins: `open`, `follow`
 //! (other processes), `lease`. What a full disk leaves room for: `reserve`. Who is told of commits as they become
 //! visible: [`live`]. What is left of a damaged store: `verify` names it, `salvage` saves it. All input and output goes
 //! through [`io::Storage`], all locks and threads through `sync`, where model checkers take their place. The format of
@@ -91,6 +91,7 @@ pub mod schema;
 mod seal;
 mod segment;
 mod shown;
+mod slice;
 mod stage;
 mod state;
 mod statistics;

@@ -8,13 +8,13 @@ use std::hint::black_box;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
-use tapestore_format::limits::{BLOCK_ROWS, CHUNK_ROWS};
-use tapestore_format::rows::{MarkKind, ORDINAL, RowSet};
+use tapestore_format::limits::{BLOCK_ROWS, CHUNK_ROWS, STRING_BYTES};
+use tapestore_format::rows::{MarkKind, ORDINAL, RowSet, Values};
 use tapestore_format::schema::{ColumnId, ColumnType};
 use tapestore_format::segment::{Chunk, ChunkRef, PartIndex, Scratch, Stream, System};
 
 use crate::cache::{Block, BlockCache, BlockPlace};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::layer::{MemLayer, rows_at};
 use crate::overlay::{Plan, RowKey};
 use crate::segment::Part;
@@ -120,6 +120,11 @@ impl Scan<'_> {
     /// Whether all of a layer's live rows are visible at the version, and nothing else of it.
     pub(crate) fn whole(&self, layer: usize) -> bool {
         self.series.layers[layer].high() <= self.version
+    }
+
+    /// Whether the version may see rows of a part that later commits in it replaced.
+    fn is_partial(&self, part: &Part) -> bool {
+        part.summary.version_high > self.version && part.summary.history_rows > 0
     }
 
     fn row_key(&self) -> RowKey {
@@ -240,7 +245,7 @@ impl Scan<'_> {
         match layer {
             Layer::Mem(layer) => {
                 let rows = layer.live.rows_between(interval.start, interval.end);
-                Ok(self.copy(&layer.live, rows, sink))
+                self.copy(&layer.live, rows, sink)
             }
             Layer::Part(part) => {
                 let index = part.index()?;
@@ -258,6 +263,7 @@ impl Scan<'_> {
                     while row < rows.end {
                         let stop = sink.stop(row, rows.end);
                         let piece = row..stop;
+                        check_text(sink.out, piece.len())?;
                         if few {
                             self.read_cached(part, &chunk, place.offset, piece, sink.out, scratch)?;
                         } else {
@@ -359,7 +365,7 @@ impl Scan<'_> {
     ) -> Result<ControlFlow<()>> {
         for (start, end) in self.slices(interval)? {
             let rows = self.overlaid(&interval.layers, start, end, scratch)?;
-            if let flow @ ControlFlow::Break(()) = self.copy(&rows, 0..rows.len(), sink) {
+            if let flow @ ControlFlow::Break(()) = self.copy(&rows, 0..rows.len(), sink)? {
                 return Ok(flow);
             }
         }
@@ -371,9 +377,12 @@ impl Scan<'_> {
         let mut cuts = vec![interval.start, interval.end];
         for layer in &interval.layers {
             let Layer::Part(part) = &self.series.layers[*layer] else { continue };
+            let inside = |time: &i64| interval.start < *time && *time < interval.end;
             if part.summary.rows > CHUNK_ROWS as u64 {
-                let inside = |time: &i64| interval.start < *time && *time < interval.end;
                 cuts.extend(part.index()?.live.iter().map(|chunk| chunk.first_time).filter(inside));
+            }
+            if self.is_partial(part) && part.summary.history_rows > CHUNK_ROWS as u64 {
+                cuts.extend(part.index()?.history.iter().map(|chunk| chunk.first_time).filter(inside));
             }
         }
         cuts.sort_unstable();
@@ -428,23 +437,33 @@ impl Scan<'_> {
             Layer::Part(part) => {
                 let mut live = RowSet::with_columns(&columns);
                 read_live(part, start, end, &mut live, scratch)?;
-                let partial = part.summary.version_high > self.version && part.summary.history_rows > 0;
-                (live, if partial { cut(part.history()?) } else { RowSet::default() })
+                let mut history = RowSet::with_columns(&columns);
+                if self.is_partial(part) {
+                    let seen = |life: Range<u64>| life.contains(&self.version);
+                    part.each_history(&(start..end), &columns, &seen, scratch, &mut |rows| {
+                        history.extend_from(rows, 0..rows.len());
+                        ControlFlow::Continue(())
+                    })?;
+                }
+                (live, history)
             }
         };
         if layer.high() <= self.version { Ok(live) } else { Ok(rows_at(&live, &history, self.version)) }
     }
 
     /// Copies rows that are in memory into the sink.
-    fn copy(&self, from: &RowSet, rows: Range<usize>, sink: &mut Sink<'_>) -> ControlFlow<()> {
+    fn copy(&self, from: &RowSet, rows: Range<usize>, sink: &mut Sink<'_>) -> Result<ControlFlow<()>> {
         let mut row = rows.start;
         while row < rows.end {
-            let stop = rows.end.min(row.saturating_add(sink.room));
+            let stop = rows.end.min(row.saturating_add(sink.room.min(CHUNK_ROWS)));
+            check_text(sink.out, stop - row)?;
             append(sink.out, from, row..stop, self.system);
-            sink.appended(stop - row)?;
+            if let flow @ ControlFlow::Break(()) = sink.appended(stop - row) {
+                return Ok(flow);
+            }
             row = stop;
         }
-        ControlFlow::Continue(())
+        Ok(ControlFlow::Continue(()))
     }
 }
 
@@ -467,6 +486,20 @@ impl Sink<'_> {
         }
         ControlFlow::Continue(())
     }
+}
+
+/// Refuses so many more rows if the text of one column could become longer than its ends can tell.
+fn check_text(out: &RowSet, rows: usize) -> Result<()> {
+    for (_, column) in &out.columns {
+        if let Values::Str(strings) = &column.values {
+            let text = column.values.bytes() - size_of::<u32>() * strings.len();
+            if text + rows * STRING_BYTES > u32::MAX as usize {
+                let detail = format!("{text} bytes of text in one column at once; read a shorter range");
+                return Err(Error::Limit(detail));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Appends rows with the time, the wanted system columns and the columns that `out` has.
@@ -522,4 +555,52 @@ pub(crate) fn read_live(
         chunk.read(index, rows, System::ALL, out, scratch).map_err(|error| part.blame(error))?;
     }
     Ok(())
+}
+
+/// As [`read_live`], a block at a time, until `look` at what there is says that it is enough.
+pub(crate) fn read_live_blocks(
+    part: &Part,
+    range: &Range<i64>,
+    out: &mut RowSet,
+    scratch: &mut Scratch,
+    look: &mut dyn FnMut(&RowSet) -> ControlFlow<()>,
+) -> Result<()> {
+    let index = part.index()?;
+    let segment = part.file.segment()?;
+    let wanted = part_rows(part, range.start, range.end, scratch)?;
+    for (number, _, mut rows) in chunks_of(index, wanted) {
+        let chunk = segment.chunk(index, Stream::Live, number).map_err(|error| part.blame(error))?;
+        while rows.start < rows.end {
+            let stop = rows.end.min((rows.start / BLOCK_ROWS + 1) * BLOCK_ROWS);
+            let read = chunk.read(index, rows.start..stop, System::ALL, out, scratch);
+            read.map_err(|error| part.blame(error))?;
+            rows.start = stop;
+            if look(out).is_break() {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorClass;
+
+    /// A million rows of the longest strings, a few bytes in a file, once ended the process.
+    #[test]
+    fn text_beyond_what_one_column_holds_is_refused_before_it_is_read() {
+        let mut out = RowSet::with_columns(&[(1, ColumnType::I64), (2, ColumnType::String)]);
+        let most = u32::MAX as usize / STRING_BYTES;
+        check_text(&out, most).unwrap();
+        let error = check_text(&out, most + 1).unwrap_err();
+        assert!(error.kind() == ErrorClass::Limit && error.to_string().contains("shorter range"), "{error}");
+        let Values::Str(text) = &mut out.columns[1].1.values else { unreachable!("made above") };
+        (0..2).for_each(|_| text.push(&"x".repeat(STRING_BYTES)));
+        check_text(&out, most - 2).unwrap();
+        check_text(&out, most - 1).unwrap_err();
+        out.columns.pop();
+        check_text(&out, 1 << 40).unwrap();
+    }
 }

@@ -1,11 +1,14 @@
 //! Segments as the engine holds them: a file mapped on first use, and the parts in it.
 
+use std::ops::{ControlFlow, Range};
 use std::sync::{Arc, OnceLock};
 
 use tapestore_format::checksum::Identity;
 use tapestore_format::coverage::Coverage;
+use tapestore_format::limits::BLOCK_ROWS;
 use tapestore_format::manifest::SegmentRecord;
 use tapestore_format::rows::{Mark, RowSet};
+use tapestore_format::schema::{ColumnId, ColumnType};
 use tapestore_format::segment::{PartIndex, PartSummary, Scratch, Segment, Stream, System, Verified};
 
 use crate::error::{Error, Result};
@@ -91,21 +94,13 @@ pub(crate) struct Part {
     pub(crate) summary: PartSummary,
     index: OnceLock<Box<PartIndex>>,
     coverage: OnceLock<Coverage>,
-    history: OnceLock<Box<RowSet>>,
     /// The last time of the first piece of rows that would become cold, once they are old enough.
     pub(crate) ages_at: OnceLock<i64>,
 }
 
 impl Part {
     pub(crate) fn new(file: Arc<SegmentFile>, summary: PartSummary) -> Self {
-        Self {
-            file,
-            summary,
-            index: OnceLock::new(),
-            coverage: OnceLock::new(),
-            history: OnceLock::new(),
-            ages_at: OnceLock::new(),
-        }
+        Self { file, summary, index: OnceLock::new(), coverage: OnceLock::new(), ages_at: OnceLock::new() }
     }
 
     pub(crate) fn live_span(&self) -> Option<(i64, i64)> {
@@ -171,22 +166,61 @@ impl Part {
         Ok(found)
     }
 
-    /// All history rows with all columns; they are few, and read only for versions inside the part. Read once.
-    pub(crate) fn history(&self) -> Result<&RowSet> {
-        if let Some(history) = self.history.get() {
-            return Ok(history);
+    /// Hands the history rows in `[range.start, range.end)` whose life, from their version until another one, is wanted to
+    /// `each`, at most a block at a time, with all system columns and these columns. Nothing is kept: a few bytes of a file
+    /// may be rows without end.
+    pub(crate) fn each_history(
+        &self,
+        range: &Range<i64>,
+        columns: &[(ColumnId, ColumnType)],
+        wanted: &dyn Fn(Range<u64>) -> bool,
+        scratch: &mut Scratch,
+        each: &mut dyn FnMut(&RowSet) -> ControlFlow<()>,
+    ) -> Result<()> {
+        if self.history_span().is_none_or(|(first, last)| last < range.start || range.end <= first) {
+            return Ok(());
         }
-        let index = self.index()?;
-        let segment = self.file.segment()?;
-        let mut rows = RowSet::with_columns(&index.columns);
-        let mut scratch = Scratch::pooled();
-        for number in 0..index.history.len() {
+        let (index, segment) = (self.index()?, self.file.segment()?);
+        let lives = System { version: true, ..System::NONE };
+        let (mut system, mut times) = (RowSet::default(), Vec::new());
+        for (number, place) in index.history.iter().enumerate() {
+            if place.last_time < range.start || range.end <= place.first_time {
+                continue;
+            }
             let chunk = segment.chunk(index, Stream::History, number).map_err(|error| self.blame(error))?;
-            chunk
-                .read(index, 0..chunk.rows(), System::ALL, &mut rows, &mut scratch)
-                .map_err(|error| self.blame(error))?;
+            let mut rows = 0..chunk.rows();
+            if place.first_time < range.start || range.end <= place.last_time {
+                times.clear();
+                let read = chunk.times(index, rows, &mut times, scratch);
+                read.map_err(|error| self.blame(error))?;
+                let before = |end: i64| times.partition_point(|time| *time < end);
+                rows = before(range.start)..before(range.end);
+            }
+            while rows.start < rows.end {
+                let stop = rows.end.min((rows.start / BLOCK_ROWS + 1) * BLOCK_ROWS);
+                let block = rows.start..stop;
+                rows.start = stop;
+                system.clear();
+                let read = chunk.read(index, block.clone(), lives, &mut system, scratch);
+                read.map_err(|error| self.blame(error))?;
+                let is_wanted = |row: &usize| wanted(system.version.get(*row)..system.until.get(*row));
+                let keep: Vec<usize> = (0..block.len()).filter(is_wanted).collect();
+                let (Some(first), Some(last)) = (keep.first(), keep.last()) else { continue };
+                let mut found = RowSet::with_columns(columns);
+                let piece = block.start + first..block.start + last + 1;
+                let read = chunk.read(index, piece, System::ALL, &mut found, scratch);
+                read.map_err(|error| self.blame(error))?;
+                if keep.len() < found.len() {
+                    let mut rest = RowSet::with_columns(columns);
+                    keep.iter().for_each(|row| rest.extend_from(&found, row - first..row - first + 1));
+                    found = rest;
+                }
+                if each(&found).is_break() {
+                    return Ok(());
+                }
+            }
         }
-        Ok(self.history.get_or_init(|| Box::new(rows)))
+        Ok(())
     }
 }
 

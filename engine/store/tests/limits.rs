@@ -5,12 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tapestore::io::{MemoryStorage, RealStorage, Storage};
-use tapestore::{CommitKind, Options, Store, salvage_storage, verify_storage};
+use tapestore::schema::SchemaBuilder;
+use tapestore::{
+    AsOf, Batch, ColumnType, CommitKind, Durability, Options, SeriesKey, Store, Values, salvage_storage,
+    verify_storage,
+};
 use tapestore_format::checksum::Identity;
 use tapestore_format::header::{FileHeader, FileKind, HEADER_BYTES};
 use tapestore_format::log::FrameWriter;
 use tapestore_format::manifest::{Current, ManifestRecord, StateRecord};
-use tapestore_format::rows::{Mark, MarkKind};
+use tapestore_format::rows::{Mark, MarkKind, Strings};
 use tapestore_format::segment::{PartSpec, Segment, SegmentWriter, Tier, Verified};
 use tapestore_format::wal::{Effect, KIND_START, KIND_TRANSACTION, LogStart, TransactionRecord};
 
@@ -130,6 +134,61 @@ fn index_within_bound() -> f64 {
     taken as f64 / bytes.len() as f64
 }
 
+/// What `limits.md` promises of rows, beside those that the caller asked for and those of the chunks that are written.
+const ROWS_BYTES: usize = 256 << 20;
+
+/// Rows that take next to nothing in files, and half a gibibyte in memory: one long text, again and again, in history. What
+/// reading some of an old version took, what it took to tell what changed, and what compactions took: of one segment, of many.
+fn history_within_bound() -> [usize; 4] {
+    const TEXT: usize = 1024;
+    const ROWS: i64 = 8192;
+    const ROUNDS: i64 = 64;
+    let options = Options { background: false, cache_bytes: 1 << 20, ..Options::default() };
+    let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let store = Store::create_on(storage.clone(), options.clone()).unwrap();
+    let key = SeriesKey::new("A", "notes").unwrap();
+    let schema = SchemaBuilder::unique().column("round", ColumnType::I64).column("text", ColumnType::String);
+    let schema = schema.build().unwrap();
+    for round in 0..ROUNDS {
+        let mut transaction = store.begin();
+        transaction.create_series(&key, schema.clone()).unwrap();
+        let text: Strings = std::iter::repeat_n("x".repeat(TEXT), ROWS as usize).collect();
+        let batch = Batch::new((0..ROWS).collect())
+            .with("round", Values::I64(vec![round; ROWS as usize]))
+            .with("text", Values::Str(text));
+        transaction.upsert(&key, batch).unwrap();
+        transaction.commit_with(Durability::Appended).unwrap();
+        store.seal().unwrap();
+    }
+    let (report, merged) = most(|| store.compact().unwrap());
+    assert!(report.segments_before as i64 == ROUNDS && report.rows as i64 >= ROWS);
+    drop(store);
+    let store = Store::open_on(storage, options).unwrap();
+    let stats = store.stats().unwrap();
+    assert_eq!(stats.history_rows as i64, ROWS * (ROUNDS - 1));
+    assert!(stats.segment_bytes < 4 << 20, "{} bytes", stats.segment_bytes);
+    let version = 1 + ROUNDS as u64 / 2;
+    let some = || {
+        let view = store.as_of(&AsOf::Version(version)).unwrap();
+        view.read(&key).range(1000..1100).rows().unwrap()
+    };
+    let (rows, read) = most(some);
+    assert_eq!(rows.i64("round").unwrap(), vec![version as i64 - 1; 100]);
+    let (changes, told) = most(|| store.view().changes_since(&key, version, 0).unwrap().unwrap());
+    assert_eq!(changes, [0..ROWS]);
+    let (report, compacted) = most(|| store.compact_to(Tier::Hot).unwrap());
+    assert!(report.rows as i64 >= ROWS);
+    assert_eq!(some(), rows);
+    // The chunk of history that is being written, in a buffer that doubles, and what it is doubled from.
+    let written = 3 * 65_536 * TEXT;
+    assert!(read < ROWS_BYTES / 8 && told < ROWS_BYTES / 8, "{read} and {told} bytes");
+    assert!(
+        compacted < ROWS_BYTES + written && merged < ROWS_BYTES + written,
+        "{compacted} and {merged} bytes"
+    );
+    [read, told, compacted, merged]
+}
+
 /// One test, since the allocator counts for the whole process.
 #[test]
 fn no_content_of_logs_and_manifests_costs_more_than_the_stated_bound() {
@@ -186,6 +245,11 @@ fn no_content_of_logs_and_manifests_costs_more_than_the_stated_bound() {
         assert!(opened < 8 << 20, "{name}: {opened} bytes for a log of {length}");
         cases += 1;
     }
+    let mib = history_within_bound().map(|bytes| bytes as f64 / f64::from(1 << 20));
+    println!(
+        "history: {:.1} MiB to read some, {:.1} to tell changes, {:.1} and {:.1} to compact",
+        mib[0], mib[1], mib[2], mib[3]
+    );
     println!("an index takes {:.1} bytes for each of its bytes", index_within_bound());
     println!(
         "torture: memory of hostile logs and manifests | {cases} files, {worst:.0} bytes per byte at most | seed 0 | failures 0"
