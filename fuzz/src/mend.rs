@@ -98,8 +98,7 @@ pub fn segment(file: &mut [u8]) -> Vec<Range<usize>> {
 
 /// Mends a whole segment; gives the places of some structures.
 pub fn structures(file: &mut [u8], wanted: &[Structure]) -> Vec<Range<usize>> {
-    let (places, _) = walk(file);
-    places.into_iter().filter(|place| wanted.contains(&place.0)).map(|place| place.1).collect()
+    walk(file).places.into_iter().filter(|place| wanted.contains(&place.0)).map(|place| place.1).collect()
 }
 
 /// What the head of a chunk says of a column: its encoding, and the bytes of its heap and blocks.
@@ -114,29 +113,48 @@ pub struct Column {
 /// The place of a chunk, and its columns.
 pub type ChunkColumns = (usize, Vec<Column>);
 
-/// The columns of every chunk, as the specification has them; nothing if a checksum is wrong, or stands on another.
-pub fn chunks(file: &[u8]) -> Option<Vec<ChunkColumns>> {
-    let mut mended = file.to_vec();
-    let chunks = walk(&mut mended).1;
-    (mended == file).then_some(chunks)
+/// What the index of a part says of a block of runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunsBlock {
+    /// Where it stands.
+    pub place: Range<usize>,
+    /// How many runs it holds.
+    pub runs: usize,
+    /// How many slots they cover.
+    pub slots: u64,
 }
 
-/// Mends a segment; gives the places of all structures, and the columns of chunks.
-fn walk(file: &mut [u8]) -> (Vec<(Structure, Range<usize>)>, Vec<ChunkColumns>) {
+/// What stands in a segment, read as the specification has it.
+#[derive(Debug, Default)]
+pub struct Found {
+    places: Vec<(Structure, Range<usize>)>,
+    /// The columns of every chunk.
+    pub chunks: Vec<ChunkColumns>,
+    /// The blocks of runs of every part.
+    pub runs: Vec<RunsBlock>,
+}
+
+/// What stands in a segment; nothing if a checksum is wrong, or stands on another.
+pub fn found(file: &[u8]) -> Option<Found> {
+    let mut mended = file.to_vec();
+    let found = walk(&mut mended);
+    (mended == file).then_some(found)
+}
+
+/// Mends a segment; gives what was found in it.
+fn walk(file: &mut [u8]) -> Found {
     head(file);
-    let mut mender =
-        Mender { identity: identity(file), file, units: 0, places: Vec::new(), chunks: Vec::new() };
-    mender.places.push((Structure::Header, 8..HEADER_BYTES.min(mender.file.len())));
+    let mut mender = Mender { identity: identity(file), file, units: 0, found: Found::default() };
+    mender.place(Structure::Header, 8..HEADER_BYTES.min(mender.file.len()));
     let _ = mender.segment();
-    (mender.places, mender.chunks)
+    mender.found
 }
 
 struct Mender<'a> {
     identity: Identity,
     file: &'a mut [u8],
     units: usize,
-    places: Vec<(Structure, Range<usize>)>,
-    chunks: Vec<ChunkColumns>,
+    found: Found,
 }
 
 /// A column of a chunk: how many bytes its heap or model has, the lengths of its blocks, and where their checksums go.
@@ -162,12 +180,16 @@ fn sealed_bytes(content: usize) -> usize {
 }
 
 impl Mender<'_> {
+    fn place(&mut self, what: Structure, place: Range<usize>) {
+        self.found.places.push((what, place));
+    }
+
     fn segment(&mut self) -> Option<()> {
         let footer = self.file.len().checked_sub(64)?;
         let length = self.file.len() as u64;
         self.file[footer + 16..footer + 24].copy_from_slice(&length.to_le_bytes());
         self.put_crc(footer, 60, footer + 60)?;
-        self.places.push((Structure::Footer, footer..footer + 28));
+        self.place(Structure::Footer, footer..footer + 28);
         let mut reader = ByteReader::new(&self.file[footer + 8..], "S3");
         let (table, _, parts) = (reader.u64().ok()? as usize, reader.u64().ok()?, reader.u32().ok()?);
         for number in 0..parts as usize {
@@ -176,7 +198,7 @@ impl Mender<'_> {
             let _ = reader.u64().ok()?;
             let (start, index) = (reader.u64().ok()? as usize, reader.u64().ok()? as usize);
             self.put_crc(entry, 28, entry + 28)?;
-            self.places.push((Structure::Footer, entry..entry + 28));
+            self.place(Structure::Footer, entry..entry + 28);
             let _ = self.part(start, index);
         }
         Some(())
@@ -217,7 +239,7 @@ impl Mender<'_> {
             let last = (page + CHECKED_BYTES).min(end).checked_sub(4)?;
             self.put_crc(page, last - page, last)?;
         }
-        self.places.push((what, offset..end));
+        self.place(what, offset..end);
         Some(())
     }
 
@@ -225,9 +247,10 @@ impl Mender<'_> {
         let content = self.content(index)?;
         let (chunks, anchors) = read_index(&content)?;
         let mut run = index.checked_add(sealed_bytes(content.len()))?;
-        for (bytes, crc) in anchors {
+        for Anchor { bytes, crc, runs, slots } in anchors {
             self.put_crc(run, bytes, paged(index, crc))?;
-            self.places.push((Structure::Runs, run..run + bytes));
+            self.found.runs.push(RunsBlock { place: run..run + bytes, runs, slots });
+            self.place(Structure::Runs, run..run + bytes);
             run += bytes;
         }
         self.seal(Structure::Index, index, content.len())?;
@@ -262,20 +285,20 @@ impl Mender<'_> {
                     crc += 4;
                 }
                 // The parameters of a block stand at its beginning.
-                self.places.push((Structure::Block, position..position + length.min(24)));
+                self.place(Structure::Block, position..position + length.min(24));
                 if entry.kind == STRING {
-                    self.places.push((Structure::Text, position..position + length));
+                    self.place(Structure::Text, position..position + length);
                 }
                 if entry.nulls {
                     // The form, and a bitmap.
                     let bytes = 1 + (entry.rows - number * BLOCK).min(BLOCK).div_ceil(8);
-                    self.places.push((Structure::Nulls, position..position + length.min(bytes)));
+                    self.place(Structure::Nulls, position..position + length.min(bytes));
                 }
                 position = position.checked_add(length)?;
             }
             columns.push(Column { encoding: entry.encoding, bytes: position - start });
         }
-        self.chunks.push((offset, columns));
+        self.found.chunks.push((offset, columns));
         self.seal(Structure::Head, offset, content.len())
     }
 }
@@ -285,8 +308,16 @@ fn paged(base: usize, content: usize) -> usize {
     base + content + content / PAGE * 4
 }
 
-/// Places of the chunks, and length and checksum of the blocks of runs.
-type Index = (Vec<usize>, Vec<(usize, usize)>);
+/// A block of runs: its length, where its checksum goes, and what is in it.
+struct Anchor {
+    bytes: usize,
+    crc: usize,
+    runs: usize,
+    slots: u64,
+}
+
+/// Places of the chunks, and the blocks of runs.
+type Index = (Vec<usize>, Vec<Anchor>);
 
 fn read_index(content: &[u8]) -> Option<Index> {
     let mut reader = ByteReader::new(content, "S9");
@@ -321,11 +352,10 @@ fn read_index(content: &[u8]) -> Option<Index> {
     }
     let mut anchors = Vec::new();
     for _ in 0..reader.varint().ok()? {
-        for _ in 0..3 {
-            reader.varint().ok()?;
-        }
-        let bytes = reader.varint().ok()? as usize;
-        anchors.push((bytes.min(CHECKED_BYTES), reader.position()));
+        reader.varint().ok()?;
+        let (runs, slots) = (reader.varint().ok()? as usize, reader.varint().ok()?);
+        let bytes = (reader.varint().ok()? as usize).min(CHECKED_BYTES);
+        anchors.push(Anchor { bytes, crc: reader.position(), runs, slots });
         reader.u32().ok()?;
     }
     Some((chunks, anchors))

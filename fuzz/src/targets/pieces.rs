@@ -2,6 +2,8 @@
 //! is executed is its decoder, and not what stands before it.
 
 use tapestore_format::Result;
+use tapestore_format::bytes::ByteReader;
+use tapestore_format::codec::int::{IntScratch, decode};
 use tapestore_format::coverage::{Coverage, Run};
 use tapestore_format::limits::{BLOCK_ROWS, CHUNK_ROWS, STRING_BYTES};
 use tapestore_format::rows::{ColumnValues, RowSet, Values};
@@ -219,7 +221,7 @@ fn chunks<'a>(segment: &Segment<'a>, part: &PartIndex) -> Result<Vec<Chunk<'a>>>
 
 /// A head says what the mender reads in it; its columns lie one behind the other; zone maps are whole.
 fn heads(opened: &Opened<'_>, part: &PartIndex, _: &mut Scratch) -> Result<u64> {
-    let specified = mend::chunks(opened.bytes);
+    let specified = mend::found(opened.bytes).map(|found| found.chunks);
     let mut shape = 0u64;
     for chunk in chunks(&opened.segment, part)? {
         let bytes = chunk.bytes();
@@ -231,6 +233,9 @@ fn heads(opened: &Opened<'_>, part: &PartIndex, _: &mut Scratch) -> Result<u64> 
             let said = specified.iter().find(|chunk| chunk.0 as u64 == bytes.start);
             assert_eq!(said.map(|chunk| &chunk.1), Some(&found), "the mender reads the same head");
         }
+        let mut names: Vec<_> = chunk.columns().map(|column| (column.name, column.id)).collect();
+        names.sort_unstable();
+        assert!(names.array_windows().all(|[a, b]| a != b), "each column stands once: {names:?}");
         let mut end = bytes.start + chunk.head_bytes();
         for column in chunk.columns() {
             assert!((end..end + 64).contains(&column.offset), "columns follow one another: {column:?}");
@@ -329,6 +334,11 @@ fn runs(opened: &Opened<'_>, part: &PartIndex, scratch: &mut Scratch) -> Result<
         assert_eq!(covered, Coverage::default(), "no coverage without a grid");
         return Ok(0);
     };
+    // Of several parts, one that is broken may claim the bytes of another.
+    let alone = Some(opened.bytes).filter(|_| segment.part_count() == 1);
+    for block in alone.and_then(mend::found).iter().flat_map(|found| &found.runs) {
+        one_block(&opened.bytes[block.place.clone()], block);
+    }
     let runs = covered.runs();
     assert!(runs.iter().all(|run| run.start < run.end), "no run is empty");
     assert!(runs.array_windows().all(|[a, b]| a.end < b.start), "runs are in order and apart");
@@ -369,4 +379,18 @@ fn runs(opened: &Opened<'_>, part: &PartIndex, scratch: &mut Scratch) -> Result<
         }
     }
     Ok(shape)
+}
+
+/// A block of runs that was read is what S14 says: gaps and lengths above zero, as many slots as the index says, and no more.
+fn one_block(bytes: &[u8], block: &mend::RunsBlock) {
+    let mut reader = ByteReader::new(bytes, "S14");
+    let [mut gaps, mut lengths] = [vec![0; block.runs], vec![0; block.runs]];
+    for numbers in [&mut gaps, &mut lengths] {
+        decode(&mut reader, numbers, &mut IntScratch::default(), None).expect("what was read decodes");
+    }
+    assert_eq!(reader.position(), bytes.len(), "nothing stands behind the runs");
+    assert!(gaps[0] == 0 && gaps[1..].iter().all(|gap| *gap > 0), "runs are apart: {gaps:?}");
+    assert!(lengths.iter().all(|length| *length > 0), "runs hold something: {lengths:?}");
+    let slots = lengths.iter().fold(0u64, |sum, length| sum.saturating_add(length.unsigned_abs()));
+    assert_eq!(slots, block.slots, "the index knows how many slots there are");
 }
