@@ -180,6 +180,7 @@ fn rewritten(segment: &Segment<'_>, ordinal: u32, scratch: &mut Scratch) {
 }
 
 /// An index lies within its file, and its chunks within the part; whether checksums are looked at changes nothing.
+#[expect(clippy::unnecessary_wraps, reason = "an oracle among others, of which most read on")]
 fn footer(opened: &Opened<'_>, part: &PartIndex, _: &mut Scratch) -> Result<u64> {
     let (segment, input) = (&opened.segment, opened.bytes);
     let trusting = Verified::trusting();
