@@ -300,9 +300,16 @@ impl<'a> Fate<'a> {
         if self.earlier && (report.version != self.version || !report.losses.iter().all(only)) {
             return Err(format!("nothing is damaged, and what is newer is there: {report:?}"));
         }
+        // Segments say up to which commit they go, and logs go on from there: without a manifest as well.
+        let least = if self.logs { self.layout.sealed } else { self.version };
+        if self.segments.is_empty() && report.version < least {
+            return Err(format!(
+                "segments are whole, version {least} is in them and in the logs: {report:?}"
+            ));
+        }
         for loss in &report.losses {
             let file = self.segments.iter().any(|name| loss.file.ends_with(name));
-            if loss.kind == LossKind::Rows && !file {
+            if matches!(loss.kind, LossKind::Rows | LossKind::Marks) && !file {
                 return Err(format!("of a file that is whole: {report:?}"));
             }
             if loss.kind == LossKind::Unnamed
@@ -320,8 +327,8 @@ impl<'a> Fate<'a> {
         self.layout.series.contains_key(&series) && !self.unnamed.contains(&series)
     }
 
-    /// Whether a loss of unknown series is the reason why rows of a series in a part are missing: it names the number of the series, or is a
-    /// whole file that was replaced by something else.
+    /// Whether a loss of unknown series is the reason why rows of a series in a part are missing: it names the number of the
+    /// series, or is a whole file that was replaced by something else.
     pub fn is_unnamed(&self, loss: &Loss, series: u32, version: u64) -> bool {
         if loss.series.is_some() || unnamed_series(loss).is_some() {
             return unnamed_series(loss).is_none_or(|id| id == series);

@@ -491,6 +491,22 @@ mod tests {
         compare(&subject, &broken, &useless).unwrap();
     }
 
+    /// Where the manifest is damaged less is known, but not nothing: blocks are as whole as before.
+    #[test]
+    fn a_damaged_manifest_is_no_reason_to_lose_rows() {
+        let subject = all().unwrap().into_iter().find(|subject| subject.name == "compacted").unwrap();
+        let file = subject.files.keys().position(|name| *name == subject.layout.manifest).unwrap();
+        let frame = subject.layout.manifest_frames.iter().rfind(|frame| frame.1.is_none()).unwrap();
+        let damage = Damage::Flip { file, offset: frame.0.start + 30, mask: 1 };
+        let after = subject.damaged(damage);
+        compare(&subject, &after, &salvage(&after).unwrap()).unwrap();
+        let mut broken = after.clone();
+        broken.extend(subject.layout.segments.keys().map(|name| (name.clone(), Arc::default())));
+        let useless = salvage(&broken).unwrap();
+        let why = compare(&subject, &after, &useless).unwrap_err();
+        assert!(why.contains("segments are whole"), "{why}");
+    }
+
     fn useless_files(subject: &Subject) -> Files {
         let segments = subject.layout.segments.keys().map(|name| (name.clone(), Arc::default()));
         subject.files.clone().into_iter().chain(segments).collect()

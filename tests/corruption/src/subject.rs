@@ -251,7 +251,8 @@ fn columns(random: &mut Random, count: i64) -> [(&'static str, ColumnType, Colum
     ]
 }
 
-/// The ways to store a column that other small stores lack, in few rows: factors, halves, groups with models, raw values; and a past.
+/// The ways to store a column that other small stores lack, in few rows: factors, halves, groups with models, raw values;
+/// and a past.
 fn forms() -> Result<Subject> {
     let mut random = Random(12);
     let mut growing = Growing::new()?;

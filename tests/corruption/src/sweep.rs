@@ -206,9 +206,9 @@ pub fn damages(subject: &Subject, effort: &Effort, seed: u64) -> Vec<Damage> {
     out
 }
 
-/// Whole units of checksums in the place of others as long, and lengths of frames that leave the padded length as it is: what nothing
-/// tells from the right ones but that checksums cover place and length. Each unit with the next one of its length, and some
-/// others.
+/// Whole units of checksums in the place of others as long, and lengths of frames that leave the padded length as it is:
+/// what nothing tells from the right ones but that checksums cover place and length. Each unit with the next one of its
+/// length, and some others.
 fn units(
     subject: &Subject,
     file: usize,
@@ -279,12 +279,13 @@ impl Checker<'_> {
         let Some(name) = self.touched.iter().find(|name| path.ends_with(name.as_str())) else {
             return self.allowed.elsewhere && !rule.is_empty();
         };
-        // Checksums are looked at before anything beneath them is: a record that is not what its frame says was never read (L3).
-        if ["W1", "W2", "M3"].contains(&rule) {
-            return false;
-        }
         let before = &self.subject.files[name];
         let after = self.after.get(name).map_or(&[][..], |bytes| bytes.as_slice());
+        // Checksums are looked at before anything beneath them is: a record that is not what its frame says was never read (L3).
+        // At the end of a file there is no frame.
+        if ["W1", "W2", "M3"].contains(&rule) && offset < after.len() as u64 {
+            return false;
+        }
         let last = if before.len() == after.len() {
             (0..before.len()).rev().find(|at| before[*at] != after[*at]).expect("a damaged file")
         } else {

@@ -68,8 +68,8 @@ fn is_small(subject: &Subject) -> bool {
     subject.files.values().map(|bytes| bytes.len()).sum::<usize>() <= SMALL_BYTES
 }
 
-/// Every way to store a column is in a store of which every byte is damaged already in the short form. A model for the high halves of
-/// floats is not: it saves something only among thousands of rows.
+/// Every way to store a column is in a store of which every byte is damaged already in the short form. A model for the high
+/// halves of floats is not: it saves something only among thousands of rows.
 #[test]
 fn small_stores_hold_every_encoding() {
     let small: Vec<Subject> = all().unwrap().into_iter().filter(is_small).collect();

@@ -89,8 +89,8 @@ pub(super) fn collect(storage: &dyn Storage, report: &mut SalvageReport) -> Resu
     Ok(Evidence { store, created, manifest, sound: false })
 }
 
-/// Whether the files that a manifest counts are there. Files go only after `CURRENT` counts the step that replaces them: where some
-/// are gone, a later step that is whole says what took their place, and `CURRENT` is one of an earlier moment.
+/// Whether the files that a manifest counts are there. Files go only after `CURRENT` counts the step that replaces them:
+/// where some are gone, a later step that is whole says what took their place, and `CURRENT` is one of an earlier moment.
 fn is_there(storage: &dyn Storage, manifest: &ManifestState) -> bool {
     let segments = manifest.segments.keys().map(|id| segment_name(*id));
     let mut files = segments.chain([log_name(manifest.state.first_log)]);
