@@ -41,6 +41,7 @@ pub const REASONS: [(&str, &str); 7] = [
 ];
 
 /// What a damage may cost.
+#[expect(clippy::struct_excessive_bools, reason = "facts about the damage, one for each thing that is asked")]
 pub struct Fate<'a> {
     layout: &'a Layout,
     /// Whether the manifest is whole: what it says counts, and everything can be told exactly.

@@ -93,6 +93,9 @@ struct Exact<'a> {
     new: Store,
 }
 
+/// See [`Exact::find`]: rows are told by their stream and their number there.
+type Found<'a> = (&'a Part, Vec<(usize, u64)>, Option<&'a Lost>);
+
 /// A row by which it is looked for in the parts: its time and its commit.
 type Place = (i64, u64);
 
@@ -112,12 +115,11 @@ impl Exact<'_> {
         for version in 0..=newest {
             let at = AsOf::Version(version);
             match (self.whole.as_of(&at), self.new.as_of(&at)) {
-                (Err(_), Err(_)) => {}
                 (Err(_), Ok(_)) => return Err(format!("version {version} could not be read before")),
                 (Ok(_), Err(error)) if !self.may_be_gone(version) => {
                     return Err(format!("version {version}: {error}"));
                 }
-                (Ok(_), Err(_)) => {}
+                (_, Err(_)) => {}
                 (Ok(whole), Ok(new)) => {
                     let why = self.version(&whole, &new, version == newest, &mut count);
                     why.map_err(|why| format!("version {version}: {why}; {:?}", self.report))?;
@@ -153,7 +155,8 @@ impl Exact<'_> {
         }
         let named = self.report.losses.iter().filter(|loss| loss.kind == LossKind::Snapshot);
         let mut named: Vec<u64> = named.filter_map(|loss| Some(loss.versions?.0)).collect();
-        (named.sort_unstable(), gone.sort_unstable());
+        named.sort_unstable();
+        gone.sort_unstable();
         if self.new.snapshots() != kept || named != gone {
             return Err(format!("the snapshots are {:?}: {:?}", self.new.snapshots(), self.report));
         }
@@ -242,7 +245,7 @@ impl Exact<'_> {
     }
 
     /// The part in which a row stands, the numbers of the rows there that may be it, and what is named of the part.
-    fn find(&self, id: u32, place: Place, version: u64) -> Option<(&Part, Vec<(usize, u64)>, Option<&Lost>)> {
+    fn find(&self, id: u32, place: Place, version: u64) -> Option<Found<'_>> {
         let holds = |part: &&Part| (part.versions.0..=part.versions.1).contains(&place.1);
         let part = self.fate.parts(id).find(holds)?;
         let mut numbers = Vec::new();

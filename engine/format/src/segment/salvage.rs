@@ -84,7 +84,7 @@ impl<'a> Remains<'a> {
             }
         }
         for (series, heads) in heads {
-            parts.entry(series).or_insert_with(|| self.made_index(series, &heads, describe(series)));
+            parts.entry(series).or_insert_with(|| Self::made_index(series, &heads, describe(series)));
         }
         parts.into_values().collect()
     }
@@ -196,7 +196,7 @@ impl<'a> Remains<'a> {
     }
 
     /// An index of the chunks that are left.
-    fn made_index(&self, series: u32, heads: &[Head], spec: Option<PartSpec>) -> RemainingPart {
+    fn made_index(series: u32, heads: &[Head], spec: Option<PartSpec>) -> RemainingPart {
         let (mut streams, mut numbers) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
         let mut known = BTreeSet::new();
         let mut heads = heads.to_vec();
