@@ -13,7 +13,7 @@ use tapestore::{Finding, SalvageReport, Store, salvage_storage, verify_storage};
 use crate::case::Blow;
 use crate::image::Keep;
 use crate::reads::{ReadFault, ReadKind, ReadSite};
-use crate::run::{MINUTE_NS, Moment, Op, Run, SERIES, Stop, key, options};
+use crate::run::{Copied, MINUTE_NS, Moment, Op, Run, SERIES, Stop, key, options};
 use crate::search::{Effort, Report, guarded, record};
 use crate::sim::{Disk, Fault, SimStorage};
 use crate::targets::{check_backup, check_creation, check_salvaged};
@@ -68,7 +68,7 @@ pub(crate) struct Scene {
     disk: Disk,
     target: Disk,
     /// What the last backup holds.
-    before: Option<usize>,
+    before: Option<Copied>,
     /// The disk of a writer whose next commit failed when it was synced, and what is known of it.
     failed: Option<(Disk, Moment)>,
     /// Disks that were checked already.
@@ -130,7 +130,7 @@ fn stopped(op: Op, stop: Stop) -> String {
 impl Scene {
     fn of(seed: u64, ops: &[Op], run: Run) -> Self {
         let (known, disk, target) = (run.moment().clone(), run.storage.disk(), run.target.disk());
-        let before = run.backups.get(1..).and_then(<[_]>::last).map(|backup| backup.1);
+        let before = run.backups.get(1..).and_then(<[_]>::last).cloned();
         let mut failing = Run::start(seed);
         ops.iter().for_each(|op| failing.apply(*op).expect("done above"));
         // Written, then not synced.
@@ -406,7 +406,7 @@ impl Scene {
     fn check_copy(&self, image: Disk, finished: Option<u64>) -> Result<(), String> {
         let finished = finished.map(|version| version as usize);
         if self.checked.borrow_mut().insert((image.digest(), finished.map_or(0, |version| version + 1))) {
-            check_backup(&self.run, image, self.before, finished)?;
+            check_backup(&self.run, image, self.before.as_ref(), finished)?;
         }
         Ok(())
     }

@@ -157,6 +157,17 @@ pub struct Moment {
     pub before: Facts,
 }
 
+/// What a backup holds.
+#[derive(Clone, Debug, Default)]
+pub struct Copied {
+    /// Calls made on the disk of the backups when it ended.
+    pub calls: u64,
+    /// Its version.
+    pub version: usize,
+    /// What held of the store then.
+    pub facts: Facts,
+}
+
 /// A store under test, and its model.
 #[derive(Debug)]
 pub struct Run {
@@ -175,8 +186,8 @@ pub struct Run {
     next_name: u32,
     /// Moments at which an operation ended, the first before any.
     pub moments: Vec<Moment>,
-    /// Of the backup disk: calls made when a backup ended, and its version.
-    pub backups: Vec<(u64, usize)>,
+    /// Backups that ended, the first an empty one before any.
+    pub backups: Vec<Copied>,
     /// Operations that were begun.
     pub done: Vec<Op>,
 }
@@ -275,7 +286,7 @@ impl Run {
         self.now.calls = 0;
         self.now.before = self.now.issued.clone();
         self.moments = vec![self.now.clone()];
-        self.backups = vec![(0, 0)];
+        self.backups = vec![Copied::default()];
         self.done.clear();
     }
 
@@ -427,7 +438,11 @@ impl Run {
             Op::Backup => {
                 // Promises nothing of the source: a handle that failed still backs up what it reads.
                 let report = self.store()?.backup_to(&self.target)?;
-                self.backups.push((self.target.calls(), report.version as usize));
+                self.backups.push(Copied {
+                    calls: self.target.calls(),
+                    version: report.version as usize,
+                    facts: self.now.issued.clone(),
+                });
                 let newest = self.now.issued.version;
                 let least = if self.storage.fault_hit() { self.now.acknowledged.version } else { newest };
                 if (least..=newest).contains(&(report.version as usize)) {

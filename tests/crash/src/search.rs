@@ -567,7 +567,7 @@ pub struct Calls {
 /// If the engine fails on a sound disk.
 pub fn calls(seed: u64, anew: bool, ops: &[Op]) -> Calls {
     let run = record(seed, anew, ops, &mut Report::default()).expect("a sound disk");
-    let before_last_backup = run.backups.len().checked_sub(2).map_or(0, |index| run.backups[index].0);
+    let before_last_backup = run.backups.len().checked_sub(2).map_or(0, |index| run.backups[index].calls);
     Calls { store: run.storage.sites(), target: run.target.sites(), before_last_backup }
 }
 

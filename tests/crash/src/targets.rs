@@ -10,7 +10,7 @@ use tapestore::{Error, SalvageReport, Store, salvage_storage};
 use crate::case::{Blow, Place};
 use crate::image::Keep;
 use crate::random::Random;
-use crate::run::{Moment, Op, Run, Stop, options};
+use crate::run::{Copied, Facts, Moment, Op, Run, Stop, options};
 use crate::search::{Effort, Report, guarded, keeps, record};
 use crate::sim::{CallKind, Disk, Fault, SimStorage, Site};
 
@@ -37,17 +37,15 @@ pub(crate) fn check_creation(run: &Run, seed: u64, image: Disk, ended: bool) -> 
 pub(crate) fn check_backup(
     run: &Run,
     image: Disk,
-    before: Option<usize>,
+    before: Option<&Copied>,
     finished: Option<usize>,
 ) -> Result<(), String> {
-    let mut known = run.moment().clone();
-    // What an older backup held of floors and snapshots is known from the moment it was made.
-    let oldest = before.unwrap_or(0);
-    let older = run.moments.iter().filter(|moment| moment.issued.version >= oldest).map(|m| m.issued.clone());
-    known.before = older.min_by_key(|facts| facts.version).unwrap_or_default();
     if !is_store(&image) && finished.is_none() && before.is_none() {
         return Ok(());
     }
+    let mut known = run.moment().clone();
+    let oldest = before.map_or(known.appended, |before| before.version);
+    known.before = before.map_or_else(Facts::default, |before| before.facts.clone());
     known.acknowledged.snapshots.clear();
     let storage = SimStorage::from_disk(image);
     guarded(|| run.check_image(&storage, &known, finished.unwrap_or(oldest)).map(drop))
@@ -112,10 +110,10 @@ fn course(run: &Run, seed: u64, place: Place) -> Result<Course, String> {
     Ok(Course { sites: target.sites(), disks: target.take_record(), first, version })
 }
 
-/// Of the last backup: the calls made before it, and the version of the one before it, if there was one.
-fn last_backup(run: &Run) -> (u64, Option<usize>) {
-    let (calls, version) = run.backups[run.backups.len() - 2];
-    (calls, (run.backups.len() > 2).then_some(version))
+/// Of the last backup: the calls made before it, and the one before it, if there was one.
+fn last_backup(run: &Run) -> (u64, Option<&Copied>) {
+    let copied = &run.backups[run.backups.len() - 2];
+    (copied.calls, (run.backups.len() > 2).then_some(copied))
 }
 
 fn check(run: &Run, seed: u64, place: Place, image: Disk, version: u64, ended: bool) -> Result<(), String> {
@@ -263,8 +261,10 @@ pub(crate) fn one_target_fault(
             return Err(format!("did not go on after a short write: {done:?}"));
         }
         // What the check of a backup calls the last one is the one that failed.
-        run.backups.push((target.calls(), 0));
-        version = run.moment().appended as u64;
+        run.backups.push(Copied::default());
+        if place == Place::Salvage {
+            version = salvage(&run, &SimStorage::new()).map_err(|error| format!("salvage: {error}"))?.version;
+        }
     }
     target.mend();
     let disk = target.disk();
@@ -284,7 +284,8 @@ pub(crate) fn one_target_fault(
         let finished = Some(run.moment().issued.version);
         run.apply(Op::Commit).map_err(|stop| format!("a commit after the fault: {stop:?}"))?;
         for image in [target.disk().image(Keep::Nothing), target.disk().after_crash()] {
-            check_backup(&run, image, finished, finished).map_err(|why| format!("the next one: {why}"))?;
+            check_backup(&run, image, run.backups.last(), finished)
+                .map_err(|why| format!("the next one: {why}"))?;
         }
     }
     Ok(())

@@ -244,7 +244,7 @@ fn a_backup_that_cannot_read_how_a_log_begins_does_not_spoil_the_one_before_it()
         for op in [Op::Backup, Op::Commit, Op::Seal, Op::Commit] {
             run.apply(op).unwrap();
         }
-        let before = run.backups.last().unwrap().1 as u64;
+        let before = run.backups.last().unwrap().version as u64;
         run.storage.watch_reads(fault);
         run.target.record();
         let _ = run.store().unwrap().backup_to(&run.target);
