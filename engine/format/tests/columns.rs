@@ -138,6 +138,38 @@ fn bars_predict_one_another_whatever_strays_among_them() {
     assert!(found.iter().all(|(encoding, _)| *encoding == Encoding::Decimal));
 }
 
+/// Exchanges state some prices with eight places among those of two. As exceptions each takes six bytes or more, in every
+/// column that has it; as mantissas of eight places they are predicted by one another, and the others are round numbers.
+#[test]
+fn prices_of_more_places_are_predicted_like_the_others() {
+    let mut random = Random(8);
+    let count = 20_000;
+    let (mut short, mut long): ([Vec<f64>; 4], [Vec<f64>; 4]) = Default::default();
+    // In units of the eighth place; a bar opens where the one before closed.
+    let mut last = 5_000 * 100_000_000;
+    for row in 0..count {
+        let odd = if row % 15 == 7 { 1 + random.below(999_999) as i64 } else { 0 };
+        let close = (last / 1_000_000 + random.below(41) as i64 - 20) * 1_000_000 + odd;
+        let (over, under) = (random.below(4) as i64 / 3 * 1_000_000, random.below(4) as i64 / 3 * 1_000_000);
+        let bar = [last, last.max(close) + over, last.min(close) - under, close];
+        for (column, value) in short.iter_mut().zip(bar) {
+            column.push((value / 1_000_000) as f64 / 100.0);
+        }
+        for (column, value) in long.iter_mut().zip(bar) {
+            column.push(value as f64 / 1e8);
+        }
+        last = close;
+    }
+    let strays = short.iter().flatten().zip(long.iter().flatten()).filter(|(a, b)| a != b).count() as u64;
+    let [without, with] = [short, long].map(|four| {
+        let columns = (0..).zip(four).map(|(id, values)| (id, ColumnType::F64, floats(values)));
+        let found = stored(&part(columns.collect(), Some([0, 1, 2, 3])), Tier::Cold);
+        assert!(found.iter().all(|(encoding, _)| *encoding == Encoding::Group));
+        found.iter().map(|(_, bytes)| bytes).sum::<u64>()
+    });
+    assert!(with < without + 3 * strays, "{with} bytes with {strays} such prices, {without} without");
+}
+
 #[test]
 fn zone_maps_are_those_of_the_values() {
     for seed in 0..60 {

@@ -22,6 +22,10 @@ use crate::spare;
 const SAMPLE: usize = 512;
 /// Factors are looked for where more than one value of so many is an exception.
 const MANY: usize = 16;
+/// A group is tried with more places where more than one value of so many is an exception.
+const SOME: usize = 200;
+/// Most places that it is tried with: what exchanges state at most.
+const FINE: u8 = 8;
 /// Factors ask for a reader that knows them: they have to save more than one byte of so many.
 const WORTH: usize = 8;
 
@@ -262,6 +266,11 @@ fn has_many_strays(columns: &[Mantissas]) -> bool {
     columns.iter().any(|column| column.strays.len() * MANY > column.numbers.len())
 }
 
+/// Whether enough values are exceptions to look for them at more places.
+fn has_strays(columns: &[Mantissas]) -> bool {
+    columns.iter().any(|column| column.strays.len() * SOME > column.numbers.len())
+}
+
 /// Encodes open, high, low and close together, if all four are decimals of one scale.
 pub(super) fn encode_group(columns: [(Key, &ColumnValues); 4], ways: Ways<'_>) -> Option<[Encoded; 4]> {
     let mut prices: Vec<&[f64]> = Vec::with_capacity(4);
@@ -273,7 +282,11 @@ pub(super) fn encode_group(columns: [(Key, &ColumnValues); 4], ways: Ways<'_>) -
     }
     let plain = plain_group(&prices);
     let many = plain.as_ref().is_none_or(|plain| has_many_strays(&plain.1));
-    let plain = plain.and_then(|(exponent, mantissas)| put_group(columns, exponent, mantissas, ways));
+    let plain = plain.and_then(|(exponent, mantissas)| {
+        let finer = has_strays(&mantissas);
+        let group = put_group(columns, exponent, mantissas, ways)?;
+        Some(if finer { with_more_places(group, columns, &prices, exponent, ways) } else { group })
+    });
     if !many {
         return plain;
     }
@@ -293,10 +306,29 @@ pub(super) fn encode_group(columns: [(Key, &ColumnValues); 4], ways: Ways<'_>) -
 fn plain_group(prices: &[&[f64]]) -> Option<(u8, Vec<Mantissas>)> {
     let samples: Vec<f64> = prices.iter().flat_map(|values| sample(values, |_| true, SAMPLE / 4)).collect();
     let exponent = choose(&samples)?;
+    Some((exponent, mantissas_of(prices, exponent)?))
+}
+
+fn mantissas_of(prices: &[&[f64]], exponent: u8) -> Option<Vec<Mantissas>> {
     let mantissas: Vec<Mantissas> =
         prices.iter().map(|values| Mantissas::of(values, exponent, |_| false)).collect();
-    let fit = mantissas.iter().all(|column| column.strays.len() * 4 <= column.numbers.len());
-    fit.then_some((exponent, mantissas))
+    mantissas.iter().all(|column| column.strays.len() * 4 <= column.numbers.len()).then_some(mantissas)
+}
+
+/// The smallest of a group and the same with more places. Strays are often decimals of more places: prices of eight
+/// among those of two. As exceptions they take five or six bytes each, four times a bar; as mantissas they are
+/// predicted by one another, and what is left of the others are round numbers.
+fn with_more_places(
+    group: [Encoded; 4],
+    columns: [(Key, &ColumnValues); 4],
+    prices: &[&[f64]],
+    exponent: u8,
+    ways: Ways<'_>,
+) -> [Encoded; 4] {
+    let bytes = |group: &[Encoded; 4]| group.iter().map(Encoded::payload_bytes).sum::<usize>();
+    let others = [exponent + 1, exponent + 2, FINE].into_iter().filter(|other| *other <= FINE);
+    let found = others.filter_map(|other| put_group(columns, other, mantissas_of(prices, other)?, ways));
+    found.fold(group, |best, other| if bytes(&other) < bytes(&best) { other } else { best })
 }
 
 /// Encodes open, high, low and close with their mantissas, which stand in this order.
