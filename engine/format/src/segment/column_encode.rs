@@ -24,6 +24,8 @@ const SAMPLE: usize = 512;
 const MANY: usize = 16;
 /// A group is tried with more places where more than one value of so many is an exception.
 const SOME: usize = 200;
+/// Which blocks tell whether that may be smaller: one of so many.
+const ONE_OF: usize = 8;
 /// Most places that it is tried with: what exchanges state at most.
 const FINE: u8 = 8;
 /// Factors ask for a reader that knows them: they have to save more than one byte of so many.
@@ -282,15 +284,16 @@ pub(super) fn encode_group(columns: [(Key, &ColumnValues); 4], ways: Ways<'_>) -
     }
     let plain = plain_group(&prices);
     let many = plain.as_ref().is_none_or(|plain| has_many_strays(&plain.1));
+    let bytes = |group: &[Encoded; 4]| group.iter().map(Encoded::payload_bytes).sum::<usize>();
     let plain = plain.and_then(|(exponent, mantissas)| {
-        let finer = has_strays(&mantissas);
+        let others = more_places(&prices, exponent, &mantissas, ways);
         let group = put_group(columns, exponent, mantissas, ways)?;
-        Some(if finer { with_more_places(group, columns, &prices, exponent, ways) } else { group })
+        let others = others.into_iter().filter_map(|(places, found)| put_group(columns, places, found, ways));
+        Some(others.fold(group, |best, other| if bytes(&other) < bytes(&best) { other } else { best }))
     });
     if !many {
         return plain;
     }
-    let bytes = |group: &[Encoded; 4]| group.iter().map(Encoded::payload_bytes).sum::<usize>();
     let limit = limit(prices[0].len() * 4 * size_of::<f64>(), plain.as_ref().map(bytes));
     let found = Prices { columns: &prices, skip: |_| false }.factors().and_then(|(exponent, runs)| {
         let split = |values: &&[f64]| Mantissas::factored(values, exponent, &runs, |_| false);
@@ -302,11 +305,11 @@ pub(super) fn encode_group(columns: [(Key, &ColumnValues); 4], ways: Ways<'_>) -
     }
 }
 
-/// Decimal places and mantissas of four columns, unless too many values are no decimals.
+/// Decimal places and mantissas of four columns, unless too many values are no decimals, at the most places either.
 fn plain_group(prices: &[&[f64]]) -> Option<(u8, Vec<Mantissas>)> {
     let samples: Vec<f64> = prices.iter().flat_map(|values| sample(values, |_| true, SAMPLE / 4)).collect();
     let exponent = choose(&samples)?;
-    Some((exponent, mantissas_of(prices, exponent)?))
+    [exponent, FINE].into_iter().find_map(|places| Some((places, mantissas_of(prices, places)?)))
 }
 
 fn mantissas_of(prices: &[&[f64]], exponent: u8) -> Option<Vec<Mantissas>> {
@@ -315,20 +318,53 @@ fn mantissas_of(prices: &[&[f64]], exponent: u8) -> Option<Vec<Mantissas>> {
     mantissas.iter().all(|column| column.strays.len() * 4 <= column.numbers.len()).then_some(mantissas)
 }
 
-/// The smallest of a group and the same with more places. Strays are often decimals of more places: prices of eight
-/// among those of two. As exceptions they take five or six bytes each, four times a bar; as mantissas they are
-/// predicted by one another, and what is left of the others are round numbers.
-fn with_more_places(
-    group: [Encoded; 4],
-    columns: [(Key, &ColumnValues); 4],
+/// A group of more places that may take less. Strays are often decimals of more places: prices of eight among those of
+/// two. As exceptions they take six bytes each and more, in each of the four columns; as mantissas they are predicted by
+/// one another, and what is left of the others are round numbers.
+///
+/// Of a model nobody knows what it makes of them before it is made. Packings tell by some blocks which one is worth it.
+fn more_places(
     prices: &[&[f64]],
     exponent: u8,
+    mantissas: &[Mantissas],
     ways: Ways<'_>,
-) -> [Encoded; 4] {
-    let bytes = |group: &[Encoded; 4]| group.iter().map(Encoded::payload_bytes).sum::<usize>();
-    let others = [exponent + 1, exponent + 2, FINE].into_iter().filter(|other| *other <= FINE);
-    let found = others.filter_map(|other| put_group(columns, other, mantissas_of(prices, other)?, ways));
-    found.fold(group, |best, other| if bytes(&other) < bytes(&best) { other } else { best })
+) -> Vec<(u8, Vec<Mantissas>)> {
+    if !has_strays(mantissas) {
+        return Vec::new();
+    }
+    let others =
+        [exponent + 1, exponent + 2, FINE].into_iter().filter(|other| (exponent + 1..=FINE).contains(other));
+    let others = others.filter_map(|places| Some((places, mantissas_of(prices, places)?)));
+    if ways.tier == Tier::Cold {
+        return others.collect();
+    }
+    let sizes = others.map(|(places, found)| (sampled_bytes(&found, places, ways), (places, found)));
+    let least = sizes.min_by_key(|(size, _)| *size);
+    let least = least.filter(|(size, _)| *size < sampled_bytes(mantissas, exponent, ways));
+    least.into_iter().map(|(_, other)| other).collect()
+}
+
+/// What some blocks of a group take when they are packed.
+fn sampled_bytes(mantissas: &[Mantissas], exponent: u8, ways: Ways<'_>) -> usize {
+    let [open, high, low, close] = mantissas else { return usize::MAX };
+    let scale = Scale { exponent, divisor: 1 };
+    let (mut residuals, mut bytes) = (Vec::new(), Vec::new());
+    for start in (0..close.numbers.len()).step_by(BLOCK_ROWS * ONE_OF) {
+        let rows = start..close.numbers.len().min(start + BLOCK_ROWS);
+        let columns = [(Role::Open, open), (Role::High, high), (Role::Low, low), (Role::Close, close)];
+        for (role, column) in columns {
+            let numbers = &column.numbers[rows.clone()];
+            residuals.clear();
+            if role != Role::Close {
+                let (close, open) = (&close.numbers[rows.clone()], &open.numbers[rows.clone()]);
+                group::residuals(role, close, open, numbers, &mut residuals);
+            }
+            let residuals = (role != Role::Close).then_some(&residuals[..]);
+            int_encode::encode_with(ways.forms, numbers, residuals, &mut bytes);
+            column.put_behind::<f64>(scale, rows.start, rows.len(), &mut bytes);
+        }
+    }
+    bytes.len()
 }
 
 /// Encodes open, high, low and close with their mantissas, which stand in this order.
