@@ -12,7 +12,7 @@ use crate::image::Keep;
 use crate::random::Random;
 use crate::run::{Copied, Facts, Moment, Op, Run, Stop, options};
 use crate::search::{Effort, Report, guarded, keeps, record};
-use crate::sim::{CallKind, Disk, Fault, SimStorage, Site};
+use crate::sim::{Disk, Fault, SimStorage, Site};
 
 /// Whether a disk holds what opens as a store.
 fn is_store(disk: &Disk) -> bool {
@@ -201,9 +201,6 @@ pub fn target_faults(seed: u64, ops: &[Op], place: Place, effort: &Effort, repor
     for (call, site) in (1..).zip(&course.sites[course.first as usize..]) {
         report.calls += 1;
         for fault in Fault::ALL.into_iter().filter(|fault| fault.fits(site.0)) {
-            if forgets_a_name(place, *site, fault) {
-                continue;
-            }
             *report.target_sites.entry(*site).or_default() += 1;
             if let Err(why) = guarded(|| one_target_fault(seed, ops, place, call, fault, report)) {
                 let why = format!("{:?} {}: {why}", site.0, site.1);
@@ -214,14 +211,6 @@ pub fn target_faults(seed: u64, ops: &[Op], place: Place, effort: &Effort, repor
             }
         }
     }
-}
-
-/// What the sweep found and the engine still does, with a test of its own in `regressions`: a backup keeps a file of an earlier
-/// one whose directory entry a failed sync left to be lost.
-fn forgets_a_name(place: Place, site: Site, fault: Fault) -> bool {
-    place == Place::Backup
-        && site.0 == CallKind::SyncDir
-        && matches!(fault, Fault::SyncKept | Fault::SyncNoSpace)
 }
 
 /// Does something on another disk while a call of it fails, and looks at what is left; then does it again.

@@ -9,7 +9,7 @@ use crash_tests::run::{Op, Run, options};
 use crash_tests::search::{calls, nth_call, replay};
 use crash_tests::sim::{CallKind, Fault, SimStorage, Site};
 use tapestore::io::Storage;
-use tapestore::{AsOf, ErrorClass, Store, salvage_storage};
+use tapestore::{AsOf, ErrorClass, Store, salvage_storage, verify_storage};
 
 /// Does a case again: it is there, its fault happens, something is looked at, and nothing is broken.
 fn holds(case: &str) {
@@ -314,4 +314,44 @@ fn a_backup_does_not_keep_a_file_whose_name_was_not_synced() {
     run.let_go();
     let copy = SimStorage::from_disk(target.disk().image(Keep::Nothing));
     run.check_image(&copy, run.moment(), report.version as usize).unwrap();
+}
+
+/// Reading once failed while a backup looked at which segments the one before it counts: it took none for counted, and gave all of
+/// them their names anew, by way of another name. A power cut in between took them from the one before it.
+#[test]
+#[ignore = "not mended yet: `counted_before` takes a backup that cannot be read for none"]
+fn a_backup_that_cannot_read_what_the_one_before_it_counts_leaves_it_alone() {
+    let backup = |fault: Option<(u64, ReadFault)>| {
+        let mut run = Run::start(1);
+        run.apply(Op::Backup).unwrap();
+        run.target.watch_reads(fault);
+        run.target.record();
+        let _ = run.store().unwrap().backup_to(&run.target);
+        (run.target.read_sites(), run.target.take_record())
+    };
+    let sites = backup(None).0;
+    assert!(!sites.is_empty());
+    for (call, site) in (1..).zip(&sites) {
+        for (number, disk) in backup(Some((call, ReadFault::Once))).1.iter().enumerate() {
+            let copy: Arc<dyn Storage> = Arc::new(SimStorage::from_disk(disk.image(Keep::Everything)));
+            let findings = verify_storage(&copy, true).unwrap();
+            assert!(
+                findings.is_empty(),
+                "{site:?} failed, power cut after call {number}: the backup before is damaged: {findings:?}"
+            );
+        }
+    }
+}
+
+/// Opening removed a log that took no transaction, and the sync of that failed. Opened again, the store began a new log behind the
+/// one before; the next power cut brought the empty log back beside it, and the store did not open any more.
+#[test]
+#[ignore = "not mended yet: a log that took no transaction and that its successor does not name is not passed over (W6)"]
+fn an_empty_log_that_comes_back_is_passed_over() {
+    let sites = calls(1, false, &[Op::Reopen, Op::Reopen]).store;
+    let removed = nth_call(&sites, (CallKind::Remove, "wal"), 1);
+    assert_eq!(sites[removed as usize], (CallKind::SyncDir, "root"));
+    for fault in [Fault::SyncKept, Fault::SyncNoSpace] {
+        holds(&format!("seed=1;ops=reopen,reopen;fault={}/{fault:?}", removed + 1));
+    }
 }
