@@ -75,8 +75,18 @@ impl Store {
     }
 }
 
-/// The name of a file until it is whole.
-const PARTIAL: &str = "copy.new";
+/// The name of a copy until it is whole.
+pub(crate) const PARTIAL: &str = "copy.new";
+
+/// Removes a copy that was cut off.
+pub(crate) fn remove_partial(storage: &dyn Storage) -> Result<()> {
+    match storage.remove(PARTIAL) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::io("removing", storage.describe(PARTIAL), error))
+        }
+        _ => Ok(()),
+    }
+}
 
 struct Copy<'a> {
     source: Arc<dyn Storage>,
@@ -90,7 +100,7 @@ impl Copy<'_> {
         self.prepare_target()?;
         let (manifest, _) = load(&*self.source, &self.current)?;
         let mut counted = BTreeSet::new();
-        let durable = self.counted_before();
+        let durable = self.counted_before()?;
         for segment in manifest.segments.values() {
             let name = segment_name(segment.id);
             let same_length = self.target.length(&name).is_ok_and(|length| length == segment.length);
@@ -202,22 +212,24 @@ impl Copy<'_> {
         source.first_of_chain(log).map(Some)
     }
 
-    /// The segments that an earlier backup counts: their names are durable.
-    fn counted_before(&self) -> BTreeSet<u64> {
-        let manifest = read_current(self.target).ok().flatten().map(|current| load(self.target, &current));
-        manifest
-            .and_then(Result::ok)
-            .map_or(BTreeSet::new(), |(there, _)| there.segments.into_keys().collect())
+    /// The segments that an earlier backup counts: their names are durable. One that is damaged counts nothing.
+    fn counted_before(&self) -> Result<BTreeSet<u64>> {
+        let there = read_current(self.target).and_then(|current| match current {
+            Some(current) => Ok(load(self.target, &current)?.0.segments.into_keys().collect()),
+            None => Ok(BTreeSet::new()),
+        });
+        match there {
+            // Unknown: what the earlier backup counts is not to be moved.
+            Err(error @ Error::Io { .. }) => Err(error),
+            other => Ok(other.unwrap_or_default()),
+        }
     }
 
     /// Gives a file that a backup left which was cut off or failed its name once more. Its content is durable, its name may not be:
     /// a sync of the directory that failed may have given the name up without another look at it (I8).
     fn name_again(&self, name: &str) -> Result<()> {
         let failed = |error| Error::io("renaming", self.target.describe(name), error);
-        match self.target.remove(PARTIAL) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
-            _ => {}
-        }
+        remove_partial(self.target)?;
         self.target.rename(name, PARTIAL).map_err(failed)?;
         self.target.rename(PARTIAL, name).map_err(failed)
     }
@@ -227,10 +239,7 @@ impl Copy<'_> {
     fn copy(&mut self, name: &str, length: u64, start: Option<&[u8]>) -> Result<()> {
         let reading = |error| Error::io("reading", self.source.describe(name), error);
         let writing = |error| Error::io("writing", self.target.describe(name), error);
-        match self.target.remove(PARTIAL) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(writing(error)),
-            _ => {}
-        }
+        remove_partial(self.target)?;
         let from = self.source.open_read(name).map_err(reading)?;
         let to = self.target.create_new(PARTIAL).map_err(writing)?;
         let mut buffer = vec![0; length.min(PIECE_BYTES as u64) as usize];

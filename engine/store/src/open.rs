@@ -8,6 +8,7 @@ use tapestore_format::manifest::{Current, StateRecord};
 use tapestore_format::wal::LogStart;
 
 use crate::apply::{COMMITS, apply, first_state, is_commits};
+use crate::backup::{PARTIAL, remove_partial};
 use crate::cache::BlockCache;
 use crate::commit::Pipeline;
 use crate::error::{Error, Result};
@@ -148,15 +149,18 @@ impl Opening {
             }
             Ok(())
         })?;
-        let position = replayed.filled;
+        let position = replayed.end;
         // What recovery counts must not vanish once a newer log says so (I9).
-        make_durable(&*storage, &log_name(position.log), position.offset)?;
+        if position.offset > EMPTY_LOG_BYTES {
+            make_durable(&*storage, &log_name(position.log), position.offset)?;
+        } else {
+            replace_by_copy(&*storage, &log_name(position.log), position.offset)?;
+        }
         let manifest = Manifest::reopen(storage.clone(), current, manifest, next_sequence)?;
         let mut maintenance = Maintenance::new(storage.clone(), manifest, highest_id(&*storage)?);
         maintenance.reserve_at_a_time(options.reserved_ids);
         // Always a new log: what lies behind the end of the old one is unknown (W4).
         let id = maintenance.allocate()?;
-        forget_empty_logs(&*storage, &replayed.empty)?;
         let start =
             LogStart { previous_log: position.log, previous_end: position.offset, version: state.version };
         let log = LogWriter::create(&*storage, current.store, id, start, position.next_sequence)?;
@@ -265,18 +269,20 @@ fn make_durable(storage: &dyn Storage, name: &str, length: u64) -> Result<()> {
     file.sync_data().map_err(|error| Error::io("syncing", storage.describe(name), error))
 }
 
-/// Removes the newest logs, which took no transaction, durably, before another log takes their place behind the one before them.
+/// Puts a copy in the place of a log that took no transaction, and makes it durable, with its name.
 ///
 /// A log takes transactions once its name is durable (W4). The name of one that took none may be seen and not be durable: a sync
-/// of the directory that failed may have given it up. A log behind it would be lost with it.
-fn forget_empty_logs(storage: &dyn Storage, empty: &[u64]) -> Result<()> {
-    // The newest first, each durably: one that stays is never without the one that it follows (W6).
-    for id in empty.iter().rev() {
-        let name = log_name(*id);
-        storage.remove(&name).map_err(|error| Error::io("removing", storage.describe(&name), error))?;
-        storage.sync_dir("").map_err(|error| Error::io("syncing", storage.describe(""), error))?;
-    }
-    Ok(())
+/// of the directory that failed may have given it up, and a later one does not look at it again (I8). That of a copy is new.
+fn replace_by_copy(storage: &dyn Storage, name: &str, length: u64) -> Result<()> {
+    let failed = |error| Error::io("rewriting", storage.describe(name), error);
+    let mut bytes = vec![0; length as usize];
+    storage.open_read(name).and_then(|log| log.read_exact_at(0, &mut bytes)).map_err(failed)?;
+    remove_partial(storage)?;
+    let copy = storage.create_new(PARTIAL).map_err(failed)?;
+    copy.write_at(0, &bytes).map_err(failed)?;
+    copy.sync_all().map_err(failed)?;
+    storage.rename(PARTIAL, name).map_err(failed)?;
+    storage.sync_dir("").map_err(|error| Error::io("syncing", storage.describe(""), error))
 }
 
 impl Shared {

@@ -109,10 +109,6 @@ pub(crate) struct Replayed {
     pub(crate) chain: Vec<u64>,
     /// Logs whose creation never became durable: they took no transaction and may go.
     pub(crate) stillborn: Vec<u64>,
-    /// Where the chain ends without the logs at its end that took no transaction.
-    pub(crate) filled: Position,
-    /// Those logs.
-    pub(crate) empty: Vec<u64>,
 }
 
 /// What a live writer lets other processes see.
@@ -200,23 +196,15 @@ impl LogReader<'_> {
     ) -> Result<Replayed> {
         let Chain { logs, stillborn } = self.chain(first)?;
         let mut position = Position { log: first, offset: 0, next_sequence: 0 };
-        let (mut torn, mut empty) = (None, Vec::new());
+        let mut torn = None;
         for (index, (id, _)) in logs.iter().enumerate() {
-            let before = position;
             let expected = (index > 0).then_some(position.next_sequence);
             let end = logs.get(index + 1).map_or(End::Open, |(_, next)| End::At(next.previous_end));
             let from = Position { log: *id, offset: HEADER_BYTES as u64, ..position };
             (position, torn) = self.read_log(from, expected, &end, apply)?;
-            if index == 0 || position.offset > EMPTY_LOG_BYTES || torn.is_some() {
-                empty.clear();
-            } else {
-                empty.push((*id, before));
-            }
         }
-        let filled = empty.first().map_or(position, |first| first.1);
-        let empty = empty.into_iter().map(|log| log.0).collect();
         let chain = logs.into_iter().map(|log| log.0).collect();
-        Ok(Replayed { end: position, torn, chain, stillborn, filled, empty })
+        Ok(Replayed { end: position, torn, chain, stillborn })
     }
 
     /// The logs that count, from `first` on (W6).

@@ -396,9 +396,6 @@ pub fn faults(seed: u64, ops: &[Op], effort: &Effort, report: &mut Report) {
         let site = sites[call as usize - 1];
         report.calls += 1;
         for fault in Fault::ALL.into_iter().filter(|fault| fault.fits(site.0)) {
-            if brings_back_a_log(&sites, call, fault) {
-                continue;
-            }
             *report.sites.entry(site).or_default() += 1;
             if let Err(why) = guarded(|| one_fault(seed, ops, call, fault, report)) {
                 report.fail(seed, ops, Blow::Fault(call, fault), why);
@@ -408,13 +405,6 @@ pub fn faults(seed: u64, ops: &[Op], effort: &Effort, report: &mut Report) {
             }
         }
     }
-}
-
-/// What the sweep found and the engine still does, with a test of its own in `regressions`: recovery removes an empty log whose
-/// entry comes back if the sync of that fails, beside a newer log that does not name it.
-fn brings_back_a_log(sites: &[Site], call: u64, fault: Fault) -> bool {
-    let removal = [(CallKind::Remove, "wal"), (CallKind::SyncDir, "root")];
-    matches!(fault, Fault::SyncKept | Fault::SyncNoSpace) && sites[..call as usize].ends_with(&removal)
 }
 
 fn one_fault(seed: u64, ops: &[Op], call: u64, fault: Fault, report: &mut Report) -> Result<(), String> {

@@ -272,6 +272,26 @@ pub(crate) const BUGS: &[Bug] = &[
         tests: &[FAULTS],
     },
     Bug {
+        name: "previous-log-late",
+        what: "opening begins a new log, then makes the one before it durable",
+        changes: &[
+            (
+                "engine/store/src/open.rs",
+                "    file.sync_data().map_err(|error| Error::io(\"syncing\", storage.describe(name), error))",
+                "    if planted(\"previous-log-late\") {\n        return Ok(());\n    }\n    file.sync_data().map_err(|error| Error::io(\"syncing\", storage.describe(name), error))",
+            ),
+            (
+                "engine/store/src/open.rs",
+                "        let log = LogWriter::create(&*storage, current.store, id, start, position.next_sequence)?;",
+                "        let log = LogWriter::create(&*storage, current.store, id, start, position.next_sequence)?;\n        if planted(\"previous-log-late\") {\n            let name = log_name(position.log);\n            let synced = storage.open(&name).and_then(|file| file.sync_data());\n            synced.map_err(|error| Error::io(\"syncing\", storage.describe(&name), error))?;\n        }",
+            ),
+        ],
+        tests: &[
+            ("regressions", "a_power_cut_while_opening_after_a_killed_process_leaves_a_store_that_opens"),
+            LONG,
+        ],
+    },
+    Bug {
         name: "torn-end-counts",
         what: "recovery goes on behind a torn end without leaving it out",
         changes: &[(

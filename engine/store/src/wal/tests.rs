@@ -346,35 +346,6 @@ fn damage_of_several_frames_before_a_durable_one_is_reported() {
     assert_eq!(replay(&storage).unwrap().0, [1, 2], "a torn end");
 }
 
-/// Logs that openings left which nobody wrote to; of them only the last may have a name that is not durable, but none is needed.
-#[test]
-fn a_chain_ends_before_the_logs_at_its_end_that_took_no_transaction() {
-    let storage = MemoryStorage::new();
-    chain(&storage);
-    let replayed = || {
-        let reader = LogReader { storage: &storage, store: STORE, visible: None };
-        reader.replay(5, &mut |_| Ok(())).unwrap()
-    };
-    let before = replayed();
-    assert_eq!((before.filled, before.empty.as_slice()), (before.end, &[][..]));
-    let mut end = before.end;
-    for id in [11, 12] {
-        let start = LogStart { previous_log: end.log, previous_end: end.offset, version: 20 };
-        LogWriter::create(&storage, STORE, id, start, end.next_sequence).unwrap();
-        end = replayed().end;
-        assert_eq!((end.log, end.offset), (id, EMPTY_LOG_BYTES));
-    }
-    let after = replayed();
-    assert_eq!((after.filled, after.empty.as_slice()), (before.end, &[11, 12][..]));
-    // The first log counts, whatever is in it: the manifest names it.
-    let storage = MemoryStorage::new();
-    let start = LogStart { previous_log: 0, previous_end: 0, version: 0 };
-    LogWriter::create(&storage, STORE, 5, start, 1).unwrap();
-    let reader = LogReader { storage: &storage, store: STORE, visible: None };
-    let alone = reader.replay(5, &mut |_| Ok(())).unwrap();
-    assert_eq!((alone.filled, alone.empty.as_slice()), (alone.end, &[][..]));
-}
-
 #[test]
 fn the_first_record_of_a_log_is_its_start() {
     let start = LogStart { previous_log: 0, previous_end: 0, version: 0 };
