@@ -194,7 +194,7 @@ fn a_call_that_fails_leaves_the_old_bars_or_the_new_ones() {
                 continue;
             }
             hits += 1;
-            storage.give_space();
+            storage.mend();
             drop(store);
             // Where all went well, it was as if nothing had been.
             let step = broken.unwrap_or(STEPS.len() - 1);

@@ -115,6 +115,12 @@ pub const SITES: &str = "Create current.new, Create leases, Create reserve, Crea
      Sync segment, Sync wal, SetLength reserve, Rename CURRENT, Remove leases, Remove reserve, Remove segment, Remove wal, \
      SyncDir root";
 
+/// The same of several operations: opening after an opening that nobody wrote after puts a copy in the place of the empty log.
+pub const SITES_OF_SEQUENCES: &str = "Create copy, Create current.new, Create leases, Create reserve, Create segment, Create wal, \
+     Write copy, Write current.new, Write manifest, Write reserve, Write segment, Write visible, Write wal, Sync copy, \
+     Sync current.new, Sync manifest, Sync reserve, Sync segment, Sync wal, SetLength reserve, Rename CURRENT, Rename wal, \
+     Remove leases, Remove reserve, Remove segment, Remove wal, SyncDir root";
+
 /// The names of call sites: what is called on which kind of file.
 pub fn site_names<K: fmt::Debug>(sites: &BTreeMap<(K, &'static str), u64>) -> Vec<String> {
     sites.keys().map(|(kind, class)| format!("{kind:?} {class}")).collect()
