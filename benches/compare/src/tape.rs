@@ -246,11 +246,15 @@ impl Reader for TapeReader {
     }
 
     fn rows_into(&mut self, range: &Range<i64>, out: &mut Table) -> Result<()> {
+        let columns: Vec<&str> = out.columns.iter().map(|column| column.0.as_str()).collect();
+        if self.rows.columns.is_empty() {
+            // The columns, without rows.
+            let none = self.view.read(&self.key).range(range.start..range.start).columns(&columns);
+            none.rows_into(&mut self.rows)?;
+        }
         // The buffers of `out` serve as the store's own for the time of the read: no copy is charged that a program
         // would not have.
-        if !self.rows.columns.is_empty() {
-            self.swap(out);
-        }
+        self.swap(out);
         let columns: Vec<&str> = out.columns.iter().map(|column| column.0.as_str()).collect();
         let read = self.view.read(&self.key).range(range.clone()).columns(&columns);
         read.rows_into(&mut self.rows)?;

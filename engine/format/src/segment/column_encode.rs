@@ -282,15 +282,17 @@ pub(super) fn encode_group(columns: [(Key, &ColumnValues); 4], ways: Ways<'_>) -
             _ => return None,
         }
     }
-    let plain = plain_group(&prices);
-    let many = plain.as_ref().is_none_or(|plain| has_many_strays(&plain.1));
     let bytes = |group: &[Encoded; 4]| group.iter().map(Encoded::payload_bytes).sum::<usize>();
-    let plain = plain.and_then(|(exponent, mantissas)| {
-        let others = more_places(&prices, exponent, &mantissas, ways);
-        let group = put_group(columns, exponent, mantissas, ways)?;
-        let others = others.into_iter().filter_map(|(places, found)| put_group(columns, places, found, ways));
-        Some(others.fold(group, |best, other| if bytes(&other) < bytes(&best) { other } else { best }))
+    let plain = plain_group(&prices).and_then(|(exponent, mantissas)| {
+        let groups =
+            candidates(&prices, exponent, mantissas, ways).into_iter().filter_map(|(places, found)| {
+                let many = has_many_strays(&found);
+                Some((put_group(columns, places, found, ways)?, many))
+            });
+        groups.min_by_key(|(group, _)| bytes(group))
     });
+    let many = plain.as_ref().is_none_or(|plain| plain.1);
+    let plain = plain.map(|plain| plain.0);
     if !many {
         return plain;
     }
@@ -318,38 +320,43 @@ fn mantissas_of(prices: &[&[f64]], exponent: u8) -> Option<Vec<Mantissas>> {
     mantissas.iter().all(|column| column.strays.len() * 4 <= column.numbers.len()).then_some(mantissas)
 }
 
-/// A group of more places that may take less. Strays are often decimals of more places: prices of eight among those of
-/// two. As exceptions they take six bytes each and more, in each of the four columns; as mantissas they are predicted by
-/// one another, and what is left of the others are round numbers.
+/// The decimal places, with mantissas, at which a group may take least: those of most values, or more. Strays are often
+/// decimals of more places: prices of eight among those of two. As exceptions they take six bytes each and more, in each of
+/// the four columns; as mantissas they are predicted by one another, and what is left of the others are round numbers.
 ///
-/// Of a model nobody knows what it makes of them before it is made. Packings tell by some blocks which one is worth it.
-fn more_places(
+/// What a model makes of them nobody knows before it is made: for the cold tier there are several. Packings tell by some
+/// blocks which one is smallest.
+fn candidates(
     prices: &[&[f64]],
     exponent: u8,
-    mantissas: &[Mantissas],
+    mantissas: Vec<Mantissas>,
     ways: Ways<'_>,
 ) -> Vec<(u8, Vec<Mantissas>)> {
-    if !has_strays(mantissas) {
-        return Vec::new();
+    if !has_strays(&mantissas) {
+        return vec![(exponent, mantissas)];
     }
     let others =
         [exponent + 1, exponent + 2, FINE].into_iter().filter(|other| (exponent + 1..=FINE).contains(other));
-    let others = others.filter_map(|places| Some((places, mantissas_of(prices, places)?)));
+    let with_mantissas = |places| Some((places, mantissas_of(prices, places)?));
     if ways.tier == Tier::Cold {
-        return others.collect();
+        return [(exponent, mantissas)].into_iter().chain(others.filter_map(with_mantissas)).collect();
     }
-    let sizes = others.map(|(places, found)| (sampled_bytes(&found, places, ways), (places, found)));
-    let least = sizes.min_by_key(|(size, _)| *size);
-    let least = least.filter(|(size, _)| *size < sampled_bytes(mantissas, exponent, ways));
-    least.into_iter().map(|(_, other)| other).collect()
+    let blocks = |values: &[f64]| values.chunks(BLOCK_ROWS).step_by(ONE_OF).flatten().copied().collect();
+    let sampled: Vec<Vec<f64>> = prices.iter().map(|values| blocks(values)).collect();
+    let sampled: Vec<&[f64]> = sampled.iter().map(Vec::as_slice).collect();
+    let bytes = |places| Some((packed_bytes(&mantissas_of(&sampled, places)?, places, ways), places));
+    let least = [exponent].into_iter().chain(others).filter_map(bytes).min();
+    let finer =
+        least.filter(|(_, places)| *places != exponent).and_then(|(_, places)| with_mantissas(places));
+    vec![finer.unwrap_or((exponent, mantissas))]
 }
 
-/// What some blocks of a group take when they are packed.
-fn sampled_bytes(mantissas: &[Mantissas], exponent: u8, ways: Ways<'_>) -> usize {
+/// What the blocks of a group take when they are packed.
+fn packed_bytes(mantissas: &[Mantissas], exponent: u8, ways: Ways<'_>) -> usize {
     let [open, high, low, close] = mantissas else { return usize::MAX };
     let scale = Scale { exponent, divisor: 1 };
     let (mut residuals, mut bytes) = (Vec::new(), Vec::new());
-    for start in (0..close.numbers.len()).step_by(BLOCK_ROWS * ONE_OF) {
+    for start in (0..close.numbers.len()).step_by(BLOCK_ROWS) {
         let rows = start..close.numbers.len().min(start + BLOCK_ROWS);
         let columns = [(Role::Open, open), (Role::High, high), (Role::Low, low), (Role::Close, close)];
         for (role, column) in columns {
