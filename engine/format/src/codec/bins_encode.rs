@@ -409,6 +409,34 @@ mod tests {
         assert_eq!(most_places(&few), 0);
     }
 
+    /// A state that is off by a few bits decodes to other numbers, often with as many words: where it ends tells.
+    #[test]
+    fn a_block_that_does_not_end_where_it_began_is_refused() {
+        let numbers: Vec<i64> = (0..1000).map(|i: i64| i.wrapping_mul(7919) % 97 * (i % 3)).collect();
+        let coder = Coder::new(&numbers).expect("few enough bins");
+        let mut model = Model::default();
+        model.read(&coder.model()).expect("own model");
+        let mut scratch = BinScratch::default();
+        // Of one number there are no words: a state that is too large is used up by none.
+        for count in [1, 2, 1000] {
+            let mut bytes = Vec::new();
+            coder.encode(&numbers[..count], Transform::Plain, [0; 2], &mut bytes);
+            let mut reader = ByteReader::new(&bytes[1..], "K16");
+            reader.varint().expect("how many words there are");
+            let state = 1 + reader.position();
+            let mut decode = |bytes: &[u8]| {
+                let mut reader = ByteReader::new(&bytes[1..], "K16");
+                model.decode(&mut reader, &mut vec![0; count], &mut scratch, Kernels::best())
+            };
+            decode(&bytes).expect("own bytes");
+            for bit in 0..32 {
+                let mut other = bytes.clone();
+                other[state + bit / 8] ^= 1 << (bit % 8);
+                decode(&other).expect_err("another state");
+            }
+        }
+    }
+
     /// Sizes of trades: few numbers, each at random. Their differences have fewer digits and are many more numbers.
     #[test]
     fn a_column_of_few_numbers_is_not_coded_as_differences() {
