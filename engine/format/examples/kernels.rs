@@ -176,7 +176,7 @@ fn coded(cycle: f64) {
         (0..64 * COUNT as u64).map(|i| (noise(i) & 0xfff) as i64 >> (noise(i) >> 12 & 7)).collect();
     let coding = Coding::new(Forms::EVERYWHERE, &numbers, None).expect("few bins");
     let (mut model, mut bytes) = (Model::default(), Vec::new());
-    model.read(&coding.model()).expect("own model");
+    model.read(&coding.model(), &mut IntScratch::default()).expect("own model");
     coding.encode(&numbers[..COUNT], None, usize::MAX, &mut bytes);
     let (mut scratch, mut out) = (IntScratch::default(), vec![0; COUNT]);
     let seconds = least(|| {

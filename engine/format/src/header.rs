@@ -22,9 +22,11 @@ pub mod features {
     pub const ALTERNATE: u32 = 1 << 1;
     /// Segments: decimals times a factor (K17). Bit 2 stays free: vectors of before say that it is unknown.
     pub const FACTORS: u32 = 1 << 3;
+    /// Segments: models with memory, coded blocks in lanes (K18, K19), dictionaries with a model.
+    pub const LANES: u32 = 1 << 4;
 }
 /// Required feature bits that this crate knows.
-pub const KNOWN_REQUIRED: u32 = features::CODED | features::ALTERNATE | features::FACTORS;
+pub const KNOWN_REQUIRED: u32 = features::CODED | features::ALTERNATE | features::FACTORS | features::LANES;
 
 /// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

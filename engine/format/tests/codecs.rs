@@ -205,7 +205,7 @@ fn model(log: u8, count: u64, bins: &[(u8, u8, i64, u64)]) -> Vec<u8> {
 
 #[test]
 fn models_are_refused_behind_every_edge() {
-    let read = |bytes: &[u8]| Model::default().read(bytes);
+    let read = |bytes: &[u8]| Model::default().read(bytes, &mut IntScratch::default());
     for (log, places, width, valid) in [
         (5, 18, 64, true),
         (5, 0, 0, true),

@@ -6,6 +6,7 @@ use format_spec_tests::{chapter, root, section, tables};
 use tapestore_format::checksum::Identity;
 use tapestore_format::codec::bins::{BINS, LOG_MAX, LOG_MIN, MODEL_BYTES, PLACES_MAX};
 use tapestore_format::codec::int::{Transform, packing_of};
+use tapestore_format::codec::lanes;
 use tapestore_format::header::{
     FileHeader, FileKind, HEADER_BYTES, KNOWN_REQUIRED, MAGIC, MAJOR, MINOR, features,
 };
@@ -158,23 +159,28 @@ fn the_header_is_that_of_the_code() {
     assert!(readme.contains(&format!("The minor version is {MINOR}.")));
     assert_eq!(
         KNOWN_REQUIRED,
-        features::CODED | features::ALTERNATE | features::FACTORS,
+        features::CODED | features::ALTERNATE | features::FACTORS | features::LANES,
         "README.md says which are defined"
     );
     let stated = "required feature bits: 1 a segment in which columns may have models, 2 one in which";
     assert!(segment.contains(stated), "{stated}");
-    assert!(segment.contains("*alternate*, 8 one in which decimals may have factors"));
-    assert_eq!((features::CODED, features::ALTERNATE, features::FACTORS), (1, 2, 8));
+    let stated =
+        "*alternate*, 8 one in which decimals may have factors, 16 one in which models may be in lanes";
+    assert!(segment.contains(stated));
+    assert_eq!((features::CODED, features::ALTERNATE, features::FACTORS, features::LANES), (1, 2, 8, 16));
     let codecs = chapter("codecs.md");
     for sentence in [
         format!("| log | u8 | {LOG_MIN} to {LOG_MAX}: "),
         format!("| bins | varint | 1 to {BINS} |"),
         format!("places | u8 | 0 to {PLACES_MAX} |"),
         "A model has 1 to 15,363 bytes.".to_owned(),
+        format!("| log | u8 | 128 + {LOG_MIN} to 128 + {}: ", lanes::LOG_MAX),
+        format!("is at most {},{:03} |", lanes::SLOTS / 1000, lanes::SLOTS % 1000),
+        "It has at most 65,536 bytes".to_owned(),
     ] {
         assert!(codecs.contains(&sentence), "{sentence}");
     }
-    assert_eq!(MODEL_BYTES, 15_363);
+    assert_eq!((MODEL_BYTES, lanes::MODEL_BYTES), (15_363, 65_536));
     let header = FileHeader::new(FileKind::Wal, Identity { store: [7; 16], file: 9 }).encode();
     assert_eq!((header[8], header[16], header[32]), (2, 7, 9));
 }

@@ -1,8 +1,9 @@
 //! Coded integer blocks: each number is a bin, coded by how often the column uses it, and an offset in the bin.
-//! Rules K15 and K16 of `format-spec/codecs.md`.
+//! Rules K15 and K16 of `format-spec/codecs.md`; K18 and K19, which [`super::lanes`] decodes.
 //!
-//! The bins and their frequencies are the column's *model*, one for all blocks of a chunk; a block holds the state of
-//! a range coder (rANS, Duda 2013) and the offsets. A block needs nothing but the model: any one can be read alone.
+//! The bins and their frequencies are the column's *model*, one for all blocks of a chunk; a block holds what a coder of
+//! bins left, and the offsets. A block needs nothing but the model: any one can be read alone. The coder is one in four lanes
+//! (K19); files of before have a range coder (K16: rANS, Duda 2013).
 
 #![expect(
     clippy::inline_always,
@@ -12,7 +13,9 @@
 use std::hint::select_unpredictable;
 
 use super::bitpack::bits;
+use super::int::IntScratch;
 use super::kernel::Kernels;
+use super::lanes::{self, Lanes};
 use crate::bytes::ByteReader;
 use crate::error::Result;
 use crate::limits::BLOCK_ROWS;
@@ -25,7 +28,7 @@ pub const LOG_MAX: u32 = 14;
 pub const LOG_MIN: u32 = 5;
 /// Most decimal places that a bin takes out.
 pub const PLACES_MAX: u8 = 18;
-/// Longest model: every field at its longest.
+/// Longest model of rule K15: every field at its longest.
 pub const MODEL_BYTES: usize = 3 + BINS * 15;
 /// The coder's state is at least this between two numbers, and exactly this at the end.
 pub(super) const STATE_LOW: u32 = 1 << 16;
@@ -36,8 +39,13 @@ pub(super) struct Bin {
     pub(super) places: u8,
     pub(super) width: u8,
     pub(super) lower: i64,
-    /// Share of `2^log` slots.
-    pub(super) frequency: u32,
+}
+
+impl Bin {
+    /// A number in the middle of it.
+    pub(super) fn middle(&self) -> f64 {
+        (self.lower as f64 + (f64::from(self.width).exp2() - 1.0) / 2.0) * 10f64.powi(i32::from(self.places))
+    }
 }
 
 /// What one slot of the coder's table makes of the state.
@@ -66,23 +74,31 @@ pub struct Model {
     steps: Vec<Step>,
     /// The bin of each slot.
     bins: Vec<u16>,
+    /// What stands in place of `log`, `steps` and `bins` if blocks are in lanes.
+    lanes: Option<Lanes>,
 }
 
 /// Longest offset that a window of eight bytes holds from any bit of its first on.
 const NARROW_BITS: u8 = 56;
-/// Offsets of a block at most, and a window of sixteen bytes behind them.
-const OFFSET_BYTES: usize = BLOCK_ROWS * 8 + 16;
+/// Room for the offsets of a block, in lanes for the codes before them: a power of two, so that a place in it is one by its bits.
+const HELD: usize = (BLOCK_ROWS * 8 + lanes::CODE_BYTES).next_power_of_two();
+/// That, and a window of sixteen bytes behind.
+pub(super) type Held = [u8; HELD + 16];
 
 /// Buffers of a block.
 #[derive(Clone, Debug)]
 pub struct BinScratch {
     words: Vec<u16>,
-    offsets: Vec<u8>,
+    offsets: Box<Held>,
+    bins: Vec<u16>,
 }
 
 impl Default for BinScratch {
     fn default() -> Self {
-        Self { words: vec![0; BLOCK_ROWS + 1], offsets: vec![0; OFFSET_BYTES] }
+        let Ok(offsets) = vec![0; HELD + 16].into_boxed_slice().try_into() else {
+            unreachable!("as many as asked for")
+        };
+        Self { words: vec![0; BLOCK_ROWS + 1], offsets, bins: vec![0; BLOCK_ROWS] }
     }
 }
 
@@ -90,18 +106,54 @@ impl Model {
     /// Takes over the model in `bytes`, in place of what was there.
     ///
     /// # Errors
-    /// A broken rule K15; the model must not be used then.
-    pub fn read(&mut self, bytes: &[u8]) -> Result<()> {
-        let mut reader = ByteReader::new(bytes, "K15");
+    /// A broken rule K15 or K18; the model must not be used then.
+    pub fn read(&mut self, bytes: &[u8], scratch: &mut IntScratch) -> Result<()> {
         self.wide = false;
         self.scales.clear();
         self.steps.clear();
         self.bins.clear();
+        if lanes::are_of(bytes) {
+            let mut reader = ByteReader::new(bytes, "K18");
+            let mut lanes = self.lanes.take().unwrap_or_default();
+            lanes.read_log(&mut reader)?;
+            let count = self.read_bins(&mut reader, |_, _| Ok(()))?;
+            lanes.read_tables(&mut reader, count, scratch)?;
+            self.lanes = Some(lanes);
+            return reader.finish();
+        }
+        self.lanes = None;
+        let mut reader = ByteReader::new(bytes, "K15");
         self.log = u32::from(reader.u8()?);
         if !(LOG_MIN..=LOG_MAX).contains(&self.log) {
             return Err(reader.error(format!("frequencies that add up to 2^{}", self.log)));
         }
         let total = 1usize << self.log;
+        let (mut steps, mut bins) = (std::mem::take(&mut self.steps), std::mem::take(&mut self.bins));
+        self.read_bins(&mut reader, |reader, bin| {
+            let frequency = reader.varint()?;
+            if frequency >= (total - steps.len()) as u64 {
+                return Err(reader.error("frequencies beyond their sum"));
+            }
+            // A bin has one slot more than is written.
+            for offset in 0..=frequency as u16 {
+                steps.push(Step { frequency: frequency as u16 + 1, offset });
+                bins.push(bin);
+            }
+            Ok(())
+        })?;
+        (self.steps, self.bins) = (steps, bins);
+        if self.steps.len() != total {
+            return Err(reader.error("frequencies do not reach their sum"));
+        }
+        reader.finish()
+    }
+
+    /// Reads the bins, and with each what `behind` reads; how many there are.
+    fn read_bins(
+        &mut self,
+        reader: &mut ByteReader<'_>,
+        mut behind: impl FnMut(&mut ByteReader<'_>, u16) -> Result<()>,
+    ) -> Result<usize> {
         let count = reader.varint()?;
         if count == 0 || count > BINS as u64 {
             return Err(reader.error(format!("{count} bins, allowed are 1 to {BINS}")));
@@ -113,29 +165,18 @@ impl Model {
                 return Err(reader.error(format!("bin of {places} places and {width} bits")));
             }
             last = last.wrapping_add(reader.signed_varint()?);
-            let frequency = reader.varint()?;
-            if frequency >= (total - self.steps.len()) as u64 {
-                return Err(reader.error("frequencies beyond their sum"));
-            }
+            behind(reader, bin)?;
             self.wide |= width > NARROW_BITS;
             let factor = 10i64.pow(u32::from(places));
             self.scales.push(Scale { lower: last, factor, width: usize::from(width) });
-            // A bin has one slot more than is written.
-            for offset in 0..=frequency as u16 {
-                self.steps.push(Step { frequency: frequency as u16 + 1, offset });
-                self.bins.push(bin);
-            }
         }
-        if self.steps.len() != total {
-            return Err(reader.error("frequencies do not reach their sum"));
-        }
-        reader.finish()
+        Ok(count as usize)
     }
 
     /// Decodes the numbers of a block, before any transform.
     ///
     /// # Errors
-    /// A broken rule K16.
+    /// A broken rule K16 or K19.
     pub(super) fn decode(
         &self,
         reader: &mut ByteReader<'_>,
@@ -143,6 +184,10 @@ impl Model {
         scratch: &mut BinScratch,
         kernels: &Kernels,
     ) -> Result<()> {
+        if self.lanes.is_some() {
+            return self.decode_lanes(reader, out, scratch, kernels);
+        }
+        reader.cite("K16");
         let count = reader.varint()?;
         if count > out.len() as u64 {
             return Err(reader.error(format!("{count} words for {} numbers", out.len())));
@@ -159,41 +204,97 @@ impl Model {
             return Err(reader.error(format!("state {state:#x} of the coder is too small")));
         }
         // How many offsets there are is known when all numbers are; those that would lie behind what is there are refused then.
-        let rest = reader.rest();
-        let held = rest.len().min(OFFSET_BYTES - 16);
-        scratch.offsets[..held].copy_from_slice(&rest[..held]);
-        let streams = Streams { state, words, offsets: &scratch.offsets };
+        hold(&mut scratch.offsets, reader.rest());
+        let streams = Streams { state, words, offsets: &scratch.offsets, bins: &mut [] };
         let ends = (kernels.coded)(self, streams, out);
         if ends.words != count || ends.state != STATE_LOW {
             return Err(reader.error("the coder does not end where its words do"));
         }
         let offsets = reader.take(ends.bits.div_ceil(8))?;
-        if !ends.bits.is_multiple_of(8) && offsets[ends.bits / 8] >> (ends.bits % 8) != 0 {
+        if !is_padded(offsets, ends.bits) {
+            return Err(reader.error("left-over bits are not zero"));
+        }
+        Ok(())
+    }
+
+    /// [`Model::decode`] of a block in lanes.
+    fn decode_lanes(
+        &self,
+        reader: &mut ByteReader<'_>,
+        out: &mut [i64],
+        scratch: &mut BinScratch,
+        kernels: &Kernels,
+    ) -> Result<()> {
+        reader.cite("K19");
+        let BinScratch { offsets, bins, .. } = scratch;
+        // How much there is of codes and offsets is known when all numbers are.
+        hold(offsets, reader.rest());
+        let streams = Streams { state: 0, words: &[], offsets, bins: &mut bins[..out.len()] };
+        let ends = (kernels.coded)(self, streams, out);
+        let bytes = reader.take(ends.bits.div_ceil(8))?;
+        if ends.state != 0 {
+            return Err(reader.error("the coders do not end where they began"));
+        }
+        if !is_padded(bytes, ends.codes) || !is_padded(bytes, ends.bits) {
             return Err(reader.error("left-over bits are not zero"));
         }
         Ok(())
     }
 }
 
+/// Copies what is left of a block to a buffer that reaches further.
+fn hold(buffer: &mut Held, rest: &[u8]) {
+    let held = rest.len().min(HELD);
+    buffer[..held].copy_from_slice(&rest[..held]);
+}
+
+/// Whether the byte that bit `bit` is of has no bit from there on.
+fn is_padded(bytes: &[u8], bit: usize) -> bool {
+    bit.is_multiple_of(8) || bytes[bit / 8] >> (bit % 8) == 0
+}
+
 /// Fills `out` with the numbers of a block, by a model.
 #[inline(always)]
 pub(super) fn run(model: &Model, streams: Streams<'_>, out: &mut [i64]) -> Ends {
-    if model.wide {
-        run_with(model, streams, out, wide_bits)
-    } else {
-        run_with(model, streams, out, narrow_bits)
+    match (&model.lanes, model.wide) {
+        (Some(lanes), true) => run_lanes(model, lanes, streams, out, wide_bits),
+        (Some(lanes), false) => run_lanes(model, lanes, streams, out, narrow_bits),
+        (None, true) => run_alone(model, &streams, out, wide_bits),
+        (None, false) => run_alone(model, &streams, out, narrow_bits),
     }
+}
+
+/// First the bin of every number, then the numbers: where an offset begins, the bins before it tell.
+#[inline(always)]
+fn run_lanes(
+    model: &Model,
+    lanes: &Lanes,
+    streams: Streams<'_>,
+    out: &mut [i64],
+    bits_at: impl Fn(&Held, usize, usize) -> u64,
+) -> Ends {
+    let Streams { offsets, bins, .. } = streams;
+    let (codes, state) = lanes.bins_of(offsets, bins);
+    let (scales, mut bit) = (&model.scales[..], codes.next_multiple_of(8));
+    for (out, bin) in out.iter_mut().zip(bins.iter()) {
+        let scale = scales[usize::from(*bin)];
+        let offset = bits_at(offsets, bit, scale.width);
+        bit += scale.width;
+        *out = scale.lower.wrapping_add(offset as i64).wrapping_mul(scale.factor);
+    }
+    Ends { state, words: 0, codes, bits: bit }
 }
 
 /// Each step of the coder waits for the one before; what is done with the offsets fills that time.
 #[inline(always)]
-fn run_with(
+fn run_alone(
     model: &Model,
-    streams: Streams<'_>,
+    streams: &Streams<'_>,
     out: &mut [i64],
-    bits_at: impl Fn(&[u8], usize, usize) -> u64,
+    bits_at: impl Fn(&Held, usize, usize) -> u64,
 ) -> Ends {
-    let Streams { mut state, words, offsets } = streams;
+    let Streams { words, offsets, .. } = streams;
+    let mut state = streams.state;
     let log = model.log;
     let mask = (1usize << log) - 1;
     let (steps, bins, scales) = (&model.steps[..=mask], &model.bins[..=mask], &model.scales[..]);
@@ -211,36 +312,48 @@ fn run_with(
         bit += scale.width;
         *out = scale.lower.wrapping_add(offset as i64).wrapping_mul(scale.factor);
     }
-    Ends { state, words: next, bits: bit }
+    Ends { state, words: next, codes: 0, bits: bit }
 }
 
 /// What a block is decoded from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Streams<'a> {
     state: u32,
-    /// One more than there are numbers.
+    /// One more than there are numbers. In lanes, none.
     words: &'a [u16],
-    offsets: &'a [u8],
+    /// In lanes, behind the codes.
+    offsets: &'a Held,
+    /// Room for the bin of every number, in lanes.
+    bins: &'a mut [u16],
 }
 
 /// Where decoding a block ended.
 pub(super) struct Ends {
+    /// The last state; in lanes, the bits of all of them.
     state: u32,
     words: usize,
+    /// Bits of the codes, in lanes.
+    codes: usize,
     bits: usize,
 }
 
 /// `width` bits from bit `bit` on, at most [`NARROW_BITS`].
 #[inline(always)]
-fn narrow_bits(bytes: &[u8], bit: usize, width: usize) -> u64 {
-    let window = bytes[bit / 8..][..8].try_into().expect("eight bytes");
-    u64::from_le_bytes(window) >> (bit % 8) & ((1 << width) - 1)
+fn narrow_bits(bytes: &Held, bit: usize, width: usize) -> u64 {
+    window(bytes, bit) & ((1 << width) - 1)
+}
+
+/// The bits from bit `bit` on, 57 at least.
+#[inline(always)]
+pub(super) fn window(bytes: &Held, bit: usize) -> u64 {
+    let window = bytes[bit / 8 % HELD..][..8].try_into().expect("eight bytes");
+    u64::from_le_bytes(window) >> (bit % 8)
 }
 
 /// `width` bits from bit `bit` on, at most 64.
 #[inline(always)]
-fn wide_bits(bytes: &[u8], bit: usize, width: usize) -> u64 {
-    let window = bytes[bit / 8..][..16].try_into().expect("sixteen bytes");
+fn wide_bits(bytes: &Held, bit: usize, width: usize) -> u64 {
+    let window = bytes[bit / 8 % HELD..][..16].try_into().expect("sixteen bytes");
     (u128::from_le_bytes(window) >> (bit % 8) & ((1 << width) - 1)) as u64
 }
 

@@ -3,10 +3,13 @@
 //! Numbers are sorted and cut into cells, some hundreds; neighbouring cells are then joined so that the total of coded
 //! bins, offsets and the model is least, by dynamic programming, as `pco` joins its bins.
 
-use super::bins::{BINS, Bin, LOG_MAX, LOG_MIN, STATE_LOW, span_bits, split_places};
+use super::bins::{BINS, Bin, LOG_MIN, span_bits, split_places};
 use super::bitpack::bits;
 use super::int::{CODED, Transform};
-use super::int_encode::{Forms, alternating, differences, put_firsts};
+use super::int_encode::{Forms, alternating, differences, encode_with, put_firsts};
+use super::lanes::{self, IN_LANES, LANES, LOG_MAX, SLOTS};
+use super::memory::Memory;
+use super::memory_encode::{Tables, lanes as lanes_of};
 use crate::bytes::ByteWriter;
 use crate::limits::BLOCK_ROWS;
 
@@ -16,6 +19,10 @@ const CELLS: usize = 320;
 const MOST_CELLS: usize = 900;
 /// Bits that a bin takes in the model, about.
 const BIN_BITS: f64 = 48.0;
+/// Frequencies add up to this power of two at least: with less, bins that are rare get too much.
+const LEAST_LOG: u32 = 10;
+/// Most tables of frequencies.
+const TABLES: usize = 16;
 /// Blocks that tell which transform a column gets.
 const SAMPLED_BLOCKS: usize = 8;
 /// As [`CELLS`], for that.
@@ -27,10 +34,52 @@ pub struct Coder {
     log: u32,
     /// By places, then by lower end.
     bins: Vec<Bin>,
-    /// First slot of every bin.
-    starts: Vec<u32>,
     /// The bins of each number of places.
     by_places: Vec<std::ops::Range<usize>>,
+    tables: Tables,
+    coders: Vec<Table>,
+}
+
+/// A table of the coder.
+#[derive(Clone, Debug)]
+struct Table {
+    frequencies: Vec<u16>,
+    /// Where the states of each bin begin in `states`.
+    starts: Vec<u16>,
+    /// The states that stand for a bin, bin after bin, in ascending order.
+    states: Vec<u16>,
+}
+
+impl Table {
+    /// With frequencies in proportion to counts.
+    fn new(counts: &[u32], log: u32) -> Self {
+        let frequencies = normalized(counts, 1 << log);
+        let starts = frequencies.iter().scan(0, |next, frequency| {
+            let start = *next;
+            *next += frequency;
+            Some(start)
+        });
+        let starts: Vec<u16> = starts.collect();
+        let (mut states, mut next) = (vec![0; 1 << log], starts.clone());
+        for (state, bin) in lanes::spread(&frequencies, log).into_iter().enumerate() {
+            let at = &mut next[usize::from(bin)];
+            states[usize::from(*at)] = state as u16;
+            *at += 1;
+        }
+        Self { frequencies, starts, states }
+    }
+
+    /// The state from which a step to this one gives the bin, and how many of its bits that leaves to be told.
+    fn before(&self, state: u16, bin: usize, log: u32) -> (u16, u32) {
+        let (state, frequency) = (u32::from(state) + (1 << log), u32::from(self.frequencies[bin]));
+        // As many bits as leave at least the frequency, and less than twice as much.
+        let mut width = log - frequency.ilog2();
+        if state >> width < frequency {
+            width -= 1;
+        }
+        let at = u32::from(self.starts[bin]) + (state >> width) - frequency;
+        (self.states[at as usize], width)
+    }
 }
 
 /// Sorted numbers that stay together.
@@ -70,7 +119,7 @@ impl Plan {
             plan.bits += bits;
             for cell in joined {
                 let (lower, width) = (cell.lower, span_bits(cell.lower, cell.upper) as u8);
-                plan.bins.push((Bin { places: class[0].0, width, lower, frequency: 0 }, cell.count));
+                plan.bins.push((Bin { places: class[0].0, width, lower }, cell.count));
             }
         }
         plan
@@ -80,39 +129,51 @@ impl Plan {
 impl Coder {
     /// The best bins for these numbers; `None` if there are none, or too many would be needed.
     pub fn new(numbers: &[i64]) -> Option<Self> {
-        let Plan { bins, .. } = Plan::new(numbers, CELLS, BIN_BITS);
-        if bins.is_empty() || bins.len() > BINS {
+        let plan = Plan::new(numbers, CELLS, BIN_BITS);
+        if plan.bins.is_empty() || plan.bins.len() > BINS {
             return None;
         }
-        let log = (bits(bins.len() as u64) + 7).clamp(LOG_MIN.max(11), LOG_MAX);
-        let counts: Vec<usize> = bins.iter().map(|bin| bin.1).collect();
-        let frequencies = normalized(&counts, 1 << log);
-        let mut coder = Self { log, bins: Vec::new(), starts: Vec::new(), by_places: Vec::new() };
-        let mut start = 0;
-        for ((bin, _), frequency) in bins.into_iter().zip(frequencies) {
-            let index = coder.bins.len();
-            while coder.by_places.len() <= usize::from(bin.places) {
-                coder.by_places.push(index..index);
+        let (mut bins, mut by_places) = (Vec::new(), Vec::new());
+        for (bin, _) in plan.bins {
+            while by_places.len() <= usize::from(bin.places) {
+                by_places.push(bins.len()..bins.len());
             }
-            coder.by_places[usize::from(bin.places)].end = index + 1;
-            coder.bins.push(Bin { frequency, ..bin });
-            coder.starts.push(start);
-            start += frequency;
+            bins.push(bin);
+            by_places[usize::from(bin.places)].end = bins.len();
         }
+        let log = (bits(bins.len() as u64) + 4).clamp(LEAST_LOG, LOG_MAX);
+        let tables = Tables::without_memory(&[], bins.len());
+        let mut coder = Self { log, bins, by_places, tables, coders: Vec::new() };
+        let rows: Vec<u16> = numbers.iter().map(|number| coder.place(*number).0 as u16).collect();
+        let sizes: Vec<f64> = coder.bins.iter().map(|bin| bin.middle().abs()).collect();
+        coder.tables = Tables::best(&rows, &sizes, TABLES.min(SLOTS >> log));
+        coder.coders = coder.tables.counts.iter().map(|counts| Table::new(counts, log)).collect();
         Some(coder)
     }
 
     /// The model as it stands in the file.
     pub fn model(&self) -> Vec<u8> {
-        let mut out = vec![self.log as u8];
+        let mut out = vec![IN_LANES | self.log as u8];
         out.put_varint(self.bins.len() as u64);
         let mut last = 0i64;
         for bin in &self.bins {
             out.put_u8(bin.places);
             out.put_u8(bin.width);
             out.put_signed_varint(bin.lower.wrapping_sub(last));
-            out.put_varint(u64::from(bin.frequency) - 1);
             last = bin.lower;
+        }
+        let Tables { memory, classes, class_of, table_of, .. } = &self.tables;
+        let numbers = |bytes: &[u8]| bytes.iter().map(|byte| i64::from(*byte)).collect::<Vec<_>>();
+        out.put_u8(memory.id());
+        if *memory != Memory::None {
+            out.put_u8(*classes as u8);
+            out.put_u8(self.coders.len() as u8);
+            encode_with(Forms::EVERYWHERE, &numbers(class_of), None, &mut out);
+            encode_with(Forms::EVERYWHERE, &numbers(table_of), None, &mut out);
+        }
+        for coder in &self.coders {
+            let frequencies: Vec<i64> = coder.frequencies.iter().map(|share| i64::from(*share)).collect();
+            encode_with(Forms::EVERYWHERE, &frequencies, None, &mut out);
         }
         out
     }
@@ -136,36 +197,56 @@ impl Coder {
         }
     }
 
-    /// Appends a block of numbers that the model was made for.
+    /// Appends a block of the numbers that the model was made for, one of those that they were cut into: a number is looked for
+    /// among those that came after the same ones.
     pub fn encode(&self, numbers: &[i64], transform: Transform, firsts: [i64; 2], out: &mut Vec<u8>) {
         out.put_u8(CODED | (transform as u8) << 3);
         put_firsts(transform, firsts, out);
         let placed: Vec<(usize, u64)> = numbers.iter().map(|number| self.place(*number)).collect();
-        let mut words = Vec::new();
-        let mut state = STATE_LOW;
-        for (bin, _) in placed.iter().rev() {
-            let frequency = self.bins[*bin].frequency;
-            if u64::from(state) >= u64::from(frequency) << (32 - self.log) {
-                words.push(state as u16);
-                state >>= 16;
-            }
-            state = ((state / frequency) << self.log) + self.starts[*bin] + state % frequency;
-        }
-        out.put_varint(words.len() as u64);
-        out.put_u32(state);
-        words.iter().rev().for_each(|word| out.put_u16(*word));
-        let (mut pending, mut held) = (0u128, 0);
-        for (bin, offset) in placed {
-            pending |= u128::from(offset) << held;
-            held += u32::from(self.bins[bin].width);
-            if held >= 64 {
-                out.put_u64(pending as u64);
-                pending >>= 64;
-                held -= 64;
+        let coders: Vec<&Table> = lanes_of(&placed).flat_map(|lane| self.coders_of(lane)).collect();
+        let rows = numbers.len().div_ceil(LANES);
+        // Coders go backwards: what was told last is read first.
+        let (mut states, mut told) = ([0; LANES], Vec::new());
+        for row in (0..rows).rev() {
+            for (lane, state) in states.iter_mut().enumerate().rev() {
+                let at = lane * rows + row;
+                let Some((bin, _)) = placed.get(at) else { continue };
+                let (before, width) = coders[at].before(*state, *bin, self.log);
+                told.push((u64::from(*state) & ((1 << width) - 1), width));
+                *state = before;
             }
         }
-        out.extend_from_slice(&(pending as u64).to_le_bytes()[..held.div_ceil(8) as usize]);
+        told.extend(states.iter().rev().map(|state| (u64::from(*state), self.log)));
+        put_bits(told.into_iter().rev(), out);
+        let offset = |(bin, offset): (usize, u64)| (offset, u32::from(self.bins[bin].width));
+        put_bits(placed.into_iter().map(offset), out);
     }
+
+    /// The table of every number in a lane.
+    fn coders_of<'s>(&'s self, lane: &'s [(usize, u64)]) -> impl Iterator<Item = &'s Table> {
+        let Tables { memory, classes, class_of, table_of, .. } = &self.tables;
+        let mut state = 0;
+        lane.iter().map(move |(bin, _)| {
+            let table = table_of[state];
+            state = memory.next(*classes, state, usize::from(class_of[*bin]));
+            &self.coders[usize::from(table)]
+        })
+    }
+}
+
+/// Appends numbers of so many bits each, end to end, up to the next whole byte.
+fn put_bits(numbers: impl Iterator<Item = (u64, u32)>, out: &mut Vec<u8>) {
+    let (mut pending, mut held) = (0u128, 0);
+    for (number, width) in numbers {
+        pending |= u128::from(number) << held;
+        held += width;
+        if held >= 64 {
+            out.put_u64(pending as u64);
+            pending >>= 64;
+            held -= 64;
+        }
+    }
+    out.extend_from_slice(&(pending as u64).to_le_bytes()[..held.div_ceil(8) as usize]);
 }
 
 /// How the integer blocks of one column of a chunk are written: coded wherever that is smaller.
@@ -212,9 +293,10 @@ impl Coding {
 
     /// The shortest model that there is, for a column of which no block is coded: it tells that this was tried.
     pub fn mark() -> Self {
-        let bin = Bin { places: 0, width: 0, lower: 0, frequency: 1 << LOG_MIN };
-        let (starts, by_places) = (vec![0], vec![0..1]);
-        let coder = Coder { log: LOG_MIN, bins: vec![bin], starts, by_places };
+        let bins = vec![Bin { places: 0, width: 0, lower: 0 }];
+        let tables = Tables::without_memory(&[0], 1);
+        let coders = vec![Table::new(&[1], LOG_MIN)];
+        let coder = Coder { log: LOG_MIN, bins, by_places: vec![0..1], tables, coders };
         Self { coder, transform: Transform::Plain, unused: true }
     }
 
@@ -223,7 +305,8 @@ impl Coding {
         self.coder.model()
     }
 
-    /// Appends a block of the column if that takes fewer than `most` bytes; whether it does.
+    /// Appends a block of the column, one of those of [`BLOCK_ROWS`] that it is cut into, if that takes fewer than `most` bytes;
+    /// whether it does.
     pub fn encode(&self, values: &[i64], residuals: Option<&[i64]>, most: usize, out: &mut Vec<u8>) -> bool {
         if self.unused {
             return false;
@@ -327,13 +410,16 @@ fn join(cells: &[Cell], total: usize, bin_bits: f64) -> (Vec<Cell>, f64) {
     (out, best[cells.len()].0)
 }
 
-/// Frequencies of at least one that add up to `total`, in proportion to counts.
-fn normalized(counts: &[usize], total: u32) -> Vec<u32> {
-    let sum: usize = counts.iter().sum();
-    let share = |count: &usize| ((*count as f64 * f64::from(total) / sum as f64).round() as u32).max(1);
-    let mut out: Vec<u32> = counts.iter().map(share).collect();
+/// Frequencies that add up to `total`, in proportion to counts, of at least one for each that is not zero.
+fn normalized(counts: &[u32], total: u16) -> Vec<u16> {
+    let sum: u64 = counts.iter().map(|count| u64::from(*count)).sum();
+    let share = |count: &u32| match count {
+        0 => 0,
+        _ => ((f64::from(*count) * f64::from(total) / sum as f64).round() as u16).max(1),
+    };
+    let mut out: Vec<u16> = counts.iter().map(share).collect();
     loop {
-        let now: u32 = out.iter().sum();
+        let now: u16 = out.iter().sum();
         if now == total {
             return out;
         }
@@ -353,12 +439,13 @@ mod tests {
     use super::*;
     use crate::bytes::ByteReader;
     use crate::codec::bins::{BinScratch, Model};
+    use crate::codec::int::IntScratch;
     use crate::codec::kernel::Kernels;
 
     fn round_trip(numbers: &[i64]) -> usize {
         let coder = Coder::new(numbers).expect("few enough bins");
         let mut model = Model::default();
-        model.read(&coder.model()).expect("own model");
+        model.read(&coder.model(), &mut IntScratch::default()).expect("own model");
         let mut scratch = BinScratch::default();
         let mut total = coder.model().len();
         for block in numbers.chunks(1024) {
@@ -409,31 +496,28 @@ mod tests {
         assert_eq!(most_places(&few), 0);
     }
 
-    /// A state that is off by a few bits decodes to other numbers, often with as many words: where it ends tells.
+    /// A state that is off by a few bits decodes to other numbers: where the coders end tells.
     #[test]
     fn a_block_that_does_not_end_where_it_began_is_refused() {
         let numbers: Vec<i64> = (0..1000).map(|i: i64| i.wrapping_mul(7919) % 97 * (i % 3)).collect();
         let coder = Coder::new(&numbers).expect("few enough bins");
         let mut model = Model::default();
-        model.read(&coder.model()).expect("own model");
+        model.read(&coder.model(), &mut IntScratch::default()).expect("own model");
+        let mut bytes = Vec::new();
+        coder.encode(&numbers, Transform::Plain, [0; 2], &mut bytes);
         let mut scratch = BinScratch::default();
-        // Of one number there are no words: a state that is too large is used up by none.
-        for count in [1, 2, 1000] {
-            let mut bytes = Vec::new();
-            coder.encode(&numbers[..count], Transform::Plain, [0; 2], &mut bytes);
-            let mut reader = ByteReader::new(&bytes[1..], "K16");
-            reader.varint().expect("how many words there are");
-            let state = 1 + reader.position();
-            let mut decode = |bytes: &[u8]| {
-                let mut reader = ByteReader::new(&bytes[1..], "K16");
-                model.decode(&mut reader, &mut vec![0; count], &mut scratch, Kernels::best())
-            };
-            decode(&bytes).expect("own bytes");
-            for bit in 0..32 {
-                let mut other = bytes.clone();
-                other[state + bit / 8] ^= 1 << (bit % 8);
-                decode(&other).expect_err("another state");
-            }
+        let mut decode = |bytes: &[u8]| {
+            let mut reader = ByteReader::new(&bytes[1..], "K1");
+            model.decode(&mut reader, &mut vec![0; 1000], &mut scratch, Kernels::best())
+        };
+        decode(&bytes).expect("own bytes");
+        for bit in 0..coder.log as usize * LANES {
+            let mut other = bytes.clone();
+            other[1 + bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(decode(&other).expect_err("another state").rule, "K19");
+        }
+        for length in 1..bytes.len() {
+            decode(&bytes[..length]).expect_err("a part of a block");
         }
     }
 
@@ -494,15 +578,15 @@ mod tests {
         round_trip(&numbers[none..]);
     }
 
+    /// Of a block with one lane, as files of before have it.
     #[test]
     fn more_words_than_numbers_are_refused() {
-        let coder = Coder::new(&[3, 1, 4, 1]).expect("few enough bins");
         let mut model = Model::default();
-        model.read(&coder.model()).expect("own model");
+        model.read(&[5, 1, 0, 3, 0, 31], &mut IntScratch::default()).expect("a bin of three bits");
         for count in [5, 6, 7, 1000, u64::MAX] {
             let mut bytes = Vec::new();
             bytes.put_varint(count);
-            bytes.put_u32(STATE_LOW);
+            bytes.put_u32(1 << 16);
             bytes.resize(4000, 0);
             let mut reader = ByteReader::new(&bytes, "K16");
             let error = model
@@ -514,12 +598,15 @@ mod tests {
 
     #[test]
     fn frequencies_add_up_however_many_are_rare() {
-        for total in [2048, 16_384] {
+        for total in [2048, 4096] {
             let mut counts = vec![1; 1000];
             counts.push(1 << 20);
             let out = normalized(&counts, total);
-            assert_eq!(out.iter().sum::<u32>(), total);
+            assert_eq!(out.iter().sum::<u16>(), total);
             assert!(out.iter().all(|share| *share > 0));
+            // What never comes gets nothing.
+            counts.push(0);
+            assert_eq!(normalized(&counts, total).last(), Some(&0));
         }
     }
 }

@@ -9,9 +9,9 @@ use super::sealed::{Checked, sealed_bytes};
 use super::zones::Zones;
 use super::{Stream, Tier};
 use crate::bytes::ByteReader;
-use crate::codec::bins::MODEL_BYTES;
 use crate::codec::decimal::Scale;
 use crate::codec::group::Role;
+use crate::codec::{bins, lanes};
 use crate::error::{FormatError, Result};
 use crate::header::features;
 use crate::limits::{ALIGNMENT, BLOCK_ROWS, CHECKED_BYTES, CHUNK_ROWS, PART_COLUMNS, STRING_BYTES};
@@ -88,7 +88,7 @@ impl Encoding {
 
     /// Whether a column may have a model.
     fn may_be_coded(self) -> bool {
-        matches!(self, Self::Integers | Self::Decimal | Self::Group | Self::Split)
+        matches!(self, Self::Integers | Self::Decimal | Self::Group | Self::Split | Self::Dictionary)
     }
 
     fn has_blocks(self) -> bool {
@@ -159,8 +159,9 @@ pub(super) struct Entry {
     units: Box<[u32]>,
     /// Checksums of units, in the head.
     crcs: usize,
-    /// Content of the heap or of the model, in bytes.
+    /// Content of the heap and of the model behind it, in bytes.
     pub(super) heap: usize,
+    pub(super) model: usize,
     /// Place of the column's bytes in the file.
     pub(super) offset: u64,
     pub(super) bytes: u64,
@@ -252,6 +253,13 @@ impl ColumnInfo {
             (true, _) => "decimal with factors",
             _ => self.encoding.name(),
         }
+    }
+}
+
+impl Entry {
+    /// Where the model stands in the file, if there is one.
+    pub(super) fn model_offset(&self) -> u64 {
+        self.offset + sealed_bytes(self.heap) as u64
     }
 }
 
@@ -502,15 +510,20 @@ impl Head {
             return Err(reader.error("factors without their feature bit"));
         }
         let start = reader.position();
-        let Parameters { mut heap, scale, role } = self.parameters(reader, kind, encoding)?;
+        let Parameters { heap, scale, role } = self.parameters(reader, kind, encoding)?;
+        let mut model = 0;
         if flags & MODEL != 0 {
             let length = reader.varint()?;
-            if file.required & features::CODED == 0 || length == 0 || length > MODEL_BYTES as u64 {
+            let in_lanes = file.required & features::LANES != 0;
+            let known =
+                file.required & features::CODED != 0 && (in_lanes || encoding != Encoding::Dictionary);
+            let most = if in_lanes { lanes::MODEL_BYTES } else { bins::MODEL_BYTES };
+            if !known || length == 0 || length > most as u64 {
                 return Err(
                     reader.error(format!("a model of {length} bytes, or one without its feature bit"))
                 );
             }
-            heap = length as usize;
+            model = length as usize;
         }
         let parameters = start..reader.position();
         let zones = if flags & ZONES != 0 { reader.varint()? as usize } else { 0 };
@@ -521,7 +534,7 @@ impl Head {
         if encoding == Encoding::Raw {
             offset = offset.next_multiple_of(ALIGNMENT as u64);
         }
-        let mut starts = vec![sealed_bytes(heap) as u64];
+        let mut starts = vec![(sealed_bytes(heap) + sealed_bytes(model)) as u64];
         let (mut before, mut units, mut single) = (Vec::new(), 0, true);
         let blocks = if encoding.has_blocks() { self.rows.div_ceil(BLOCK_ROWS) } else { 0 };
         for block in 0..blocks {
@@ -556,6 +569,7 @@ impl Head {
             units,
             crcs,
             heap,
+            model,
             offset,
             bytes,
         })

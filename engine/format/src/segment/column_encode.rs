@@ -47,8 +47,8 @@ pub(super) struct Ways<'w> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Coded {
     Never,
-    /// If that saves a quarter of its bytes at least: decoding takes several times as long then.
-    ByAQuarter,
+    /// If that saves an eighth of its bytes at least: decoding takes several times as long then.
+    ByAnEighth,
     /// If it is smaller at all.
     IfSmaller,
     /// As `IfSmaller`; else there is a model that no block uses. A reader is to see which tier this is.
@@ -77,8 +77,9 @@ pub(super) struct Encoded {
     listed: bool,
     long: bool,
     aligned: bool,
-    /// Content of the heap, to be sealed.
+    /// Contents of the heap and of the model, to be sealed.
     pub(super) heap: Vec<u8>,
+    model: Vec<u8>,
     payload: Vec<u8>,
 }
 
@@ -110,9 +111,14 @@ impl Encoded {
         self.entry[self.flags_at] & MODEL != 0
     }
 
+    /// Bytes in front of the blocks.
+    fn front_bytes(&self) -> usize {
+        sealed_bytes(self.heap.len()) + sealed_bytes(self.model.len())
+    }
+
     /// Bytes that the column takes behind the head.
     pub(super) fn payload_bytes(&self) -> usize {
-        sealed_bytes(self.heap.len()) + self.payload.len()
+        self.front_bytes() + self.payload.len()
     }
 
     /// Appends the entry, and the payload as it will stand at `position`.
@@ -124,6 +130,7 @@ impl Encoded {
         out: &mut Vec<u8>,
     ) {
         super::sealed::seal(identity, position, &self.heap, out);
+        super::sealed::seal(identity, position + sealed_bytes(self.heap.len()) as u64, &self.model, out);
         out.extend_from_slice(&self.payload);
         head.extend_from_slice(&self.entry);
         if self.listed {
@@ -131,7 +138,7 @@ impl Encoded {
                 if self.long { head.put_u32(*length as u32) } else { head.put_u16(*length as u16) }
             }
         }
-        let mut offset = position + sealed_bytes(self.heap.len()) as u64;
+        let mut offset = position + self.front_bytes() as u64;
         let mut rest = self.payload.as_slice();
         for length in &self.lengths {
             let (block, after) = rest.split_at(*length);
@@ -144,12 +151,12 @@ impl Encoded {
         spare::give(self.payload);
     }
 
-    /// Appends the length of the model, if there is one, after the parameters; the model itself is the heap.
-    fn put_model(&mut self, coding: Option<&Coding>) {
+    /// Appends the length of the model, if there is one, after the parameters.
+    pub(super) fn put_model(&mut self, coding: Option<&Coding>) {
         if let Some(coding) = coding {
             self.entry[self.flags_at] |= MODEL;
-            self.heap = coding.model();
-            self.entry.put_varint(self.heap.len() as u64);
+            self.model = coding.model();
+            self.entry.put_varint(self.model.len() as u64);
         }
     }
 
@@ -192,7 +199,7 @@ pub(super) fn encode(key: Key, kind: ColumnType, column: &ColumnValues, ways: Wa
     }
     let hot = ways.tier == Tier::Hot && nulls.is_none() && !key.is_system();
     match &column.values {
-        Values::Str(texts) => text_encode::encode(key, kind, texts, nulls, ways.forms),
+        Values::Str(texts) => text_encode::encode(key, kind, texts, nulls, ways),
         Values::I64(_) | Values::F64(_) | Values::F32(_) if hot => raw(key, kind, column),
         Values::F64(values) => floats(key, kind, column, values, nulls, ways),
         Values::F32(values) => floats(key, kind, column, values, nulls, ways),
@@ -205,7 +212,7 @@ pub(super) fn encode(key: Key, kind: ColumnType, column: &ColumnValues, ways: Wa
 }
 
 /// What `build` makes: with a model if the tier is cold and the model, its own bytes counted, saves some.
-fn coded_if_smaller(
+pub(super) fn coded_if_smaller(
     ways: Ways<'_>,
     values: &[i64],
     residuals: Option<&[i64]>,
@@ -215,7 +222,7 @@ fn coded_if_smaller(
     let coding = if ways.coded == Coded::Never { None } else { Coding::new(ways.forms, values, residuals) };
     let coded = coding.map(|coding| build(Some(&coding)));
     let most = match ways.coded {
-        Coded::ByAQuarter => plain.payload_bytes() / 4 * 3,
+        Coded::ByAnEighth => plain.payload_bytes() / 8 * 7,
         _ => plain.payload_bytes(),
     };
     match coded.filter(|coded| coded.payload_bytes() < most) {
@@ -226,7 +233,7 @@ fn coded_if_smaller(
 }
 
 /// Appends an integer block: coded if there is a model and that is smaller.
-fn put_integers(
+pub(super) fn put_integers(
     ways: Ways<'_>,
     coding: Option<&Coding>,
     block: &[i64],

@@ -10,8 +10,10 @@ use crate::bytes::ByteReader;
 use crate::codec::bins::Model;
 use crate::codec::bitpack::{packed_bytes, unpack};
 use crate::codec::decimal::{self, Float};
-use crate::codec::int;
+use crate::codec::int::{self, IntScratch};
+use crate::codec::lanes;
 use crate::error::{FormatError, Result};
+use crate::header::features;
 use crate::limits::{ALIGNMENT, BLOCK_ROWS, STRING_BYTES};
 use crate::rows::{ColumnValues, RowSet, RunVec, Values};
 use crate::schema::{ColumnId, ColumnType};
@@ -126,13 +128,17 @@ impl<'a> Chunk<'a> {
     }
 
     /// Makes the model of a column ready, if it has one.
-    pub(super) fn read_model(&self, entry: &Entry, models: &mut Models) -> Result<()> {
+    pub(super) fn read_model(&self, entry: &Entry, models: &mut Models, int: &mut IntScratch) -> Result<()> {
         if entry.flags & MODEL == 0 {
             return Ok(());
         }
-        models.read(entry.slot, (self.file.bytes.as_ptr() as usize, entry.offset), |model| {
-            let bytes = self.file.sealed(entry.offset, entry.heap)?;
-            model.read(&bytes).map_err(|error| error.shifted(entry.offset))
+        let offset = entry.model_offset();
+        models.read(entry.slot, (self.file.bytes.as_ptr() as usize, offset), |model| {
+            let bytes = self.file.sealed(offset, entry.model)?;
+            if lanes::are_of(&bytes) && self.file.required & features::LANES == 0 {
+                return Err(FormatError::corrupt("K18", offset, "a model of lanes without its feature bit"));
+            }
+            model.read(&bytes, int).map_err(|error| error.shifted(offset))
         })
     }
 
@@ -155,7 +161,7 @@ impl<'a> Chunk<'a> {
                 Ok(())
             }
             Encoding::Integers => {
-                self.read_model(entry, &mut scratch.models)?;
+                self.read_model(entry, &mut scratch.models, &mut scratch.int)?;
                 each_block(range, |block, rows| {
                     self.decode_integers(entry, block, scratch)?;
                     out.extend_from_slice(&scratch.numbers[rows]);
@@ -195,7 +201,7 @@ impl<'a> Chunk<'a> {
             Encoding::Constant => self.read_constant(entry, range.len(), &mut out.values)?,
             Encoding::Dictionary => self.read_dictionary(entry, range, out, scratch)?,
             _ => {
-                self.read_model(entry, &mut scratch.models)?;
+                self.read_model(entry, &mut scratch.models, &mut scratch.int)?;
                 each_block(range, |block, rows| {
                     let at = out.len();
                     if self.read_block(entry, block, rows.clone(), &mut out.values, scratch)? {

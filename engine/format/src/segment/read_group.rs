@@ -159,7 +159,7 @@ impl<'a> Chunk<'a> {
         let (bytes, offset) = self.member_block(role, block, &mut members.blocks)?;
         let count = self.block_rows(block).len();
         let mut reader = ByteReader::new(bytes, "K13");
-        self.read_model(entry, members.models)?;
+        self.read_model(entry, members.models, members.int)?;
         let numbers = &mut members.group.numbers[at][..count];
         let decoded = (members.decode)(&mut reader, numbers, members.int, model_of(entry, members.models));
         members.group.rest[at] = reader.position();

@@ -24,6 +24,7 @@ impl Chunk<'_> {
         let mut parameters = ByteReader::new(&self.head.content[entry.parameters.clone()], "K14");
         let distinct = parameters.varint()?;
         let texts = parse_heap(&heap, distinct).map_err(|error| error.shifted(entry.offset))?;
+        self.read_model(entry, &mut scratch.models, &mut scratch.int)?;
         each_block(range, |block, rows| {
             let some = self.decode_integers(entry, block, scratch)?;
             let at = out.len();

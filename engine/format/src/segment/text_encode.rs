@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::chunk::{Encoding, Key};
-use super::column_encode::{Encoded, null_flag, put_nulls};
+use super::column_encode::{Encoded, Ways, coded_if_smaller, null_flag, put_integers, put_nulls};
 use crate::bytes::ByteWriter;
 use crate::codec::int_encode::{self, Forms};
 use crate::limits::BLOCK_ROWS;
@@ -19,9 +19,9 @@ pub(super) fn encode(
     kind: ColumnType,
     texts: &Strings,
     nulls: Option<&[bool]>,
-    forms: Forms,
+    ways: Ways<'_>,
 ) -> Encoded {
-    dictionary(key, kind, texts, nulls, forms).unwrap_or_else(|| plain(key, kind, texts, nulls, forms))
+    dictionary(key, kind, texts, nulls, ways).unwrap_or_else(|| plain(key, kind, texts, nulls, ways.forms))
 }
 
 fn dictionary(
@@ -29,7 +29,7 @@ fn dictionary(
     kind: ColumnType,
     texts: &Strings,
     nulls: Option<&[bool]>,
-    forms: Forms,
+    ways: Ways<'_>,
 ) -> Option<Encoded> {
     let mut known: HashMap<&str, i64> = HashMap::new();
     let mut heap = Vec::new();
@@ -51,19 +51,22 @@ fn dictionary(
             return None;
         }
     }
-    let mut out = Encoded::new(key, kind, Encoding::Dictionary, null_flag(nulls));
-    out.entry.put_varint(known.len() as u64);
-    out.entry.put_varint(heap.len() as u64);
-    out.heap = heap;
-    for (index, block) in codes.chunks(BLOCK_ROWS).enumerate() {
-        let start = index * BLOCK_ROWS;
-        out.block(|payload| {
-            if put_nulls(nulls.map(|nulls| &nulls[start..start + block.len()]), payload) {
-                int_encode::encode_with(forms, block, None, payload);
-            }
-        });
-    }
-    Some(out.finish())
+    Some(coded_if_smaller(ways, &codes, None, |coding| {
+        let mut out = Encoded::new(key, kind, Encoding::Dictionary, null_flag(nulls));
+        out.entry.put_varint(known.len() as u64);
+        out.entry.put_varint(heap.len() as u64);
+        out.heap.clone_from(&heap);
+        out.put_model(coding);
+        for (index, block) in codes.chunks(BLOCK_ROWS).enumerate() {
+            let start = index * BLOCK_ROWS;
+            out.block(|payload| {
+                if put_nulls(nulls.map(|nulls| &nulls[start..start + block.len()]), payload) {
+                    put_integers(ways, coding, block, None, payload);
+                }
+            });
+        }
+        out.finish()
+    }))
 }
 
 fn plain(key: Key, kind: ColumnType, texts: &Strings, nulls: Option<&[bool]>, forms: Forms) -> Encoded {

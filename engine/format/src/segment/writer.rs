@@ -89,7 +89,7 @@ impl SegmentWriter {
             Tier::Dense => holds.aging || holds.ticks,
             Tier::Hot => holds.aging,
         };
-        let coded = if may_code { features::CODED } else { 0 };
+        let coded = if may_code { features::CODED | features::LANES } else { 0 };
         let required = coded
             | if holds.ticks { features::ALTERNATE } else { 0 }
             | if holds.factors { features::FACTORS } else { 0 };
@@ -304,7 +304,7 @@ impl SegmentWriter {
             forms: if alternate { Forms::ALL } else { Forms::EVERYWHERE },
             coded: match tier {
                 Tier::Cold => Coded::IfSmaller,
-                Tier::Dense if alternate => Coded::ByAQuarter,
+                Tier::Dense if alternate => Coded::ByAnEighth,
                 _ => Coded::Never,
             },
             factors: self.holds.factors,
@@ -316,7 +316,7 @@ impl SegmentWriter {
             let coded = match ways.coded {
                 // Times tell a reader which tier this is.
                 Coded::IfSmaller if key == Key::Time && count >= BLOCK_ROWS => Coded::OrMarked,
-                Coded::ByAQuarter => Coded::Never,
+                Coded::ByAnEighth => Coded::Never,
                 coded => coded,
             };
             columns.push(column_encode::encode(key, ColumnType::I64, &numbers, Ways { coded, ..ways }));

@@ -1,0 +1,274 @@
+//! Choosing what a coder remembers, and which states of that share a table of frequencies.
+//!
+//! Several memories are tried; for each, states whose numbers are alike are joined, two at a time, as long as the table
+//! that this saves is worth more than what telling them apart does. The one that takes least is kept.
+
+use std::sync::OnceLock;
+
+use super::lanes::LANES;
+use super::memory::{CLASSES, Memory};
+use crate::limits::BLOCK_ROWS;
+
+/// Classes of a pair: their square is the number of states.
+const PAIR_CLASSES: usize = 6;
+/// Bins that are compared each with each, to make classes; more are joined with their neighbours first.
+const COMPARED: usize = 32;
+/// Bits that a bin takes in a table, about: one that occurs, and one that does not.
+const USED_BITS: f64 = 7.0;
+const UNUSED_BITS: f64 = 1.5;
+/// Bits that the class of a bin or the table of a state takes, about.
+const NAME_BITS: f64 = 4.0;
+
+/// A memory, and how often which bin comes in states that share a table.
+#[derive(Clone, Debug)]
+pub(super) struct Tables {
+    pub(super) memory: Memory,
+    pub(super) classes: usize,
+    pub(super) class_of: Vec<u8>,
+    /// By state.
+    pub(super) table_of: Vec<u8>,
+    pub(super) counts: Vec<Vec<u32>>,
+    /// What the bins and the tables take, about.
+    pub(super) bits: f64,
+}
+
+impl Tables {
+    /// One table for all.
+    pub(super) fn without_memory(rows: &[u16], bins: usize) -> Self {
+        let mut counts = vec![0; bins];
+        rows.iter().for_each(|bin| counts[usize::from(*bin)] += 1);
+        let bits = cost(&counts);
+        let (class_of, table_of) = (vec![0; bins], vec![0]);
+        Self { memory: Memory::None, classes: 1, class_of, table_of, counts: vec![counts], bits }
+    }
+
+    /// The best of the memories for a column of these bins, with at most so many tables. `sizes` tells how large the numbers of
+    /// each bin are.
+    pub(super) fn best(rows: &[u16], sizes: &[f64], most: usize) -> Self {
+        let alone = Self::without_memory(rows, sizes.len());
+        let classes = by_size(&alone.counts[0], sizes);
+        let mut found =
+            vec![Self::new(Memory::Pair, PAIR_CLASSES, by_likeness(rows, sizes.len()), rows, most)];
+        for shift in 1..=3 {
+            found.push(Self::new(Memory::Mean(shift), CLASSES, classes.clone(), rows, most));
+        }
+        found.into_iter().fold(alone, |best, next| if next.bits < best.bits { next } else { best })
+    }
+
+    fn new(memory: Memory, classes: usize, class_of: Vec<u8>, rows: &[u16], most: usize) -> Self {
+        let mut counts = vec![vec![0; class_of.len()]; memory.states(classes)];
+        for lane in lanes(rows) {
+            let mut state = 0;
+            for bin in lane {
+                counts[state][usize::from(*bin)] += 1;
+                state = memory.next(classes, state, usize::from(class_of[usize::from(*bin)]));
+            }
+        }
+        // Means are in an order: only neighbours can be alike.
+        let table_of = match memory {
+            Memory::Pair => join_any(&mut counts, most),
+            _ => join_neighbours(&mut counts, most),
+        };
+        let names = (class_of.len() + table_of.len()) as f64 * NAME_BITS;
+        let bits = names + counts.iter().map(|counts| cost(counts)).sum::<f64>();
+        Self { memory, classes, class_of, table_of, counts, bits }
+    }
+}
+
+/// The rows of every lane, block after block.
+pub(super) fn lanes<T>(rows: &[T]) -> impl Iterator<Item = &[T]> {
+    rows.chunks(BLOCK_ROWS).flat_map(|block| block.chunks(block.len().div_ceil(LANES)))
+}
+
+/// Classes of numbers of like size, each about as frequent.
+fn by_size(counts: &[u32], sizes: &[f64]) -> Vec<u8> {
+    let mut order: Vec<usize> = (0..sizes.len()).collect();
+    order.sort_by(|a, b| sizes[*a].total_cmp(&sizes[*b]));
+    let total = counts.iter().map(|count| u64::from(*count)).sum::<u64>().max(1);
+    let (mut out, mut before) = (vec![0; sizes.len()], 0);
+    for bin in order {
+        let count = u64::from(counts[bin]);
+        out[bin] = ((before + count / 2) * CLASSES as u64 / total).min(CLASSES as u64 - 1) as u8;
+        before += count;
+    }
+    out
+}
+
+/// Classes of bins after which the same bins come.
+fn by_likeness(rows: &[u16], bins: usize) -> Vec<u8> {
+    let mut after = vec![vec![0; bins]; bins];
+    for lane in lanes(rows) {
+        for pair in lane.windows(2) {
+            after[usize::from(pair[0])][usize::from(pair[1])] += 1;
+        }
+    }
+    let near = join_neighbours(&mut after, COMPARED);
+    let like = join_any(&mut after, PAIR_CLASSES);
+    near.into_iter().map(|group| like[usize::from(group)]).collect()
+}
+
+/// Joins neighbours while that takes fewer bits, and until there are at most so many. Returns where each went.
+fn join_neighbours(counts: &mut Vec<Vec<u32>>, most: usize) -> Vec<u8> {
+    let mut sizes = vec![1; counts.len()];
+    let mut costs: Vec<f64> = counts.iter().map(|counts| cost(counts)).collect();
+    let more = |counts: &[Vec<u32>], costs: &[f64], at: usize| {
+        joined_cost(&counts[at], &counts[at + 1]) - costs[at] - costs[at + 1]
+    };
+    let mut mores: Vec<f64> = (1..counts.len()).map(|at| more(counts, &costs, at - 1)).collect();
+    while let Some(at) = (0..mores.len()).min_by(|a, b| mores[*a].total_cmp(&mores[*b])) {
+        if counts.len() <= most && mores[at] >= 0.0 {
+            break;
+        }
+        let joined = counts.remove(at + 1);
+        add(&mut counts[at], &joined);
+        sizes[at] += sizes.remove(at + 1);
+        costs.remove(at + 1);
+        costs[at] = cost(&counts[at]);
+        mores.remove(at);
+        for left in at.saturating_sub(1)..mores.len().min(at + 1) {
+            mores[left] = more(counts, &costs, left);
+        }
+    }
+    sizes.iter().enumerate().flat_map(|(group, size)| std::iter::repeat_n(group as u8, *size)).collect()
+}
+
+/// As [`join_neighbours`], but joins any two.
+fn join_any(counts: &mut Vec<Vec<u32>>, most: usize) -> Vec<u8> {
+    let mut groups: Vec<usize> = (0..counts.len()).collect();
+    let mut costs: Vec<f64> = counts.iter().map(|counts| cost(counts)).collect();
+    let more = |counts: &[Vec<u32>], costs: &[f64], a: usize, b: usize| {
+        joined_cost(&counts[a], &counts[b]) - costs[a] - costs[b]
+    };
+    // By the later of the two, then the earlier.
+    let mut mores: Vec<Vec<f64>> = (0..counts.len())
+        .map(|later| (0..later).map(|earlier| more(counts, &costs, earlier, later)).collect())
+        .collect();
+    loop {
+        let pairs = mores.iter().enumerate().flat_map(|(later, row)| {
+            row.iter().enumerate().map(move |(earlier, more)| (*more, earlier, later))
+        });
+        let Some((least, earlier, later)) = pairs.min_by(|a, b| a.0.total_cmp(&b.0)) else { break };
+        if counts.len() <= most && least >= 0.0 {
+            break;
+        }
+        let joined = counts.remove(later);
+        add(&mut counts[earlier], &joined);
+        costs.remove(later);
+        costs[earlier] = cost(&counts[earlier]);
+        mores.remove(later);
+        for row in &mut mores[later..] {
+            row.remove(later);
+        }
+        for other in (0..counts.len()).filter(|other| *other != earlier) {
+            let (first, last) = (earlier.min(other), earlier.max(other));
+            mores[last][first] = more(counts, &costs, first, last);
+        }
+        for group in &mut groups {
+            if *group == later {
+                *group = earlier;
+            } else if *group > later {
+                *group -= 1;
+            }
+        }
+    }
+    groups.into_iter().map(|group| group as u8).collect()
+}
+
+fn add(counts: &mut [u32], others: &[u32]) {
+    counts.iter_mut().zip(others).for_each(|(count, other)| *count += other);
+}
+
+/// Bits of numbers that come so often, and of their table.
+fn cost(counts: &[u32]) -> f64 {
+    cost_of(counts.iter().copied())
+}
+
+fn joined_cost(counts: &[u32], others: &[u32]) -> f64 {
+    cost_of(counts.iter().zip(others).map(|(count, other)| count + other))
+}
+
+fn cost_of(counts: impl Iterator<Item = u32>) -> f64 {
+    let (mut total, mut known, mut table) = (0, 0.0, 0.0);
+    for count in counts {
+        total += count;
+        known += times_log(count);
+        table += if count > 0 { USED_BITS } else { UNUSED_BITS };
+    }
+    times_log(total) - known + table
+}
+
+/// `count * log2(count)`.
+fn times_log(count: u32) -> f64 {
+    static SMALL: OnceLock<Vec<f64>> = OnceLock::new();
+    let times_log = |count: u32| f64::from(count) * f64::from(count.max(1)).log2();
+    let small = SMALL.get_or_init(|| (0..4096).map(times_log).collect());
+    small.get(count as usize).copied().unwrap_or_else(|| times_log(count))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noise(i: u64) -> u64 {
+        (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ i << 21).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 33
+    }
+
+    /// A bin that says nothing about the next one.
+    #[test]
+    fn nothing_is_remembered_where_nothing_is_told() {
+        let rows: Vec<u16> = (0..20_000).map(|i| (noise(i) % 5) as u16).collect();
+        let found = Tables::best(&rows, &[0.0, 1.0, 2.0, 3.0, 4.0], 16);
+        assert_eq!(found.memory, Memory::None);
+    }
+
+    /// The row two before says which of two halves the number is of.
+    #[test]
+    fn a_pair_is_remembered_where_rows_take_turns() {
+        let mut rows: Vec<u16> = vec![0, 4];
+        for i in 2..20_000 {
+            rows.push(rows[i - 2] / 4 * 4 + (noise(i as u64) % 4) as u16);
+        }
+        let sizes: Vec<f64> = (0..8).map(|bin| f64::from(bin * 7 % 8)).collect();
+        let found = Tables::best(&rows, &sizes, 16);
+        assert_eq!(found.memory, Memory::Pair);
+        // Two bits for each instead of three.
+        assert!(found.bits < 20_000.0 * 2.1, "{}", found.bits);
+    }
+
+    /// Quiet hours and busy ones: the size of many numbers before tells more than that of one.
+    #[test]
+    fn a_mean_is_remembered_where_sizes_last() {
+        let rows: Vec<u16> =
+            (0..50_000u64).map(|i| (noise(i) % 12 + noise(i / 100 + 1_000_000) % 20) as u16).collect();
+        let sizes: Vec<f64> = (0..32).map(f64::from).collect();
+        let found = Tables::best(&rows, &sizes, 16);
+        assert!(matches!(found.memory, Memory::Mean(_)), "{:?}", found.memory);
+        let alone = Tables::without_memory(&rows, 32);
+        assert!(found.bits < alone.bits * 0.9, "{} of {}", found.bits, alone.bits);
+        assert!(found.counts.len() <= 16);
+    }
+
+    #[test]
+    fn states_are_joined_to_as_many_tables_as_there_may_be() {
+        let rows: Vec<u16> = (0..60_000u64).map(|i| ((noise(i) % 40 + i % 60) % 64) as u16).collect();
+        let sizes: Vec<f64> = (0..64).map(f64::from).collect();
+        for most in [1, 2, 8, 16] {
+            let found = Tables::new(Memory::Pair, PAIR_CLASSES, by_likeness(&rows, 64), &rows, most);
+            assert!(found.counts.len() <= most);
+            assert!(found.table_of.iter().all(|table| usize::from(*table) < found.counts.len()));
+            let total: u32 = found.counts.iter().flatten().sum();
+            assert_eq!(total, 60_000);
+            let found = Tables::best(&rows, &sizes, most);
+            assert!(found.counts.len() <= most);
+        }
+    }
+
+    #[test]
+    fn lanes_are_quarters_of_blocks() {
+        let rows: Vec<usize> = (0..1029).collect();
+        let found: Vec<Vec<usize>> = lanes(&rows).map(<[usize]>::to_vec).collect();
+        let lengths: Vec<usize> = found.iter().map(Vec::len).collect();
+        assert_eq!(lengths, [256, 256, 256, 256, 2, 2, 1]);
+        assert_eq!(found.concat(), rows);
+    }
+}
