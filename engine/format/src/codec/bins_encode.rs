@@ -21,6 +21,10 @@ const MOST_CELLS: usize = 900;
 const BIN_BITS: f64 = 48.0;
 /// Frequencies add up to this power of two at least: with less, bins that are rare get too much.
 const LEAST_LOG: u32 = 10;
+/// Numbers are near if the greatest is less than this above the least.
+const NEAR: i64 = 1 << 14;
+/// No bin.
+const UNKNOWN: u16 = u16::MAX;
 /// Most tables of frequencies.
 const TABLES: usize = 16;
 /// Blocks that tell which transform a column gets.
@@ -36,8 +40,33 @@ pub struct Coder {
     bins: Vec<Bin>,
     /// The bins of each number of places.
     by_places: Vec<std::ops::Range<usize>>,
+    near: Near,
     tables: Tables,
     coders: Vec<Table>,
+}
+
+/// The bins of numbers that lie close together, by number: to look for one takes longer.
+#[derive(Clone, Debug, Default)]
+struct Near {
+    least: i64,
+    /// [`UNKNOWN`] for numbers that were not met.
+    bins: Vec<u16>,
+}
+
+impl Near {
+    fn of(numbers: &[i64]) -> Self {
+        let (least, most) = numbers.iter().fold((i64::MAX, i64::MIN), |(a, b), n| (a.min(*n), b.max(*n)));
+        match most.checked_sub(least) {
+            Some(span @ 0..NEAR) => Self { least, bins: vec![UNKNOWN; span as usize + 1] },
+            _ => Self::default(),
+        }
+    }
+
+    /// Where the bin of a number stands, if it is near.
+    fn at(&self, number: i64) -> Option<usize> {
+        let at = number.wrapping_sub(self.least) as u64;
+        (at < self.bins.len() as u64).then_some(at as usize)
+    }
 }
 
 /// A table of the coder.
@@ -143,8 +172,9 @@ impl Coder {
         }
         let log = (bits(bins.len() as u64) + 4).clamp(LEAST_LOG, LOG_MAX);
         let tables = Tables::without_memory(&[], bins.len());
-        let mut coder = Self { log, bins, by_places, tables, coders: Vec::new() };
-        let rows: Vec<u16> = numbers.iter().map(|number| coder.place(*number).0 as u16).collect();
+        let mut coder = Self { log, bins, by_places, near: Near::default(), tables, coders: Vec::new() };
+        coder.near = Near::of(numbers);
+        let rows: Vec<u16> = numbers.iter().map(|number| coder.learn(*number)).collect();
         let sizes: Vec<f64> = coder.bins.iter().map(|bin| bin.middle().abs()).collect();
         coder.tables = Tables::best(&rows, &sizes, TABLES.min(SLOTS >> log));
         coder.coders = coder.tables.counts.iter().map(|counts| Table::new(counts, log)).collect();
@@ -178,8 +208,26 @@ impl Coder {
         out
     }
 
-    /// The bin of a number, and its offset there. With fewer places than it has, if those are too rare.
+    /// The bin of a number, which is known from then on if it is near.
+    fn learn(&mut self, number: i64) -> u16 {
+        let Some(at) = self.near.at(number) else { return self.look_for(number).0 as u16 };
+        if self.near.bins[at] == UNKNOWN {
+            self.near.bins[at] = self.look_for(number).0 as u16;
+        }
+        self.near.bins[at]
+    }
+
+    /// The bin of a number that the model was made for, and its offset there.
     fn place(&self, number: i64) -> (usize, u64) {
+        let Some(at) = self.near.at(number) else { return self.look_for(number) };
+        let index = usize::from(self.near.bins[at]);
+        let Bin { places, lower, .. } = self.bins[index];
+        let rest = if places == 0 { number } else { number / 10i64.pow(u32::from(places)) };
+        (index, rest.wrapping_sub(lower) as u64)
+    }
+
+    /// The bin of a number, and its offset there. With fewer places than it has, if those are too rare.
+    fn look_for(&self, number: i64) -> (usize, u64) {
         let (mut places, mut rest) = split_places(number, (self.by_places.len() - 1) as u8);
         loop {
             let range = self.by_places[usize::from(places)].clone();
@@ -296,7 +344,8 @@ impl Coding {
         let bins = vec![Bin { places: 0, width: 0, lower: 0 }];
         let tables = Tables::without_memory(&[0], 1);
         let coders = vec![Table::new(&[1], LOG_MIN)];
-        let coder = Coder { log: LOG_MIN, bins, by_places: vec![0..1], tables, coders };
+        let (by_places, near) = (vec![0..1], Near::default());
+        let coder = Coder { log: LOG_MIN, bins, by_places, near, tables, coders };
         Self { coder, transform: Transform::Plain, unused: true }
     }
 

@@ -1,6 +1,6 @@
 //! One column of a chunk to bytes: which encoding, its entry in the chunk's head, its blocks.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use super::chunk::{Encoding, FACTORS, Key, LONG, MODEL, NULLS, STRAYS};
 use super::sealed::sealed_bytes;
@@ -216,37 +216,75 @@ pub(super) fn coded_if_smaller(
     ways: Ways<'_>,
     values: &[i64],
     residuals: Option<&[i64]>,
-    build: impl Fn(Option<&Coding>) -> Encoded,
+    build: impl Fn(&Blocks<'_>) -> Encoded,
 ) -> Encoded {
-    let plain = build(None);
-    let coding = if ways.coded == Coded::Never { None } else { Coding::new(ways.forms, values, residuals) };
-    let coded = coding.map(|coding| build(Some(&coding)));
+    let forms = ways.forms;
+    if ways.coded == Coded::Never {
+        return build(&Blocks { forms, coding: None, packed: None });
+    }
+    let packed = RefCell::default();
+    let plain = build(&Blocks { forms, coding: None, packed: Some(&packed) });
+    let with = |coding: &Coding| {
+        packed.borrow_mut().taken = 0;
+        build(&Blocks { forms, coding: Some(coding), packed: Some(&packed) })
+    };
+    let coded = Coding::new(forms, values, residuals).map(|coding| with(&coding));
     let most = match ways.coded {
         Coded::ByAnEighth => plain.payload_bytes() / 8 * 7,
         _ => plain.payload_bytes(),
     };
     match coded.filter(|coded| coded.payload_bytes() < most) {
         Some(coded) => coded,
-        None if ways.coded == Coded::OrMarked => build(Some(&Coding::mark())),
+        None if ways.coded == Coded::OrMarked => with(&Coding::mark()),
         None => plain,
     }
 }
 
-/// Appends an integer block: coded if there is a model and that is smaller.
-pub(super) fn put_integers(
-    ways: Ways<'_>,
-    coding: Option<&Coding>,
-    block: &[i64],
-    residuals: Option<&[i64]>,
-    out: &mut Vec<u8>,
-) {
-    let start = out.len();
-    int_encode::encode_with(ways.forms, block, residuals, out);
-    if let Some(coding) = coding {
-        let mut coded = Vec::new();
-        if coding.encode(block, residuals, out.len() - start, &mut coded) {
-            out.truncate(start);
-            out.append(&mut coded);
+/// How the integer blocks of a column are written: coded if there is a model and that is smaller.
+pub(super) struct Blocks<'b> {
+    forms: Forms,
+    pub(super) coding: Option<&'b Coding>,
+    /// What they are when they are packed. They are written more than once, in the same order, and packed once.
+    packed: Option<&'b RefCell<Packed>>,
+}
+
+/// Packed blocks, one after another.
+#[derive(Default)]
+struct Packed {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+    /// How many of them were written again.
+    taken: usize,
+}
+
+impl Packed {
+    fn put(&mut self, block: &[u8]) {
+        self.bytes.extend_from_slice(block);
+        self.ends.push(self.bytes.len());
+    }
+
+    fn take(&mut self) -> &[u8] {
+        let start = self.taken.checked_sub(1).map_or(0, |before| self.ends[before]);
+        self.taken += 1;
+        &self.bytes[start..self.ends[self.taken - 1]]
+    }
+}
+
+impl Blocks<'_> {
+    /// Appends the next block.
+    pub(super) fn put(&self, block: &[i64], residuals: Option<&[i64]>, out: &mut Vec<u8>) {
+        let start = out.len();
+        let Some(coding) = self.coding else {
+            int_encode::encode_with(self.forms, block, residuals, out);
+            if let Some(packed) = self.packed {
+                packed.borrow_mut().put(&out[start..]);
+            }
+            return;
+        };
+        let mut packed = self.packed.expect("packed before it is coded").borrow_mut();
+        let packed = packed.take();
+        if !coding.encode(block, residuals, packed.len(), out) {
+            out.extend_from_slice(packed);
         }
     }
 }
@@ -396,25 +434,25 @@ fn put_group(
     let [open, high, low, close] = &mantissas[..] else { return None };
     let encode = |index: usize, role: Role, numbers: &Mantissas| {
         let (key, column) = columns[index];
-        let blocks = || (0..column.len()).step_by(BLOCK_ROWS).map(|s| s..column.len().min(s + BLOCK_ROWS));
+        let rows_of = || (0..column.len()).step_by(BLOCK_ROWS).map(|s| s..column.len().min(s + BLOCK_ROWS));
         let residuals: Option<Vec<i64>> = (role != Role::Close).then(|| {
             let mut all = spare::take();
-            for rows in blocks() {
+            for rows in rows_of() {
                 let (close, open) = (&close.numbers[rows.clone()], &open.numbers[rows.clone()]);
                 group::residuals(role, close, open, &numbers.numbers[rows], &mut all);
             }
             all
         });
-        let encoded = coded_if_smaller(ways, &numbers.numbers, residuals.as_deref(), |coding| {
+        let encoded = coded_if_smaller(ways, &numbers.numbers, residuals.as_deref(), |blocks| {
             let mut out = Encoded::new(key, ColumnType::F64, Encoding::Group, behind(numbers));
             out.entry.put_u8(role as u8);
             scale.encode(&mut out.entry);
-            out.put_model(coding);
+            out.put_model(blocks.coding);
             out.put_zones(column, Bounds::Floats(Some(scale)), false);
-            for rows in blocks() {
+            for rows in rows_of() {
                 let residuals = residuals.as_ref().map(|residuals| &residuals[rows.clone()]);
                 out.block(|payload| {
-                    put_integers(ways, coding, &numbers.numbers[rows.clone()], residuals, payload);
+                    blocks.put(&numbers.numbers[rows.clone()], residuals, payload);
                     numbers.put_behind::<f64>(scale, rows.start, rows.len(), payload);
                 });
             }
@@ -499,9 +537,9 @@ fn integers(
 ) -> Encoded {
     let filled = nulls.map(|nulls| fill(numbers, nulls));
     let numbers = filled.as_deref().unwrap_or(numbers);
-    coded_if_smaller(ways, numbers, None, |coding| {
+    coded_if_smaller(ways, numbers, None, |blocks| {
         let mut out = Encoded::new(key, kind, Encoding::Integers, null_flag(nulls));
-        out.put_model(coding);
+        out.put_model(blocks.coding);
         if !key.is_system() {
             out.put_zones(column, bounds, nulls.is_some());
         }
@@ -509,7 +547,7 @@ fn integers(
             let nulls = nulls.map(|nulls| &nulls[index * BLOCK_ROWS..index * BLOCK_ROWS + block.len()]);
             out.block(|payload| {
                 if put_nulls(nulls, payload) {
-                    put_integers(ways, coding, block, None, payload);
+                    blocks.put(block, None, payload);
                 }
             });
         }
@@ -595,17 +633,17 @@ fn put_decimals<F: Float>(
     numbers.divide(divisor);
     let scale = Scale { exponent, divisor };
     let bounds = if size_of::<F>() == 8 { Bounds::Floats(Some(scale)) } else { Bounds::Singles(Some(scale)) };
-    let encoded = coded_if_smaller(ways, &numbers.numbers, None, |coding| {
+    let encoded = coded_if_smaller(ways, &numbers.numbers, None, |blocks| {
         let flags = null_flag(nulls) | behind(&numbers);
         let mut out = Encoded::new(key, kind, Encoding::Decimal, flags);
         scale.encode(&mut out.entry);
-        out.put_model(coding);
+        out.put_model(blocks.coding);
         out.put_zones(column, bounds, nulls.is_some());
         for (index, block) in numbers.numbers.chunks(BLOCK_ROWS).enumerate() {
             let start = index * BLOCK_ROWS;
             out.block(|payload| {
                 if put_nulls(nulls.map(|nulls| &nulls[start..start + block.len()]), payload) {
-                    put_integers(ways, coding, block, None, payload);
+                    blocks.put(block, None, payload);
                     numbers.put_behind::<F>(scale, start, block.len(), payload);
                 }
             });
@@ -639,16 +677,16 @@ fn split(
     };
     let cut = (total - 28..=total - 10).step_by(2).min_by_key(size).unwrap_or(total - 12);
     let highs = high(cut, bits);
-    coded_if_smaller(ways, &highs, None, |coding| {
+    coded_if_smaller(ways, &highs, None, |blocks| {
         let mut out = Encoded::new(key, kind, Encoding::Split, null_flag(nulls));
         out.entry.put_u8(cut as u8);
-        out.put_model(coding);
+        out.put_model(blocks.coding);
         out.put_zones(column, bounds, nulls.is_some());
         for (index, block) in bits.chunks(BLOCK_ROWS).enumerate() {
             let rows = index * BLOCK_ROWS..index * BLOCK_ROWS + block.len();
             out.block(|payload| {
                 if put_nulls(nulls.map(|nulls| &nulls[rows.clone()]), payload) {
-                    put_integers(ways, coding, &highs[rows], None, payload);
+                    blocks.put(&highs[rows], None, payload);
                     pack(block.iter().map(|number| *number as u64 & ((1 << cut) - 1)), cut, payload);
                 }
             });

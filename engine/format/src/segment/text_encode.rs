@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::chunk::{Encoding, Key};
-use super::column_encode::{Encoded, Ways, coded_if_smaller, null_flag, put_integers, put_nulls};
+use super::column_encode::{Encoded, Ways, coded_if_smaller, null_flag, put_nulls};
 use crate::bytes::ByteWriter;
 use crate::codec::int_encode::{self, Forms};
 use crate::limits::BLOCK_ROWS;
@@ -51,17 +51,17 @@ fn dictionary(
             return None;
         }
     }
-    Some(coded_if_smaller(ways, &codes, None, |coding| {
+    Some(coded_if_smaller(ways, &codes, None, |blocks| {
         let mut out = Encoded::new(key, kind, Encoding::Dictionary, null_flag(nulls));
         out.entry.put_varint(known.len() as u64);
         out.entry.put_varint(heap.len() as u64);
         out.heap.clone_from(&heap);
-        out.put_model(coding);
+        out.put_model(blocks.coding);
         for (index, block) in codes.chunks(BLOCK_ROWS).enumerate() {
             let start = index * BLOCK_ROWS;
             out.block(|payload| {
                 if put_nulls(nulls.map(|nulls| &nulls[start..start + block.len()]), payload) {
-                    put_integers(ways, coding, block, None, payload);
+                    blocks.put(block, None, payload);
                 }
             });
         }
