@@ -15,7 +15,7 @@ use std::hint::select_unpredictable;
 use super::bitpack::bits;
 use super::int::IntScratch;
 use super::kernel::Kernels;
-use super::lanes::{self, Lanes};
+use super::lanes::{self, LANES, Lanes};
 use crate::bytes::ByteReader;
 use crate::error::Result;
 use crate::limits::BLOCK_ROWS;
@@ -205,7 +205,7 @@ impl Model {
         }
         // How many offsets there are is known when all numbers are; those that would lie behind what is there are refused then.
         hold(&mut scratch.offsets, reader.rest());
-        let streams = Streams { state, words, offsets: &scratch.offsets, bins: &mut [] };
+        let streams = Streams { state, words, offsets: &mut scratch.offsets, bins: &mut [] };
         let ends = (kernels.coded)(self, streams, out);
         if ends.words != count || ends.state != STATE_LOW {
             return Err(reader.error("the coder does not end where its words do"));
@@ -231,11 +231,17 @@ impl Model {
         hold(offsets, reader.rest());
         let streams = Streams { state: 0, words: &[], offsets, bins: &mut bins[..out.len()] };
         let ends = (kernels.coded)(self, streams, out);
-        let bytes = reader.take(ends.bits.div_ceil(8))?;
-        if ends.state != 0 {
+        let codes = ends.codes.div_ceil(8);
+        let bytes = reader.take(codes.max(ends.bits.div_ceil(8)))?;
+        if ends.state > u32::from(u8::MAX) {
             return Err(reader.error("the coders do not end where they began"));
         }
-        if !is_padded(bytes, ends.codes) || !is_padded(bytes, ends.bits) {
+        // If the last states tell more than there is of offsets, the rest is left over too.
+        let told = &offsets[..codes];
+        if !is_padded(bytes, ends.codes)
+            || !is_zero_from(told, ends.bits)
+            || !is_padded(&offsets[..], ends.bits)
+        {
             return Err(reader.error("left-over bits are not zero"));
         }
         Ok(())
@@ -246,6 +252,12 @@ impl Model {
 fn hold(buffer: &mut Held, rest: &[u8]) {
     let held = rest.len().min(HELD);
     buffer[..held].copy_from_slice(&rest[..held]);
+}
+
+/// Whether no bit is set from bit `bit` on.
+fn is_zero_from(bytes: &[u8], bit: usize) -> bool {
+    let rest = bytes.get(bit.div_ceil(8)..).unwrap_or(&[]);
+    rest.iter().all(|byte| *byte == 0)
 }
 
 /// Whether the byte that bit `bit` is of has no bit from there on.
@@ -274,8 +286,14 @@ fn run_lanes(
     bits_at: impl Fn(&Held, usize, usize) -> u64,
 ) -> Ends {
     let Streams { offsets, bins, .. } = streams;
-    let (codes, state) = lanes.bins_of(offsets, bins);
-    let (scales, mut bit) = (&model.scales[..], codes.next_multiple_of(8));
+    let (codes, states) = lanes.bins_of(offsets, bins);
+    // The first bytes of the offsets are what the last states tell. They take the place of codes that were read.
+    let begin = codes.div_ceil(8) - LANES;
+    for (told, state) in offsets[begin..begin + LANES].iter_mut().zip(states) {
+        *told = state as u8;
+    }
+    let state = states.iter().fold(0, |bits, state| bits | *state as u32);
+    let (scales, mut bit) = (&model.scales[..], begin * 8);
     for (out, bin) in out.iter_mut().zip(bins.iter()) {
         let scale = scales[usize::from(*bin)];
         let offset = bits_at(offsets, bit, scale.width);
@@ -322,14 +340,14 @@ pub(super) struct Streams<'a> {
     /// One more than there are numbers. In lanes, none.
     words: &'a [u16],
     /// In lanes, behind the codes.
-    offsets: &'a Held,
+    offsets: &'a mut Held,
     /// Room for the bin of every number, in lanes.
     bins: &'a mut [u16],
 }
 
 /// Where decoding a block ended.
 pub(super) struct Ends {
-    /// The last state; in lanes, the bits of all of them.
+    /// The last state; in lanes, the bits of all of them together.
     state: u32,
     words: usize,
     /// Bits of the codes, in lanes.

@@ -9,7 +9,7 @@
     reason = "a loop has to be inlined into its shims to be compiled for their instructions"
 )]
 
-use super::bins::{Held, LOG_MIN, window};
+use super::bins::{Held, window};
 use super::int::{self, IntScratch};
 use super::memory::{CLASSES, Memory};
 use crate::bytes::ByteReader;
@@ -18,7 +18,9 @@ use crate::limits::BLOCK_ROWS;
 
 /// Lanes of a block.
 pub(super) const LANES: usize = 4;
-/// Largest logarithm of the states of a coder: four steps take at most 48 bits, which a window of eight bytes has from any
+/// Smallest logarithm of the states of a coder: the last one tells eight bits.
+pub const LOG_MIN: u32 = 8;
+/// Largest: four steps take at most 48 bits, which a window of eight bytes has from any
 /// bit of its first on.
 pub const LOG_MAX: u32 = 12;
 /// Most states of all tables together.
@@ -185,14 +187,14 @@ impl Lanes {
         Ok(())
     }
 
-    /// The bin of every number; how many bits the codes take, and the bits of the last states, which have to be none.
+    /// The bin of every number; how many bits the codes take, and the last state of every lane.
     #[inline(always)]
-    pub(super) fn bins_of(&self, codes: &Held, out: &mut [u16]) -> (usize, u32) {
+    pub(super) fn bins_of(&self, codes: &Held, out: &mut [u16]) -> (usize, [usize; LANES]) {
         if self.moves.is_empty() { self.run::<false>(codes, out) } else { self.run::<true>(codes, out) }
     }
 
     #[inline(always)]
-    fn run<const REMEMBERS: bool>(&self, codes: &Held, out: &mut [u16]) -> (usize, u32) {
+    fn run<const REMEMBERS: bool>(&self, codes: &Held, out: &mut [u16]) -> (usize, [usize; LANES]) {
         let log = self.log as usize;
         let mut stream = Stream { codes, bit: LANES * log, window: window(codes, 0) };
         let lane = |lane: usize, stream: &Stream<'_>| Lane {
@@ -227,7 +229,7 @@ impl Lanes {
                 }
             }
         }
-        (stream.bit, lanes.iter().fold(0, |bits, lane| bits | lane.state as u32))
+        (stream.bit, lanes.map(|lane| lane.state))
     }
 
     /// The bin of the next number in a lane.

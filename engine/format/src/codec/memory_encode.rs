@@ -11,8 +11,12 @@ use crate::limits::BLOCK_ROWS;
 
 /// Classes of a pair: their square is the number of states.
 const PAIR_CLASSES: usize = 6;
+/// Bins from which on there are fewer tables.
+const MANY_BINS: usize = 512;
 /// Bins that are compared each with each, to make classes; more are joined with their neighbours first.
 const COMPARED: usize = 32;
+/// Most tables of frequencies.
+const TABLES: usize = 16;
 /// Bits that a bin takes in a table, about: one that occurs, and one that does not.
 const USED_BITS: f64 = 7.0;
 const UNUSED_BITS: f64 = 1.5;
@@ -42,9 +46,10 @@ impl Tables {
         Self { memory: Memory::None, classes: 1, class_of, table_of, counts: vec![counts], bits }
     }
 
-    /// The best of the memories for a column of these bins, with at most so many tables. `sizes` tells how large the numbers of
-    /// each bin are.
-    pub(super) fn best(rows: &[u16], sizes: &[f64], most: usize) -> Self {
+    /// The best of the memories for a column of these bins. `sizes` tells how large the numbers of each bin are.
+    pub(super) fn best(rows: &[u16], sizes: &[f64]) -> Self {
+        // With many bins, frequencies have to add up to more, and fewer tables fit.
+        let most = if sizes.len() < MANY_BINS { TABLES } else { TABLES / 2 };
         let alone = Self::without_memory(rows, sizes.len());
         let classes = by_size(&alone.counts[0], sizes);
         let mut found =
@@ -217,7 +222,7 @@ mod tests {
     #[test]
     fn nothing_is_remembered_where_nothing_is_told() {
         let rows: Vec<u16> = (0..20_000).map(|i| (noise(i) % 5) as u16).collect();
-        let found = Tables::best(&rows, &[0.0, 1.0, 2.0, 3.0, 4.0], 16);
+        let found = Tables::best(&rows, &[0.0, 1.0, 2.0, 3.0, 4.0]);
         assert_eq!(found.memory, Memory::None);
     }
 
@@ -229,7 +234,7 @@ mod tests {
             rows.push(rows[i - 2] / 4 * 4 + (noise(i as u64) % 4) as u16);
         }
         let sizes: Vec<f64> = (0..8).map(|bin| f64::from(bin * 7 % 8)).collect();
-        let found = Tables::best(&rows, &sizes, 16);
+        let found = Tables::best(&rows, &sizes);
         assert_eq!(found.memory, Memory::Pair);
         // Two bits for each instead of three.
         assert!(found.bits < 20_000.0 * 2.1, "{}", found.bits);
@@ -241,7 +246,7 @@ mod tests {
         let rows: Vec<u16> =
             (0..50_000u64).map(|i| (noise(i) % 12 + noise(i / 100 + 1_000_000) % 20) as u16).collect();
         let sizes: Vec<f64> = (0..32).map(f64::from).collect();
-        let found = Tables::best(&rows, &sizes, 16);
+        let found = Tables::best(&rows, &sizes);
         assert!(matches!(found.memory, Memory::Mean(_)), "{:?}", found.memory);
         let alone = Tables::without_memory(&rows, 32);
         assert!(found.bits < alone.bits * 0.9, "{} of {}", found.bits, alone.bits);
@@ -258,7 +263,7 @@ mod tests {
             assert!(found.table_of.iter().all(|table| usize::from(*table) < found.counts.len()));
             let total: u32 = found.counts.iter().flatten().sum();
             assert_eq!(total, 60_000);
-            let found = Tables::best(&rows, &sizes, most);
+            let found = Tables::new(Memory::Mean(2), CLASSES, by_size(&[1; 64], &sizes), &rows, most);
             assert!(found.counts.len() <= most);
         }
     }

@@ -57,7 +57,7 @@ pub struct PartSpec {
 pub enum Tier {
     /// Columns without nulls as they are in memory: borrowable.
     Hot,
-    /// The smallest encoding that decodes at memory speed; columns of ticks are coded as in `Cold` where that saves a quarter.
+    /// The smallest encoding that decodes at memory speed; columns of ticks are coded as in `Cold` where that saves an eighth.
     Dense,
     /// Smaller still, for what is seldom read: integer blocks coded by frequency. Decodes several times slower than
     /// `Dense`; any block of 1024 rows can still be read alone.
