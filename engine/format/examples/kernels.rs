@@ -4,6 +4,9 @@
 //! many repeats over a block of 1024 values that stays in the cache.
 //!
 //! `cargo run --release -p tapestore-format --example kernels`
+//!
+//! With `marks`, the same table with `#` for every figure, and between calls what an emulator sees, which has no cycles
+//! but can count instructions: `tests/aarch64/count.sh`.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -51,6 +54,34 @@ fn three_steps(value: u64) -> u64 {
     value.wrapping_add(0x9e37_79b9_7f4a_7c15).rotate_left(7) ^ 0x55
 }
 
+/// What is told of a loop.
+#[derive(Clone, Copy)]
+enum Figure {
+    /// Cycles per value: seconds of a cycle.
+    Cycles(f64),
+    /// Where one call and where two begin and end.
+    Marks,
+}
+
+impl Figure {
+    /// Prints the figure of calls that work on `COUNT` values each.
+    fn print(self, mut call: impl FnMut()) {
+        match self {
+            Self::Cycles(cycle) => print!(" {:.2} |", least(call) / cycle / COUNT as f64),
+            Self::Marks => {
+                // What is done once in a program is done before.
+                call();
+                for calls in [1, 2] {
+                    std::thread::yield_now();
+                    (0..calls).for_each(|_| call());
+                }
+                std::thread::yield_now();
+                print!(" # |");
+            }
+        }
+    }
+}
+
 /// Blocks of numbers of one size to work on.
 struct Blocks<N> {
     out: Vec<N>,
@@ -74,103 +105,109 @@ impl<N: Lane> Blocks<N> {
     }
 }
 
-/// Prints a line: cycles per value of one loop for every table, over numbers of one size.
-fn line<N: Lane>(cycle: f64, name: &str, mut call: impl FnMut(&Loops<N>, &mut Blocks<N>)) {
+/// Prints a line: one loop for every table, over numbers of one size.
+fn line<N: Lane>(figure: Figure, name: &str, mut call: impl FnMut(&Loops<N>, &mut Blocks<N>)) {
     print!("| {name} of {} bits |", size_of::<N>() * 8);
     let mut blocks = Blocks::new();
     for table in Kernels::all() {
         let loops = N::loops(table);
-        print!(" {:.2} |", least(|| call(loops, &mut blocks)) / cycle / COUNT as f64);
+        figure.print(|| call(loops, &mut blocks));
     }
     println!();
 }
 
 /// Unpacking by width.
-fn unpacking<N: Lane>(cycle: f64, widths: std::ops::RangeInclusive<u32>) {
+fn unpacking<N: Lane>(figure: Figure, widths: std::ops::RangeInclusive<u32>) {
     for width in widths {
         let mask = if width == 64 { u64::MAX } else { (1 << width) - 1 };
         let mut bytes = Vec::with_capacity(packed_bytes(COUNT, width));
         pack((0..COUNT as u64).map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15) & mask), width, &mut bytes);
-        line::<N>(cycle, &format!("unpack {width} bits to numbers"), |loops, blocks| {
+        line::<N>(figure, &format!("unpack {width} bits to numbers"), |loops, blocks| {
             black_box((loops.unpack)(black_box(&bytes), width, &mut blocks.out));
         });
     }
 }
 
 /// Every other loop.
-fn others<N: Lane>(cycle: f64) {
+fn others<N: Lane>(figure: Figure) {
     let number = |number| black_box(N::of(number));
     let noise = |i: usize| ((i as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as u8;
     let (bitmap, selectors): (Vec<u8>, Vec<u8>) =
         ((0..COUNT / 8).map(noise).collect(), (0..COUNT / 4).map(noise).collect());
-    line::<N>(cycle, "base, numbers", |loops, b| (loops.place)(number(7), number(1), false, &mut b.out));
-    line::<N>(cycle, "zigzag and base, numbers", |loops, b| {
+    line::<N>(figure, "base, numbers", |loops, b| (loops.place)(number(7), number(1), false, &mut b.out));
+    line::<N>(figure, "zigzag and base, numbers", |loops, b| {
         (loops.place)(number(7), number(1), true, &mut b.out);
     });
-    line::<N>(cycle, "multiplier, numbers", |loops, b| {
+    line::<N>(figure, "multiplier, numbers", |loops, b| {
         (loops.place)(number(7), number(25), true, &mut b.out);
     });
-    line::<N>(cycle, "sum of differences, numbers", |loops, b| (loops.sum)(number(7), &mut b.out));
-    line::<N>(cycle, "sum of alternating differences, numbers", |loops, b| {
+    line::<N>(figure, "sum of differences, numbers", |loops, b| (loops.sum)(number(7), &mut b.out));
+    line::<N>(figure, "sum of alternating differences, numbers", |loops, b| {
         (loops.alternate)(number(7), number(8), &mut b.out);
     });
     for role in [Role::Open, Role::High, Role::Low] {
-        line::<N>(cycle, &format!("predicted {role:?}, numbers"), |loops, b| {
+        line::<N>(figure, &format!("predicted {role:?}, numbers"), |loops, b| {
             (loops.restore)(role, &b.close, &b.open, &mut b.out);
         });
     }
-    line::<N>(cycle, "sparse, numbers", |loops, b| {
+    line::<N>(figure, "sparse, numbers", |loops, b| {
         (loops.expand)(black_box(&bitmap), &b.values, number(0), &mut b.out);
     });
-    line::<N>(cycle, "classes, numbers", |loops, b| {
+    line::<N>(figure, "classes, numbers", |loops, b| {
         (loops.choose)(black_box(&selectors), &b.values, [0, 200, 400, 600], &mut b.out);
     });
-    line::<N>(cycle, "decimals, small mantissas", |loops, b| {
+    line::<N>(figure, "decimals, small mantissas", |loops, b| {
         b.doubles.clear();
         (loops.scale)(&b.close, 1.0, black_box(100.0), &mut b.doubles);
     });
-    line::<N>(cycle, "decimals with a divisor, small mantissas", |loops, b| {
+    line::<N>(figure, "decimals with a divisor, small mantissas", |loops, b| {
         b.doubles.clear();
         (loops.scale)(&b.close, black_box(5.0), black_box(100.0), &mut b.doubles);
     });
 }
 
 fn main() {
-    // Addition, rotation and exclusive or: three cycles a step.
-    let cycle = cycle() / 3.0;
-    println!("One cycle is {:.3} ns.\n", cycle * 1e9);
+    let figure = if std::env::args().nth(1).as_deref() == Some("marks") {
+        println!("Instructions of one call over {COUNT} values.\n");
+        Figure::Marks
+    } else {
+        // Addition, rotation and exclusive or: three cycles a step.
+        let cycle = cycle() / 3.0;
+        println!("One cycle is {:.3} ns.\n", cycle * 1e9);
+        Figure::Cycles(cycle)
+    };
     let tables: Vec<&str> = Kernels::all().map(|table| table.name).collect();
     println!("| cycles per value | {} |\n| --- |{}", tables.join(" | "), " --- |".repeat(tables.len()));
-    unpacking::<i32>(cycle, 1..=31);
-    unpacking::<i64>(cycle, 1..=64);
-    others::<i32>(cycle);
-    others::<i64>(cycle);
+    unpacking::<i32>(figure, 1..=31);
+    unpacking::<i64>(figure, 1..=64);
+    others::<i32>(figure);
+    others::<i64>(figure);
     let (close, mut doubles) = (Blocks::<i64>::new().close, vec![0.0; COUNT]);
     for divisor in [1, 5] {
-        once(cycle, &format!("decimals, divisor {divisor}, any mantissas of 64 bits"), |table| {
+        once(figure, &format!("decimals, divisor {divisor}, any mantissas of 64 bits"), |table| {
             doubles.clear();
             (table.scale)(black_box(&close), divisor, 100.0, &mut doubles);
         });
     }
     let mut times = Vec::with_capacity(COUNT);
-    once(cycle, "times of a grid", |table| {
+    once(figure, "times of a grid", |table| {
         times.clear();
         (table.rise)(black_box(7), 60_000_000_000, COUNT, &mut times);
     });
-    coded(cycle);
+    coded(figure);
 }
 
-/// Prints a line: cycles per value of a loop over numbers of 64 bits alone.
-fn once(cycle: f64, name: &str, mut call: impl FnMut(&Kernels)) {
+/// Prints a line: a loop over numbers of 64 bits alone.
+fn once(figure: Figure, name: &str, mut call: impl FnMut(&Kernels)) {
     print!("| {name} |");
     for table in Kernels::all() {
-        print!(" {:.2} |", least(|| call(table)) / cycle / COUNT as f64);
+        figure.print(|| call(table));
     }
     println!();
 }
 
 /// Prints what a coded block takes with the best table: numbers of 1 to 12 bits, small ones most often.
-fn coded(cycle: f64) {
+fn coded(figure: Figure) {
     let noise = |i: u64| i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
     let numbers: Vec<i64> =
         (0..64 * COUNT as u64).map(|i| (noise(i) & 0xfff) as i64 >> (noise(i) >> 12 & 7)).collect();
@@ -179,9 +216,10 @@ fn coded(cycle: f64) {
     model.read(&coding.model(), &mut IntScratch::default()).expect("own model");
     coding.encode(&numbers[..COUNT], None, usize::MAX, &mut bytes);
     let (mut scratch, mut out) = (IntScratch::default(), vec![0; COUNT]);
-    let seconds = least(|| {
+    print!("| coded, by the best |");
+    figure.print(|| {
         let mut reader = ByteReader::new(black_box(&bytes), "K16");
         int::decode(&mut reader, &mut out, &mut scratch, Some(&model)).expect("own bytes");
     });
-    println!("| coded, by the best | {:.2} |", seconds / cycle / COUNT as f64);
+    println!();
 }

@@ -2,8 +2,8 @@
 //! which readers ask when they make their buffers.
 //!
 //! Each loop is written once, for any machine and for numbers of 32 and of 64 bits, and inlined into a shim per set of
-//! instructions; only what compilers do not vectorise (unpacking, sums, spreading) has forms of its own for AVX2 and
-//! for AVX-512, and division one for both. The scalar table is the reference; tests compare every other table with it, bit by bit.
+//! instructions; only what compilers do not vectorise (unpacking, sums, spreading) has forms of its own for AVX2, for
+//! AVX-512 and for NEON, and division one for all of them. The scalar table is the reference; tests compare every other table with it, bit by bit.
 //!
 //! # Invariants
 //! - U1. A table with instructions beyond the baseline is only handed out after they were detected.
@@ -19,6 +19,9 @@ use super::group::{self, Role};
 use super::lane::{Lane, PADDED};
 use crate::limits::BLOCK_ROWS;
 
+#[cfg(target_arch = "aarch64")]
+#[path = "kernel_neon.rs"]
+mod vectors_of_128;
 #[cfg(target_arch = "x86_64")]
 #[path = "kernel_avx2.rs"]
 mod vectors_of_256;
@@ -105,13 +108,16 @@ impl Kernels {
             ]);
             [avx2.then_some(&avx2::KERNELS), avx512.then_some(&avx512::KERNELS)]
         };
-        #[cfg(not(target_arch = "x86_64"))]
+        // It belongs to the baseline of all targets that the standard library is there for.
+        #[cfg(target_arch = "aarch64")]
+        let others = [std::arch::is_aarch64_feature_detected!("neon").then_some(&neon::KERNELS)];
+        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
         let others: [Option<&'static Self>; 0] = [];
         std::iter::once(&SCALAR).chain(others.into_iter().flatten())
     }
 }
 
-/// The reference. On aarch64, where NEON belongs to the baseline, the compiler vectorises these loops.
+/// The reference.
 static SCALAR: Kernels = Kernels {
     name: "scalar",
     wide: Loops::SCALAR,
@@ -208,6 +214,19 @@ fn choose<N: Lane>(selectors: &[u8], values: &[N; PADDED], starts: [usize; 4], o
     }
 }
 
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+/// For every byte, how many of its four selectors are of each class: four counters of 16 bits.
+static MEMBERS: [u64; 256] = {
+    let mut members = [0; 256];
+    let mut byte = 0;
+    while byte < 1024 {
+        let selector = ((byte / 4) >> (byte % 4 * 2)) & 3;
+        members[byte / 4] += 1 << (selector * 16);
+        byte += 1;
+    }
+    members
+};
+
 /// Bytes as words, the last one filled with zeros.
 #[inline(always)]
 fn words(bytes: &[u8]) -> impl Iterator<Item = u64> {
@@ -294,8 +313,15 @@ fn double(number: i64) -> f64 {
     (high - BOTH) + low
 }
 
+/// The same where vectors have an instruction for it.
+#[cfg(target_arch = "aarch64")]
+#[inline(always)]
+fn double(number: i64) -> f64 {
+    number as f64
+}
+
 /// The largest power of ten for which one correction of the quotient suffices.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 const ONCE: f64 = 1e15;
 
 /// Quotients of doubles that are integers by a power of ten, for machines with fused multiplication and addition, which
@@ -308,7 +334,7 @@ const ONCE: f64 = 1e15;
 /// unit, both round to the same double. For larger powers the first correction makes the quotient faithful, and by
 /// Markstein's theorem (IBM J. Res. Dev. 34, 1990) a second one makes of that the correctly rounded one. A quotient
 /// of an integer by at most 10^22 never comes near the range where doubles lose bits.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 #[inline(always)]
 fn divide<T: Copy>(numbers: &[T], power: f64, out: &mut Vec<f64>, double: impl Fn(T) -> f64) {
     let inverse = 1.0 / power;
@@ -327,7 +353,7 @@ fn divide<T: Copy>(numbers: &[T], power: f64, out: &mut Vec<f64>, double: impl F
 }
 
 /// [`scale`] with fused multiplication and addition.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 #[inline(always)]
 fn scale_fused(mantissas: &[i64], divisor: i64, power: f64, out: &mut Vec<f64>) {
     if divisor == 1 {
@@ -338,7 +364,7 @@ fn scale_fused(mantissas: &[i64], divisor: i64, power: f64, out: &mut Vec<f64>) 
 }
 
 /// [`scale_small`] with fused multiplication and addition.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 #[inline(always)]
 fn scale_small_fused<N: Lane>(mantissas: &[N], divisor: f64, power: f64, out: &mut Vec<f64>) {
     if divisor == 1.0 {
@@ -349,7 +375,7 @@ fn scale_small_fused<N: Lane>(mantissas: &[N], divisor: f64, power: f64, out: &m
 }
 
 /// A table for one set of instructions: every loop in a shim that allows them.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! table {
     ($module:ident, $vectors:ident, $name:literal, $features:literal) => {
         mod $module {
@@ -472,6 +498,8 @@ table!(
     "avx512",
     "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx2,fma,bmi1,bmi2,popcnt,lzcnt"
 );
+#[cfg(target_arch = "aarch64")]
+table!(neon, vectors_of_128, "neon", "neon");
 
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,7 @@ use std::arch::x86_64::{
     _mm256_shuffle_epi32, _mm256_slli_si256, _mm256_srlv_epi32, _mm256_srlv_epi64, _pdep_u32, _pext_u32,
 };
 
+use super::MEMBERS;
 use crate::codec::bitpack::unpack_width;
 use crate::codec::lane::{Lane, PADDED};
 use crate::limits::BLOCK_ROWS;
@@ -344,18 +345,6 @@ fn store<N: Lane>(vector: __m256i, out: &mut [N]) {
         Err(_) => out.copy_from_slice(&bytes[..out.len()]),
     }
 }
-
-/// For every byte, how many of its four selectors are of each class: four counters of 16 bits.
-const MEMBERS: [u64; 256] = {
-    let mut members = [0; 256];
-    let mut byte = 0;
-    while byte < 1024 {
-        let selector = ((byte / 4) >> (byte % 4 * 2)) & 3;
-        members[byte / 4] += 1 << (selector * 16);
-        byte += 1;
-    }
-    members
-};
 
 /// The next value of the class that two bits select: numbers of 32 bits by eight, others one after another.
 #[inline]

@@ -18,6 +18,14 @@ fn edges(count: usize) -> Vec<i64> {
 
 const COUNTS: [usize; 14] = [0, 1, 2, 3, 7, 8, 9, 15, 16, 17, 63, 1000, 1023, 1024];
 
+/// Otherwise the tests below would compare the scalar table with itself.
+#[cfg(target_arch = "aarch64")]
+#[test]
+fn vectors_are_used_on_every_machine_of_aarch64() {
+    let names: Vec<_> = Kernels::all().map(|kernels| kernels.name).collect();
+    assert_eq!(names, ["scalar", "neon"]);
+}
+
 #[test]
 fn every_kernel_unpacks_as_the_scalar_one() {
     for kernels in Kernels::all() {
