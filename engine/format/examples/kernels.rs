@@ -5,8 +5,8 @@
 //!
 //! `cargo run --release -p tapestore-format --example kernels`
 //!
-//! With `marks`, the same table with `#` for every figure, and between calls what an emulator sees, which has no cycles
-//! but can count instructions: `tests/aarch64/count.sh`.
+//! With `marks`, the table has `#` for every figure, and between calls stands what an emulator sees, which has no cycles
+//! but can count instructions: `tests/aarch64/run.sh count`.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -64,6 +64,13 @@ enum Figure {
 }
 
 impl Figure {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Cycles(_) => "cycles",
+            Self::Marks => "instructions",
+        }
+    }
+
     /// Prints the figure of calls that work on `COUNT` values each.
     fn print(self, mut call: impl FnMut()) {
         match self {
@@ -168,7 +175,6 @@ fn others<N: Lane>(figure: Figure) {
 
 fn main() {
     let figure = if std::env::args().nth(1).as_deref() == Some("marks") {
-        println!("Instructions of one call over {COUNT} values.\n");
         Figure::Marks
     } else {
         // Addition, rotation and exclusive or: three cycles a step.
@@ -177,7 +183,12 @@ fn main() {
         Figure::Cycles(cycle)
     };
     let tables: Vec<&str> = Kernels::all().map(|table| table.name).collect();
-    println!("| cycles per value | {} |\n| --- |{}", tables.join(" | "), " --- |".repeat(tables.len()));
+    println!(
+        "| {} per value | {} |\n| --- |{}",
+        figure.name(),
+        tables.join(" | "),
+        " --- |".repeat(tables.len())
+    );
     unpacking::<i32>(figure, 1..=31);
     unpacking::<i64>(figure, 1..=64);
     others::<i32>(figure);
