@@ -31,6 +31,11 @@ impl Coverage {
         &self.runs
     }
 
+    /// The runs, sorted, to be kept.
+    pub fn into_runs(self) -> Vec<Run> {
+        self.runs
+    }
+
     /// Number of slots in all runs.
     pub fn slots(&self) -> u64 {
         self.runs.iter().map(Run::slots).sum()

@@ -67,6 +67,8 @@ fn coverage_and_row_searches_agree_with_the_times() {
             if let Some(timeframe) = content.spec.timeframe {
                 let slots = |time: i64| timeframe.slot(time.clamp(TIME_MIN, TIME_MAX));
                 let within = part.coverage_within(&segment, slots(start), slots(end)).unwrap();
+                let counted = part.slots_within(&segment, slots(start), slots(end), &mut Scratch::pooled());
+                assert_eq!(counted.unwrap(), within.slots(), "seed {seed}");
                 assert_eq!(within, expected.within(slots(start), slots(end)).collect(), "seed {seed}");
             }
         }

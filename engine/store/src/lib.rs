@@ -34,7 +34,8 @@
 //!
 //! let view = store.view();
 //! assert_eq!(view.read(&key).columns(&["close"]).rows()?.f64("close"), Some(&[100.5, 103.0][..]));
-//! assert_eq!(view.gaps(&key, None)?[0].missing, 1); // the bar of minute 2
+//! assert_eq!(view.completeness(&key, None)?.missing, 1); // from counts, however many gaps there are
+//! assert_eq!(view.gaps(&key, None)?[0].start, 2 * MINUTE);
 //! let before = store.as_of(&AsOf::Version(1))?;
 //! assert_eq!(before.count(&key, i64::MIN..i64::MAX)?, 3);
 //! # drop((view, before));
@@ -109,7 +110,7 @@ pub use batch::{Batch, Rows};
 pub use column::{Slice, VisitReport};
 pub use compact::CompactReport;
 pub use error::{Error, ErrorClass, Result};
-pub use gaps::Gap;
+pub use gaps::{Completeness, Gap};
 pub use key::{OWN_INSTRUMENT, SeriesKey};
 pub use latest::Latest;
 pub use operations::{Operation, Outcome};

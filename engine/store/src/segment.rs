@@ -4,7 +4,7 @@ use std::ops::{ControlFlow, Range};
 use std::sync::{Arc, OnceLock};
 
 use tapestore_format::checksum::Identity;
-use tapestore_format::coverage::Coverage;
+use tapestore_format::coverage::Run;
 use tapestore_format::limits::BLOCK_ROWS;
 use tapestore_format::manifest::SegmentRecord;
 use tapestore_format::rows::{Mark, RowSet};
@@ -93,14 +93,13 @@ pub(crate) struct Part {
     pub(crate) file: Arc<SegmentFile>,
     pub(crate) summary: PartSummary,
     index: OnceLock<Box<PartIndex>>,
-    coverage: OnceLock<Coverage>,
     /// The last time of the first piece of rows that would become cold, once they are old enough.
     pub(crate) ages_at: OnceLock<i64>,
 }
 
 impl Part {
     pub(crate) fn new(file: Arc<SegmentFile>, summary: PartSummary) -> Self {
-        Self { file, summary, index: OnceLock::new(), coverage: OnceLock::new(), ages_at: OnceLock::new() }
+        Self { file, summary, index: OnceLock::new(), ages_at: OnceLock::new() }
     }
 
     pub(crate) fn live_span(&self) -> Option<(i64, i64)> {
@@ -148,22 +147,18 @@ impl Part {
         if self.summary.marks == 0 { Ok(&[]) } else { Ok(&self.index()?.marks) }
     }
 
-    /// The covered slots in `[start, end)`. Asked for all of them, it remembers them.
-    pub(crate) fn coverage_within(&self, start: i64, end: i64) -> Result<Coverage> {
-        if let Some(coverage) = self.coverage.get() {
-            return Ok(coverage.within(start, end).collect());
-        }
-        let segment = self.file.segment()?;
-        let index = self.index()?;
-        let found = index.coverage_within(&segment, start, end).map_err(|error| self.blame(error))?;
-        let timeframe = index.timeframe;
-        let whole = timeframe.zip(self.live_span()).is_some_and(|(timeframe, (first, last))| {
-            start <= timeframe.slot(first) && timeframe.slot(last) < end
-        });
-        if whole {
-            let _ = self.coverage.set(found.clone());
-        }
-        Ok(found)
+    /// The runs of covered slots in `[start, end)`, in order.
+    pub(crate) fn each_run(&self, slots: &Range<i64>, each: impl FnMut(Run)) -> Result<()> {
+        let (index, segment) = (self.index()?, self.file.segment()?);
+        let shown = index.each_run_within(&segment, slots.start, slots.end, each);
+        shown.map_err(|error| self.blame(error))
+    }
+
+    /// How many slots in `[start, end)` are covered, from counts.
+    pub(crate) fn slots_within(&self, slots: &Range<i64>, scratch: &mut Scratch) -> Result<u64> {
+        let (index, segment) = (self.index()?, self.file.segment()?);
+        let counted = index.slots_within(&segment, slots.start, slots.end, scratch);
+        counted.map_err(|error| self.blame(error))
     }
 
     /// Hands the history rows in `[range.start, range.end)` whose life, from their version until another one, is wanted to

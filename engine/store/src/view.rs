@@ -13,7 +13,7 @@ use crate::apply::COMMITS;
 use crate::batch::Rows;
 use crate::cache::BlockCache;
 use crate::error::{Error, Result};
-use crate::gaps::{self, Gap};
+use crate::gaps::{self, Completeness, Gap, GapIndex};
 use crate::key::SeriesKey;
 use crate::read::Read;
 use crate::scan::Scan;
@@ -214,32 +214,43 @@ impl View {
         Ok(span.map(|span| timeframe.slot(span.start)..timeframe.slot(span.end - 1) + 1))
     }
 
+    fn gap_index(&self, key: &SeriesKey) -> Result<GapIndex<'_>> {
+        let (series, _) = self.find(key)?;
+        let timeframe = Self::timeframe(key)?;
+        Ok(GapIndex { series, cache: &self.shared.cache, version: self.version, timeframe })
+    }
+
     /// The covered slots of a series of bars as runs; see [`Timeframe::slot_start`]. Without `range`, all of them. Slots
     /// count to a range if they begin in it.
     ///
     /// # Errors
     /// [`Error::NotFound`]; [`Error::Usage`] if the series does not hold bars.
     pub fn coverage(&self, key: &SeriesKey, range: Option<Range<i64>>) -> Result<Vec<Run>> {
-        let (series, _) = self.find(key)?;
-        let timeframe = Self::timeframe(key)?;
-        let Some(slots) = self.slots(key, timeframe, range)? else { return Ok(Vec::new()) };
-        let covered = gaps::coverage(series, &self.shared.cache, self.version, timeframe, &slots)?;
-        Ok(covered.runs().to_vec())
+        let index = self.gap_index(key)?;
+        let Some(slots) = self.slots(key, index.timeframe, range)? else { return Ok(Vec::new()) };
+        Ok(index.coverage(&slots)?.into_runs())
     }
 
     /// The missing bars of a series on the always-open grid: expected, not there, and not confirmed absent. Without
-    /// `range`, from the first bar to the last. `O(log runs)`, and the runs in the range; no column is read.
+    /// `range`, from the first bar to the last. `O(log runs)`, and the runs in the range; no column is read. Who wants to
+    /// know only how many are missing asks for the [completeness](View::completeness).
     ///
     /// # Errors
     /// As [`View::coverage`].
     pub fn gaps(&self, key: &SeriesKey, range: Option<Range<i64>>) -> Result<Vec<Gap>> {
-        let timeframe = Self::timeframe(key)?;
-        self.find(key)?;
-        let mut out = Vec::new();
-        if let Some(slots) = self.slots(key, timeframe, range)? {
-            self.missing(key, timeframe, &[slots], &mut out)?;
-        }
-        Ok(out)
+        let index = self.gap_index(key)?;
+        index.missing(self.slots(key, index.timeframe, range)?.as_slice())
+    }
+
+    /// How many bars of a series are expected on the always-open grid, there, confirmed absent and missing. Without
+    /// `range`, from the first bar to the last. From counts, `O(log runs)`: however many gaps there are, none is looked at,
+    /// but where layers overlap or absences are confirmed.
+    ///
+    /// # Errors
+    /// As [`View::coverage`].
+    pub fn completeness(&self, key: &SeriesKey, range: Option<Range<i64>>) -> Result<Completeness> {
+        let index = self.gap_index(key)?;
+        index.completeness(self.slots(key, index.timeframe, range)?.as_slice())
     }
 
     /// The missing bars in sessions: sorted, disjoint ranges of time in which bars are expected. A bar is expected if
@@ -248,37 +259,18 @@ impl View {
     /// # Errors
     /// As [`View::coverage`]; [`Error::Usage`] if sessions overlap or are not sorted.
     pub fn gaps_in_sessions(&self, key: &SeriesKey, sessions: &[Range<i64>]) -> Result<Vec<Gap>> {
-        let timeframe = Self::timeframe(key)?;
-        self.find(key)?;
-        if let Some(at) = sessions.windows(2).position(|pair| pair[0].end > pair[1].start) {
-            return Err(Error::Usage(format!("sessions {at} and {} overlap or are not in order", at + 1)));
-        }
-        let mut slots: Vec<Range<i64>> = Vec::new();
-        for session in sessions {
-            slots.push(gaps::slots_in(timeframe, session));
-        }
-        let mut out = Vec::new();
-        self.missing(key, timeframe, &slots, &mut out)?;
-        Ok(out)
+        let index = self.gap_index(key)?;
+        index.missing(&session_slots(index.timeframe, sessions)?)
     }
 
-    fn missing(
-        &self,
-        key: &SeriesKey,
-        timeframe: Timeframe,
-        slots: &[Range<i64>],
-        out: &mut Vec<Gap>,
-    ) -> Result<()> {
-        let (Some(first), Some(last)) = (slots.first(), slots.last()) else { return Ok(()) };
-        let (series, _) = self.find(key)?;
-        let whole = first.start..last.end.max(first.start);
-        let covered = gaps::coverage(series, &self.shared.cache, self.version, timeframe, &whole)?;
-        let absent = gaps::absences(series, self.version)?;
-        for slots in slots {
-            let inside = covered.within(slots.start, slots.end).collect();
-            gaps::missing(timeframe, slots, &inside, &absent, out);
-        }
-        Ok(())
+    /// How many bars are expected in sessions, there, confirmed absent and missing: [`View::completeness`] of sessions as
+    /// [`View::gaps_in_sessions`] takes them.
+    ///
+    /// # Errors
+    /// As [`View::gaps_in_sessions`].
+    pub fn completeness_in_sessions(&self, key: &SeriesKey, sessions: &[Range<i64>]) -> Result<Completeness> {
+        let index = self.gap_index(key)?;
+        index.completeness(&session_slots(index.timeframe, sessions)?)
     }
 
     /// The ranges that the source confirmed to hold nothing, sorted and disjoint.
@@ -293,6 +285,16 @@ impl View {
     pub fn source_name(&self, id: u16) -> Option<String> {
         self.shared.catalog.source_name(id)
     }
+}
+
+/// The slots that begin in sessions.
+fn session_slots(timeframe: Timeframe, sessions: &[Range<i64>]) -> Result<Vec<Range<i64>>> {
+    // One that ends before it begins holds nothing, and stands where it begins.
+    let late = |pair: &[Range<i64>]| pair[0].end.max(pair[0].start) > pair[1].start;
+    if let Some(at) = sessions.windows(2).position(late) {
+        return Err(Error::Usage(format!("sessions {at} and {} overlap or are not in order", at + 1)));
+    }
+    Ok(sessions.iter().map(|session| gaps::slots_in(timeframe, session)).collect())
 }
 
 /// The log of commits up to a version, with provenance.

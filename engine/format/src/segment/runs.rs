@@ -76,6 +76,11 @@ impl RunBlock {
         self.starts.iter().zip(lengths).map(|(start, length)| Run { start: *start, end: start + length })
     }
 
+    fn lies_within(&self, start_slot: i64, end_slot: i64) -> bool {
+        let last = self.starts.len() - 1;
+        start_slot <= self.starts[0] && self.starts[last] + self.length(last) <= end_slot
+    }
+
     /// Live rows of the part that stand before a slot, as far as this block tells, and the run that says so. It is
     /// looked for from `near` on, if that is known.
     fn rows_before(&self, slot: i64, near: Option<usize>) -> (u64, usize) {
@@ -289,15 +294,69 @@ impl PartIndex {
     /// Damage to a block of runs that meets the range.
     pub fn coverage_within(&self, segment: &Segment<'_>, start_slot: i64, end_slot: i64) -> Result<Coverage> {
         let mut out = Coverage::default();
+        self.each_run_within(segment, start_slot, end_slot, |run| out.push_run(run))?;
+        Ok(out)
+    }
+
+    /// The same runs one by one, in order: nothing is kept of them.
+    ///
+    /// # Errors
+    /// As [`PartIndex::coverage_within`]; runs before the damage were shown.
+    pub fn each_run_within(
+        &self,
+        segment: &Segment<'_>,
+        start_slot: i64,
+        end_slot: i64,
+        mut each: impl FnMut(Run),
+    ) -> Result<()> {
         let mut scratch = Scratch::pooled();
         let Scratch { int, runs, .. } = &mut *scratch;
         let first = self.anchors.partition_point(|anchor| anchor.first_slot <= start_slot).saturating_sub(1);
         for anchor in self.anchors[first..].iter().take_while(|anchor| anchor.first_slot < end_slot) {
-            for run in runs.block(&segment.file, anchor, int)?.runs() {
-                out.push_run(Run { start: run.start.max(start_slot), end: run.end.min(end_slot) });
+            let block = runs.block(&segment.file, anchor, int)?;
+            if block.lies_within(start_slot, end_slot) {
+                block.runs().for_each(&mut each);
+                continue;
+            }
+            for run in block.runs() {
+                let run = Run { start: run.start.max(start_slot), end: run.end.min(end_slot) };
+                if run.start < run.end {
+                    each(run);
+                }
             }
         }
-        Ok(out)
+        Ok(())
+    }
+
+    /// Number of covered slots in `[start_slot, end_slot)`, from the counts of anchors: `O(log blocks)`, and at most one
+    /// block for each end that lies between runs of the part.
+    ///
+    /// # Errors
+    /// Damage to a block of runs that is read.
+    pub fn slots_within(
+        &self,
+        segment: &Segment<'_>,
+        start_slot: i64,
+        end_slot: i64,
+        scratch: &mut Scratch,
+    ) -> Result<u64> {
+        let before = self.slots_before(segment, start_slot, scratch)?;
+        let until = self.slots_before(segment, end_slot, scratch)?;
+        Ok(until.saturating_sub(before))
+    }
+
+    fn slots_before(&self, segment: &Segment<'_>, slot: i64, scratch: &mut Scratch) -> Result<u64> {
+        let at = self.anchors.partition_point(|anchor| anchor.first_slot < slot);
+        let Some(anchor) = at.checked_sub(1).map(|at| &self.anchors[at]) else { return Ok(0) };
+        let last = self.timeframe.map_or(i64::MIN, |timeframe| timeframe.slot(self.summary.last_time));
+        if at == self.anchors.len() && slot > last {
+            return Ok(anchor.first_row + anchor.slots);
+        }
+        if anchor.runs == 1 {
+            return Ok(anchor.first_row + slot.abs_diff(anchor.first_slot).min(anchor.slots));
+        }
+        let block = scratch.runs.block(&segment.file, anchor, &mut scratch.int)?;
+        Ok(block.rows_before(slot, None).0)
     }
 
     /// Numbers of the live rows whose times lie in `[start, end)`, found through anchors or zone maps.
