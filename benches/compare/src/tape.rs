@@ -270,7 +270,7 @@ impl Reader for TapeReader {
     }
 
     fn gaps(&mut self, _: i64) -> Result<u64> {
-        Ok(self.view.gaps(&self.key, None)?.iter().map(|gap| gap.missing).sum())
+        Ok(self.view.completeness(&self.key, None)?.missing)
     }
 }
 

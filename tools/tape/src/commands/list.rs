@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use tapestore::{SeriesInfo, SeriesKey, View};
+use tapestore::{Completeness, SeriesInfo, SeriesKey, View};
 
 use super::{Context, covered, series};
 use crate::args::{Info, Ls, Series};
@@ -90,8 +90,8 @@ fn series_object(view: &View, key: &SeriesKey, info: &SeriesInfo) -> Result<Obje
         .count("bytes", info.bytes)
         .count("layers", info.layers as u64);
     if key.frame().timeframe().is_some() {
-        let (bars, expected) = covered(&view.coverage(key, None)?);
-        object = object.count("expected", expected).count("missing", expected - bars);
+        let all = view.completeness(key, None)?;
+        object = object.count("expected", all.expected).count("missing", all.missing);
     }
     Ok(object)
 }
@@ -169,9 +169,7 @@ fn series_info(context: &Context, arguments: &Info, wanted: &Series) -> Result<(
         lines.push(("rows by tier", tiers.join(", ")));
     }
     if bars {
-        let runs = view.coverage(&key, None)?;
-        let (present, expected) = covered(&runs);
-        let missing: u64 = gaps.iter().map(|gap| gap.missing).sum();
+        let Completeness { present, expected, missing, .. } = view.completeness(&key, None)?;
         lines.push((
             "coverage",
             format!("{} of {} bars ({})", grouped(present), grouped(expected), percent(present, expected)),
