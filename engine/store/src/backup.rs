@@ -59,7 +59,7 @@ impl Store {
             drop(role.pipeline.quiesce(&self.shared));
         }
         let source = self.shared.storage.clone();
-        let _lease = Lease::take(&source, self.shared.store).ok();
+        let _lease = Lease::take(&source).ok();
         let current = read_current(&*source)?
             .ok_or_else(|| Error::NotFound(format!("{} holds no store", source.describe(""))))?;
         let copy = Copy { source, target, current, report: BackupReport::default() };

@@ -51,15 +51,15 @@ impl Store {
     /// # Errors
     /// As [`Store::open_read_only`].
     pub fn open_read_only_on(storage: Arc<dyn Storage>, options: Options) -> Result<Self> {
-        let store = find_store(&*storage)?.store;
         // Without a lease, on a medium that takes no files, everything is mapped before anything can go.
         let late = mistaken(Mistake::LeaseTooLate);
-        let lease = if late { None } else { Lease::take(&storage, store).ok() };
+        let lease = if late { None } else { Lease::of_a_store(&storage)? };
         let catalog = Catalog::default();
-        let loaded = load_follower(&storage, store, &catalog, &HashMap::new())?;
-        let lease = if late { Lease::take(&storage, store).ok() } else { lease };
+        let loaded = load_follower(&storage, None, &catalog, &HashMap::new())?;
+        let store = loaded.current.store;
+        let lease = if late { Lease::of_a_store(&storage)? } else { lease };
         if let Some(lease) = &lease {
-            lease.move_to(loaded.follower.step);
+            lease.move_to(store, loaded.follower.step);
         }
         let (retained, snapshots) = retained_of(&loaded.manifest);
         let shared = Arc::new(Shared {
@@ -119,7 +119,7 @@ impl Store {
         }
         let known =
             shared.files.lock().iter().filter_map(|(id, file)| Some((*id, file.upgrade()?))).collect();
-        let loaded = load_follower(&shared.storage, shared.store, &shared.catalog, &known)?;
+        let loaded = load_follower(&shared.storage, Some(shared.store), &shared.catalog, &known)?;
         // Files that only views of this process still use must be open before the lease moves on (I7).
         for file in known.values().filter(|file| !loaded.manifest.segments.contains_key(&file.id())) {
             if !mistaken(Mistake::LeaseMovesTooSoon) {
@@ -137,7 +137,7 @@ impl Store {
         shared.remember_files();
         *follower = loaded.follower;
         match &role.lease {
-            Some(lease) => lease.move_to(loaded.follower.step),
+            Some(lease) => lease.move_to(shared.store, loaded.follower.step),
             None => shared.open_all_files()?,
         }
         // What happened in between is in segments, not in logs.
@@ -197,9 +197,10 @@ struct Loaded {
     follower: Follower,
 }
 
+/// Loads what counts now, of a store of a known identity or of whichever is there.
 fn load_follower(
     storage: &Arc<dyn Storage>,
-    store: [u8; 16],
+    mut store: Option<[u8; 16]>,
     catalog: &Catalog,
     known: &HashMap<u64, Arc<SegmentFile>>,
 ) -> Result<Loaded> {
@@ -207,7 +208,7 @@ fn load_follower(
     loop {
         tries += 1;
         let current = find_store(&**storage)?;
-        same_store(&**storage, &current, store)?;
+        same_store(&**storage, &current, *store.get_or_insert(current.store))?;
         match load_at(storage, catalog, known, current) {
             Ok(loaded) => return Ok(loaded),
             // The writer went on while we read: begin again with what counts now. Without that, it is damage. Looked at

@@ -13,6 +13,7 @@ use tapestore_format::checksum::Identity;
 
 use crate::error::{Error, Result};
 use crate::io::{LockGuard, LockKind, Storage};
+use crate::manifest::CURRENT;
 
 /// Directory of the lease files.
 pub(crate) const LEASES: &str = "leases";
@@ -22,13 +23,12 @@ pub(crate) const LEASES: &str = "leases";
 pub(crate) struct Lease {
     storage: Arc<dyn Storage>,
     name: String,
-    store: [u8; 16],
     guard: Option<Box<dyn LockGuard>>,
 }
 
 impl Lease {
     /// Takes a lease that keeps every file.
-    pub(crate) fn take(storage: &Arc<dyn Storage>, store: [u8; 16]) -> Result<Self> {
+    pub(crate) fn take(storage: &Arc<dyn Storage>) -> Result<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let failed = |name: &str, error| Error::io("taking the lease", storage.describe(name), error);
         loop {
@@ -38,18 +38,27 @@ impl Lease {
             let lock = storage.lock(&name, LockKind::Shared).map_err(|error| failed(&name, error))?;
             // Without a lock, the writer is looking at it this very moment: take another name.
             if let Some(guard) = lock {
-                return Ok(Self { storage: storage.clone(), name, store, guard: Some(guard) });
+                return Ok(Self { storage: storage.clone(), name, guard: Some(guard) });
             }
         }
     }
 
-    /// Lets go of files that steps up to `step` made obsolete.
+    /// A lease, if one can be taken. Where there is no store, nothing is made, not even for an instant.
+    pub(crate) fn of_a_store(storage: &Arc<dyn Storage>) -> Result<Option<Self>> {
+        match storage.length(CURRENT) {
+            Ok(_) => Ok(Self::take(storage).ok()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::io("reading", storage.describe(CURRENT), error)),
+        }
+    }
+
+    /// Lets go of files that steps of the store up to `step` made obsolete.
     ///
     /// A lease that cannot be written, as on a full disk, goes on keeping what it kept: half of it written, it keeps
     /// everything.
-    pub(crate) fn move_to(&self, step: u64) {
+    pub(crate) fn move_to(&self, store: [u8; 16], step: u64) {
         let mut bytes = step.to_le_bytes().to_vec();
-        let crc = Identity { store: self.store, file: 0 }.crc(1, &bytes);
+        let crc = Identity { store, file: 0 }.crc(1, &bytes);
         bytes.extend_from_slice(&crc.to_le_bytes());
         let guard = self.guard.as_ref().expect("held until dropped");
         let _ = guard.file().write_at(0, &bytes);
@@ -105,11 +114,11 @@ mod tests {
         storage.create_dir(LEASES).unwrap();
         let store = [1; 16];
         assert_eq!(oldest_leased(&*storage, store), u64::MAX);
-        let first = Lease::take(&storage, store).unwrap();
+        let first = Lease::take(&storage).unwrap();
         assert_eq!(oldest_leased(&*storage, store), 0, "a new lease keeps everything");
-        first.move_to(7);
-        let second = Lease::take(&storage, store).unwrap();
-        second.move_to(9);
+        first.move_to(store, 7);
+        let second = Lease::take(&storage).unwrap();
+        second.move_to(store, 9);
         assert_eq!(oldest_leased(&*storage, store), 7);
         drop(first);
         assert_eq!(oldest_leased(&*storage, store), 9);

@@ -18,7 +18,7 @@ use crate::frames::{FrameStream, Stop};
 use crate::io::{Storage, StorageFile};
 use crate::reserve::discard;
 
-const CURRENT: &str = "CURRENT";
+pub(crate) const CURRENT: &str = "CURRENT";
 pub(crate) const CURRENT_NEW: &str = "current.new";
 /// A manifest this much longer than twice what a checkpoint would take is written anew.
 const REWRITE_SLACK_BYTES: u64 = 1 << 20;

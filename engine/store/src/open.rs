@@ -342,15 +342,15 @@ pub(crate) fn random_identity(storage: &dyn Storage) -> [u8; 16] {
 
 /// The highest id in the names of the files that are there.
 fn highest_id(storage: &dyn Storage) -> Result<u64> {
-    let files = storage.list("").map_err(|error| Error::io("listing", storage.describe(""), error))?;
+    let names = storage.names("").map_err(|error| Error::io("listing", storage.describe(""), error))?;
     let id = |name: &str| name.strip_suffix(".tape")?.rsplit_once('-')?.1.parse::<u64>().ok();
     // No store counts this far; a name that does is not the store's, and must not use up the ids.
-    Ok(files.iter().filter_map(|(name, _)| id(name)).filter(|id| *id < 1 << 48).max().unwrap_or(0))
+    Ok(names.iter().filter_map(|name| id(name)).filter(|id| *id < 1 << 48).max().unwrap_or(0))
 }
 
 /// Files that look like the store's and that no step counts.
 fn retire_orphans(storage: &dyn Storage, maintenance: &mut Maintenance) -> Result<()> {
-    let files = storage.list("").map_err(|error| Error::io("listing", storage.describe(""), error))?;
+    let names = storage.names("").map_err(|error| Error::io("listing", storage.describe(""), error))?;
     let manifest = &maintenance.manifest;
     let current = manifest_name(manifest.current.manifest);
     let first_log = manifest.state.state.first_log;
@@ -364,7 +364,7 @@ fn retire_orphans(storage: &dyn Storage, maintenance: &mut Maintenance) -> Resul
         }
         name == current || !name.starts_with("manifest-")
     };
-    let orphans: Vec<String> = files.into_iter().map(|file| file.0).filter(|name| !counted(name)).collect();
+    let orphans: Vec<String> = names.into_iter().filter(|name| !counted(name)).collect();
     for name in orphans {
         maintenance.retire_orphan(name);
     }

@@ -69,12 +69,10 @@ pub fn verify_directory(directory: impl AsRef<Path>, deep: bool) -> Result<Vec<F
 /// # Errors
 /// As [`verify_directory`].
 pub fn verify_storage(storage: &Arc<dyn Storage>, deep: bool) -> Result<Vec<Finding>> {
-    let current = match find_store(&**storage) {
-        Ok(current) => current,
-        Err(error @ Error::NotFound(_)) => return Err(error),
+    let _lease = match Lease::of_a_store(storage) {
+        Ok(lease) => lease,
         Err(error) => return Ok(vec![finding(error)]),
     };
-    let _lease = Lease::take(storage, current.store).ok();
     // Behind the lease nothing that counts now can go.
     let current = match find_store(&**storage) {
         Ok(current) => current,

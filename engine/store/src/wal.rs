@@ -155,8 +155,8 @@ impl Visible {
 
 /// The logs of a store that count: ids from `first` on, ascending.
 pub(crate) fn list_logs(storage: &dyn Storage, first: u64) -> Result<Vec<u64>> {
-    let files = storage.list("").map_err(|error| Error::io("listing", storage.describe(""), error))?;
-    let mut ids: Vec<u64> = files.iter().filter_map(|(name, _)| parse_log_name(name)).collect();
+    let names = storage.names("").map_err(|error| Error::io("listing", storage.describe(""), error))?;
+    let mut ids: Vec<u64> = names.iter().filter_map(|name| parse_log_name(name)).collect();
     ids.retain(|id| *id >= first);
     ids.sort_unstable();
     Ok(ids)
@@ -288,22 +288,19 @@ impl LogReader<'_> {
         self.storage.open_read(&log_name(id)).map_err(|error| Error::io("opening", self.path(id), error))
     }
 
-    fn bytes(&self, id: u64, from: u64, end: u64) -> Result<Vec<u8>> {
-        let mut bytes = vec![0; end.saturating_sub(from) as usize];
+    /// A log, opened, and its length.
+    fn open_with_length(&self, id: u64) -> Result<(Arc<dyn StorageFile>, u64)> {
         let file = self.open(id)?;
-        file.read_exact_at(from, &mut bytes).map_err(|error| Error::io("reading", self.path(id), error))?;
-        Ok(bytes)
-    }
-
-    fn length(&self, id: u64) -> Result<u64> {
-        self.open(id)?.length().map_err(|error| Error::io("reading", self.path(id), error))
+        let length = file.length().map_err(|error| Error::io("reading", self.path(id), error))?;
+        Ok((file, length))
     }
 
     /// The first record, with the sequence number of its frame and what that calls durable.
     fn read_start_frame(&self, id: u64) -> Result<(LogStart, u64, u64)> {
         let identity = Identity { store: self.store, file: id };
-        let length = self.length(id)?.min(HEADER_BYTES as u64 + 128);
-        let bytes = self.bytes(id, 0, length)?;
+        let (file, length) = self.open_with_length(id)?;
+        let mut bytes = vec![0; length.min(HEADER_BYTES as u64 + 128) as usize];
+        file.read_exact_at(0, &mut bytes).map_err(|error| Error::io("reading", self.path(id), error))?;
         let broken = |error| Error::format(self.path(id), error);
         FileHeader::check(&bytes, FileKind::Wal, &identity).map_err(broken)?;
         let mut frames = FrameReader::new(&bytes[HEADER_BYTES..], HEADER_BYTES as u64, identity, None);
@@ -330,8 +327,8 @@ impl LogReader<'_> {
             return Ok(false);
         }
         let identity = Identity { store: self.store, file: id };
-        let length = match self.length(id) {
-            Ok(length) => length,
+        let (file, length) = match self.open_with_length(id) {
+            Ok(opened) => opened,
             Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(true),
             Err(error) => return Err(error),
         };
@@ -340,7 +337,6 @@ impl LogReader<'_> {
             return Ok(false);
         }
         let from = (HEADER_BYTES as u64).min(length);
-        let file = self.open(id)?;
         // Any frame at all, whatever its number: try every aligned place.
         let any =
             frames::find(&*file, identity, from..length, &|_, _| true, &|frame| frame.kind != KIND_START);
@@ -357,7 +353,7 @@ impl LogReader<'_> {
         apply: &mut dyn FnMut(TransactionRecord) -> Result<()>,
     ) -> Result<(Position, Option<TornTail>)> {
         let id = from.log;
-        let length = self.length(id)?;
+        let (file, length) = self.open_with_length(id)?;
         let (stop, may_be_torn) = match (end, self.visible.map(|visible| (visible.log.cmp(&id), visible.end)))
         {
             (End::At(end), _) => (*end, false),
@@ -376,7 +372,7 @@ impl LogReader<'_> {
         }
         let identity = Identity { store: self.store, file: id };
         let broken = |error| Error::format(self.path(id), error);
-        let mut frames = FrameStream::new(self.open(id)?, identity, from.offset, stop, expected);
+        let mut frames = FrameStream::new(file, identity, from.offset, stop, expected);
         let mut assembler = RecordAssembler::default();
         let mut position = from;
         loop {

@@ -5,9 +5,11 @@ mod common;
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use common::{key, options, write};
-use tapestore::{ErrorClass, Store, salvage_directory, verify_directory};
+use tapestore::io::{RealStorage, Storage};
+use tapestore::{ErrorClass, Store, salvage_directory, verify_directory, verify_storage};
 
 /// A store with a sealed row and one in its log.
 fn stored(directory: &Path) {
@@ -250,4 +252,19 @@ fn files_with_other_names_are_left_alone() {
         assert!(directory.join(name).exists(), "{name}");
     }
     assert!(directory.join("link").is_symlink());
+}
+
+/// Who looks for a store where there is none leaves nothing there: a lease is taken of a store only.
+#[test]
+fn nothing_is_made_where_there_is_no_store() {
+    let place = tempfile::tempdir().unwrap();
+    std::fs::create_dir(place.path().join("leases")).unwrap();
+    let storage = Arc::new(RealStorage::new(place.path().to_path_buf()));
+    let error = Store::open_read_only_on(storage.clone(), options()).unwrap_err();
+    assert_eq!(error.kind(), ErrorClass::NotFound, "{error}");
+    let shared: Arc<dyn Storage> = storage.clone();
+    assert_eq!(verify_storage(&shared, true).unwrap_err().kind(), ErrorClass::NotFound);
+    assert_eq!(storage.counts().creates, 0);
+    assert_eq!(names(place.path()), ["leases"]);
+    assert!(names(&place.path().join("leases")).is_empty());
 }

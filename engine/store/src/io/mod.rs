@@ -104,6 +104,14 @@ pub trait Storage: Send + Sync + fmt::Debug {
     /// [`io::ErrorKind::NotFound`] if there is no such directory.
     fn list(&self, directory: &str) -> io::Result<Vec<(String, u64)>>;
 
+    /// The names that [`Storage::list`] gives, without the lengths: no file is looked at, however many there are.
+    ///
+    /// # Errors
+    /// As [`Storage::list`].
+    fn names(&self, directory: &str) -> io::Result<Vec<String>> {
+        Ok(self.list(directory)?.into_iter().map(|file| file.0).collect())
+    }
+
     /// The length of a file in bytes.
     ///
     /// # Errors
@@ -582,6 +590,7 @@ mod tests {
                 assert_eq!(kind(storage.create_dir(name)), ErrorKind::InvalidInput, "{name:?}");
                 assert_eq!(kind(storage.sync_dir(name)), ErrorKind::InvalidInput, "{name:?}");
                 assert_eq!(kind(storage.list(name)), ErrorKind::InvalidInput, "{name:?}");
+                assert_eq!(kind(storage.names(name)), ErrorKind::InvalidInput, "{name:?}");
             }
             assert_eq!(storage.list("").unwrap(), [("good".to_owned(), 1)]);
         }
@@ -722,6 +731,8 @@ mod tests {
                 other.list("leases").unwrap(),
                 [("leases/10".to_owned(), 3), ("leases/2".to_owned(), 1)]
             );
+            assert_eq!(other.names("").unwrap(), ["LOCK", "a", "b"]);
+            assert_eq!(other.names("leases").unwrap(), ["leases/10", "leases/2"]);
         });
     }
 
@@ -874,6 +885,7 @@ mod tests {
         std::fs::write(root.join("Notes.txt"), "not ours").unwrap();
         std::os::unix::fs::symlink(root.join("a"), root.join("link")).unwrap();
         assert_eq!(storage.list("").unwrap(), [("LOCK".to_owned(), 0), ("a".to_owned(), 1)]);
+        assert_eq!(storage.names("").unwrap(), ["LOCK", "a"]);
         assert_eq!(kind(storage.open_read("link")), ErrorKind::InvalidInput);
         assert_eq!(kind(storage.open("link")), ErrorKind::InvalidInput);
         assert_eq!(kind(storage.lock("link", LockKind::Shared)), ErrorKind::InvalidInput);
@@ -885,6 +897,7 @@ mod tests {
         assert_eq!(kind(storage.create_dir("leases")), ErrorKind::NotADirectory);
         assert_eq!(kind(storage.create_new("leases/x")), ErrorKind::NotADirectory);
         assert_eq!(kind(storage.list("leases")), ErrorKind::NotADirectory);
+        assert_eq!(kind(storage.names("leases")), ErrorKind::NotADirectory);
 
         assert_eq!(storage.root(), Some(root.clone()));
         assert_eq!(storage.describe(""), root.display().to_string());

@@ -9,7 +9,7 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use memmap2::Mmap;
+use memmap2::{Mmap, MmapOptions};
 
 use super::{
     Counters, Counts, LockGuard, LockKind, MappedBytes, Storage, StorageFile, check_directory, check_name,
@@ -176,6 +176,27 @@ impl Storage for RealStorage {
         Ok(files)
     }
 
+    fn names(&self, directory: &str) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(self.directory_path(directory)?)? {
+            let entry = entry?;
+            let Ok(file_name) = entry.file_name().into_string() else { continue };
+            let name = join(directory, &file_name);
+            if check_name(&name).is_err() {
+                continue;
+            }
+            match entry.file_type() {
+                Ok(kind) if kind.is_file() => names.push(name),
+                Ok(_) => {}
+                // As in `list`; a file system that tells no types is asked for each.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
     fn length(&self, name: &str) -> io::Result<u64> {
         Ok(regular(&self.file_path(name)?)?.len())
     }
@@ -307,17 +328,14 @@ struct RealMap {
 impl RealMap {
     fn new(file: &File, length: u64) -> io::Result<Self> {
         let found = file.metadata()?.len();
-        if found != length {
+        let Some(mapped) = usize::try_from(length).ok().filter(|_| found == length) else {
             return Err(length_differs(found, length));
-        }
+        };
         // SAFETY: the caller maps sealed files only, and those are never written, truncated or extended again by any
         // process of the engine (I4); removing one leaves the mapped file in place (I7). The length checked above
         // is the one that is mapped. What is not promised is documented at `Storage::map`: a hostile process that
         // truncates the file.
-        let map = unsafe { Mmap::map(file)? };
-        if map.len() as u64 != length {
-            return Err(length_differs(map.len() as u64, length));
-        }
+        let map = unsafe { MmapOptions::new().len(mapped).map(file)? };
         Ok(Self { map })
     }
 }
