@@ -1,6 +1,8 @@
 //! What people see: tables, strips, structure, the demo.
 
-use super::{Place, run, tape};
+use tapestore::{Options, SeriesKey, Store};
+
+use super::{Place, member, run, tape};
 
 #[test]
 fn ls_and_coverage_show_a_strip() {
@@ -21,6 +23,28 @@ fn ls_and_coverage_show_a_strip() {
     assert_eq!(gaps, "{\"start\": 1704067320000000000, \"end\": 1704067380000000000, \"missing\": 1}\n");
     let gaps = place.tape("gaps A.X 1m").clean();
     assert!(gaps.contains("1 gaps, 2 missing bars"), "{gaps}");
+}
+
+/// A bar that the source confirmed not to exist is missing nowhere: `ls` once counted it.
+#[test]
+fn a_bar_that_is_confirmed_absent_is_expected_and_not_missing() {
+    let place = Place::with_bars();
+    let count = |line: &str| {
+        let told = place.tape(line).clean();
+        (member(&told, "expected"), member(&told, "missing"))
+    };
+    assert_eq!(count("ls --json"), (6, 2));
+    let store = Store::open(place.store(), Options::default()).expect("opens");
+    let mut transaction = store.begin();
+    let (key, minute_2) = (SeriesKey::new("A.X", "1m").expect("a key"), 1_704_067_320_000_000_000);
+    transaction.confirm_absent(&key, minute_2..minute_2 + 1).expect("a series");
+    transaction.commit().expect("commits");
+    store.close().expect("closes");
+    for line in ["ls --json", "info A.X 1m --json"] {
+        assert_eq!(count(line), (6, 1), "{line}");
+    }
+    let info = place.tape("info A.X 1m").clean();
+    assert!(info.contains("4 of 6 bars") && info.contains("1 gaps, 1 missing bars"), "{info}");
 }
 
 #[test]
