@@ -139,10 +139,11 @@ impl<'a> GapIndex<'a> {
                 }
                 let among = rest.iter().take_while(|absent| absent.start < run.end);
                 let slots = |absent: &Run| absent.end.min(run.end).abs_diff(absent.start.max(run.start));
-                out.absent -= among.map(slots).sum::<u64>();
+                out.absent = out.absent.saturating_sub(among.map(slots).sum());
             })?;
         }
-        out.missing = out.expected - out.present - out.absent;
+        // Saturating, as what a damaged index counts need not fit its runs.
+        out.missing = out.expected.saturating_sub(out.present).saturating_sub(out.absent);
         Ok(out)
     }
 
@@ -167,7 +168,7 @@ impl<'a> GapIndex<'a> {
         }
         if !self.all_on_grid(seen().map(|(_, layer)| layer))? {
             // A deletion may leave part of a slot whose bars stand off the grid: then the rows decide.
-            if self.deletes_beneath(seen().map(|(_, layer)| layer))? {
+            if deletes_beneath(seen().map(|(_, layer)| layer))? {
                 return self.covered_by_rows(slots).map(Covered::Rows);
             }
             let all: Vec<usize> = seen().map(|(index, _)| index).collect();
@@ -194,16 +195,6 @@ impl<'a> GapIndex<'a> {
             };
             Ok(all && own)
         })
-    }
-
-    /// Whether any of some layers, oldest first, deletes rows of those before it.
-    fn deletes_beneath(&self, layers: impl Iterator<Item = &'a Layer>) -> Result<bool> {
-        for layer in layers.skip(1) {
-            if layer.marks()?.iter().any(|mark| mark.kind == MarkKind::Delete) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 
     fn union(&self, layers: &[usize], slots: &Range<i64>) -> Result<Coverage> {
@@ -255,6 +246,16 @@ impl<'a> GapIndex<'a> {
             }
         }
     }
+}
+
+/// Whether any of some layers, oldest first, deletes rows of those before it.
+fn deletes_beneath<'a>(layers: impl Iterator<Item = &'a Layer>) -> Result<bool> {
+    for layer in layers.skip(1) {
+        if layer.marks()?.iter().any(|mark| mark.kind == MarkKind::Delete) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// From the first slot of sorted ranges to the last.

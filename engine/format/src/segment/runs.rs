@@ -76,9 +76,14 @@ impl RunBlock {
         self.starts.iter().zip(lengths).map(|(start, length)| Run { start: *start, end: start + length })
     }
 
-    fn lies_within(&self, start_slot: i64, end_slot: i64) -> bool {
+    /// One past the last covered slot.
+    fn end(&self) -> i64 {
         let last = self.starts.len() - 1;
-        start_slot <= self.starts[0] && self.starts[last] + self.length(last) <= end_slot
+        self.starts[last] + self.length(last)
+    }
+
+    fn lies_within(&self, start_slot: i64, end_slot: i64) -> bool {
+        start_slot <= self.starts[0] && self.end() <= end_slot
     }
 
     /// Live rows of the part that stand before a slot, as far as this block tells, and the run that says so. It is
@@ -123,8 +128,7 @@ impl RunBlock {
 
     /// Whether no time of the block is beyond what 64 bits hold.
     fn fits(&self, timeframe: Timeframe) -> bool {
-        let last = self.starts.len() - 1;
-        let ends = [self.starts[0], self.starts[last] + self.length(last)];
+        let ends = [self.starts[0], self.end()];
         // What is cut off stands at the end of the range, or a phase away from it.
         let whole = i64::MIN + 7 * DAY_NS..i64::MAX - 7 * DAY_NS;
         ends.iter().all(|slot| whole.contains(&timeframe.slot_start(*slot)))
@@ -312,8 +316,13 @@ impl PartIndex {
         let mut scratch = Scratch::pooled();
         let Scratch { int, runs, .. } = &mut *scratch;
         let first = self.anchors.partition_point(|anchor| anchor.first_slot <= start_slot).saturating_sub(1);
-        for anchor in self.anchors[first..].iter().take_while(|anchor| anchor.first_slot < end_slot) {
+        let later = self.anchors.get(first..).unwrap_or_default();
+        for (at, anchor) in later.iter().take_while(|anchor| anchor.first_slot < end_slot).enumerate() {
             let block = runs.block(&segment.file, anchor, int)?;
+            if later.get(at + 1).is_some_and(|next| next.first_slot <= block.end()) {
+                let detail = "the next block of runs begins before this one ends, or right there";
+                return Err(FormatError::corrupt("S14", anchor.offset, detail));
+            }
             if block.lies_within(start_slot, end_slot) {
                 block.runs().for_each(&mut each);
                 continue;
@@ -342,7 +351,8 @@ impl PartIndex {
     ) -> Result<u64> {
         let before = self.slots_before(segment, start_slot, scratch)?;
         let until = self.slots_before(segment, end_slot, scratch)?;
-        Ok(until.saturating_sub(before))
+        // Whatever anchors say, no more than there are.
+        Ok(until.saturating_sub(before).min(end_slot.max(start_slot).abs_diff(start_slot)))
     }
 
     fn slots_before(&self, segment: &Segment<'_>, slot: i64, scratch: &mut Scratch) -> Result<u64> {
@@ -525,10 +535,11 @@ impl Scratch {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Verified;
+    use super::super::{PartSpec, SegmentWriter, Tier, Verified};
     use super::*;
     use crate::bytes::ByteWriter;
     use crate::checksum::Identity;
+    use crate::rows::{RowSet, RunVec};
     use crate::time::MINUTE_NS;
 
     const IDENTITY: Identity = Identity { store: [3; 16], file: 9 };
@@ -637,6 +648,72 @@ mod tests {
                 assert!(near.iter().all(|near| block.rows_before(slot, *near).0 == wanted), "slot {slot}");
             }
         }
+    }
+
+    /// A part of one-minute bars with so many runs, each of one bar, every third slot.
+    fn part_of_runs(runs: i64) -> Vec<u8> {
+        let mut writer = SegmentWriter::new(IDENTITY, Tier::Dense);
+        writer.begin_part(PartSpec {
+            series: 1,
+            columns: Vec::new(),
+            timeframe: Some(Timeframe::M1),
+            unique: true,
+            ohlc: None,
+        });
+        let count = runs as usize;
+        let rows = RowSet {
+            time: (0..runs).map(|run| run * 3 * MINUTE_NS).collect(),
+            version: RunVec::constant(1, count),
+            source: RunVec::constant(1, count),
+            flags: RunVec::constant(0, count),
+            ..RowSet::default()
+        };
+        writer.push_live(&rows, 0..count);
+        writer.end_part();
+        writer.finish();
+        std::mem::take(writer.output())
+    }
+
+    /// Between blocks of runs at least one slot is free (S14), whatever an index says.
+    #[test]
+    fn a_block_of_runs_that_does_not_leave_a_slot_before_the_next_is_refused() {
+        let bytes = part_of_runs(3000);
+        let verified = Verified::new(bytes.len() as u64);
+        let segment = Segment::open(&bytes, IDENTITY, &verified).unwrap();
+        let mut part = segment.part(0).unwrap();
+        assert_eq!(part.anchors.len(), 3);
+        assert_eq!(part.coverage(&segment).unwrap().runs().len(), 3000);
+        let begins = part.anchors[1].first_slot;
+        for (earlier, good) in [(1, true), (2, false), (3, false), (600, false)] {
+            part.anchors[1].first_slot = begins - earlier;
+            assert_eq!(part.coverage(&segment).is_ok(), good, "{earlier} slots earlier");
+        }
+        let error = part.coverage(&segment).unwrap_err();
+        assert_eq!((error.rule, error.offset), ("S14", part.anchors[0].offset));
+    }
+
+    /// An index that counts more slots than there are is no reason to panic, nor to say that there are so many bars.
+    #[test]
+    fn no_more_slots_are_counted_than_there_are() {
+        let bytes = part_of_runs(3000);
+        let verified = Verified::new(bytes.len() as u64);
+        let segment = Segment::open(&bytes, IDENTITY, &verified).unwrap();
+        let mut part = segment.part(0).unwrap();
+        let mut scratch = Scratch::default();
+        let mut count = |part: &PartIndex, start, end| part.slots_within(&segment, start, end, &mut scratch);
+        assert_eq!(count(&part, 0, 8998).unwrap(), 3000);
+        assert_eq!(count(&part, i64::MIN, i64::MAX).unwrap(), 3000);
+        assert_eq!(count(&part, 9, 3).unwrap(), 0);
+        part.anchors[2].slots = 1 << 40;
+        let begins = part.anchors[2].first_slot;
+        assert_eq!(count(&part, begins, begins + 5000).unwrap(), 5000);
+        assert_eq!(
+            count(&part, 8990, 8998).unwrap_err().rule,
+            "S14",
+            "its block is read, and says otherwise"
+        );
+        part.anchors[1].first_row = 0;
+        assert_eq!(count(&part, 3000, 3100).unwrap(), 0, "less than before is nothing");
     }
 
     /// Times beyond what 64 bits hold are cut off, one by one.
