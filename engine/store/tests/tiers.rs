@@ -7,7 +7,7 @@ use tapestore::schema::{SchemaBuilder, bars};
 use tapestore::{Batch, Options, SeriesKey, Store, Tier, Values};
 use tapestore_format::header::{
     FileHeader, FileKind,
-    features::{ALTERNATE, CODED},
+    features::{ALTERNATE, CODED, LANES},
 };
 
 const MINUTE_NS: i64 = 60_000_000_000;
@@ -287,9 +287,9 @@ fn only_segments_with_ticks_ask_for_what_ticks_need() {
     let sides = |time: i64| if time % 2 == 0 { 10.0 } else { 10.5 };
     let batch = Batch::new((0..1000).collect()).with("price", Values::F64((0..1000).map(sides).collect()));
     write(&quotes, schema, batch);
-    assert_eq!(required(&storage), ALTERNATE | CODED);
+    assert_eq!(required(&storage), ALTERNATE | CODED | LANES);
     store.compact().unwrap();
-    assert_eq!(required(&storage), ALTERNATE | CODED, "bars and quotes together");
+    assert_eq!(required(&storage), ALTERNATE | CODED | LANES, "bars and quotes together");
 }
 
 /// Open, high, low and close are packed by one another, if they are called so.
@@ -372,7 +372,7 @@ fn segments_with_adjusted_prices_say_so_and_others_do_not() {
     assert!(features_of(&storage).iter().all(|bits| bits & 8 == 0));
     assert_eq!(rows(&store), expected);
     store.compact_to(Tier::Cold).unwrap();
-    assert_eq!(features_of(&storage).iter().filter(|bits| **bits == 9).count(), 1);
+    assert_eq!(features_of(&storage).iter().filter(|bits| **bits == 8 | CODED | LANES).count(), 1);
     assert_eq!(rows(&store), expected);
     store.compact_to(Tier::Dense).unwrap();
     assert_eq!(features_of(&storage).iter().filter(|bits| **bits == 8).count(), 1);
