@@ -202,8 +202,8 @@ fn show_coverage(out: &mut Out, store: &Store, stages: &[Stage]) -> Result<()> {
             let first = runs.first().map_or(0, |run| Timeframe::M1.slot_start(run.start));
             let last = runs.last().map_or(0, |run| Timeframe::M1.slot_start(run.end));
             let open = market::sessions(first..last);
-            let gaps = view.gaps_in_sessions(&stage.key, &open)?;
-            sessions = Some((&stage.key, open.len(), gaps.iter().map(|gap| gap.missing).sum::<u64>()));
+            let missing = view.completeness_in_sessions(&stage.key, &open)?.missing;
+            sessions = Some((&stage.key, open.len(), missing));
         } else {
             largest.extend(gaps.into_iter().map(|gap| (gap.missing, stage.key.clone(), gap.start, gap.end)));
         }
