@@ -534,9 +534,10 @@ impl Head {
         if encoding == Encoding::Raw {
             offset = offset.next_multiple_of(ALIGNMENT as u64);
         }
-        let mut starts = vec![(sealed_bytes(heap) + sealed_bytes(model)) as u64];
-        let (mut before, mut units, mut single) = (Vec::new(), 0, true);
         let blocks = if encoding.has_blocks() { self.rows.div_ceil(BLOCK_ROWS) } else { 0 };
+        let mut starts = Vec::with_capacity(blocks + 1);
+        starts.push((sealed_bytes(heap) + sealed_bytes(model)) as u64);
+        let (mut before, mut units, mut single) = (Vec::with_capacity(blocks), 0, true);
         for block in 0..blocks {
             let length = match encoding {
                 Encoding::Raw => self.block_rows(block).len() * width(kind),
