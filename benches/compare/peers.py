@@ -24,6 +24,7 @@ import gzip
 import importlib.metadata
 import json
 import pathlib
+import platform
 import subprocess
 import sys
 import tempfile
@@ -36,6 +37,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 DATA = pathlib.Path(os.environ.get("TAPE_DATA", HERE / "../../../shared/data"))
 DAY = 86_400_000  # milliseconds
 COLUMNS = ["open", "high", "low", "close", "volume"]
+FILES = ["EOSUSD.BITFINEX-1m.csv.gz", "binance_spot_BTCUSDT-1m-2025-06.csv"]
 WORKLOADS = ["write", "open", "rows", "close", "day", "gaps", "year"]
 
 
@@ -382,13 +384,28 @@ def compare(path, rounds, notes):
 TIERS = ["hot", "dense", "cold"]
 
 
+def machine():
+    """The processor, as the system names it."""
+    try:
+        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def commit():
+    """Of Tapestore, as it was built."""
+    asked = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True)
+    return asked.stdout.strip() or "unknown"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--file", type=pathlib.Path, action="append")
     parser.add_argument("--out", type=pathlib.Path, default=HERE / "peers.json")
     arguments = parser.parse_args()
-    files = arguments.file or [DATA / "klines/EOSUSD.BITFINEX-1m.csv.gz"]
+    files = arguments.file or [DATA / f"klines/{name}" for name in FILES]
     notes, tables = [], []
     for path in files:
         print(path.name, file=sys.stderr)
@@ -400,7 +417,10 @@ def main():
         except importlib.metadata.PackageNotFoundError:
             versions[package] = "not installed"
     date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
-    found = {"date": date, "python": sys.version.split()[0], "versions": versions, "tables": tables, "notes": notes}
+    found = {
+        "date": date, "machine": machine(), "commit": commit(), "python": sys.version.split()[0], "versions": versions,
+        "tables": tables, "notes": notes,
+    }
     arguments.out.write_text(json.dumps(found, indent=1) + "\n")
 
 

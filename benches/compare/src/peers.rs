@@ -22,10 +22,12 @@ pub(crate) fn append(directory: &Path, text: &mut String, _plots: &Path) -> Resu
     writeln!(text, "## Peers in Python\n")?;
     writeln!(
         text,
-        "`benches/compare/peers.py`, {}; {}. Each peer writes the table to its own files with its defaults unless said \
+        "`benches/compare/peers.py`, {}, {}, Tapestore at {}; {}. Each peer writes the table to its own files with its defaults unless said \
          otherwise, and hands results out in its own columnar form, no further. Tapestore runs in a process beside, asked \
          over a pipe, which is part of none of its times; rounds are interleaved.\n",
         peers["date"].as_str().unwrap_or("undated"),
+        peers["machine"].as_str().unwrap_or("a machine that is not named"),
+        peers["commit"].as_str().unwrap_or("a commit that is not named"),
         versions.join(", ")
     )?;
     for entry in peers["tables"].as_array().map_or(&[][..], Vec::as_slice) {
