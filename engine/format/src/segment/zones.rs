@@ -86,11 +86,10 @@ fn measure_all(values: &[f64]) -> Zone {
     zone
 }
 
-/// Whether two statistics are the same to the bit.
+/// Whether two statistics are the same, as numbers: a sum of infinities is a NaN, whose sign depends on the machine.
 pub(super) fn same(a: &Zone, b: &Zone) -> bool {
-    let bits =
-        |zone: &Zone| [zone.min.to_bits(), zone.max.to_bits(), zone.sum.to_bits(), zone.count, zone.nulls];
-    bits(a) == bits(b)
+    let numbers = a.min == b.min && a.max == b.max && a.count == b.count && a.nulls == b.nulls;
+    numbers && (a.sum == b.sum || (a.sum.is_nan() && b.sum.is_nan()))
 }
 
 /// Exact bounds of integers, which `f64` would round.
@@ -308,4 +307,24 @@ fn repeated(value: &Zone, count: usize) -> Zone {
     let mut all = Zone::EMPTY;
     (0..count).for_each(|_| all.merge(value));
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statistics_are_compared_as_numbers() {
+        let zone = Zone { min: 0.0, max: f64::INFINITY, sum: f64::NAN, count: 3, nulls: 0 };
+        assert!(same(&zone, &Zone { sum: -f64::NAN, min: -0.0, ..zone }), "of another machine");
+        for other in [
+            Zone { min: 1.0, ..zone },
+            Zone { max: 1.0, ..zone },
+            Zone { sum: 1.0, ..zone },
+            Zone { count: 2, ..zone },
+            Zone { nulls: 1, ..zone },
+        ] {
+            assert!(!same(&zone, &other) && !same(&other, &zone), "{other:?}");
+        }
+    }
 }
