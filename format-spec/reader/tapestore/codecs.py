@@ -1,4 +1,4 @@
-"""What is inside blocks: codecs.md. Rules K1, K2, K10 to K16.
+"""What is inside blocks: codecs.md. Rules K1, K2, K10 to K12, K15 to K19.
 
 A block gives a list of numbers: integers as they are, floats by their bits (f64 signed, f32 unsigned), or strings as bytes. `None` is null.
 """
@@ -6,7 +6,7 @@ A block gives a list of numbers: integers as they are, floats by their bits (f64
 import struct
 from itertools import accumulate
 
-from .basics import MASK, STRING_BYTES, wrap, wrap_all
+from .basics import LANES, MASK, MODEL_BYTES, STRING_BYTES, wrap, wrap_all
 
 PLAIN, DELTA, GROUP, ALTERNATE = 0, 1, 2, 3
 
@@ -54,10 +54,22 @@ def width_of(cur, most):
     return width
 
 
+def model(cur, features):
+    """The model of a column with flag 32: in one lane, or in lanes, as its first byte says."""
+    if cur.data[cur.pos] < 128:
+        return Model(cur)
+    cur.rule = "K18"
+    if not features & LANES:
+        cur.fail("a model in lanes, but not the feature bit for it")
+    return Lanes(cur)
+
+
 class Model:
-    """K15: the bins of a column with flag 32, and which of them each slot belongs to."""
+    """K15: the bins of a model of one lane, and which of them each slot belongs to."""
 
     def __init__(self, cur):
+        if cur.left() > MODEL_BYTES:
+            cur.fail(f"a model of {cur.left()} bytes")
         self.log = cur.u8()
         count = cur.varint()
         if not 5 <= self.log <= 14 or not 1 <= count <= 1024:
@@ -69,44 +81,152 @@ class Model:
             frequency = cur.varint() + 1
             if places > 18 or width > 64 or begin + frequency > 1 << self.log:
                 cur.fail(f"bin {number} of a model")
-            self.bins.append((10**places, width, lower, begin, frequency))
-            self.slots += [number] * frequency
+            self.bins.append((places, width, lower))
+            self.slots += [(number, begin, frequency)] * frequency
             begin += frequency
         if begin != 1 << self.log:
             cur.fail("frequencies of a model do not add up")
         cur.done()
 
+    def chosen(self, cur, n):
+        """K16: the bin of each number of a coded block."""
+        cur.rule = "K16"
+        count = cur.varint()
+        if count > n:
+            cur.fail(f"{count} words for {n} numbers")
+        state = cur.u32()
+        words = iter(struct.unpack(f"<{count}H", cur.take(2 * count)))
+        if state < 1 << 16:
+            cur.fail(f"a stored state of {state}")
+        mask, chosen = (1 << self.log) - 1, []
+        for _ in range(n):
+            slot = state & mask
+            number, begin, frequency = self.slots[slot]
+            chosen.append(self.bins[number])
+            state = frequency * (state >> self.log) + slot - begin
+            if state < 1 << 16:
+                word = next(words, None)
+                if word is None:
+                    cur.fail("words are missing")
+                state = state << 16 | word
+        if state != 1 << 16 or next(words, None) is not None:
+            cur.fail("the state does not end where it has to, or words are left")
+        return chosen
+
+
+class Lanes:
+    """K18: the bins of a model in lanes, what a lane remembers, and a coder's table for each state of this memory."""
+
+    def __init__(self, cur):
+        self.log = cur.u8() - 128
+        count = cur.varint()
+        if not 5 <= self.log <= 12 or not 1 <= count <= 1024:
+            cur.fail(f"a model of {count} bins, logarithm {self.log}")
+        lower, self.bins = 0, []
+        for number in range(count):
+            places, width = cur.u8(), cur.u8()
+            lower = wrap(lower + cur.svarint())
+            if places > 18 or width > 64:
+                cur.fail(f"bin {number} of a model")
+            self.bins.append((places, width, lower))
+        self.memory = cur.u8()
+        if self.memory > 4:
+            cur.fail(f"memory {self.memory}")
+        classes, tables, self.classes, chosen = 1, 1, [0] * count, [0]
+        if self.memory:
+            classes, tables = cur.u8(), cur.u8()
+            if not 2 <= classes <= 16 or not 1 <= tables or tables << self.log > 32768:
+                cur.fail(f"{classes} classes and {tables} tables of a model")
+            states = classes * classes if self.memory == 1 else classes << self.memory - 1
+            self.classes = below(cur, count, classes)
+            chosen = below(cur, states, tables)
+        tables = [self.table(cur) for _ in range(tables)]
+        self.tables = [tables[number] for number in chosen]
+        self.follow = [[following(self.memory, classes, state, number) for number in range(classes)] for state in range(len(chosen))]
+        cur.done()
+
+    def table(self, cur):
+        """For each state of a coder: the bin, how many bits are read, and what they are added to."""
+        size = 1 << self.log
+        frequencies = plain(cur, len(self.bins))
+        if min(frequencies) < 0 or sum(frequencies) != size:
+            cur.fail("frequencies of a model do not add up")
+        spread, at = [0] * size, 0
+        for number, frequency in enumerate(frequencies):
+            for _ in range(frequency):
+                spread[at] = number
+                at = (at + size // 2 + size // 8 + 3) % size
+        seen, out = list(frequencies), []
+        for number in spread:
+            share = seen[number]
+            seen[number] += 1
+            bits = self.log + 1 - share.bit_length()
+            out.append((number, bits, (share << bits) - size))
+        return out
+
+    def chosen(self, cur, n):
+        """K19: the bin of each number of a coded block in lanes."""
+        cur.rule = "K19"
+        codes = Bits(cur)
+        states = [codes.take(self.log) for _ in range(4)]
+        memory, chosen, each = [0] * 4, [None] * n, (n + 3) // 4
+        for j in range(each):
+            for lane in range(4):
+                row = lane * each + j
+                if row < n:
+                    number, bits, base = self.tables[memory[lane]][states[lane]]
+                    chosen[row] = self.bins[number]
+                    states[lane] = base + codes.take(bits)
+                    memory[lane] = self.follow[memory[lane]][self.classes[number]]
+        if any(states):
+            cur.fail("a lane does not end where it has to")
+        codes.done()
+        return chosen
+
+
+def below(cur, n, limit):
+    """An integer block of numbers from 0 to below a limit."""
+    values = plain(cur, n)
+    if min(values) < 0 or max(values) >= limit:
+        cur.fail(f"a number of a model that is not below {limit}")
+    return values
+
+
+def following(memory, classes, state, number):
+    """The state of the memory after a number of this class."""
+    if memory == 0:
+        return 0
+    if memory == 1:
+        return state % classes * classes + number
+    shift = memory - 1
+    return state + number - (state + (1 << shift - 1) >> shift)
+
+
+class Bits:
+    """Numbers of differing widths end to end, lowest bits first; they end at the next whole byte."""
+
+    def __init__(self, cur):
+        self.cur, self.at, self.end = cur, 0, 8 * cur.left()
+        self.number = int.from_bytes(cur.data[cur.pos:cur.end], "little")
+
+    def take(self, width):
+        if width > self.end - self.at:
+            self.cur.fail(f"{width} bits wanted, {self.end - self.at} left")
+        self.at += width
+        return self.number >> self.at - width & (1 << width) - 1
+
+    def done(self):
+        if self.take(-self.at % 8):
+            self.cur.fail("left-over bits are not zero")
+        self.cur.take(self.at // 8)
+
 
 def coded(cur, n, model):
-    """K16: the numbers of a coded block, before the transform."""
-    cur.rule = "K16"
-    count = cur.varint()
-    if count > n:
-        cur.fail(f"{count} words for {n} numbers")
-    state = cur.u32()
-    words = iter(struct.unpack(f"<{count}H", cur.take(2 * count)))
-    if state < 1 << 16:
-        cur.fail(f"a stored state of {state}")
-    mask, chosen = (1 << model.log) - 1, []
-    for _ in range(n):
-        slot = state & mask
-        found = model.bins[model.slots[slot]]
-        chosen.append(found)
-        state = found[4] * (state >> model.log) + slot - found[3]
-        if state < 1 << 16:
-            word = next(words, None)
-            if word is None:
-                cur.fail("words are missing")
-            state = state << 16 | word
-    if state != 1 << 16 or next(words, None) is not None:
-        cur.fail("the state does not end where it has to, or words are left")
-    total = sum(found[1] for found in chosen)
-    bits, values = int.from_bytes(cur.take((total + 7) // 8), "little"), []
-    for scale, width, lower, _, _ in chosen:
-        values.append(wrap((lower + (bits & (1 << width) - 1)) * scale))
-        bits >>= width
-    if bits:
-        cur.fail("left-over bits are not zero")
+    """K16, K19: the numbers of a coded block, before the transform."""
+    chosen = model.chosen(cur, n)
+    offsets = Bits(cur)
+    values = [wrap((lower + offsets.take(width)) * 10**places) for places, width, lower in chosen]
+    offsets.done()
     return values
 
 

@@ -3,8 +3,8 @@
 import struct
 
 from . import codecs
-from .basics import (BLOCK_ROWS, CHECKED_BYTES, CHUNK_ROWS, CODED, FACTORED, HEAP_BYTES, MASK, MODEL_BYTES, PART_COLUMNS, PART_ROWS, SEGMENT, STRING_BYTES, TIME_MAX,
-                     TIME_MIN, Cursor, wrap)
+from .basics import (BLOCK_ROWS, CHECKED_BYTES, CHUNK_ROWS, CODED, FACTORED, HEAP_BYTES, LANES, LANES_BYTES, MASK, MODEL_BYTES, PART_COLUMNS, PART_ROWS, SEGMENT, STRING_BYTES,
+                     TIME_MAX, TIME_MIN, Cursor, wrap)
 from .grid import Grid
 
 TIME, VERSION, UNTIL, SOURCE, FLAGS, FIRST_COLUMN = 0, 1, 2, 3, 4, 8
@@ -18,6 +18,7 @@ FITS = {NULL: NUMBERS | {STRING}, CONSTANT: NUMBERS | {STRING}, RAW: NUMBERS, IN
         SPLIT: {F64, F32}, DICTIONARY: {STRING}, TEXT: {STRING}}
 LIMITS = {F32: 0xFFFFFFFF, U8: 255, BOOL: 1}
 SYSTEM_LIMITS = {SOURCE: 0xFFFF, FLAGS: 0xFFFF}
+MODELLED = {CODED: {INTEGERS, DECIMAL, GROUP, SPLIT}, CODED | LANES: {INTEGERS, DECIMAL, GROUP, SPLIT, DICTIONARY}}
 
 
 class Segment:
@@ -253,13 +254,13 @@ def read_head(chunk):
         if entry.kind not in FITS[encoding] or encoding == NULL and entry.code < FIRST_COLUMN:
             cur.fail(f"encoding {encoding} of type {entry.kind}", "S20")
         if (flags > 127 or flags & FACTORS and (encoding not in (DECIMAL, GROUP) or entry.kind != F64 or not file.features & FACTORED)
-                or flags & MODEL and (encoding not in (INTEGERS, DECIMAL, GROUP, SPLIT) or not file.features & CODED)
+                or flags & MODEL and encoding not in MODELLED.get(file.features & (CODED | LANES), ())
                 or flags & NULLS and (encoding in (NULL, CONSTANT, RAW, GROUP) or entry.code < FIRST_COLUMN)
                 or flags & EXCEPTIONS and encoding not in (DECIMAL, GROUP) or flags & (ZONES | LONG) and encoding in (NULL, CONSTANT)
                 or flags & LONG and encoding == RAW or flags & ZONES and entry.kind == STRING or flags & NANS and entry.kind not in (F64, F32)):
             cur.fail(f"flags {flags} with encoding {encoding}", "S20")
         entry.value = entry.scale = entry.cut = entry.role = None
-        entry.distinct = entry.heap_bytes = 0
+        entry.distinct = entry.heap_bytes = entry.model_bytes = 0
         if encoding == CONSTANT:
             entry.value = constant(cur, entry)
         elif encoding == GROUP:
@@ -281,9 +282,9 @@ def read_head(chunk):
             entry.scale = codecs.scale(cur)
         entry.model = None
         if flags & MODEL:
-            entry.heap_bytes = cur.varint()
-            if not 1 <= entry.heap_bytes <= MODEL_BYTES:
-                cur.fail(f"a model of {entry.heap_bytes} bytes", "S20")
+            entry.model_bytes = cur.varint()
+            if not 1 <= entry.model_bytes <= (LANES_BYTES if file.features & LANES else MODEL_BYTES):
+                cur.fail(f"a model of {entry.model_bytes} bytes", "S20")
         entry.zones = None
         if flags & ZONES:
             size = cur.varint()
@@ -299,6 +300,8 @@ def read_head(chunk):
             lengths = [cur.u32() if flags & LONG else cur.u16() for _ in rows]
         entry.heap = at
         at += entry.heap_bytes + 4 * -(-entry.heap_bytes // 8188)
+        entry.model_at = at
+        at += entry.model_bytes + 4 * -(-entry.model_bytes // 8188)
         entry.blocks = []
         for n, length in zip(rows, lengths):
             if at + length > part.index:
@@ -366,10 +369,11 @@ def heap(chunk, entry):
 
 
 def model(chunk, entry):
-    """K15: the model of a column with flag 32, decoded once."""
+    """K15, K18: the model of a column with flag 32, decoded once."""
     if entry.flags & MODEL and entry.model is None:
         file = chunk.part.file
-        entry.model = codecs.Model(Cursor(file.sealed(entry.heap, entry.heap_bytes)[0], file.name, entry.heap, "K15"))
+        content = file.sealed(entry.model_at, entry.model_bytes)[0]
+        entry.model = codecs.model(Cursor(content, file.name, entry.model_at, "K15"), file.features)
     return entry.model
 
 
@@ -440,7 +444,7 @@ def read_block(chunk, entry, number, strings):
     elif encoding == SPLIT:
         values = codecs.split(cur, n, entry.cut, kind, model(chunk, entry))
     elif encoding == DICTIONARY:
-        codes = codecs.plain(cur, n)
+        codes = codecs.plain(cur, n, model(chunk, entry))
         if any(not 0 <= code < entry.distinct and not (empty and empty[row]) for row, code in enumerate(codes)):
             cur.fail("a code beyond the dictionary", "K14")
         values = [None if empty and empty[row] else strings[code] for row, code in enumerate(codes)]
