@@ -211,7 +211,98 @@ def coded(log, bins, chosen, begin=1 << 16, state=None, words=None, **form):
 
 
 def binned(bins, chosen):
+    """The numbers; bins have places, width and lower, those of one lane a frequency as well."""
     return [wrap((bins[number][2] + offset) * 10 ** bins[number][0]) for number, offset in chosen]
+
+
+# codecs.md, Coded blocks in lanes
+
+NO_MEMORY, PAIR, MEAN_1, MEAN_2, MEAN_3 = range(5)
+
+
+def ended(pairs):
+    """Numbers of differing widths end to end, as (number, width)."""
+    total, held = 0, 0
+    for number, width in pairs:
+        assert 0 <= number < 1 << width or number == width == 0
+        total |= number << held
+        held += width
+    return total.to_bytes((held + 7) // 8, "little")
+
+
+class Lanes:
+    """A model in lanes: bins are (places, width, lower), `tables` a list of frequencies for each table."""
+
+    def __init__(self, log, bins, tables, memory=NO_MEMORY, classes=0, of_bins=(), of_states=()):
+        self.log, self.bins, self.tables, self.memory = log, bins, tables, memory
+        self.classes, self.of_bins, self.of_states = classes, list(of_bins), list(of_states)
+        self.coders = [self.coder(frequencies) for frequencies in tables]
+
+    def content(self, **lies):
+        """The bytes; what is named in `lies` stands there instead: a number, or the bytes of a block, of tables a list of blocks."""
+        out, last = u8(lies.get("log", 128 + self.log)) + varint(lies.get("bins", len(self.bins))), 0
+        for places, width, lower in self.bins:
+            out += u8(places) + u8(width) + svarint(wrap(lower - last))
+            last = lower
+        out += u8(lies.get("memory", self.memory))
+        if self.memory:
+            out += u8(lies.get("classes", self.classes)) + u8(lies.get("tables", len(self.tables)))
+            out += lies.get("of_bins") or packed(self.of_bins, bits(max(self.of_bins)))
+            out += lies.get("of_states") or packed(self.of_states, bits(max(self.of_states)))
+        return out + b"".join(lies.get("frequencies") or [packed(table, bits(max(table))) for table in self.tables])
+
+    def coder(self, frequencies):
+        """For each bin the states that stand for it: (state, bits that are read, base)."""
+        size = 1 << self.log
+        spread, at = [None] * size, 0
+        for number, frequency in enumerate(frequencies):
+            for _ in range(frequency):
+                spread[at % size] = number
+                at = (at + size // 2 + size // 8 + 3) % size
+        seen, out = list(frequencies), [[] for _ in frequencies]
+        for state, number in enumerate(spread):
+            if number is not None:
+                share = seen[number]
+                seen[number] += 1
+                width = self.log - (bits(share) - 1)
+                out[number].append((state, width, (share << width) - size))
+        return out
+
+    def next(self, state, number):
+        """The state of the memory after a bin."""
+        if self.memory == NO_MEMORY:
+            return 0
+        c = self.of_bins[number]
+        if self.memory == PAIR:
+            return state % self.classes * self.classes + c
+        shift = self.memory - 1
+        return state + c - (state + (1 << shift - 1) >> shift)
+
+    def codes(self, numbers, ends=(0, 0, 0, 0)):
+        """The codes of bins as (number, width), in the order in which they are read; each lane is coded from its last number to its first."""
+        quarter = -(-len(numbers) // 4)
+        read, begins = {}, list(ends)
+        for lane in range(4):
+            rows = range(lane * quarter, min((lane + 1) * quarter, len(numbers)))
+            memories = [0]
+            for row in rows:
+                memories.append(self.next(memories[-1], numbers[row]))
+            for row, memory in reversed(list(zip(rows, memories))):
+                coder = self.coders[self.of_states[memory] if self.memory else 0]
+                for state, width, base in coder[numbers[row]]:
+                    if base <= begins[lane] < base + (1 << width):
+                        read[row - lane * quarter, lane] = begins[lane] - base, width
+                        begins[lane] = state
+                        break
+                else:
+                    raise AssertionError(f"bin {numbers[row]} does not occur")
+        return [(state, self.log) for state in begins] + [read[key] for key in sorted(read)]
+
+    def coded(self, chosen, ends=(0, 0, 0, 0), **form):
+        """A block of numbers given as (bin, offset)."""
+        codes = ended(self.codes([number for number, _ in chosen], ends))
+        offsets = ended([(offset, self.bins[number][1]) for number, offset in chosen])
+        return head(0, reserved=1, **form) + codes + offsets
 
 
 def place(offsets, base=0, zigzagged=False, multiplier=1):
@@ -272,9 +363,10 @@ def with_magic(magic, fields, lie=0):
 class Column:
     """An entry of a chunk's head and the bytes behind it."""
 
-    def __init__(self, code, kind, encoding, parameters=b"", blocks=(), flags=0, zones=None, heap=None, long=False, lie=0, page=8188):
+    def __init__(self, code, kind, encoding, parameters=b"", blocks=(), flags=0, zones=None, heap=None, long=False, lie=0, page=8188, model=None):
         self.code, self.kind, self.encoding, self.parameters = code, kind, encoding, parameters
-        self.blocks, self.zones, self.heap = list(blocks), zones, heap
+        self.blocks, self.zones = list(blocks), zones
+        self.sealed = [content for content in (heap, model) if content is not None]
         self.flags = flags | (4 if zones is not None else 0) | (8 if long else 0)
         self.long, self.lie, self.page = long, lie, page
 
@@ -282,15 +374,16 @@ class Column:
         return end + (-end % 64 if self.encoding == 2 else 0)
 
     def size(self):
-        heap = len(sealed(0, self.heap, self.page)) if self.heap is not None else 0
-        return heap + sum(len(block) for block in self.blocks)
+        return sum(len(sealed(0, content, self.page)) for content in self.sealed) + sum(len(block) for block in self.blocks)
 
     def entry(self, position):
         """The entry, and the bytes at `position`."""
         out = varint(self.code) + u8(self.kind) + u8(self.encoding) + u8(self.flags) + self.parameters
         if self.zones is not None:
             out += varint(len(self.zones)) + self.zones
-        data = sealed(position, self.heap, self.page) if self.heap is not None else b""
+        data = b""
+        for content in self.sealed:
+            data += sealed(position + len(data), content, self.page)
         if self.encoding > 2:
             out += b"".join((u32 if self.long else u16)(len(block) + self.lie) for block in self.blocks)
         for block in self.blocks:

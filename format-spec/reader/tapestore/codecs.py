@@ -304,10 +304,9 @@ def integers(cur, n, inner=False, model=None):
 
 def plain(cur, n, model=None):
     """An integer block where *group* has no meaning."""
-    values, transform = integers(cur, n, model=model)
-    if transform == GROUP:
+    if cur.left() and cur.data[cur.pos] >> 3 & 3 == GROUP:
         cur.fail("transform group outside of a group")
-    return values
+    return integers(cur, n, model=model)[0]
 
 
 def nulls(cur, n):
