@@ -80,7 +80,7 @@ types:
       - id: required_features
         type: u4
         valid:
-          expr: '_ == 0 or ((_ & 0xfffffff4) == 0 and kind == kind::segment)'
+          expr: '_ == 0 or ((_ & 0xffffffe4) == 0 and kind == kind::segment)'
       - id: store
         size: 16
       - id: file_id
@@ -765,8 +765,8 @@ types:
             and ((_ & 4) == 0 or (encoding.to_i > 1 and encoding.to_i < 7))
             and ((_ & 8) == 0 or encoding.to_i > 2)
             and ((_ & 16) == 0 or is_float)
-            and ((_ & 32) == 0 or (encoding.to_i > 2 and encoding.to_i < 7))
-            and ((_ & 64) == 0 or ((encoding == encoding::decimal or encoding == encoding::group) and type == type::f64))
+            and ((_ & 32) == 0 or (encoding.to_i > 2 and encoding.to_i < 8 and (features & 1) != 0 and (encoding.to_i < 7 or (features & 16) != 0)))
+            and ((_ & 64) == 0 or ((encoding == encoding::decimal or encoding == encoding::group) and type == type::f64 and (features & 8) != 0))
       - id: parameters
         type:
           switch-on: encoding
@@ -779,7 +779,7 @@ types:
       - id: len_model
         type: varint
         valid:
-          expr: _.value >= 1 and _.value <= 15363
+          expr: '_.value >= 1 and _.value <= ((features & 16) != 0 ? 65536 : 15363)'
         if: (flags & 32) != 0
       - id: len_zones
         type: varint
@@ -801,6 +801,8 @@ types:
         repeat: expr
         repeat-expr: 'encoding.to_i > 1 ? num_blocks : 0'
     instances:
+      features:
+        value: _root.body.as<file>.header.required_features
       is_float:
         value: type == type::f64 or type == type::f32
       fits:

@@ -7,21 +7,21 @@ const path = require('path');
 const { SPEC, refusal } = require('./check.js');
 
 // Rules that tapestore.ksy does not state: checksums, what spans structures or depends on context, the numbers inside blocks.
-const BEYOND = new Set(['H3', 'H7', 'K1', 'K2', 'K11', 'K14', 'K15', 'K16', 'K17', 'L1', 'L3', 'L4', 'L5', 'S2', 'S5', 'S11', 'S14', 'S15', 'S24', 'S25']);
+const BEYOND = new Set(['H3', 'H7', 'K1', 'K2', 'K11', 'K14', 'K15', 'K16', 'K17', 'K18', 'K19', 'L1', 'L3', 'L4', 'L5', 'S2', 'S5', 'S11', 'S14', 'S15', 'S24', 'S25']);
 
 // Vectors of other rules that it does not refuse, each with what it does not see.
 const NOT_SEEN = new Map([
   ...['current-checksum'].map((name) => [name, 'a checksum']),
   ...['header-other-kind'].map((name) => [name, 'which kind of file is expected']),
   ...['manifest-segment-order', 'manifest-series-order', 'schema-dedup-unknown', 'schema-same-id', 'schema-same-name', 'segment-order',
-    'segment-alternate-coded-no-feature', 'segment-chunk-long', 'segment-coded-no-feature', 'segment-columns-4097', 'segment-factors-no-bit', 'segment-group-close', 'segment-group-missing', 'segment-group-scale', 'segment-group-twice', 'segment-grid-rows',
+    'segment-chunk-long', 'segment-columns-4097', 'segment-group-close', 'segment-group-missing', 'segment-group-scale', 'segment-group-twice', 'segment-grid-rows',
     'segment-grid-timed', 'segment-head-rows', 'segment-head-twice', 'segment-head-unknown', 'segment-index-span',
     'segment-index-twice', 'segment-index-versions', 'segment-mark-limit', 'segment-no-until', 'segment-ohlc', 'segment-pages',
     'segment-place-twice', 'segment-until-live', 'transaction-column-twice', 'segment-no-time', 'segment-no-version', 'transaction-runs-short',
     'transaction-times'].map((name) => [name, 'what several fields add up to']),
   ...['manifest-segment-times', 'transaction-mark-empty'].map((name) => [name, 'single nanoseconds: JavaScript has doubles']),
   ...['manifest-source-utf8', 'schema-name-utf8', 'schema-name-control', 'transaction-string-utf8'].map((name) => [name, 'characters']),
-  ...['segment-bool-2', 'segment-bool-raw', 'segment-flags', 'segment-source', 'segment-split-bits', 'segment-split-short',
+  ...['segment-bool-2', 'segment-bool-raw', 'segment-flags', 'segment-lanes-bool', 'segment-source', 'segment-split-bits', 'segment-split-short',
     'segment-text-left-over', 'segment-text-length', 'segment-text-negative', 'segment-text-null-length', 'segment-text-short',
     'segment-text-utf8', 'segment-u8-256'].map((name) => [name, 'what is inside blocks, or signed']),
 ]);
