@@ -9,11 +9,15 @@ sys.path.insert(0, f"{SPEC}/reader")
 
 from tapestore import codecs, logs  # noqa: E402
 from tapestore.basics import Cursor  # noqa: E402
-from tapestore.segment import Segment  # noqa: E402
+from tapestore.segment import MODEL, Segment  # noqa: E402
 from tapestore.store import Store  # noqa: E402
 
 # Ids that an encoder is free not to choose, with why no store made here has to have them.
-FREE = {"entry flags": {8: "only blocks above 65535 bytes have long lengths"}}
+FREE = {
+    "entry flags": {8: "only blocks above 65535 bytes have long lengths"},
+    "models": {"one lane": "writers of today make models in lanes"},
+    "memories of models": {number: "the one that makes the column smallest is taken" for number in (2, 3, 4)},
+}
 
 
 def table(chapter, *header):
@@ -61,6 +65,9 @@ def wanted():
         "entry flags": numbers("segment.md", "flags"),
         "bits of an index": numbers("segment.md", "bits"),
         "coded blocks": {0, 1},
+        "models": {"one lane", "lanes"},
+        "memories of models": {0, 1, 2, 3, 4},
+        "encodings with a model": {3, 4, 5, 6, 7},
         "levels of segments": {0, 1},
     }
 
@@ -74,7 +81,7 @@ class Census:
 
     def store(self, path):
         """Decodes everything that counts."""
-        plain, nulls = codecs.integers, codecs.nulls
+        plain, nulls, model = codecs.integers, codecs.nulls, codecs.model
 
         def integers(cur, n, inner=False, model=None):
             head = cur.data[cur.pos]
@@ -88,7 +95,14 @@ class Census:
             self.note("nulls of blocks", cur.data[cur.pos])
             return nulls(cur, n)
 
-        codecs.integers, codecs.nulls = integers, noted_nulls
+        def noted_model(cur, features):
+            found = model(cur, features)
+            self.note("models", "lanes" if isinstance(found, codecs.Lanes) else "one lane")
+            if isinstance(found, codecs.Lanes):
+                self.note("memories of models", found.memory)
+            return found
+
+        codecs.integers, codecs.nulls, codecs.model = integers, noted_nulls, noted_model
         store = Store(path)
         try:
             self.manifest(store)
@@ -99,7 +113,7 @@ class Census:
                 self.log(file)
         finally:
             store.close()
-            codecs.integers, codecs.nulls = plain, nulls
+            codecs.integers, codecs.nulls, codecs.model = plain, nulls, model
 
     def manifest(self, store):
         for kind, _, _ in logs.Records(store.manifest_file, 64, len(store.manifest_file.data), 0):
@@ -122,6 +136,7 @@ class Census:
                 self.note("streams", chunk.stream)
                 for code, entry in chunk.head().items():
                     self.note("encodings", entry.encoding)
+                    self.note("encodings with a model", *([entry.encoding] if entry.flags & MODEL else []))
                     self.note("types in segments", entry.kind)
                     self.note("entry flags", *(1 << bit for bit in range(8) if entry.flags >> bit & 1))
                     self.note("roles of the group", *([] if entry.role is None else [entry.role]))

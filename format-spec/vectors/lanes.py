@@ -407,7 +407,6 @@ def wrong_models(broken_column, some):
     broken_column("model-long", "a model of 65,537 bytes", "K18", ["S20", "S16"], **of(model, [(0, 0)] * 9, heap=long))
     broken_column("model-long-no-feature", "a model of 65,536 bytes in a file without feature bit 4", "K18", ["S20", "S16"],
                   **of(model, [(0, 0)] * 9, heap=longest()[1], required=1))
-    broken_column("one-lane-long", "a model of one lane with 15,364 bytes, in a file with feature bit 4", "K15", ["S20", "S16"], **one_lane(longer_forms(15364)))
     broken_column("one-lane-long-no-feature", "a model of one lane with 15,364 bytes, in a file without feature bit 4", "K15", ["S20", "S16"],
                   **one_lane(longer_forms(15364), required=1))
     for encoding, name, parameters, data in ((0, "null", b"", []), (1, "constant", svarint(0), []), (2, "raw", b"", [bytes(16)])):
@@ -418,8 +417,8 @@ def wrong_models(broken_column, some):
 
 def wrong_blocks(broken_column, some):
     """K19."""
-    def wrong(name, title, rule="K19", model=simple(PAIR), data=None, values=(0,) * 20, **other):
-        broken_column(name, title, rule, **of(model, [], values=list(values), data=data, **other))
+    def wrong(name, title, rule="K19", also=None, model=simple(PAIR), data=None, values=(0,) * 20, **other):
+        broken_column(name, title, rule, also, **of(model, [], values=list(values), data=data, **other))
 
     model, chosen = simple(PAIR), some(SIMPLE, 20)
     for lane in range(4):
@@ -460,7 +459,7 @@ def wrong_blocks(broken_column, some):
     wrong("packing", "a coded block with a packing", "K1", data=[u8(whole[0] | 1) + whole[1:]])
     wrong("zigzag", "a coded block with zigzag", "K1", data=[u8(whole[0] | 32) + whole[1:]])
     wrong("multiplier", "a coded block with a multiplier", "K1", data=[u8(whole[0] | 64) + varint(2) + whole[1:]])
-    wrong("group", "a coded prediction in a column that is not of the group", "K1", data=[model.coded(chosen, transform=2)])
+    wrong("group", "a coded prediction in a column that is not of the group", "K1", ["K19"], data=[model.coded(chosen, transform=2)])
     wrong("inner", "a coded block inside a block", "K1", values=[0] * 40, data=[runs(model.coded(chosen), constant(1), 20)])
     wrong("sparse-inner", "coded values of a sparse block", "K1", data=[sparse(0, model.coded(chosen[:3]), [True] * 3 + [False] * 17)])
     wrong("one-lane-block", "a block of one lane in a column with a model in lanes",
