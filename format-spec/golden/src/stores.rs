@@ -21,7 +21,7 @@ pub(crate) const T0: i64 = 1_709_251_200_000_000_000;
 pub type Maker = fn() -> Result<Vec<(String, Vec<u8>)>>;
 
 /// Every store that is whole, with what it shows.
-pub const STORES: [(&str, &str, Maker); 13] = [
+pub const STORES: [(&str, &str, Maker); 14] = [
     ("empty", "no commit at all", empty),
     (
         "bars",
@@ -38,6 +38,11 @@ pub const STORES: [(&str, &str, Maker); 13] = [
         "adjusted",
         "adjusted prices: decimals with factors, alone and in groups, packed and coded; compacted",
         adjusted,
+    ),
+    (
+        "lanes",
+        "coded blocks in lanes, with and without memory: bars, quotes, trades whose venues have a model; compacted",
+        lanes,
     ),
     ("versions", "upserts, deletes, drops, another key, rollback, snapshots; nothing compacted", versions),
     ("compacted", "the same, compacted: history", compacted),
@@ -534,6 +539,65 @@ fn history(making: &mut Making, seal: bool) -> Result<()> {
     making.store.create_snapshot("späte Fassung", Some(&AsOf::Version(6)))?;
     making.store.create_snapshot("forgotten", None)?;
     making.store.drop_snapshot("forgotten")
+}
+
+/// Numbers of about as many bits as those before: a level that changes every 60 rows, and up to `spread` more.
+fn levels(random: &mut Random, rows: usize, spread: i64) -> Vec<i64> {
+    (0..rows as i64)
+        .map(|row| {
+            let level = 12 + 10 * (row / 60 % 2) + random.below(spread);
+            (1 << level) + random.below(1 << level)
+        })
+        .collect()
+}
+
+/// Venues: mostly the one of the row before, or the one that follows it.
+fn venues(random: &mut Random, rows: usize) -> ColumnValues {
+    let names = ["ARCA", "BATS", "EDGX", "Nasdaq – Ω", ""];
+    let mut at = 0;
+    let values = (0..rows).map(|_| {
+        at = (at + [0, 0, 0, 1, 1, 3][random.below(6) as usize]) % names.len();
+        names[at]
+    });
+    let values = Values::Str(values.collect());
+    ColumnValues {
+        values,
+        nulls: Some((0..rows).map(|row| row % 37 == 5 || (600..640).contains(&row)).collect()),
+    }
+}
+
+fn lanes() -> Result<Vec<(String, Vec<u8>)>> {
+    const ROWS: usize = 2060;
+    let mut making = Making::new(13, Tier::Cold)?;
+    let (minute, sides, ticks) = (key("LANES", "1m"), key("LANES", "quotes"), key("LANES", "trades"));
+    making.commit("feed", "bars, quotes, and more than two blocks of ticks", |transaction, random| {
+        transaction.create_series(&minute, bars())?;
+        transaction.append(&minute, prices(random, minutes(0..1100)))?;
+        transaction.create_series(&sides, quotes_schema())?;
+        transaction.append(&sides, quotes(random, 0, 1100))?;
+        let schema = SchemaBuilder::sequence()
+            .column("narrow", ColumnType::I64)
+            .column("wide", ColumnType::I64)
+            .nullable("venue", ColumnType::String);
+        transaction.create_series(&ticks, schema.build()?)?;
+        let times = (0..ROWS as i64).map(|row| T0 + row / 3 * MINUTE + row % 3 * (row % 7)).collect();
+        let batch = Batch::new(times)
+            .with("narrow", Values::I64(levels(random, ROWS, 3)))
+            .with("wide", Values::I64(levels(random, ROWS, 10)))
+            .with("venue", venues(random, ROWS));
+        transaction.append(&ticks, batch)
+    })?;
+    making.store.seal()?;
+    making.commit("feed", "corrections: history", |transaction, random| {
+        transaction.upsert(&minute, prices(random, minutes(1090..1105)))?;
+        transaction.delete_range(&ticks, T0 + 100 * MINUTE..T0 + 110 * MINUTE)
+    })?;
+    making.store.seal()?;
+    making.store.compact()?;
+    making.commit("feed", "in a log", |transaction, random| {
+        transaction.append(&minute, prices(random, minutes(1105..1110)))
+    })?;
+    Ok(making.finish())
 }
 
 fn versions() -> Result<Vec<(String, Vec<u8>)>> {
