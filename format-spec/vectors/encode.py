@@ -298,11 +298,14 @@ class Lanes:
                     raise AssertionError(f"bin {numbers[row]} does not occur")
         return [(state, self.log) for state in begins] + [read[key] for key in sorted(read)]
 
-    def coded(self, chosen, ends=(0, 0, 0, 0), **form):
-        """A block of numbers given as (bin, offset)."""
-        codes = ended(self.codes([number for number, _ in chosen], ends))
+    def pieces(self, chosen, ends=None):
+        """Codes and offsets of numbers given as (bin, offset); the states in which lanes end tell the first four bytes of the offsets."""
         offsets = ended([(offset, self.bins[number][1]) for number, offset in chosen])
-        return head(0, reserved=1, **form) + codes + offsets
+        return ended(self.codes([number for number, _ in chosen], ends or (offsets + bytes(4))[:4])), offsets[4:]
+
+    def coded(self, chosen, ends=None, **form):
+        """A block."""
+        return head(0, reserved=1, **form) + b"".join(self.pieces(chosen, ends))
 
 
 def place(offsets, base=0, zigzagged=False, multiplier=1):

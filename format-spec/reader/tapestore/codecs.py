@@ -89,7 +89,7 @@ class Model:
         cur.done()
 
     def chosen(self, cur, n):
-        """K16: the bin of each number of a coded block."""
+        """K16: the bin of each number of a coded block, and the offsets."""
         cur.rule = "K16"
         count = cur.varint()
         if count > n:
@@ -111,7 +111,7 @@ class Model:
                 state = state << 16 | word
         if state != 1 << 16 or next(words, None) is not None:
             cur.fail("the state does not end where it has to, or words are left")
-        return chosen
+        return chosen, Bits(cur)
 
 
 class Lanes:
@@ -120,7 +120,7 @@ class Lanes:
     def __init__(self, cur):
         self.log = cur.u8() - 128
         count = cur.varint()
-        if not 5 <= self.log <= 12 or not 1 <= count <= 1024:
+        if not 8 <= self.log <= 12 or not 1 <= count <= 1024:
             cur.fail(f"a model of {count} bins, logarithm {self.log}")
         lower, self.bins = 0, []
         for number in range(count):
@@ -165,7 +165,7 @@ class Lanes:
         return out
 
     def chosen(self, cur, n):
-        """K19: the bin of each number of a coded block in lanes."""
+        """K19: the bin of each number of a coded block in lanes, and the offsets, of which the last states tell the first bytes."""
         cur.rule = "K19"
         codes = Bits(cur)
         states = [codes.take(self.log) for _ in range(4)]
@@ -178,10 +178,10 @@ class Lanes:
                     chosen[row] = self.bins[number]
                     states[lane] = base + codes.take(bits)
                     memory[lane] = self.follow[memory[lane]][self.classes[number]]
-        if any(states):
+        if max(states) > 255:
             cur.fail("a lane does not end where it has to")
         codes.done()
-        return chosen
+        return chosen, Bits(cur, bytes(states))
 
 
 def below(cur, n, limit):
@@ -203,11 +203,11 @@ def following(memory, classes, state, number):
 
 
 class Bits:
-    """Numbers of differing widths end to end, lowest bits first; they end at the next whole byte."""
+    """Numbers of differing widths end to end, lowest bits first; they end at the next whole byte, but not before those that are known."""
 
-    def __init__(self, cur):
-        self.cur, self.at, self.end = cur, 0, 8 * cur.left()
-        self.number = int.from_bytes(cur.data[cur.pos:cur.end], "little")
+    def __init__(self, cur, known=b""):
+        self.cur, self.at, self.known, self.end = cur, 0, len(known), 8 * (len(known) + cur.left())
+        self.number = int.from_bytes(known + bytes(cur.data[cur.pos:cur.end]), "little")
 
     def take(self, width):
         if width > self.end - self.at:
@@ -216,15 +216,14 @@ class Bits:
         return self.number >> self.at - width & (1 << width) - 1
 
     def done(self):
-        if self.take(-self.at % 8):
+        if self.take(max(-self.at % 8, 8 * self.known - self.at)):
             self.cur.fail("left-over bits are not zero")
-        self.cur.take(self.at // 8)
+        self.cur.take(self.at // 8 - self.known)
 
 
 def coded(cur, n, model):
     """K16, K19: the numbers of a coded block, before the transform."""
-    chosen = model.chosen(cur, n)
-    offsets = Bits(cur)
+    chosen, offsets = model.chosen(cur, n)
     values = [wrap((lower + offsets.take(width)) * 10**places) for places, width, lower in chosen]
     offsets.done()
     return values
