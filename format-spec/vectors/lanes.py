@@ -3,7 +3,7 @@
 import struct
 
 from encode import *  # noqa: F403
-from segments import BOOL, CONTEXT, F32, F64, I64, STRING, T0, TIMESTAMP, U8, bits32_of, bits_of, chunk_of, decimal_bits, one_column, rows_of
+from segments import BOOL, CONTEXT, F32, F64, I64, STRING, T0, TIMESTAMP, U8, bits_of, chunk_of, decimal_bits, one_column, rows_of
 
 FLAG, BITS = 32, 17
 # One value; 8; one of four below zero; all of 64 bits; 16 times 10^18
@@ -294,6 +294,7 @@ def dictionaries(fine_column, broken_column, noise):
 
 
 def model_of_one(bins):
+    """A model of one lane, its frequencies 32 together."""
     return model(5, bins)
 
 
