@@ -416,6 +416,8 @@ def wrong_models(broken_column, some):
                   **of(model, [(0, 0)] * 9, heap=longest()[1], required=1))
     broken_column("one-lane-long-no-feature", "a model of one lane with 15,364 bytes, in a file without feature bit 4", "K15", ["S20", "S16"],
                   **one_lane(longer_forms(15364), required=1))
+    broken_column("one-lane-long", "a model of one lane with 15,364 bytes, in a file with feature bit 4", "K15", ["S20", "S16"],
+                  **one_lane(longer_forms(15364)))
     for encoding, name, parameters, data in ((0, "null", b"", []), (1, "constant", svarint(0), []), (2, "raw", b"", [bytes(16)])):
         broken_column(f"model-{name}", f"a model of encoding {encoding}", "S20", ["S16"],
                       **of(plain, [], encoding=encoding, parameters=parameters, data=data, values=[0, 0]))

@@ -173,7 +173,7 @@ fn the_header_is_that_of_the_code() {
         format!("| log | u8 | {LOG_MIN} to {LOG_MAX}: "),
         format!("| bins | varint | 1 to {BINS} |"),
         format!("places | u8 | 0 to {PLACES_MAX} |"),
-        "A model has 1 to 15,363 bytes.".to_owned(),
+        "A model of one lane has 1 to 15,363 bytes".to_owned(),
         format!("| log | u8 | 128 + {} to 128 + {}: ", lanes::LOG_MIN, lanes::LOG_MAX),
         format!("is at most {},{:03} |", lanes::SLOTS / 1000, lanes::SLOTS % 1000),
         "It has at most 65,536 bytes".to_owned(),

@@ -123,6 +123,9 @@ impl Model {
         }
         self.lanes = None;
         let mut reader = ByteReader::new(bytes, "K15");
+        if bytes.len() > MODEL_BYTES {
+            return Err(reader.error(format!("a model of one lane with {} bytes", bytes.len())));
+        }
         self.log = u32::from(reader.u8()?);
         if !(LOG_MIN..=LOG_MAX).contains(&self.log) {
             return Err(reader.error(format!("frequencies that add up to 2^{}", self.log)));
