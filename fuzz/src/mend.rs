@@ -157,12 +157,13 @@ struct Mender<'a> {
     found: Found,
 }
 
-/// A column of a chunk: how many bytes its heap or model has, the lengths of its blocks, and where their checksums go.
+/// A column of a chunk: how many bytes its heap and its model have, the lengths of its blocks, and where their checksums go.
 struct Entry {
     kind: u8,
     encoding: u8,
     nulls: bool,
     heap: usize,
+    model: usize,
     rows: usize,
     blocks: Vec<usize>,
     crcs: usize,
@@ -273,9 +274,12 @@ impl Mender<'_> {
                 position = position.next_multiple_of(64);
             }
             let start = position;
-            if entry.heap > 0 {
-                self.seal(Structure::Heap, position, entry.heap)?;
-                position += sealed_bytes(entry.heap);
+            // A dictionary, and behind it a model.
+            for sealed in [entry.heap, entry.model] {
+                if sealed > 0 {
+                    self.seal(Structure::Heap, position, sealed)?;
+                    position += sealed_bytes(sealed);
+                }
             }
             let mut crc = entry.crcs;
             for (number, length) in entry.blocks.iter().copied().enumerate() {
@@ -380,7 +384,7 @@ fn read_head(content: &[u8]) -> Option<Vec<Entry>> {
 fn read_entry(reader: &mut ByteReader<'_>, rows: usize) -> Option<Entry> {
     reader.varint().ok()?;
     let (kind, encoding, flags) = (reader.u8().ok()?, reader.u8().ok()?, reader.u8().ok()?);
-    let mut heap = 0;
+    let (mut heap, mut model) = (0, 0);
     match (encoding, kind) {
         (1, 2) => drop(reader.take(8).ok()?),
         (1, 3) => drop(reader.take(4).ok()?),
@@ -396,7 +400,7 @@ fn read_entry(reader: &mut ByteReader<'_>, rows: usize) -> Option<Entry> {
         _ => {}
     }
     if flags & 32 != 0 {
-        heap = reader.varint().ok()? as usize;
+        model = reader.varint().ok()? as usize;
     }
     if flags & 4 != 0 {
         let zones = reader.varint().ok()? as usize;
@@ -420,7 +424,7 @@ fn read_entry(reader: &mut ByteReader<'_>, rows: usize) -> Option<Entry> {
     let crcs = reader.position();
     let units: usize = blocks.iter().map(|length| length.div_ceil(CHECKED_BYTES)).sum();
     reader.take(units.checked_mul(4)?).ok()?;
-    Some(Entry { kind, encoding, nulls: flags & 1 != 0, heap, rows, blocks, crcs })
+    Some(Entry { kind, encoding, nulls: flags & 1 != 0, heap, model, rows, blocks, crcs })
 }
 
 #[cfg(test)]

@@ -142,8 +142,9 @@ impl<'a> GapIndex<'a> {
                 out.absent = out.absent.saturating_sub(among.map(slots).sum());
             })?;
         }
-        // Saturating, as what a damaged index counts need not fit its runs.
-        out.missing = out.expected.saturating_sub(out.present).saturating_sub(out.absent);
+        // What a damaged index counts need not fit its runs.
+        out.absent = out.absent.min(out.expected.saturating_sub(out.present));
+        out.missing = out.expected.saturating_sub(out.present + out.absent);
         Ok(out)
     }
 

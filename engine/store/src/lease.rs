@@ -14,6 +14,7 @@ use tapestore_format::checksum::Identity;
 use crate::error::{Error, Result};
 use crate::io::{LockGuard, LockKind, Storage};
 use crate::manifest::CURRENT;
+use crate::open::find_store;
 
 /// Directory of the lease files.
 pub(crate) const LEASES: &str = "leases";
@@ -44,10 +45,16 @@ impl Lease {
     }
 
     /// A lease, if one can be taken. Where there is no store, nothing is made, not even for an instant.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is no store.
     pub(crate) fn of_a_store(storage: &Arc<dyn Storage>) -> Result<Option<Self>> {
         match storage.length(CURRENT) {
             Ok(_) => Ok(Self::take(storage).ok()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            // Created this very moment, it is one.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                find_store(&**storage).map(|_| Self::take(storage).ok())
+            }
             Err(error) => Err(Error::io("reading", storage.describe(CURRENT), error)),
         }
     }

@@ -71,6 +71,7 @@ pub fn verify_directory(directory: impl AsRef<Path>, deep: bool) -> Result<Vec<F
 pub fn verify_storage(storage: &Arc<dyn Storage>, deep: bool) -> Result<Vec<Finding>> {
     let _lease = match Lease::of_a_store(storage) {
         Ok(lease) => lease,
+        Err(error @ Error::NotFound(_)) => return Err(error),
         Err(error) => return Ok(vec![finding(error)]),
     };
     // Behind the lease nothing that counts now can go.

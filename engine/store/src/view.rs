@@ -244,7 +244,8 @@ impl View {
 
     /// How many bars of a series are expected on the always-open grid, there, confirmed absent and missing. Without
     /// `range`, from the first bar to the last. From counts, `O(log runs)`: however many gaps there are, none is looked at,
-    /// but where layers overlap or absences are confirmed.
+    /// but where layers overlap or absences are confirmed. Where bars stand off the grid, runs of all layers are; where
+    /// the version lies within a layer, times.
     ///
     /// # Errors
     /// As [`View::coverage`].

@@ -22,7 +22,7 @@ use crate::limits::BLOCK_ROWS;
 
 /// Most bins of a model.
 pub const BINS: usize = 1024;
-/// Largest logarithm of the sum of frequencies.
+/// Largest logarithm of the sum of frequencies, in models of one lane.
 pub const LOG_MAX: u32 = 14;
 /// Smallest.
 pub const LOG_MIN: u32 = 5;
@@ -113,6 +113,8 @@ impl Model {
         self.steps.clear();
         self.bins.clear();
         if lanes::are_of(bytes) {
+            // What a model of one lane took is not kept beside what one in lanes takes.
+            (self.steps, self.bins) = (Vec::new(), Vec::new());
             let mut reader = ByteReader::new(bytes, "K18");
             let mut lanes = self.lanes.take().unwrap_or_default();
             lanes.read_log(&mut reader)?;

@@ -126,7 +126,7 @@ pub fn packing_of(header: u8) -> Packing {
 /// if the transform returned is [`Transform::Group`]. `model` is the column's, if it has one.
 ///
 /// # Errors
-/// A broken rule K1 or K2, K16 in a coded block. `out` then holds anything.
+/// A broken rule K1 or K2, K16 or K19 in a coded block. `out` then holds anything.
 pub fn decode(
     reader: &mut ByteReader<'_>,
     out: &mut [i64],

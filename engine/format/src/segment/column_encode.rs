@@ -211,7 +211,7 @@ pub(super) fn encode(key: Key, kind: ColumnType, column: &ColumnValues, ways: Wa
     }
 }
 
-/// What `build` makes: with a model if the tier is cold and the model, its own bytes counted, saves some.
+/// What `build` makes: with a model if that, its own bytes counted, saves as much as the tier asks for.
 pub(super) fn coded_if_smaller(
     ways: Ways<'_>,
     values: &[i64],
@@ -229,11 +229,11 @@ pub(super) fn coded_if_smaller(
         build(&Blocks { forms, coding: Some(coding), packed: Some(&packed) })
     };
     let coded = Coding::new(forms, values, residuals).map(|coding| with(&coding));
-    let most = match ways.coded {
-        Coded::ByAnEighth => plain.payload_bytes() / 8 * 7,
-        _ => plain.payload_bytes(),
+    let saves = |coded: &Encoded| {
+        let (coded, plain) = (coded.payload_bytes(), plain.payload_bytes());
+        if ways.coded == Coded::ByAnEighth { coded * 8 <= plain * 7 } else { coded < plain }
     };
-    match coded.filter(|coded| coded.payload_bytes() < most) {
+    match coded.filter(saves) {
         Some(coded) => coded,
         None if ways.coded == Coded::OrMarked => with(&Coding::mark()),
         None => plain,

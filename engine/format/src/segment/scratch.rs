@@ -19,8 +19,8 @@ thread_local! {
     static POOL: RefCell<Vec<Box<Scratch>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Models that are kept: of as many columns of a chunk.
-pub(super) const MODELS: usize = 8;
+/// Models that are kept: of as many columns of a chunk. Tables of more columns, read block by block, make them ready again.
+pub(super) const MODELS: usize = 32;
 
 /// The models of columns that were read last, with the file's bytes and the place in them.
 #[derive(Debug, Default)]

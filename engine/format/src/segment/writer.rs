@@ -304,7 +304,8 @@ impl SegmentWriter {
             forms: if alternate { Forms::ALL } else { Forms::EVERYWHERE },
             coded: match tier {
                 Tier::Cold => Coded::IfSmaller,
-                Tier::Dense if alternate => Coded::ByAnEighth,
+                // Rows of one time have no times of their own that would tell which tier this is.
+                Tier::Dense if alternate && chunk.first_time < chunk.last_time => Coded::ByAnEighth,
                 _ => Coded::Never,
             },
             factors: self.holds.factors,

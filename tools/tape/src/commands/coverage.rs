@@ -165,6 +165,8 @@ struct Line {
     key: SeriesKey,
     timeframe: Timeframe,
     runs: Vec<Run>,
+    /// Bars between the first and the last that are neither there nor confirmed absent.
+    missing: u64,
 }
 
 fn strips(context: &Context, arguments: &Coverage, view: &View) -> Result<()> {
@@ -179,7 +181,14 @@ fn strips(context: &Context, arguments: &Coverage, view: &View) -> Result<()> {
         let (true, Some(timeframe)) = (wanted, key.frame().timeframe()) else { continue };
         let info = view.info(&key)?;
         let runs = view.coverage(&key, asked(&arguments.span, &info, timeframe)?)?;
-        lines.push(Line { key, timeframe, runs });
+        let time = |slot: i64| timeframe.slot_start(slot);
+        let missing = match (runs.first(), runs.last()) {
+            (Some(first), Some(last)) => {
+                view.completeness(&key, Some(time(first.start)..time(last.end)))?.missing
+            }
+            _ => 0,
+        };
+        lines.push(Line { key, timeframe, runs, missing });
     }
     if lines.is_empty() {
         note(context.quiet, "tape: there are no such bars in the store");
@@ -212,7 +221,7 @@ fn strips(context: &Context, arguments: &Coverage, view: &View) -> Result<()> {
                 .maybe_int("end", time(line.runs.last().map(|run| run.end)))
                 .count("bars", bars)
                 .count("expected", expected)
-                .count("missing", expected - bars)
+                .count("missing", line.missing)
                 .count("ranges", line.runs.len() as u64);
             out.write_all(&object.line())?;
             continue;
@@ -223,7 +232,7 @@ fn strips(context: &Context, arguments: &Coverage, view: &View) -> Result<()> {
             line.key.frame().to_string(),
             grouped(bars),
             grouped(gaps),
-            grouped(expected - bars),
+            grouped(line.missing),
             percent(bars, expected),
             strip(&line.runs, first, last, STRIP_CELLS),
         ]);
