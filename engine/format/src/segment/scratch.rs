@@ -15,7 +15,6 @@ use crate::limits::BLOCK_ROWS;
 const KEPT: usize = 2;
 
 thread_local! {
-    #[expect(clippy::vec_box, reason = "they move in and out of the list as they are")]
     static POOL: RefCell<Vec<Box<Scratch>>> = const { RefCell::new(Vec::new()) };
 }
 
