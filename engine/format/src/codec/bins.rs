@@ -239,7 +239,7 @@ impl Model {
         let codes = ends.codes.div_ceil(8);
         let bytes = reader.take(codes.max(ends.bits.div_ceil(8)))?;
         if ends.state > u32::from(u8::MAX) {
-            return Err(reader.error("the coders do not end where they began"));
+            return Err(reader.error("a coder ends in a state of more than a byte"));
         }
         // If the last states tell more than there is of offsets, the rest is left over too.
         let told = &offsets[..codes];

@@ -214,8 +214,8 @@ fn choose<N: Lane>(selectors: &[u8], values: &[N; PADDED], starts: [usize; 4], o
     }
 }
 
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 /// For every byte, how many of its four selectors are of each class: four counters of 16 bits.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 static MEMBERS: [u64; 256] = {
     let mut members = [0; 256];
     let mut byte = 0;

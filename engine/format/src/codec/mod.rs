@@ -6,7 +6,7 @@
 //! - [`bitpack`]: numbers of one width, end to end.
 //! - [`int`]: blocks of integers: transform and packing; [`int_encode`] chooses.
 //! - [`bins`]: blocks coded by how often a column uses which numbers; [`bins_encode`] chooses.
-//! - [`lanes`]: their coders; `memory`: what their coder knows of the numbers before; `memory_encode` chooses.
+//! - [`lanes`]: the coders of such blocks; `memory`: what these know of the numbers before; `memory_encode` chooses.
 //! - [`decimal`]: floats as decimal mantissas with exact exceptions.
 //! - [`factor`]: decimals times a factor, as adjusted prices are; [`factor_find`] looks for it.
 //! - [`kernel`]: the loops of decoding, for what the machine has; [`lane`]: the numbers that they work on.

@@ -3,7 +3,7 @@
 //! Syncs: the standard library issues `fdatasync` and `fsync` (`F_FULLFSYNC` on macOS). It repeats a call that
 //! `EINTR` broke off, which reports no lost write; every other error is returned the first time (I8).
 
-use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, DirEntry, File, Metadata, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -61,6 +61,31 @@ impl RealStorage {
             Ok(metadata) if metadata.is_symlink() => Err(io::ErrorKind::NotADirectory.into()),
             _ => Ok(()),
         }
+    }
+
+    /// What `take` makes of the entries with a name of ours, in order; it gives nothing for what is no file.
+    fn files<T: Ord>(
+        &self,
+        directory: &str,
+        take: impl Fn(String, &DirEntry) -> io::Result<Option<T>>,
+    ) -> io::Result<Vec<T>> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(self.directory_path(directory)?)? {
+            let entry = entry?;
+            let Ok(file_name) = entry.file_name().into_string() else { continue };
+            let name = join(directory, &file_name);
+            if check_name(&name).is_err() {
+                continue;
+            }
+            match take(name, &entry) {
+                Ok(file) => files.extend(file),
+                // Removed since the directory was read: another process may be collecting files.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        files.sort_unstable();
+        Ok(files)
     }
 
     fn directory_path(&self, directory: &str) -> io::Result<PathBuf> {
@@ -156,45 +181,15 @@ impl Storage for RealStorage {
     }
 
     fn list(&self, directory: &str) -> io::Result<Vec<(String, u64)>> {
-        let mut files = Vec::new();
-        for entry in fs::read_dir(self.directory_path(directory)?)? {
-            let entry = entry?;
-            let Ok(file_name) = entry.file_name().into_string() else { continue };
-            let name = join(directory, &file_name);
-            if check_name(&name).is_err() {
-                continue;
-            }
-            match entry.metadata() {
-                Ok(metadata) if metadata.is_file() => files.push((name, metadata.len())),
-                Ok(_) => {}
-                // Removed since the directory was read: another process may be collecting files.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
-            }
-        }
-        files.sort_unstable();
-        Ok(files)
+        self.files(directory, |name, entry| {
+            let metadata = entry.metadata()?;
+            Ok(metadata.is_file().then_some((name, metadata.len())))
+        })
     }
 
     fn names(&self, directory: &str) -> io::Result<Vec<String>> {
-        let mut names = Vec::new();
-        for entry in fs::read_dir(self.directory_path(directory)?)? {
-            let entry = entry?;
-            let Ok(file_name) = entry.file_name().into_string() else { continue };
-            let name = join(directory, &file_name);
-            if check_name(&name).is_err() {
-                continue;
-            }
-            match entry.file_type() {
-                Ok(kind) if kind.is_file() => names.push(name),
-                Ok(_) => {}
-                // As in `list`; a file system that tells no types is asked for each.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
-            }
-        }
-        names.sort_unstable();
-        Ok(names)
+        // A file system that tells no types is asked for each.
+        self.files(directory, |name, entry| Ok(entry.file_type()?.is_file().then_some(name)))
     }
 
     fn length(&self, name: &str) -> io::Result<u64> {
