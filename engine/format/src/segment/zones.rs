@@ -15,6 +15,9 @@ use crate::schema::{ColumnId, ColumnType};
 /// Chunks of fewer rows carry no zone maps: reading them costs less.
 pub(super) const ZONED_ROWS: usize = 128;
 
+/// Numbers that are added up side by side where the sum is not stored.
+const LANES: usize = 8;
+
 /// How the bounds of zone maps are packed: as the values of the column are.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Bounds {
@@ -24,14 +27,36 @@ pub(super) enum Bounds {
 }
 
 impl Zone {
-    /// Statistics of some rows of a column of numbers, all of them empty for strings.
+    /// Statistics of some rows of a column of numbers, all of them empty for strings. The sum of doubles is that of
+    /// [`Zone::of_numbers`].
     pub fn of(column: &ColumnValues, rows: std::ops::Range<usize>) -> Self {
-        measure(column, rows)
+        match &column.values {
+            Values::F64(values) if column.nulls.is_none() => Self::of_numbers(&values[rows]),
+            _ => measure(column, rows),
+        }
     }
 
-    /// Statistics of numbers of which none is null.
+    /// Statistics of numbers of which none is null, the sum in eight parts, of every eighth number each: in order of
+    /// rows every addition would wait for the one before it.
     pub fn of_numbers(numbers: &[f64]) -> Self {
-        measure_all(numbers)
+        let mut lanes = ([Self::EMPTY.min; LANES], [Self::EMPTY.max; LANES], [0.0; LANES]);
+        let (turns, rest) = numbers.as_chunks::<LANES>();
+        for turn in turns {
+            for (lane, value) in turn.iter().enumerate() {
+                lanes.0[lane] = if *value < lanes.0[lane] { *value } else { lanes.0[lane] };
+                lanes.1[lane] = if *value > lanes.1[lane] { *value } else { lanes.1[lane] };
+                lanes.2[lane] += value;
+            }
+        }
+        let mut all = measure_all(rest);
+        for ((min, max), sum) in lanes.0.into_iter().zip(lanes.1).zip(lanes.2) {
+            all.merge(&Self { min, max, sum, ..Self::EMPTY });
+        }
+        if all.sum.is_nan() {
+            return measure_all(numbers);
+        }
+        all.count = numbers.len() as u64;
+        all
     }
 
     /// Takes in one value. Of equal ones the first stays, so that the sign of a zero is the same on every machine.
@@ -312,6 +337,26 @@ fn repeated(value: &Zone, count: usize) -> Zone {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_side_by_side_are_those_in_order() {
+        let numbers: Vec<f64> = (0..BLOCK_ROWS).map(|row| (row * 7919 % 1021) as f64 - 500.0).collect();
+        for length in (0..40).chain([BLOCK_ROWS - 1, BLOCK_ROWS]) {
+            for start in [0, 1, 13] {
+                let some = &numbers[start.min(length)..length];
+                assert_eq!(Zone::of_numbers(some), measure_all(some), "{start}..{length}");
+            }
+        }
+        let mut odd = numbers[..100].to_vec();
+        odd[17] = f64::NAN;
+        assert_eq!(Zone::of_numbers(&odd), measure_all(&odd));
+        assert_eq!(Zone::of_numbers(&odd).count, 99);
+        // Numbers that are rounded: sums differ by that only.
+        let thirds: Vec<f64> = numbers.iter().map(|number| number / 3.0).collect();
+        let (apart, together) = (Zone::of_numbers(&thirds), measure_all(&thirds));
+        assert_eq!((apart.min, apart.max, apart.count), (together.min, together.max, together.count));
+        assert!((apart.sum - together.sum).abs() < 1e-9, "{} and {}", apart.sum, together.sum);
+    }
 
     #[test]
     fn statistics_are_compared_as_numbers() {
