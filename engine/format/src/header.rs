@@ -24,9 +24,12 @@ pub mod features {
     pub const FACTORS: u32 = 1 << 3;
     /// Segments: models with memory, coded blocks in lanes (K18, K19), dictionaries with a model.
     pub const LANES: u32 = 1 << 4;
+    /// Segments: decimals of a group with further digits (K20).
+    pub const DIGITS: u32 = 1 << 5;
 }
 /// Required feature bits that this crate knows.
-pub const KNOWN_REQUIRED: u32 = features::CODED | features::ALTERNATE | features::FACTORS | features::LANES;
+pub const KNOWN_REQUIRED: u32 =
+    features::CODED | features::ALTERNATE | features::FACTORS | features::LANES | features::DIGITS;
 
 /// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -249,9 +249,9 @@ fn a_file_without_the_bit_has_no_factors() {
     let content = content(prices.collect(), true);
     let required = |bytes: &[u8]| FileHeader::decode(bytes, FileKind::Segment).unwrap().required;
     let (plain, lacks) = written(&content, Tier::Dense, false);
-    assert!(lacks && required(&plain) == 0);
+    assert!(lacks && required(&plain) == features::DIGITS);
     let (bytes, _) = written(&content, Tier::Dense, true);
-    assert_eq!(required(&bytes), features::FACTORS);
+    assert_eq!(required(&bytes), features::FACTORS | features::DIGITS);
     assert_eq!(stored(&content, &bytes, &mut random), [(Encoding::Group, true); 4]);
     // The same bytes without the bit are refused.
     let mut bad = bytes;

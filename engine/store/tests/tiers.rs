@@ -7,7 +7,7 @@ use tapestore::schema::{SchemaBuilder, bars};
 use tapestore::{Batch, Options, SeriesKey, Store, Tier, Values};
 use tapestore_format::header::{
     FileHeader, FileKind,
-    features::{ALTERNATE, CODED, LANES},
+    features::{ALTERNATE, CODED, DIGITS, LANES},
 };
 
 const MINUTE_NS: i64 = 60_000_000_000;
@@ -267,7 +267,7 @@ fn required(storage: &MemoryStorage) -> u32 {
     FileHeader::decode(&bytes, FileKind::Segment).unwrap().required
 }
 
-/// Quotes of one side each may be packed in a way of their own; a store of bars asks nothing new of a reader.
+/// Quotes of one side each may be packed in a way of their own; bars may have further digits, and ask for nothing else.
 #[test]
 fn only_segments_with_ticks_ask_for_what_ticks_need() {
     let storage = Arc::new(MemoryStorage::new());
@@ -281,15 +281,15 @@ fn only_segments_with_ticks_ask_for_what_ticks_need() {
         store.seal().unwrap();
     };
     write(&key(), bars(), batch(0, 100));
-    assert_eq!(required(&storage), 0);
+    assert_eq!(required(&storage), DIGITS);
     let quotes = SeriesKey::new("A.X", "quotes").unwrap();
     let schema = SchemaBuilder::sequence().column("price", tapestore::ColumnType::F64).build().unwrap();
     let sides = |time: i64| if time % 2 == 0 { 10.0 } else { 10.5 };
     let batch = Batch::new((0..1000).collect()).with("price", Values::F64((0..1000).map(sides).collect()));
     write(&quotes, schema, batch);
-    assert_eq!(required(&storage), ALTERNATE | CODED | LANES);
+    assert_eq!(required(&storage), ALTERNATE | CODED | LANES | DIGITS);
     store.compact().unwrap();
-    assert_eq!(required(&storage), ALTERNATE | CODED | LANES, "bars and quotes together");
+    assert_eq!(required(&storage), ALTERNATE | CODED | LANES | DIGITS, "bars and quotes together");
 }
 
 /// Open, high, low and close are packed by one another, if they are called so.

@@ -159,7 +159,7 @@ fn the_header_is_that_of_the_code() {
     assert!(readme.contains(&format!("The minor version is {MINOR}.")));
     assert_eq!(
         KNOWN_REQUIRED,
-        features::CODED | features::ALTERNATE | features::FACTORS | features::LANES,
+        features::CODED | features::ALTERNATE | features::FACTORS | features::LANES | features::DIGITS,
         "README.md says which are defined"
     );
     let stated = "required feature bits: 1 a segment in which columns may have models, 2 one in which";
@@ -167,7 +167,11 @@ fn the_header_is_that_of_the_code() {
     let stated =
         "*alternate*, 8 one in which decimals may have factors, 16 one in which models may be in lanes";
     assert!(segment.contains(stated));
-    assert_eq!((features::CODED, features::ALTERNATE, features::FACTORS, features::LANES), (1, 2, 8, 16));
+    let stated =
+        "16 one in which models may be in lanes, 32 one in which decimals of groups may have further digits";
+    assert!(segment.contains(stated));
+    let bits = (features::CODED, features::ALTERNATE, features::FACTORS, features::LANES, features::DIGITS);
+    assert_eq!(bits, (1, 2, 8, 16, 32));
     let codecs = chapter("codecs.md");
     for sentence in [
         format!("| log | u8 | {LOG_MIN} to {LOG_MAX}: "),

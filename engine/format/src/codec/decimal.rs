@@ -280,6 +280,11 @@ impl Mantissas {
         out
     }
 
+    /// The mantissa of a value at a number of decimal places, divisor 1, if it gives the value back.
+    pub(super) fn exact(value: f64, exponent: u8) -> Option<i64> {
+        mantissa(value, usize::from(exponent))
+    }
+
     /// Appends the mantissas of a few values if all of them give their value back: the same as [`mantissa`] of each,
     /// without a branch, so that several are made at once.
     fn push_all<F: Float>(&mut self, values: &[F], exponent: usize) -> bool {

@@ -15,6 +15,7 @@
 
 use super::bins::{self, Ends, Model, Streams};
 use super::bitpack;
+use super::digits::{self, Rows};
 use super::group::{self, Role};
 use super::lane::{Lane, PADDED};
 use crate::limits::BLOCK_ROWS;
@@ -71,6 +72,10 @@ pub struct Loops<N: 'static> {
     pub alternate: fn(N, N, &mut [N]),
     /// Adds the predictions of a role: close, open, residuals. As [`group::restore`].
     pub restore: fn(Role, &[N], &[N], &mut [N]),
+    /// The further digits that rows have of what they equal. As [`digits::carry`].
+    pub carry: fn(Role, &[N], Rows<'_, N>, Rows<'_, N>, &mut [i64]),
+    /// Mantissas with further digits: mantissas, digits, how many make one. As [`digits::finer`].
+    pub finer: fn(&[N], &[i64], i64, &mut [i64]),
     /// The next of the values where a bit is set, else the default: bitmap, values, default.
     pub expand: fn(&[u8], &[N; PADDED], N, &mut [N]),
     /// The next value of the class that two bits select: selectors, values, where each class begins in them.
@@ -137,6 +142,8 @@ impl<N: Lane> Loops<N> {
         sum,
         alternate,
         restore: group::restore,
+        carry: digits::carry,
+        finer: digits::finer,
         expand,
         choose,
         scale: scale_small,
@@ -404,6 +411,20 @@ macro_rules! table {
                 super::group::restore_inline(role, close, open, numbers);
             }
             #[target_feature(enable = $features)]
+            fn carry<N: Lane>(
+                role: Role,
+                numbers: &[N],
+                close: super::Rows<'_, N>,
+                open: super::Rows<'_, N>,
+                out: &mut [i64],
+            ) {
+                super::digits::carry_inline(role, numbers, close, open, out);
+            }
+            #[target_feature(enable = $features)]
+            fn finer<N: Lane>(numbers: &[N], digits: &[i64], unit: i64, out: &mut [i64]) {
+                super::digits::finer_inline(numbers, digits, unit, out);
+            }
+            #[target_feature(enable = $features)]
             fn expand<N: Lane>(bitmap: &[u8], values: &[N; PADDED], default: N, out: &mut [N]) {
                 vectors::expand(bitmap, values, default, out);
             }
@@ -455,6 +476,12 @@ macro_rules! table {
                     alternate: |first, second, out| unsafe { alternate(first, second, out) },
                     // SAFETY: U1, as above.
                     restore: |role, close, open, numbers| unsafe { restore(role, close, open, numbers) },
+                    // SAFETY: U1, as above.
+                    carry: |role, numbers, close, open, out| unsafe {
+                        carry(role, numbers, close, open, out)
+                    },
+                    // SAFETY: U1, as above.
+                    finer: |numbers, digits, unit, out| unsafe { finer(numbers, digits, unit, out) },
                     // SAFETY: U1, as above.
                     expand: |bitmap, values, default, out| unsafe { expand(bitmap, values, default, out) },
                     // SAFETY: U1, as above.

@@ -8,6 +8,7 @@
 //! - [`bins`]: blocks coded by how often a column uses which numbers; [`bins_encode`] chooses.
 //! - [`lanes`]: the coders of such blocks; `memory`: what these know of the numbers before; `memory_encode` chooses.
 //! - [`decimal`]: floats as decimal mantissas with exact exceptions.
+//! - [`digits`]: decimals of more places among those of bars.
 //! - [`factor`]: decimals times a factor, as adjusted prices are; [`factor_find`] looks for it.
 //! - [`kernel`]: the loops of decoding, for what the machine has; [`lane`]: the numbers that they work on.
 //! - [`group`]: what open, high, low and close tell about one another.
@@ -16,6 +17,7 @@ pub mod bins;
 pub mod bins_encode;
 pub mod bitpack;
 pub mod decimal;
+pub mod digits;
 pub mod factor;
 pub mod factor_find;
 pub mod group;

@@ -10,6 +10,7 @@ use super::zones::Zones;
 use super::{Stream, Tier};
 use crate::bytes::ByteReader;
 use crate::codec::decimal::Scale;
+use crate::codec::digits::Places;
 use crate::codec::group::Role;
 use crate::codec::{bins, lanes};
 use crate::error::{FormatError, Result};
@@ -34,6 +35,8 @@ pub(super) const NANS: u8 = 16;
 pub(super) const MODEL: u8 = 32;
 /// Entry flag: decimals are multiplied by factors.
 pub(super) const FACTORS: u8 = 64;
+/// Entry flag: decimals of a group have further digits.
+pub(super) const DIGITS: u8 = 128;
 
 /// Longest dictionary of strings, in bytes: the encoder's bound and one string more.
 const HEAP_LIMIT: u64 = (super::text_encode::HEAP_BYTES + STRING_BYTES + 2) as u64;
@@ -151,6 +154,8 @@ pub(super) struct Entry {
     /// The scale of decimals, and the role in the group.
     pub(super) scale: Option<Scale>,
     pub(super) role: Option<Role>,
+    /// Places of further digits in the group.
+    pub(super) places: Option<Places>,
     /// Where every block begins, from `offset`, and where the last one ends.
     starts: Box<[u64]>,
     /// Where its model is kept while it is read.
@@ -174,6 +179,7 @@ struct Parameters {
     heap: usize,
     scale: Option<Scale>,
     role: Option<Role>,
+    places: Option<Places>,
 }
 
 /// The head of a chunk, parsed and verified.
@@ -237,6 +243,8 @@ pub struct ColumnInfo {
     pub encoding: Encoding,
     /// Whether its decimals are multiplied by factors.
     pub factors: bool,
+    /// Whether some of them have further digits.
+    pub digits: bool,
     /// Place of its blocks in the file.
     pub offset: u64,
     /// Bytes of its blocks.
@@ -246,11 +254,12 @@ pub struct ColumnInfo {
 }
 
 impl ColumnInfo {
-    /// Name in `tape inspect`: of the encoding, and whether there are factors.
+    /// Name in `tape inspect`: of the encoding, and whether there are factors or further digits.
     pub fn form(&self) -> &'static str {
         match (self.factors, self.encoding) {
             (true, Encoding::Group) => "group with factors",
             (true, _) => "decimal with factors",
+            (_, Encoding::Group) if self.digits => "group with digits",
             _ => self.encoding.name(),
         }
     }
@@ -385,6 +394,7 @@ impl<'a> Chunk<'a> {
                 kind: entry.kind,
                 encoding: entry.encoding,
                 factors: entry.flags & FACTORS != 0,
+                digits: entry.flags & DIGITS != 0,
                 offset: entry.offset,
                 bytes: entry.bytes,
                 head_bytes: (end - (entry.parameters.start - 4)) as u64,
@@ -509,8 +519,11 @@ impl Head {
         if flags & FACTORS != 0 && file.required & features::FACTORS == 0 {
             return Err(reader.error("factors without their feature bit"));
         }
+        if flags & DIGITS != 0 && file.required & features::DIGITS == 0 {
+            return Err(reader.error("further digits without their feature bit"));
+        }
         let start = reader.position();
-        let Parameters { heap, scale, role } = self.parameters(reader, kind, encoding)?;
+        let Parameters { heap, scale, role, places } = self.parameters(reader, kind, encoding, flags)?;
         let mut model = 0;
         if flags & MODEL != 0 {
             let length = reader.varint()?;
@@ -565,6 +578,7 @@ impl Head {
             statistics,
             scale,
             role,
+            places,
             starts,
             slot: self.entries.len() % MODELS,
             units,
@@ -582,6 +596,7 @@ impl Head {
         reader: &mut ByteReader<'_>,
         kind: ColumnType,
         encoding: Encoding,
+        flags: u8,
     ) -> Result<Parameters> {
         let mut out = Parameters::default();
         match encoding {
@@ -600,7 +615,15 @@ impl Head {
                 if out.role.is_none() {
                     return Err(reader.error(format!("unknown role {role}")));
                 }
-                out.scale = Some(Scale::decode(reader)?);
+                let scale = Scale::decode(reader)?;
+                out.scale = Some(scale);
+                if flags & DIGITS != 0 {
+                    let places = reader.u8()?;
+                    out.places = Places::beyond(scale, places);
+                    if out.places.is_none() {
+                        return Err(reader.error(format!("{places} places of further digits")));
+                    }
+                }
             }
             Encoding::Split => {
                 let cut = usize::from(reader.u8()?);
@@ -648,8 +671,10 @@ impl Head {
         let [Some(close), Some(open), Some(high), Some(low)] = found else {
             return Err(FormatError::corrupt("K13", self.offset, "a column of the group is missing"));
         };
-        if [open, high, low].iter().any(|index| self.entries[*index].scale != self.entries[close].scale) {
-            return Err(FormatError::corrupt("K13", self.offset, "the group has two scales"));
+        let places = |index: usize| (self.entries[index].scale, self.entries[index].places);
+        if [open, high, low].iter().any(|index| places(*index) != places(close)) {
+            let detail = "the group has two scales, or further digits in some columns only";
+            return Err(FormatError::corrupt("K13", self.offset, detail));
         }
         self.group = Some([close, open, high, low]);
         Ok(())
@@ -700,6 +725,9 @@ fn check_encoding(
     }
     if matches!(encoding, Encoding::Decimal | Encoding::Group) && kind == ColumnType::F64 {
         allowed |= FACTORS;
+    }
+    if encoding == Encoding::Group && flags & FACTORS == 0 {
+        allowed |= DIGITS;
     }
     if encoding.may_be_coded() {
         allowed |= MODEL;

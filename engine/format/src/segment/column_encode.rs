@@ -1,8 +1,9 @@
 //! One column of a chunk to bytes: which encoding, its entry in the chunk's head, its blocks.
 
 use std::cell::{Cell, RefCell};
+use std::ops::Range;
 
-use super::chunk::{Encoding, FACTORS, Key, LONG, MODEL, NULLS, STRAYS};
+use super::chunk::{DIGITS, Encoding, FACTORS, Key, LONG, MODEL, NULLS, STRAYS};
 use super::sealed::sealed_bytes;
 use super::zones::{self, Bounds};
 use super::{Tier, text_encode};
@@ -10,6 +11,7 @@ use crate::bytes::ByteWriter;
 use crate::codec::bins_encode::Coding;
 use crate::codec::bitpack::pack;
 use crate::codec::decimal::{Float, Mantissas, Scale, choose, gcd, sample};
+use crate::codec::digits::{self, Places};
 use crate::codec::factor_find::Prices;
 use crate::codec::group::{self, Role};
 use crate::codec::int_encode::{self, Forms};
@@ -328,12 +330,11 @@ pub(super) fn encode_group(columns: [(Key, &ColumnValues); 4], ways: Ways<'_>) -
         }
     }
     let bytes = |group: &[Encoded; 4]| group.iter().map(Encoded::payload_bytes).sum::<usize>();
-    let plain = plain_group(&prices).and_then(|(exponent, mantissas)| {
-        let groups =
-            candidates(&prices, exponent, mantissas, ways).into_iter().filter_map(|(places, found)| {
-                let many = has_many_strays(&found);
-                Some((put_group(columns, places, found, ways)?, many))
-            });
+    let plain = plain_group(&prices).and_then(|plain| {
+        let groups = candidates(&prices, plain, ways).into_iter().filter_map(|found| {
+            let many = found.places == 0 && has_many_strays(&found.mantissas);
+            Some((put_group(columns, found, ways)?, many))
+        });
         groups.min_by_key(|(group, _)| bytes(group))
     });
     let many = plain.as_ref().is_none_or(|plain| plain.1);
@@ -344,7 +345,8 @@ pub(super) fn encode_group(columns: [(Key, &ColumnValues); 4], ways: Ways<'_>) -
     let limit = limit(prices[0].len() * 4 * size_of::<f64>(), plain.as_ref().map(bytes));
     let found = Prices { columns: &prices, skip: |_| false }.factors().and_then(|(exponent, runs)| {
         let split = |values: &&[f64]| Mantissas::factored(values, exponent, &runs, |_| false);
-        put_group(columns, exponent, prices.iter().map(split).collect(), ways)
+        let mantissas = prices.iter().map(split).collect();
+        put_group(columns, Prepared { exponent, places: 0, mantissas }, ways)
     });
     match found {
         Some(found) if bytes(&found) < limit && ways.may_use_factors() => Some(found),
@@ -352,108 +354,155 @@ pub(super) fn encode_group(columns: [(Key, &ColumnValues); 4], ways: Ways<'_>) -
     }
 }
 
-/// Decimal places and mantissas of four columns, unless too many values are no decimals, at the most places either.
-fn plain_group(prices: &[&[f64]]) -> Option<(u8, Vec<Mantissas>)> {
+/// Mantissas of four columns, open, high, low and close.
+struct Prepared {
+    exponent: u8,
+    /// Places of further digits, 0 without.
+    places: u8,
+    mantissas: Vec<Mantissas>,
+}
+
+impl Prepared {
+    /// At so many decimal places, unless too many values are no decimals of these.
+    fn at(prices: &[&[f64]], exponent: u8) -> Option<Self> {
+        let mantissas: Vec<Mantissas> =
+            prices.iter().map(|values| Mantissas::of(values, exponent, |_| false)).collect();
+        let fit = mantissas.iter().all(|column| column.strays.len() * 4 <= column.numbers.len());
+        fit.then_some(Self { exponent, places: 0, mantissas })
+    }
+
+    /// With further digits, if exceptions have such.
+    fn with_digits(self) -> Self {
+        let places = digits::find(&self.mantissas, self.exponent).unwrap_or(0);
+        Self { places, ..self }
+    }
+}
+
+/// Mantissas of four columns, unless too many values are no decimals, at the most places either.
+fn plain_group(prices: &[&[f64]]) -> Option<Prepared> {
     let samples: Vec<f64> = prices.iter().flat_map(|values| sample(values, |_| true, SAMPLE / 4)).collect();
     let exponent = choose(&samples)?;
-    [exponent, FINE].into_iter().find_map(|places| Some((places, mantissas_of(prices, places)?)))
+    [exponent, FINE].into_iter().find_map(|places| Prepared::at(prices, places))
 }
 
-fn mantissas_of(prices: &[&[f64]], exponent: u8) -> Option<Vec<Mantissas>> {
-    let mantissas: Vec<Mantissas> =
-        prices.iter().map(|values| Mantissas::of(values, exponent, |_| false)).collect();
-    mantissas.iter().all(|column| column.strays.len() * 4 <= column.numbers.len()).then_some(mantissas)
-}
-
-/// The decimal places, with mantissas, at which a group may take least: those of most values, or more. Strays are often
-/// decimals of more places: prices of eight among those of two. As exceptions they take six bytes each and more, in each of
-/// the four columns; as mantissas they are predicted by one another, and what is left of the others are round numbers.
+/// What of a group may take least, of which the smallest is kept. Exceptions are often decimals of more places: prices of
+/// eight among those of two. They may be told by their further digits, or be mantissas of as many places as all others.
 ///
-/// What a model makes of them nobody knows before it is made: for the cold tier there are several. Packings tell by some
+/// What a model makes of them nobody knows before it is made: for the cold tier there are two. Packings tell by some
 /// blocks which one is smallest.
-fn candidates(
-    prices: &[&[f64]],
-    exponent: u8,
-    mantissas: Vec<Mantissas>,
-    ways: Ways<'_>,
-) -> Vec<(u8, Vec<Mantissas>)> {
-    if !has_strays(&mantissas) {
-        return vec![(exponent, mantissas)];
-    }
-    let others =
-        [exponent + 1, exponent + 2, FINE].into_iter().filter(|other| (exponent + 1..=FINE).contains(other));
-    let with_mantissas = |places| Some((places, mantissas_of(prices, places)?));
-    if ways.tier == Tier::Cold {
-        return [(exponent, mantissas)].into_iter().chain(others.filter_map(with_mantissas)).collect();
+fn candidates(prices: &[&[f64]], plain: Prepared, ways: Ways<'_>) -> Vec<Prepared> {
+    if !has_strays(&plain.mantissas) {
+        return vec![plain];
     }
     let blocks = |values: &[f64]| values.chunks(BLOCK_ROWS).step_by(ONE_OF).flatten().copied().collect();
     let sampled: Vec<Vec<f64>> = prices.iter().map(|values| blocks(values)).collect();
     let sampled: Vec<&[f64]> = sampled.iter().map(Vec::as_slice).collect();
-    let bytes = |places| Some((packed_bytes(&mantissas_of(&sampled, places)?, places, ways), places));
-    let least = [exponent].into_iter().chain(others).filter_map(bytes).min();
-    let finer =
-        least.filter(|(_, places)| *places != exponent).and_then(|(_, places)| with_mantissas(places));
-    vec![finer.unwrap_or((exponent, mantissas))]
-}
-
-/// What the blocks of a group take when they are packed.
-fn packed_bytes(mantissas: &[Mantissas], exponent: u8, ways: Ways<'_>) -> usize {
-    let [open, high, low, close] = mantissas else { return usize::MAX };
-    let scale = Scale { exponent, divisor: 1 };
-    let (mut residuals, mut bytes) = (Vec::new(), Vec::new());
-    for start in (0..close.numbers.len()).step_by(BLOCK_ROWS) {
-        let rows = start..close.numbers.len().min(start + BLOCK_ROWS);
-        let columns = [(Role::Open, open), (Role::High, high), (Role::Low, low), (Role::Close, close)];
-        for (role, column) in columns {
-            let numbers = &column.numbers[rows.clone()];
-            residuals.clear();
-            if role != Role::Close {
-                let (close, open) = (&close.numbers[rows.clone()], &open.numbers[rows.clone()]);
-                group::residuals(role, close, open, numbers, &mut residuals);
-            }
-            let residuals = (role != Role::Close).then_some(&residuals[..]);
-            int_encode::encode_with(ways.forms, numbers, residuals, &mut bytes);
-            column.put_behind::<f64>(scale, rows.start, rows.len(), &mut bytes);
+    let bytes = |exponent: u8| {
+        let found = Prepared::at(&sampled, exponent)?.with_digits();
+        let (places, group) = (found.places, Group::of(found)?);
+        Some((group.packed_bytes(ways), exponent, places))
+    };
+    let mut best = bytes(plain.exponent);
+    for step in [-1, 1] {
+        let mut next = best.and_then(|best| best.1.checked_add_signed(step));
+        while let Some(found) = next.and_then(bytes).filter(|found| best.is_none_or(|best| *found < best)) {
+            best = Some(found);
+            next = found.1.checked_add_signed(step).filter(|exponent| *exponent <= FINE);
         }
     }
-    bytes.len()
+    let prepared =
+        |(_, exponent, places): (usize, u8, u8)| Some(Prepared { places, ..Prepared::at(prices, exponent)? });
+    let found: Vec<Prepared> = best.into_iter().filter_map(prepared).collect();
+    if found.is_empty() { vec![plain.with_digits()] } else { found }
 }
 
-/// Encodes open, high, low and close with their mantissas, which stand in this order.
-fn put_group(
-    columns: [(Key, &ColumnValues); 4],
-    exponent: u8,
-    mut mantissas: Vec<Mantissas>,
-    ways: Ways<'_>,
-) -> Option<[Encoded; 4]> {
-    let divisor = mantissas.iter().fold(0, |divisor, column| gcd(divisor, column.divisor)).max(1) as i64;
-    for column in &mut mantissas {
-        column.divide(divisor);
+/// Open, high, low and close as mantissas of one scale, in this order.
+struct Group {
+    scale: Scale,
+    mantissas: [Mantissas; 4],
+    /// Further digits, and their places.
+    digits: Option<(Places, [Vec<i64>; 4])>,
+}
+
+impl Group {
+    fn of(prepared: Prepared) -> Option<Self> {
+        let Prepared { exponent, places, mantissas } = prepared;
+        let mut mantissas: [Mantissas; 4] = mantissas.try_into().ok()?;
+        let divisor = mantissas.iter().fold(0, |divisor, column| gcd(divisor, column.divisor)).max(1) as i64;
+        mantissas.iter_mut().for_each(|column| column.divide(divisor));
+        let scale = Scale { exponent, divisor };
+        let reach =
+            mantissas.iter().flat_map(|column| &column.numbers).map(|number| number.unsigned_abs()).max();
+        let places = Places::beyond(scale, places).filter(|places| places.are_exact(reach.unwrap_or(0)));
+        let digits = places.map(|places| (places, mantissas.each_mut().map(|column| places.take(column))));
+        Some(Self { scale, mantissas, digits })
     }
-    let scale = Scale { exponent, divisor };
-    let [open, high, low, close] = &mantissas[..] else { return None };
-    let encode = |index: usize, role: Role, numbers: &Mantissas| {
+
+    const ROLES: [Role; 4] = [Role::Open, Role::High, Role::Low, Role::Close];
+
+    /// Appends the residuals of a column in a block.
+    fn residuals(&self, index: usize, rows: &Range<usize>, out: &mut Vec<i64>) {
+        let [open, _, _, close] = self.mantissas.each_ref().map(|column| &column.numbers[rows.clone()]);
+        group::residuals(Self::ROLES[index], close, open, &self.mantissas[index].numbers[rows.clone()], out);
+    }
+
+    /// Appends what stands behind the mantissas of a column in a block.
+    fn put_behind(&self, index: usize, rows: &Range<usize>, out: &mut Vec<u8>) {
+        let column = &self.mantissas[index];
+        if let Some((_, digits)) = &self.digits {
+            let of =
+                |index: usize| (&self.mantissas[index].numbers[rows.clone()], &digits[index][rows.clone()]);
+            digits::put(Self::ROLES[index], of(index), of(3), of(0), out);
+        }
+        column.put_behind::<f64>(self.scale, rows.start, rows.len(), out);
+    }
+
+    /// What the blocks take when they are packed.
+    fn packed_bytes(&self, ways: Ways<'_>) -> usize {
+        let (mut residuals, mut bytes) = (Vec::new(), Vec::new());
+        let count = self.mantissas[0].numbers.len();
+        for start in (0..count).step_by(BLOCK_ROWS) {
+            let rows = start..count.min(start + BLOCK_ROWS);
+            for (index, role) in Self::ROLES.into_iter().enumerate() {
+                residuals.clear();
+                self.residuals(index, &rows, &mut residuals);
+                let residuals = (role != Role::Close).then_some(&residuals[..]);
+                let numbers = &self.mantissas[index].numbers[rows.clone()];
+                int_encode::encode_with(ways.forms, numbers, residuals, &mut bytes);
+                self.put_behind(index, &rows, &mut bytes);
+            }
+        }
+        bytes.len()
+    }
+}
+
+/// Encodes open, high, low and close with their mantissas.
+fn put_group(columns: [(Key, &ColumnValues); 4], prepared: Prepared, ways: Ways<'_>) -> Option<[Encoded; 4]> {
+    let group = Group::of(prepared)?;
+    let encode = |index: usize, role: Role| {
         let (key, column) = columns[index];
+        let numbers = &group.mantissas[index];
         let rows_of = || (0..column.len()).step_by(BLOCK_ROWS).map(|s| s..column.len().min(s + BLOCK_ROWS));
         let residuals: Option<Vec<i64>> = (role != Role::Close).then(|| {
             let mut all = spare::take();
-            for rows in rows_of() {
-                let (close, open) = (&close.numbers[rows.clone()], &open.numbers[rows.clone()]);
-                group::residuals(role, close, open, &numbers.numbers[rows], &mut all);
-            }
+            rows_of().for_each(|rows| group.residuals(index, &rows, &mut all));
             all
         });
+        let flags = behind(numbers) | if group.digits.is_some() { DIGITS } else { 0 };
         let encoded = coded_if_smaller(ways, &numbers.numbers, residuals.as_deref(), |blocks| {
-            let mut out = Encoded::new(key, ColumnType::F64, Encoding::Group, behind(numbers));
+            let mut out = Encoded::new(key, ColumnType::F64, Encoding::Group, flags);
             out.entry.put_u8(role as u8);
-            scale.encode(&mut out.entry);
+            group.scale.encode(&mut out.entry);
+            if let Some((places, _)) = &group.digits {
+                out.entry.put_u8(places.count);
+            }
             out.put_model(blocks.coding);
-            out.put_zones(column, Bounds::Floats(Some(scale)), false);
+            out.put_zones(column, Bounds::Floats(Some(group.scale)), false);
             for rows in rows_of() {
                 let residuals = residuals.as_ref().map(|residuals| &residuals[rows.clone()]);
                 out.block(|payload| {
                     blocks.put(&numbers.numbers[rows.clone()], residuals, payload);
-                    numbers.put_behind::<f64>(scale, rows.start, rows.len(), payload);
+                    group.put_behind(index, &rows, payload);
                 });
             }
             out.finish()
@@ -461,13 +510,9 @@ fn put_group(
         residuals.into_iter().for_each(spare::give);
         encoded
     };
-    let encoded = [
-        encode(0, Role::Open, open),
-        encode(1, Role::High, high),
-        encode(2, Role::Low, low),
-        encode(3, Role::Close, close),
-    ];
-    mantissas.into_iter().for_each(|column| spare::give(column.numbers));
+    let mut index = 0..;
+    let encoded = Group::ROLES.map(|role| encode(index.next().unwrap_or_default(), role));
+    group.mantissas.into_iter().for_each(|column| spare::give(column.numbers));
     Some(encoded)
 }
 

@@ -3,12 +3,13 @@
 use std::ops::Range;
 
 use super::Scratch;
-use super::chunk::{Chunk, Entry, FACTORS, Key, STRAYS};
+use super::chunk::{Chunk, DIGITS, Entry, FACTORS, Key, STRAYS};
 use super::read::{NARROW, each_block, model_of, wrong_type};
 use super::scratch::{Group, Models};
 use crate::bytes::ByteReader;
 use crate::codec::bins::Model;
 use crate::codec::decimal::{self, Scale};
+use crate::codec::digits::Digits;
 use crate::codec::factor;
 use crate::codec::group::Role;
 use crate::codec::int::{self, IntScratch, Transform};
@@ -18,7 +19,7 @@ use crate::error::{FormatError, Result};
 use crate::rows::{RowSet, Values};
 
 /// Entry flags: what stands behind the mantissas of a block.
-const BEHIND: u8 = STRAYS | FACTORS;
+const BEHIND: u8 = STRAYS | FACTORS | DIGITS;
 
 /// Decodes a block of numbers of one size.
 type Decode<N> = fn(&mut ByteReader<'_>, &mut [N], &mut IntScratch, Option<&Model>) -> Result<Transform>;
@@ -34,8 +35,12 @@ struct Members<'a, 's, N> {
     blocks: Blocks<'a>,
     group: &'s mut Group<N>,
     models: &'s mut Models,
+    digits: &'s mut Digits,
     int: &'s mut IntScratch,
     bits: &'s mut [i64],
+    more: &'s mut [i64],
+    /// Whether values without further digits are those of mantissas alone.
+    exact: bool,
     decode: Decode<N>,
     append: Append<N>,
 }
@@ -66,15 +71,21 @@ impl<'a> Chunk<'a> {
             }
             let small =
                 wanted.iter().all(|(entry, ..)| entry.scale.is_some_and(|scale| scale.is_small(reach)));
-            let Scratch { int, bits, group, small_group, models, .. } = &mut *scratch;
+            let exact =
+                wanted.iter().all(|(entry, ..)| entry.places.is_none_or(|places| places.are_exact(reach)));
+            let Scratch { int, bits, group, small_group, models, digits, numbers: more, .. } = &mut *scratch;
             if small && reach < NARROW {
                 let decode: Decode<i32> = |reader, out, scratch, _| int::decode_narrow(reader, out, scratch);
                 let append = Scale::extend_small;
-                let members = Members { blocks, group: small_group, models, int, bits, decode, append };
+                let group = small_group;
+                let members =
+                    Members { blocks, group, models, digits, int, bits, more, exact, decode, append };
                 self.read_members(members, &mut wanted, block, &rows)
             } else {
                 let append = if small { Scale::extend_small } else { Scale::extend };
-                let members = Members { blocks, group, models, int, bits, decode: int::decode, append };
+                let decode = int::decode;
+                let members =
+                    Members { blocks, group, models, digits, int, bits, more, exact, decode, append };
                 self.read_members(members, &mut wanted, block, &rows)
             }
         })
@@ -126,12 +137,22 @@ impl<'a> Chunk<'a> {
         rows: &Range<usize>,
     ) -> Result<()> {
         members.group.have = [false; 4];
+        members.digits.forget();
         for (entry, role, out) in wanted {
             self.decode_member(*role, block, &mut members)?;
             let Some(scale) = entry.scale else { return Err(wrong_type(entry)) };
             let at = out.len();
+            if entry.places.is_some() {
+                self.decode_digits(*role, block, &mut members)?;
+            }
             let numbers = &members.group.numbers[*role as usize][rows.clone()];
-            (members.append)(&scale, members.int.kernels, numbers, out);
+            match entry.places.filter(|_| members.digits.has_some(*role) || !members.exact) {
+                Some(places) => {
+                    let rows = (numbers, &members.digits.of(*role)[rows.clone()]);
+                    places.extend(members.int.kernels, rows, &mut members.more[..numbers.len()], out);
+                }
+                None => (members.append)(&scale, members.int.kernels, numbers, out),
+            }
             if entry.flags & BEHIND != 0 {
                 let (bytes, offset) = self.member_block(*role, block, &mut members.blocks)?;
                 let rest = members.group.rest[*role as usize];
@@ -183,9 +204,38 @@ impl<'a> Chunk<'a> {
         members.group.have[at] = true;
         Ok(())
     }
+
+    /// Reads the further digits of a member, and first of those that it may have them of.
+    fn decode_digits<N: Lane>(
+        &self,
+        role: Role,
+        block: usize,
+        members: &mut Members<'a, '_, N>,
+    ) -> Result<()> {
+        if members.digits.has(role) {
+            return Ok(());
+        }
+        self.decode_member(role, block, members)?;
+        if role != Role::Close {
+            self.decode_digits(Role::Close, block, members)?;
+        }
+        if matches!(role, Role::High | Role::Low) {
+            self.decode_digits(Role::Open, block, members)?;
+        }
+        let (bytes, offset) = self.member_block(role, block, &mut members.blocks)?;
+        let rest = &mut members.group.rest[role as usize];
+        let mut reader = ByteReader::new(&bytes[*rest..], "K20");
+        let count = self.block_rows(block).len();
+        let numbers = members.group.numbers.each_ref().map(|numbers| &numbers[..count]);
+        let read =
+            members.digits.read(role, &mut reader, count, numbers, members.int, [members.bits, members.more]);
+        read.map_err(|error| error.shifted(offset + *rest as u64))?;
+        *rest += reader.position();
+        Ok(())
+    }
 }
 
-/// Reads factors and exceptions, which stand behind the mantissas of a block of `count` rows, into the decimals of the
+/// Reads factors and exceptions, which stand behind the mantissas and further digits of a block of `count` rows, into the decimals of the
 /// rows from `start` on.
 fn read_behind(
     entry: &Entry,
@@ -196,7 +246,7 @@ fn read_behind(
     bits: &mut [i64],
     scratch: &mut IntScratch,
 ) -> Result<()> {
-    let mut reader = ByteReader::new(bytes, "K17");
+    let mut reader = ByteReader::new(bytes, if entry.places.is_some() { "K20" } else { "K17" });
     if entry.flags & FACTORS != 0 {
         factor::apply(&mut reader, count, start, out, bits, scratch)?;
     }

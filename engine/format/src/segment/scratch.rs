@@ -6,6 +6,7 @@ use std::ops::{Deref, DerefMut};
 
 use super::runs::RunBuffer;
 use crate::codec::bins::Model;
+use crate::codec::digits::Digits;
 use crate::codec::int::IntScratch;
 use crate::codec::lane::{Block, Lane, block};
 use crate::error::Result;
@@ -81,6 +82,7 @@ pub struct Scratch {
     pub(super) small: Block<i32>,
     pub(super) group: Group<i64>,
     pub(super) small_group: Group<i32>,
+    pub(super) digits: Digits,
     pub(super) models: Models,
 }
 
@@ -96,6 +98,7 @@ impl Default for Scratch {
             small: block(),
             group: Group::default(),
             small_group: Group::default(),
+            digits: Digits::default(),
             models: Models::default(),
         }
     }
