@@ -15,7 +15,7 @@ use crate::number::POWERS;
 use crate::spare;
 
 /// Most decimal places that the encoder looks for.
-const SEARCHED: usize = 14;
+pub(super) const SEARCHED: usize = 14;
 /// Mantissas beyond this are exceptions: below it, adding `ROUNDER` rounds to an integer.
 const LARGEST: f64 = (1u64 << 51) as f64;
 const ROUNDER: f64 = 6_755_399_441_055_744.0;

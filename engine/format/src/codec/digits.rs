@@ -4,7 +4,7 @@
 //! prices; what the others have beyond is told beside them. A high that equals the open or close, or an open that equals a
 //! close, has the digits of that one: they carry over and are told once.
 
-use super::decimal::{Mantissas, Scale, choose, sample};
+use super::decimal::{Mantissas, SEARCHED, Scale, sample};
 use super::group::Role;
 use super::int::{self, IntScratch};
 use super::int_encode;
@@ -18,7 +18,9 @@ use crate::number::POWERS;
 /// Most places that may follow those of the scale: powers of ten up to this one are numbers of 64 bits.
 const MOST: u8 = 18;
 /// Values of a group that the places are chosen from.
-const SAMPLE: usize = 512;
+const SAMPLE: usize = 256;
+/// Places suffice that leave at most one exception of so many.
+const BEYOND: usize = 16;
 
 /// Decimal places of further digits, beyond those of a scale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,11 +74,17 @@ impl Places {
     }
 }
 
-/// How many places the exceptions of a group have beyond `exponent`, if they are decimals.
+/// How many places the exceptions of a group have beyond `exponent`, if nearly all are decimals: the fewest that suffice. The
+/// others stay exceptions, which do not carry over.
 pub fn find(columns: &[Mantissas], exponent: u8) -> Option<u8> {
     let strays = columns.iter().flat_map(|column| &column.strays);
     let strays: Vec<f64> = strays.map(|(_, bits)| f64::from_bits(*bits as u64)).collect();
-    choose(&sample(&strays, |_| true, SAMPLE))?.checked_sub(exponent).filter(|more| (1..=MOST).contains(more))
+    let sample = sample(&strays, |_| true, SAMPLE);
+    let fit = |places: &u8| {
+        let beyond = sample.iter().filter(|value| Mantissas::exact(**value, *places).is_none()).count();
+        beyond * BEYOND <= sample.len()
+    };
+    (exponent + 1..=SEARCHED as u8).find(fit).map(|places| places - exponent)
 }
 
 /// Mantissas and digits of a column's rows in a block.
@@ -255,5 +263,151 @@ impl Digits {
             column.digits[*row as usize] = *digits;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Random(u64);
+
+    impl Random {
+        fn below(&mut self, limit: u64) -> i64 {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            ((self.0 >> 33) % limit) as i64
+        }
+    }
+
+    /// Mantissas and digits of close, open, high and low.
+    type Columns = [(Vec<i64>, Vec<i64>); 4];
+
+    /// Mantissas of a few values, so that they are often equal, and digits in some rows.
+    fn columns(random: &mut Random, count: usize, one_in: u64) -> Columns {
+        std::array::from_fn(|_| {
+            let numbers = (0..count).map(|_| random.below(4) - 2).collect();
+            let digits = (0..count).map(|_| if random.below(one_in) == 0 { random.below(7) - 3 } else { 0 });
+            (numbers, digits.collect())
+        })
+    }
+
+    /// What the specification says of a row that is not told.
+    fn expected(columns: &Columns, role: Role, row: usize) -> i64 {
+        let [close, open, ..] = columns;
+        let at = |column: &(Vec<i64>, Vec<i64>), row: usize| (column.0[row], column.1[row]);
+        let own = columns[role as usize].0[row];
+        let pairs = [at(close, row), at(open, row)];
+        match role {
+            Role::Open if row > 0 && own == close.0[row - 1] => close.1[row - 1],
+            Role::Open if own == close.0[row] => close.1[row],
+            Role::Close | Role::Open => 0,
+            Role::High => pairs.into_iter().max().filter(|pair| pair.0 == own).map_or(0, |pair| pair.1),
+            Role::Low => pairs.into_iter().min().filter(|pair| pair.0 == own).map_or(0, |pair| pair.1),
+        }
+    }
+
+    #[test]
+    fn digits_carry_over_from_what_is_equal() {
+        let mut random = Random(1);
+        for count in [1, 2, 3, 16, 17, 100, BLOCK_ROWS] {
+            let all = columns(&mut random, count, 2);
+            let [close, open, ..] = &all;
+            for role in Role::ALL {
+                let mut found = vec![7; count];
+                let (close, open) = ((&close.0[..], &close.1[..]), (&open.0[..], &open.1[..]));
+                carry(role, &all[role as usize].0, close, open, &mut found);
+                let expected: Vec<i64> = (0..count).map(|row| expected(&all, role, row)).collect();
+                assert_eq!(found, expected, "{role:?} of {count} rows");
+            }
+        }
+    }
+
+    fn block_of(columns: &Columns, role: Role) -> Vec<u8> {
+        let rows = |role: Role| {
+            let (numbers, digits) = &columns[role as usize];
+            (&numbers[..], &digits[..])
+        };
+        let mut out = Vec::new();
+        put(role, rows(role), rows(Role::Close), rows(Role::Open), &mut out);
+        out
+    }
+
+    fn read_into(digits: &mut Digits, columns: &Columns, role: Role, bytes: &[u8]) -> Result<usize> {
+        let (mut rows, mut told) = (vec![0; BLOCK_ROWS], vec![0; BLOCK_ROWS]);
+        let mut reader = ByteReader::new(bytes, "K20");
+        let numbers = columns.each_ref().map(|column| &column.0[..]);
+        let count = numbers[0].len();
+        let scratch = [&mut rows[..], &mut told[..]];
+        digits.read(role, &mut reader, count, numbers, &mut IntScratch::default(), scratch)?;
+        Ok(reader.position())
+    }
+
+    /// Blocks one after another in the same buffers, some without digits, of other lengths, some of whose columns are not
+    /// asked for: nothing of one is seen in the next.
+    #[test]
+    fn digits_of_any_columns_come_back() {
+        let mut random = Random(2);
+        let mut digits = Digits::default();
+        for round in 0..600 {
+            let count = [1, 5, 64, 700, BLOCK_ROWS][round % 5];
+            let one_in = [1, 3, 200, 1 << 40][random.below(4) as usize];
+            let all = columns(&mut random, count, one_in);
+            digits.forget();
+            let wanted = Role::ALL[random.below(4) as usize];
+            let needed: &[Role] = match wanted {
+                Role::Close => &[Role::Close],
+                Role::Open => &[Role::Close, Role::Open],
+                Role::High => &[Role::Close, Role::Open, Role::High],
+                Role::Low => &[Role::Close, Role::Open, Role::Low],
+            };
+            for role in needed {
+                assert!(!digits.has(*role));
+                let bytes = block_of(&all, *role);
+                assert_eq!(read_into(&mut digits, &all, *role, &bytes).unwrap(), bytes.len());
+                assert!(digits.has(*role));
+                assert_eq!(digits.of(*role)[..count], all[*role as usize].1[..], "{role:?}");
+                let some = all[*role as usize].1.iter().any(|digits| *digits != 0);
+                assert!(digits.has_some(*role) || !some);
+            }
+        }
+    }
+
+    #[test]
+    fn broken_digits_are_refused() {
+        let mut random = Random(3);
+        let all = columns(&mut random, 10, 1 << 40);
+        let refused = |rows: &[i64], count: u64| {
+            let mut bytes = Vec::new();
+            bytes.put_varint(count);
+            int_encode::encode(rows, None, &mut bytes);
+            int_encode::encode(&vec![5; rows.len()], None, &mut bytes);
+            let error = read_into(&mut Digits::default(), &all, Role::Close, &bytes).unwrap_err();
+            assert_eq!(error.rule, "K20");
+            error.to_string()
+        };
+        assert!(refused(&[0; 11], 11).contains("of 11 rows in 10"));
+        for rows in [[3, 3], [4, 3], [-1, 3], [3, 10], [i64::MIN, i64::MAX]] {
+            assert!(refused(&rows, 2).contains("out of order or outside"), "{rows:?}");
+        }
+        let good = block_of(&columns(&mut random, 10, 2), Role::Close);
+        for end in 0..good.len() {
+            assert!(
+                read_into(&mut Digits::default(), &all, Role::Close, &good[..end]).is_err(),
+                "{end} bytes"
+            );
+        }
+    }
+
+    #[test]
+    fn places_have_bounds() {
+        let of = |exponent, divisor, count| Places::beyond(Scale { exponent, divisor }, count);
+        assert!(of(2, 1, 0).is_none() && of(2, 1, 19).is_none() && of(19, 1, 4).is_none());
+        assert!(of(2, 1, 18).is_some() && of(19, 1, 3).is_some() && of(22, 1, 255).is_none());
+        let places = of(2, 25, 6).unwrap();
+        assert!(places.are_exact((1 << 53) / 25_000_000) && !places.are_exact((1 << 53) / 25_000_000 + 1));
+        let mut out = Vec::new();
+        let rows = (&[4i32, -4, 4][..], &[0, 1, -1][..]);
+        places.extend(Kernels::best(), rows, &mut [0; 3], &mut out);
+        assert_eq!(out, [1.0, -0.999_999_99, 0.999_999_99]);
     }
 }

@@ -59,6 +59,9 @@ pub type Histogram = [u32; 65];
 /// A loop over selectors, values, where each class begins in them, and what is chosen.
 pub type Choose<N> = fn(&[u8], &[N; PADDED], [usize; 4], &mut [N]);
 
+/// A loop over a role, its mantissas, close and open with their digits, and what the rows have of these.
+pub type Carry<N> = fn(Role, &[N], Rows<'_, N>, Rows<'_, N>, &mut [i64]);
+
 /// Decoding loops for numbers of one size.
 #[derive(Debug)]
 pub struct Loops<N: 'static> {
@@ -73,7 +76,7 @@ pub struct Loops<N: 'static> {
     /// Adds the predictions of a role: close, open, residuals. As [`group::restore`].
     pub restore: fn(Role, &[N], &[N], &mut [N]),
     /// The further digits that rows have of what they equal. As [`digits::carry`].
-    pub carry: fn(Role, &[N], Rows<'_, N>, Rows<'_, N>, &mut [i64]),
+    pub carry: Carry<N>,
     /// Mantissas with further digits: mantissas, digits, how many make one. As [`digits::finer`].
     pub finer: fn(&[N], &[i64], i64, &mut [i64]),
     /// The next of the values where a bit is set, else the default: bitmap, values, default.

@@ -24,8 +24,10 @@ use crate::spare;
 const SAMPLE: usize = 512;
 /// Factors are looked for where more than one value of so many is an exception.
 const MANY: usize = 16;
-/// A group is tried with more places where more than one value of so many is an exception.
+/// A group is tried with fewer and more places where more than one value of so many is an exception.
 const SOME: usize = 200;
+/// It has further digits where more than one value of so many has such: they take a byte in each block.
+const FEW: usize = 2000;
 /// Which blocks tell whether that may be smaller: one of so many.
 const ONE_OF: usize = 8;
 /// Most places that it is tried with: what exchanges state at most.
@@ -310,14 +312,9 @@ fn limit(raw: usize, plain: Option<usize>) -> usize {
     plain.map_or(raw / 2, |plain| (plain - plain / WORTH).min(raw / 2))
 }
 
-/// Whether some values are exceptions that factors may do without.
-fn has_many_strays(columns: &[Mantissas]) -> bool {
-    columns.iter().any(|column| column.strays.len() * MANY > column.numbers.len())
-}
-
-/// Whether enough values are exceptions to look for them at more places.
-fn has_strays(columns: &[Mantissas]) -> bool {
-    columns.iter().any(|column| column.strays.len() * SOME > column.numbers.len())
+/// Whether more than one value of so many is an exception.
+fn has_strays(columns: &[Mantissas], one_of: usize) -> bool {
+    columns.iter().any(|column| column.strays.len() * one_of > column.numbers.len())
 }
 
 /// Encodes open, high, low and close together, if all four are decimals of one scale.
@@ -331,11 +328,9 @@ pub(super) fn encode_group(columns: [(Key, &ColumnValues); 4], ways: Ways<'_>) -
     }
     let bytes = |group: &[Encoded; 4]| group.iter().map(Encoded::payload_bytes).sum::<usize>();
     let plain = plain_group(&prices).and_then(|plain| {
-        let groups = candidates(&prices, plain, ways).into_iter().filter_map(|found| {
-            let many = found.places == 0 && has_many_strays(&found.mantissas);
-            Some((put_group(columns, found, ways)?, many))
-        });
-        groups.min_by_key(|(group, _)| bytes(group))
+        let found = smallest(&prices, plain, ways);
+        let many = found.places == 0 && has_strays(&found.mantissas, MANY);
+        Some((put_group(columns, found, ways)?, many))
     });
     let many = plain.as_ref().is_none_or(|plain| plain.1);
     let plain = plain.map(|plain| plain.0);
@@ -363,18 +358,14 @@ struct Prepared {
 }
 
 impl Prepared {
-    /// At so many decimal places, unless too many values are no decimals of these.
+    /// At so many decimal places, with further digits where exceptions have such, unless too many values are no decimals.
     fn at(prices: &[&[f64]], exponent: u8) -> Option<Self> {
         let mantissas: Vec<Mantissas> =
             prices.iter().map(|values| Mantissas::of(values, exponent, |_| false)).collect();
-        let fit = mantissas.iter().all(|column| column.strays.len() * 4 <= column.numbers.len());
-        fit.then_some(Self { exponent, places: 0, mantissas })
-    }
-
-    /// With further digits, if exceptions have such.
-    fn with_digits(self) -> Self {
-        let places = digits::find(&self.mantissas, self.exponent).unwrap_or(0);
-        Self { places, ..self }
+        let places = if has_strays(&mantissas, FEW) { digits::find(&mantissas, exponent) } else { None };
+        let most = if places.is_some() { 2 } else { 4 };
+        let fit = mantissas.iter().all(|column| column.strays.len() * most <= column.numbers.len());
+        fit.then(|| Self { exponent, places: places.unwrap_or(0), mantissas })
     }
 }
 
@@ -385,35 +376,27 @@ fn plain_group(prices: &[&[f64]]) -> Option<Prepared> {
     [exponent, FINE].into_iter().find_map(|places| Prepared::at(prices, places))
 }
 
-/// What of a group may take least, of which the smallest is kept. Exceptions are often decimals of more places: prices of
-/// eight among those of two. They may be told by their further digits, or be mantissas of as many places as all others.
-///
-/// What a model makes of them nobody knows before it is made: for the cold tier there are two. Packings tell by some
-/// blocks which one is smallest.
-fn candidates(prices: &[&[f64]], plain: Prepared, ways: Ways<'_>) -> Vec<Prepared> {
-    if !has_strays(&plain.mantissas) {
-        return vec![plain];
+/// The decimal places, with mantissas, at which a group may take least: those of most values, or fewer, or more. Exceptions
+/// are often decimals of more places, prices of eight among those of two, and the more places the fewer of them there are.
+/// Every eighth block tells: from one place to the next, as long as it is smaller.
+fn smallest(prices: &[&[f64]], plain: Prepared, ways: Ways<'_>) -> Prepared {
+    if !has_strays(&plain.mantissas, SOME) {
+        return plain;
     }
     let blocks = |values: &[f64]| values.chunks(BLOCK_ROWS).step_by(ONE_OF).flatten().copied().collect();
     let sampled: Vec<Vec<f64>> = prices.iter().map(|values| blocks(values)).collect();
     let sampled: Vec<&[f64]> = sampled.iter().map(Vec::as_slice).collect();
-    let bytes = |exponent: u8| {
-        let found = Prepared::at(&sampled, exponent)?.with_digits();
-        let (places, group) = (found.places, Group::of(found)?);
-        Some((group.packed_bytes(ways), exponent, places))
-    };
+    let bytes = |exponent| Some((Group::of(Prepared::at(&sampled, exponent)?)?.packed_bytes(ways), exponent));
     let mut best = bytes(plain.exponent);
     for step in [-1, 1] {
-        let mut next = best.and_then(|best| best.1.checked_add_signed(step));
-        while let Some(found) = next.and_then(bytes).filter(|found| best.is_none_or(|best| *found < best)) {
+        let next =
+            |(_, exponent): (usize, u8)| exponent.checked_add_signed(step).filter(|next| *next <= FINE);
+        while let Some(found) = best.and_then(next).and_then(bytes).filter(|found| best > Some(*found)) {
             best = Some(found);
-            next = found.1.checked_add_signed(step).filter(|exponent| *exponent <= FINE);
         }
     }
-    let prepared =
-        |(_, exponent, places): (usize, u8, u8)| Some(Prepared { places, ..Prepared::at(prices, exponent)? });
-    let found: Vec<Prepared> = best.into_iter().filter_map(prepared).collect();
-    if found.is_empty() { vec![plain.with_digits()] } else { found }
+    let other = best.filter(|(_, exponent)| *exponent != plain.exponent);
+    other.and_then(|(_, exponent)| Prepared::at(prices, exponent)).unwrap_or(plain)
 }
 
 /// Open, high, low and close as mantissas of one scale, in this order.
@@ -622,7 +605,7 @@ fn floats<F: Float>(
     let raw_bytes = size_of_val(values);
     let good = raw_bytes / 4 * 3;
     let plain = plain_decimals(values, nulls);
-    let many = plain.as_ref().is_none_or(|plain| has_many_strays(std::slice::from_ref(&plain.1)));
+    let many = plain.as_ref().is_none_or(|plain| has_strays(std::slice::from_ref(&plain.1), MANY));
     let put = |(exponent, numbers)| put_decimals::<F>(key, kind, column, exponent, numbers, nulls, ways);
     let decimal = plain.and_then(put);
     if many && let Some(found) = factored(column, nulls, ways).and_then(put) {

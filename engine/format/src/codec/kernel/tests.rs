@@ -2,6 +2,7 @@
 
 use super::super::lane::block;
 use super::*;
+use crate::codec::digits;
 
 /// Numbers that mix all lengths and signs.
 fn edges(count: usize) -> Vec<i64> {
@@ -87,6 +88,24 @@ fn works_alike<N: Lane>(kernels: &Kernels, count: usize) {
             apply(&|out| (loops.restore)(role, &close, &open, out)),
             apply(&|out| group::restore(role, &close, &open, out))
         );
+    }
+    let digits = |seed: usize| (0..count).map(|row| ((row * seed) % 5) as i64 - 2).collect::<Vec<_>>();
+    let (closes, opens) = (digits(7), digits(3));
+    // Few numbers, so that they are often equal.
+    let few = |by: usize| (0..count).map(|row| N::of((row / by % 3) as i64)).collect::<Vec<_>>();
+    for (own, close, open) in [(&few(2), &few(3), &few(5)), (&numbers, &close, &open)] {
+        for role in Role::ALL {
+            let (mut found, mut expected) = (vec![9; count], vec![8; count]);
+            (loops.carry)(role, own, (close, &closes), (open, &opens), &mut found);
+            digits::carry(role, own, (close, &closes), (open, &opens), &mut expected);
+            assert_eq!(found, expected, "{role:?}");
+        }
+        for unit in [1, 1000, i64::MAX, -5] {
+            let (mut found, mut expected) = (vec![9; count], vec![8; count]);
+            (loops.finer)(own, &closes, unit, &mut found);
+            digits::finer(own, &closes, unit, &mut expected);
+            assert_eq!(found, expected);
+        }
     }
     let mut values = block::<N>();
     for (slot, number) in values.iter_mut().zip(edges(PADDED)) {

@@ -1,0 +1,164 @@
+//! Prices of more places among those of few: stored beside one another, given back to the bit, and refused where the file
+//! does not say that it holds such.
+
+mod support;
+
+use support::{Content, Random, SOME, read, rows_at, same, spec, write_with};
+use tapestore_format::header::{FileHeader, FileKind, features};
+use tapestore_format::rows::{RowSet, Values};
+use tapestore_format::schema::{ColumnId, ColumnType};
+use tapestore_format::segment::{Scratch, Segment, SegmentWriter, Stream, System, Tier, Verified};
+use tapestore_format::time::Timeframe;
+
+const MINUTE: i64 = 60_000_000_000;
+
+/// Bars of prices in units of 10^-8, most of them whole cents. Highs, lows and opens are often the same as another price.
+fn bars(random: &mut Random, count: usize, one_in: u64) -> [Vec<i64>; 4] {
+    let mut columns: [Vec<i64>; 4] = Default::default();
+    let price = |random: &mut Random, near: i64, by: i64| {
+        let cents = (near / 1_000_000 + random.below(2 * by as u64 + 1) as i64 - by).max(100);
+        let finer = if random.chance(one_in) { random.below(1_000_000) as i64 } else { 0 };
+        cents * 1_000_000 + finer
+    };
+    let mut before = 250_000_000_000;
+    for _ in 0..count {
+        let close = price(random, before, 40);
+        let open = match random.below(4) {
+            0 | 1 => before,
+            2 => close,
+            _ => price(random, before, 20),
+        };
+        let above = if random.chance(2) { 0 } else { random.below(30) as i64 };
+        let high = if above == 0 { open.max(close) } else { price(random, open.max(close), 2) };
+        let low = if random.chance(2) { open.min(close) } else { price(random, open.min(close), 9) };
+        before = close;
+        columns.iter_mut().zip([open, high, low, close]).for_each(|(column, value)| column.push(value));
+    }
+    columns
+}
+
+fn content(columns: &[Vec<f64>; 4]) -> Content {
+    let mut rows = rows_at((0..columns[0].len() as i64).map(|minute| minute * MINUTE).collect());
+    rows.columns = (0..).zip(columns.iter().map(|column| Values::F64(column.clone()).into())).collect();
+    let mut spec = spec(1, &[0, 1, 2, 3].map(|id| (id, ColumnType::F64)), Some(Timeframe::M1));
+    spec.ohlc = Some([0, 1, 2, 3]);
+    Content { spec, live: rows, history: RowSet::default(), marks: Vec::new() }
+}
+
+fn decimals(columns: &[Vec<i64>; 4]) -> [Vec<f64>; 4] {
+    columns.each_ref().map(|column| column.iter().map(|price| *price as f64 / 1e8).collect())
+}
+
+fn written(content: &Content, tier: Tier) -> Vec<u8> {
+    let ((bytes, _), _) = write_with(std::slice::from_ref(content), SegmentWriter::new(SOME, tier));
+    bytes
+}
+
+/// Whether the group has further digits. All rows come back, and any range of rows of any columns in any order.
+fn stored(content: &Content, bytes: &[u8], random: &mut Random) -> bool {
+    same(&read(bytes).unwrap()[0].0, &content.live).unwrap();
+    let verified = Verified::new(bytes.len() as u64);
+    let segment = Segment::open(bytes, SOME, &verified).unwrap();
+    segment.verify(true, &mut |error| panic!("{error}"));
+    let part = segment.part(0).unwrap();
+    let chunk = segment.chunk(&part, Stream::Live, 0).unwrap();
+    let count = chunk.rows() as u64;
+    let mut scratch = Scratch::default();
+    for _ in 0..12 {
+        let start = random.below(count) as usize;
+        let end = start + 1 + random.below((count - start as u64).min(3000)) as usize;
+        let mut wanted: Vec<(ColumnId, ColumnType)> = Vec::new();
+        for _ in 0..=random.below(4) {
+            let id = random.below(4) as ColumnId;
+            if wanted.iter().all(|column| column.0 != id) {
+                wanted.push((id, ColumnType::F64));
+            }
+        }
+        let mut out = RowSet::with_columns(&wanted);
+        let end = end.min(chunk.rows());
+        chunk.read(&part, start..end, System::NONE, &mut out, &mut scratch).unwrap();
+        for (id, found) in &out.columns {
+            let expected = &content.live.columns[usize::from(*id)].1;
+            let same = (start..end).all(|row| found.same(row - start, expected, row));
+            assert!(same, "column {id} of {wanted:?}, rows {start} to {end}");
+        }
+    }
+    let forms: Vec<bool> = chunk.columns().filter(|info| info.id.is_some()).map(|info| info.digits).collect();
+    assert!(forms.iter().all(|digits| *digits == forms[0]), "all of a group, or none");
+    forms[0]
+}
+
+#[test]
+fn prices_of_eight_places_among_cents_come_back() {
+    let mut random = Random(1);
+    for count in [130, 1023, 1024, 1025, 2500, 9000] {
+        for one_in in [6, 10, 60] {
+            let content = content(&decimals(&bars(&mut random, count, one_in)));
+            for tier in [Tier::Dense, Tier::Cold] {
+                let bytes = written(&content, tier);
+                assert!(stored(&content, &bytes, &mut random), "{count} rows, one in {one_in}, {tier:?}");
+            }
+            assert!(!stored(&content, &written(&content, Tier::Hot), &mut random));
+        }
+    }
+}
+
+#[test]
+fn what_has_no_digits_is_an_exception_among_what_has() {
+    let mut random = Random(2);
+    let mut columns = decimals(&bars(&mut random, 5000, 8));
+    let odd = [f64::NAN, f64::INFINITY, -0.0, 0.1 + 0.2, 1e300, f64::MIN_POSITIVE / 8.0, -2_500.123_456_78];
+    for _ in 0..60 {
+        let row = random.below(5000) as usize;
+        let value = random.pick(&odd);
+        // Some alone, some in all columns of a row.
+        let (first, last) = random.pick(&[(0, 4), (0, 1), (1, 2), (3, 4)]);
+        columns[first..last].iter_mut().for_each(|column| column[row] = value);
+    }
+    let content = content(&columns);
+    for tier in [Tier::Dense, Tier::Cold] {
+        assert!(stored(&content, &written(&content, tier), &mut random));
+    }
+}
+
+#[test]
+fn digits_take_less_than_places_for_all_and_than_exceptions() {
+    let mut random = Random(3);
+    let fine = bars(&mut random, 20_000, 12);
+    let coarse =
+        fine.each_ref().map(|column| column.iter().map(|price| price / 1_000_000 * 1_000_000).collect());
+    let size = |columns: &[Vec<i64>; 4]| written(&content(&decimals(columns)), Tier::Dense).len();
+    let (fine_bytes, coarse_bytes) = (size(&fine), size(&coarse));
+    // What cannot be known: twenty bits for each price that is not another one's, and which they are. Of four prices of a bar
+    // about two are their own.
+    let own = 2 * 20_000 / 12;
+    assert!(fine_bytes < coarse_bytes + own * 5, "{fine_bytes} and {coarse_bytes} bytes");
+}
+
+/// Mantissas so great that with further digits they would no longer be exact stay without.
+#[test]
+fn prices_beyond_what_doubles_hold_have_no_digits() {
+    let mut random = Random(4);
+    let columns = bars(&mut random, 3000, 10).map(|column| {
+        column.into_iter().map(|price| price as f64 / 1e8 + 4_000_000_000_000.0).collect::<Vec<f64>>()
+    });
+    let content = content(&columns);
+    for tier in [Tier::Dense, Tier::Cold] {
+        stored(&content, &written(&content, tier), &mut random);
+    }
+}
+
+#[test]
+fn a_file_without_the_bit_has_no_digits() {
+    let content = content(&decimals(&bars(&mut Random(5), 2000, 10)));
+    let mut bytes = written(&content, Tier::Dense);
+    let mut header = FileHeader::decode(&bytes, FileKind::Segment).unwrap();
+    assert_eq!(header.required, features::DIGITS);
+    header.required = 0;
+    bytes[..64].copy_from_slice(&header.encode());
+    let error = read(&bytes).unwrap_err();
+    assert_eq!(error.rule, "S16");
+    assert!(error.to_string().contains("further digits"), "{error}");
+    let hot = written(&content, Tier::Hot);
+    assert_eq!(FileHeader::decode(&hot, FileKind::Segment).unwrap().required, 0);
+}
