@@ -8,6 +8,7 @@
 
 mod chunk;
 mod column_encode;
+mod group_encode;
 mod index;
 mod read;
 mod read_group;

@@ -7,6 +7,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::chunk::{CHUNK_MAGIC, Heads, Key};
 use super::column_encode::{self, Coded, Encoded, Ways};
+use super::group_encode;
 use super::index::{ChunkRef, ENTRY_BYTES, Footer, PartEntry, PartIndex};
 use super::runs::{self, Anchor};
 use super::sealed::{seal, sealed_bytes};
@@ -391,7 +392,7 @@ impl SegmentWriter {
         let ids = index.ohlc.filter(|_| ways.tier != Tier::Hot)?;
         let column = |id: ColumnId| rows.column(id).map(|values| (Key::Column(id), values));
         let four = [column(ids[0])?, column(ids[1])?, column(ids[2])?, column(ids[3])?];
-        Some((ids, column_encode::encode_group(four, ways)?))
+        Some((ids, group_encode::encode_group(four, ways)?))
     }
 
     /// Ends the part: writes the rows that are left, and the index.
