@@ -457,19 +457,29 @@ impl Plan {
         for width in self.classes {
             out.put_u8(width as u8);
         }
-        let class =
-            |offset: u64| self.classes.iter().position(|width| bits(offset) <= *width).expect("widest fits");
-        let offsets: Vec<(u64, usize)> = numbers
-            .iter()
-            .map(|number| {
-                let offset = self.offsets.of(*number);
-                (offset, class(offset))
-            })
-            .collect();
-        pack(offsets.iter().map(|(_, class)| *class as u64), 2, out);
-        for (number, width) in self.classes.iter().enumerate() {
-            let members = offsets.iter().filter(|(_, class)| *class == number);
-            pack(members.map(|(offset, _)| *offset), *width, out);
+        // The class of every length: the first that is wide enough.
+        let class_of: [u8; 65] = std::array::from_fn(|length| {
+            self.classes.iter().filter(|width| **width < length as u32).count() as u8
+        });
+        // The offsets of each class one after another, in one pass without a branch.
+        let mut members = [0; 4];
+        let histogram = self.offsets.histogram(numbers);
+        for (count, class) in histogram.into_iter().zip(class_of).filter(|(count, _)| *count > 0) {
+            members[usize::from(class)] += count as usize;
+        }
+        let starts = [0, 1, 2, 3].map(|class| members[..class].iter().sum::<usize>());
+        let (mut next, mut by_class) = (starts, vec![0; numbers.len()]);
+        let mut selectors = Vec::with_capacity(numbers.len());
+        for number in numbers {
+            let offset = self.offsets.of(*number);
+            let class = class_of[bits(offset) as usize];
+            selectors.push(u64::from(class));
+            by_class[next[usize::from(class)]] = offset;
+            next[usize::from(class)] += 1;
+        }
+        pack(selectors, 2, out);
+        for (class, width) in self.classes.iter().enumerate() {
+            pack(by_class[starts[class]..next[class]].iter().copied(), *width, out);
         }
     }
 }
