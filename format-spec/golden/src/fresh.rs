@@ -8,8 +8,8 @@ use tapestore::{
 
 use crate::damage::StoreFiles;
 use crate::stores::{
-    MINUTE, Making, T0, adjusted_prices, key, minutes, prices, quotes, quotes_schema, schema, slots, trades,
-    trades_schema, types,
+    MINUTE, Making, T0, adjusted_prices, fine_prices, key, minutes, prices, quotes, quotes_schema, schema,
+    slots, trades, trades_schema, types,
 };
 use crate::values::{Manner, Nulls, Random, column};
 
@@ -47,6 +47,7 @@ pub fn make(seed: u64) -> Result<StoreFiles> {
     let rows = 600 + making.random.below(900) as usize;
     types(&mut making, "COLD", rows)?;
     adjusted(&mut making)?;
+    fine(&mut making)?;
     making.store.seal()?;
     making.options.tier = Tier::Dense;
     making = making.reopen()?;
@@ -125,6 +126,17 @@ fn adjusted(making: &mut Making) -> Result<()> {
         transaction.create_series(&key, bars())?;
         let (every, days) = (100 + random.below(300) as usize, 1100 + random.below(900));
         transaction.append(&key, adjusted_prices(random, 0..days, every))
+    })?;
+    Ok(())
+}
+
+/// Bars of cents and of prices of eight places among them.
+fn fine(making: &mut Making) -> Result<()> {
+    let key = key("FINE.COIN", "1m");
+    making.commit("exchange", "prices of eight places", |transaction, random| {
+        transaction.create_series(&key, bars())?;
+        let (one_in, count) = (5 + random.below(20), 1100 + random.below(900));
+        transaction.append(&key, fine_prices(random, minutes(0..count), one_in))
     })?;
     Ok(())
 }

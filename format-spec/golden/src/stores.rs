@@ -21,7 +21,7 @@ pub(crate) const T0: i64 = 1_709_251_200_000_000_000;
 pub type Maker = fn() -> Result<Vec<(String, Vec<u8>)>>;
 
 /// Every store that is whole, with what it shows.
-pub const STORES: [(&str, &str, Maker); 14] = [
+pub const STORES: [(&str, &str, Maker); 15] = [
     ("empty", "no commit at all", empty),
     (
         "bars",
@@ -43,6 +43,11 @@ pub const STORES: [(&str, &str, Maker); 14] = [
         "lanes",
         "coded blocks in lanes, with and without memory: bars, quotes, trades whose venues have a model; compacted",
         lanes,
+    ),
+    (
+        "digits",
+        "prices of eight places among cents: further digits of groups, packed and coded, among exceptions; compacted",
+        digits,
     ),
     ("versions", "upserts, deletes, drops, another key, rollback, snapshots; nothing compacted", versions),
     ("compacted", "the same, compacted: history", compacted),
@@ -477,6 +482,66 @@ fn adjusted() -> Result<Vec<(String, Vec<u8>)>> {
     making.store.seal()?;
     making.commit("feed", "in a log", |transaction, random| {
         transaction.append(&dense, adjusted_prices(random, 1120..1130, 100))
+    })?;
+    Ok(making.finish())
+}
+
+/// Columns of bars of whole cents, of which one price of so many has eight places, as have those that equal it; some are
+/// no decimals.
+fn fine_columns(random: &mut Random, count: usize, one_in: i64) -> [Vec<f64>; 5] {
+    let mut columns = price_columns(random, count);
+    let mut before = columns[0][0];
+    for row in 0..count {
+        let fine = |random: &mut Random, price: f64| match random.below(one_in) {
+            0 => ((price * 1e8).round() + 1.0 + random.below(999_999) as f64) / 1e8,
+            _ if random.below(300) == 0 => price + 1.0 / 3.0,
+            _ => price,
+        };
+        let close = fine(random, columns[3][row]);
+        let open = match random.below(4) {
+            0 => before,
+            1 => close,
+            _ => fine(random, columns[0][row]),
+        };
+        let high = if random.below(2) == 0 { open.max(close) } else { fine(random, columns[1][row]) };
+        let low = if random.below(2) == 0 { open.min(close) } else { fine(random, columns[2][row]) };
+        before = close;
+        [open, high, low, close]
+            .into_iter()
+            .zip(&mut columns)
+            .for_each(|(price, column)| column[row] = price);
+    }
+    columns
+}
+
+/// Bars with such prices.
+pub(crate) fn fine_prices(random: &mut Random, times: Vec<i64>, one_in: i64) -> Batch {
+    let columns = fine_columns(random, times.len(), one_in);
+    bars_at(times, columns)
+}
+
+fn digits() -> Result<Vec<(String, Vec<u8>)>> {
+    let mut making = Making::new(14, Tier::Dense)?;
+    let (dense, cold) = (key("DENSE", "1m"), key("COLD", "1m"));
+    making.commit("feed", "more than a block", |transaction, random| {
+        transaction.create_series(&dense, bars())?;
+        transaction.append(&dense, fine_prices(random, minutes(0..1100), 9))
+    })?;
+    making.store.seal()?;
+    making.commit("feed", "a correction", |transaction, random| {
+        transaction.upsert(&dense, fine_prices(random, minutes(1020..1060), 5))
+    })?;
+    making.store.seal()?;
+    making.store.compact()?;
+    making.options.tier = Tier::Cold;
+    making = making.reopen()?;
+    making.commit("feed", "the same, cold", |transaction, random| {
+        transaction.create_series(&cold, bars())?;
+        transaction.append(&cold, fine_prices(random, minutes(0..1500), 12))
+    })?;
+    making.store.seal()?;
+    making.commit("feed", "in a log", |transaction, random| {
+        transaction.append(&dense, fine_prices(random, minutes(1100..1110), 4))
     })?;
     Ok(making.finish())
 }
