@@ -157,6 +157,16 @@ fn others<N: Lane>(figure: Figure) {
             (loops.restore)(role, &b.close, &b.open, &mut b.out);
         });
     }
+    let digits: Vec<i64> = (0..COUNT as i64).map(|row| if row % 7 == 0 { row } else { 0 }).collect();
+    let mut carried = digits.clone();
+    for role in [Role::Open, Role::High, Role::Low] {
+        line::<N>(figure, &format!("digits carried to {role:?}, mantissas"), |loops, b| {
+            (loops.carry)(role, &b.values[..COUNT], (&b.close, &digits), (&b.open, &digits), &mut carried);
+        });
+    }
+    line::<N>(figure, "mantissas with further digits,", |loops, b| {
+        (loops.finer)(&b.close, &digits, black_box(1_000_000), &mut carried);
+    });
     line::<N>(figure, "sparse, numbers", |loops, b| {
         (loops.expand)(black_box(&bitmap), &b.values, number(0), &mut b.out);
     });
