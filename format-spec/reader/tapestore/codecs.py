@@ -1,4 +1,4 @@
-"""What is inside blocks: codecs.md. Rules K1, K2, K10 to K12, K15 to K19.
+"""What is inside blocks: codecs.md. Rules K1, K2, K10 to K12, K15 to K20.
 
 A block gives a list of numbers: integers as they are, floats by their bits (f64 signed, f32 unsigned), or strings as bytes. `None` is null.
 """
@@ -337,6 +337,48 @@ def decimals(mantissas, scale, kind):
     else:
         values = [float(product) / power for product in wrap_all([m * divisor for m in mantissas])]
     return to_bits(values, kind)
+
+
+def told_digits(cur, n):
+    """K20: the further digits of the rows that are told."""
+    cur.rule = "K20"
+    count = cur.varint()
+    if count > n:
+        cur.fail(f"{count} rows with further digits of {n}")
+    if not count:
+        return {}
+    rows = plain(cur, count)
+    if rows[0] < 0 or rows[-1] >= n or any(a >= b for a, b in zip(rows, rows[1:])):
+        cur.fail("rows with further digits do not ascend, or are beyond the block")
+    return dict(zip(rows, plain(cur, count)))
+
+
+def carried_digits(role, told, mantissas, close, open):
+    """The further digits of all rows: told, or those of what a row equals. `close` and `open` are mantissas and digits."""
+    out = []
+    for row, mantissa in enumerate(mantissas):
+        digits = 0
+        if row in told:
+            digits = told[row]
+        elif role == 1:
+            if row and mantissa == close[0][row - 1]:
+                digits = close[1][row - 1]
+            elif mantissa == close[0][row]:
+                digits = close[1][row]
+        elif role:
+            pairs = [(of[row], further[row]) for of, further in (open, close)]
+            equal, further = max(pairs) if role == 2 else min(pairs)
+            digits = further if mantissa == equal else 0
+        out.append(digits)
+    return out
+
+
+def further_decimals(mantissas, digits, scale, places):
+    """Decimals with further digits, by their bits: integers wrap; one conversion, one division."""
+    exponent, divisor = scale
+    power = float(10**(exponent + places))
+    unit = divisor * 10**places
+    return to_bits([float(number) / power for number in wrap_all([m * unit + d for m, d in zip(mantissas, digits)])], 2)
 
 
 def to_bits(values, kind):

@@ -1,16 +1,16 @@
-"""Segments: segment.md. Rules S1 to S25, K13, K14."""
+"""Segments: segment.md. Rules S1 to S25, K13, K14, and the places of K20."""
 
 import struct
 
 from . import codecs
-from .basics import (BLOCK_ROWS, CHECKED_BYTES, CHUNK_ROWS, CODED, FACTORED, HEAP_BYTES, LANES, LANES_BYTES, MASK, MODEL_BYTES, PART_COLUMNS, PART_ROWS, SEGMENT, STRING_BYTES,
+from .basics import (BLOCK_ROWS, CHECKED_BYTES, CHUNK_ROWS, CODED, DIGITAL, FACTORED, HEAP_BYTES, LANES, LANES_BYTES, MASK, MODEL_BYTES, PART_COLUMNS, PART_ROWS, SEGMENT, STRING_BYTES,
                      TIME_MAX, TIME_MIN, Cursor, wrap)
 from .grid import Grid
 
 TIME, VERSION, UNTIL, SOURCE, FLAGS, FIRST_COLUMN = 0, 1, 2, 3, 4, 8
 I64, F64, F32, U8, BOOL, STRING, TIMESTAMP = 1, 2, 3, 4, 5, 6, 7
 NULL, CONSTANT, RAW, INTEGERS, DECIMAL, GROUP, SPLIT, DICTIONARY, TEXT = range(9)
-NULLS, EXCEPTIONS, ZONES, LONG, NANS, MODEL, FACTORS = 1, 2, 4, 8, 16, 32, 64
+NULLS, EXCEPTIONS, ZONES, LONG, NANS, MODEL, FACTORS, DIGITS = 1, 2, 4, 8, 16, 32, 64, 128
 SIZES = {I64: 8, F64: 8, F32: 4, U8: 1, BOOL: 1, TIMESTAMP: 8}
 FORMS = {I64: "q", F64: "q", F32: "I", U8: "B", BOOL: "B", TIMESTAMP: "q"}
 NUMBERS = set(SIZES)
@@ -253,13 +253,14 @@ def read_head(chunk):
             cur.fail(f"encoding {encoding}")
         if entry.kind not in FITS[encoding] or encoding == NULL and entry.code < FIRST_COLUMN:
             cur.fail(f"encoding {encoding} of type {entry.kind}", "S20")
-        if (flags > 127 or flags & FACTORS and (encoding not in (DECIMAL, GROUP) or entry.kind != F64 or not file.features & FACTORED)
+        if (flags & FACTORS and (encoding not in (DECIMAL, GROUP) or entry.kind != F64 or not file.features & FACTORED)
+                or flags & DIGITS and (encoding != GROUP or flags & FACTORS or not file.features & DIGITAL)
                 or flags & MODEL and encoding not in MODELLED.get(file.features & (CODED | LANES), ())
                 or flags & NULLS and (encoding in (NULL, CONSTANT, RAW, GROUP) or entry.code < FIRST_COLUMN)
                 or flags & EXCEPTIONS and encoding not in (DECIMAL, GROUP) or flags & (ZONES | LONG) and encoding in (NULL, CONSTANT)
                 or flags & LONG and encoding == RAW or flags & ZONES and entry.kind == STRING or flags & NANS and entry.kind not in (F64, F32)):
             cur.fail(f"flags {flags} with encoding {encoding}", "S20")
-        entry.value = entry.scale = entry.cut = entry.role = None
+        entry.value = entry.scale = entry.places = entry.cut = entry.role = None
         entry.distinct = entry.heap_bytes = entry.model_bytes = 0
         if encoding == CONSTANT:
             entry.value = constant(cur, entry)
@@ -280,6 +281,10 @@ def read_head(chunk):
                 cur.fail("dictionary", "K14")
         if encoding in (DECIMAL, GROUP):
             entry.scale = codecs.scale(cur)
+        if flags & DIGITS:
+            entry.places = cur.u8()
+            if not 1 <= entry.places <= 18 or entry.scale[0] + entry.places > 22:
+                cur.fail(f"{entry.places} further places of exponent {entry.scale[0]}", "K20")
         entry.model = None
         if flags & MODEL:
             entry.model_bytes = cur.varint()
@@ -318,7 +323,7 @@ def read_head(chunk):
         cur.fail("system columns", "S19")
     if (TIME in entries) == (chunk.stream == 0 and chunk.first_row < part.grid_rows):
         cur.fail("a column of times where runs tell them, or none where they do not")
-    if roles and (len(roles) < 4 or len({entry.scale for entry in roles.values()}) > 1):
+    if roles and (len(roles) < 4 or len({(entry.scale, entry.places) for entry in roles.values()}) > 1):
         cur.fail("the group is not whole", "K13")
     chunk.end = at
     chunk.roles = roles
@@ -413,8 +418,20 @@ def mantissas(chunk, entry, number, cache):
     return cache[entry.role]
 
 
+def digits(chunk, entry, number, cache):
+    """Mantissas and further digits of a column of the group, and the cursor behind them."""
+    values, cur = mantissas(chunk, entry, number, cache)
+    key = "digits", entry.role
+    if key not in cache:
+        told = codecs.told_digits(cur, len(values))
+        close = digits(chunk, chunk.roles[0], number, cache) if entry.role else None
+        open = digits(chunk, chunk.roles[1], number, cache) if entry.role > 1 else None
+        cache[key] = codecs.carried_digits(entry.role, told, values, close, open)
+    return values, cache[key], cur
+
+
 def behind(entry, cur, bits):
-    """What stands behind the mantissas: factors and exceptions."""
+    """What stands behind mantissas and further digits: factors and exceptions."""
     if entry.flags & FACTORS:
         bits = codecs.factors(cur, len(bits), bits)
     if entry.flags & EXCEPTIONS:
@@ -425,8 +442,13 @@ def behind(entry, cur, bits):
 def read_block(chunk, entry, number, strings):
     """One block: a value for each row, None for null."""
     if entry.encoding == GROUP:
-        values, cur = mantissas(chunk, entry, number, {})
-        bits = behind(entry, cur, codecs.decimals(values, entry.scale, F64))
+        if entry.flags & DIGITS:
+            values, further, cur = digits(chunk, entry, number, {})
+            bits = codecs.further_decimals(values, further, entry.scale, entry.places)
+        else:
+            values, cur = mantissas(chunk, entry, number, {})
+            bits = codecs.decimals(values, entry.scale, F64)
+        bits = behind(entry, cur, bits)
         cur.done()
         return bits
     n, cur = opened(chunk, entry, number)
