@@ -424,8 +424,8 @@ def digits(chunk, entry, number, cache):
     key = "digits", entry.role
     if key not in cache:
         told = codecs.told_digits(cur, len(values))
-        close = digits(chunk, chunk.roles[0], number, cache) if entry.role else None
-        open = digits(chunk, chunk.roles[1], number, cache) if entry.role > 1 else None
+        close = digits(chunk, chunk.roles[0], number, cache)[:2] if entry.role else None
+        open = digits(chunk, chunk.roles[1], number, cache)[:2] if entry.role > 1 else None
         cache[key] = codecs.carried_digits(entry.role, told, values, close, open)
     return values, cache[key], cur
 
