@@ -80,7 +80,7 @@ types:
       - id: required_features
         type: u4
         valid:
-          expr: '_ == 0 or ((_ & 0xffffffe4) == 0 and kind == kind::segment)'
+          expr: '_ == 0 or ((_ & 0xffffffc4) == 0 and kind == kind::segment)'
       - id: store
         size: 16
       - id: file_id
@@ -759,7 +759,7 @@ types:
         type: u1
         valid:
           expr: >-
-            _ <= 127 and fits
+            fits
             and ((_ & 1) == 0 or (code.value >= 8 and encoding.to_i > 2 and encoding != encoding::group))
             and ((_ & 2) == 0 or encoding == encoding::decimal or encoding == encoding::group)
             and ((_ & 4) == 0 or (encoding.to_i > 1 and encoding.to_i < 7))
@@ -767,13 +767,14 @@ types:
             and ((_ & 16) == 0 or is_float)
             and ((_ & 32) == 0 or (encoding.to_i > 2 and encoding.to_i < 8 and (features & 1) != 0 and (encoding.to_i < 7 or (features & 16) != 0)))
             and ((_ & 64) == 0 or ((encoding == encoding::decimal or encoding == encoding::group) and type == type::f64 and (features & 8) != 0))
+            and ((_ & 128) == 0 or (encoding == encoding::group and (_ & 64) == 0 and (features & 32) != 0))
       - id: parameters
         type:
           switch-on: encoding
           cases:
             encoding::constant: constant(type)
             encoding::decimal: scale
-            encoding::group: group
+            encoding::group: group(flags)
             encoding::split: split(type)
             encoding::dictionary: dictionary
       - id: len_model
@@ -859,6 +860,9 @@ types:
         valid:
           expr: _.value >= 1 and (_.num_bytes < 10 or (_.bytes[9] & 1) == 0)
   group:
+    params:
+      - id: flags
+        type: u1
     seq:
       - id: role
         type: u1
@@ -867,6 +871,12 @@ types:
           in-enum: true
       - id: scale
         type: scale
+      - id: places
+        doc: Further decimal places, behind those of the scale.
+        type: u1
+        valid:
+          expr: _ >= 1 and _ <= 18 and _ + scale.exponent <= 22
+        if: (flags & 128) != 0
   split:
     params:
       - id: type
