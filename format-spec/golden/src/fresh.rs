@@ -22,6 +22,7 @@ pub fn make(seed: u64) -> Result<StoreFiles> {
     // More than a block, so that blocks without a value occur.
     let rows = 1030 + making.random.below(300) as usize;
     types(&mut making, "DENSE", rows)?;
+    fine(&mut making, "FINE.DENSE")?;
     making.store.seal()?;
     frames(&mut making)?;
     making.store.seal()?;
@@ -47,7 +48,7 @@ pub fn make(seed: u64) -> Result<StoreFiles> {
     let rows = 600 + making.random.below(900) as usize;
     types(&mut making, "COLD", rows)?;
     adjusted(&mut making)?;
-    fine(&mut making)?;
+    fine(&mut making, "FINE.COIN")?;
     making.store.seal()?;
     making.options.tier = Tier::Dense;
     making = making.reopen()?;
@@ -130,12 +131,12 @@ fn adjusted(making: &mut Making) -> Result<()> {
     Ok(())
 }
 
-/// Bars of cents and of prices of eight places among them.
-fn fine(making: &mut Making) -> Result<()> {
-    let key = key("FINE.COIN", "1m");
+/// Bars of cents and of prices of eight places among them: so many that their further digits are worth being told.
+fn fine(making: &mut Making, instrument: &str) -> Result<()> {
+    let key = key(instrument, "1m");
     making.commit("exchange", "prices of eight places", |transaction, random| {
         transaction.create_series(&key, bars())?;
-        let (one_in, count) = (5 + random.below(20), 1100 + random.below(900));
+        let (one_in, count) = (5 + random.below(6), 1100 + random.below(900));
         transaction.append(&key, fine_prices(random, minutes(0..count), one_in))
     })?;
     Ok(())

@@ -31,6 +31,8 @@ pub struct Places {
     exponent: u8,
     /// Units of the last place in one of a mantissa.
     unit: i64,
+    /// The same, unless it wraps.
+    exact_unit: Option<u64>,
 }
 
 impl Places {
@@ -38,14 +40,16 @@ impl Places {
     pub fn beyond(scale: Scale, count: u8) -> Option<Self> {
         let exponent = scale.exponent.checked_add(count)?;
         let fits = (1..=MOST).contains(&count) && usize::from(exponent) < POWERS.len();
-        let unit = scale.divisor.wrapping_mul(10i64.checked_pow(u32::from(count)).filter(|_| fits)?);
-        Some(Self { count, exponent, unit })
+        let more = 10i64.checked_pow(u32::from(count)).filter(|_| fits)?;
+        let exact_unit = scale.divisor.checked_mul(more).map(i64::unsigned_abs);
+        Some(Self { count, exponent, unit: scale.divisor.wrapping_mul(more), exact_unit })
     }
 
     /// Whether mantissas of at most this magnitude have the same values with further digits of zero as without any: both are
     /// quotients of the same, exact numbers.
     pub fn are_exact(self, reach: u64) -> bool {
-        reach.checked_mul(self.unit.unsigned_abs()).is_some_and(|product| product < 1 << 53)
+        let unit = self.exact_unit;
+        unit.and_then(|unit| reach.checked_mul(unit)).is_some_and(|product| product < 1 << 53)
     }
 
     /// Appends the values of mantissas with further digits. `finer` is scratch of as many numbers.

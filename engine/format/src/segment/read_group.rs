@@ -106,14 +106,17 @@ impl<'a> Chunk<'a> {
         let count = self.block_rows(block).len();
         let found = int::reach(ByteReader::new(bytes, "K13"), count);
         let (transform, own) = found.unwrap_or((Transform::Plain, u64::MAX));
-        let predicted = match (transform, role) {
-            (Transform::Group, Role::Open) => self.reach(Role::Close, block, known, blocks)?,
-            (Transform::Group, Role::High | Role::Low) => self
+        // Digits are those of what a mantissa equals: these are decoded beside it, in numbers of one size.
+        let looked_at = transform == Transform::Group || self.member(role)?.places.is_some();
+        let others = match role {
+            Role::Open if looked_at => self.reach(Role::Close, block, known, blocks)?,
+            Role::High | Role::Low if looked_at => self
                 .reach(Role::Close, block, known, blocks)?
                 .max(self.reach(Role::Open, block, known, blocks)?),
             _ => 0,
         };
-        let reach = own.saturating_add(predicted);
+        let predicted = if transform == Transform::Group { others } else { 0 };
+        let reach = own.saturating_add(predicted).max(others);
         known[role as usize] = Some(reach);
         Ok(reach)
     }
