@@ -121,6 +121,9 @@ pub(crate) fn bars_of(path: &Path) -> Result<Group, String> {
     Ok(Group::single(Kind::Klines, table))
 }
 
+/// The month of which `INDEX.md` states sizes.
+pub(crate) const LISTED_MONTH: &str = "NEARUSDT.BINANCE-UM-1m-2025-06";
+
 /// Every file of bars whose name holds `part`: the months of one symbol count as one file.
 pub(crate) fn klines(part: &str) -> Result<Vec<Group>, String> {
     let root = directory().join("klines");
@@ -141,6 +144,10 @@ pub(crate) fn klines(part: &str) -> Result<Vec<Group>, String> {
         if symbol.contains(part) {
             out.push(months(&root.join("binance-um"), symbol)?);
         }
+    }
+    if LISTED_MONTH.contains(part) {
+        let group = months_of(&root.join("binance-um"), "NEARUSDT-1m-2025-06", LISTED_MONTH)?;
+        out.push(Group { kind: Kind::Month, ..group });
     }
     for path in paths.iter().filter(|path| path.to_string_lossy().contains(part)) {
         out.push(bars_of(path)?);
@@ -168,10 +175,15 @@ pub(crate) fn numbers(name: &str) -> Result<Group, String> {
 }
 
 fn months(directory: &Path, symbol: &str) -> Result<Group, String> {
+    months_of(directory, symbol, &format!("{symbol}.BINANCE-UM-1m"))
+}
+
+/// The months whose files begin with `prefix`, as one file.
+fn months_of(directory: &Path, prefix: &str, name: &str) -> Result<Group, String> {
     let entries =
         std::fs::read_dir(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
     let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    paths.retain(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(symbol)));
+    paths.retain(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix)));
     paths.sort();
     let mut all = String::new();
     for path in paths {
@@ -179,7 +191,7 @@ fn months(directory: &Path, symbol: &str) -> Result<Group, String> {
             all.push_str(&text);
         }
     }
-    Ok(Group::single(Kind::Klines, six_columns(&format!("{symbol}.BINANCE-UM-1m"), &all)))
+    Ok(Group::single(Kind::Klines, six_columns(name, &all)))
 }
 
 /// Files of trades and quotes.

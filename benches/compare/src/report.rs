@@ -186,7 +186,13 @@ fn size_tables(sizes: &[Sizes], text: &mut String) -> Result<()> {
     writeln!(text)?;
     writeln!(text, "![bytes per row](plots/sizes.svg)")?;
     writeln!(text)?;
-    for (kind, title) in [("klines", "Bars"), ("ticks", "Trades and quotes"), ("daily", "Daily prices")] {
+    let kinds = [
+        ("klines", "Bars"),
+        ("month", "One month, as in the data's own list"),
+        ("ticks", "Trades and quotes"),
+        ("daily", "Daily prices"),
+    ];
+    for (kind, title) in kinds {
         writeln!(text, "### {title}\n")?;
         writeln!(
             text,

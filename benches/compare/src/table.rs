@@ -34,6 +34,8 @@ pub(crate) enum Kind {
     Klines,
     Ticks,
     Daily,
+    /// A part of a file of bars, of which the data's own list states the sizes.
+    Month,
 }
 
 impl Kind {
@@ -42,6 +44,7 @@ impl Kind {
             Self::Klines => "klines",
             Self::Ticks => "ticks",
             Self::Daily => "daily",
+            Self::Month => "month",
         }
     }
 }
