@@ -92,7 +92,7 @@ fn shared(files: Vec<(String, Vec<u8>)>) -> Files {
 /// # Errors
 /// Those of the engine.
 pub fn all() -> Result<Vec<Subject>> {
-    let mut out = vec![grown()?, torn()?, forms()?, pages()?];
+    let mut out = vec![grown()?, torn()?, forms()?, digits()?, pages()?];
     for (name, _, make) in STORES {
         out.push(Subject::new(name, shared(make()?), Vec::new())?);
     }
@@ -287,6 +287,72 @@ fn forms() -> Result<Subject> {
     let files = growing.moments.pop().expect("remembered");
     growing.moments.dedup();
     Subject::new("forms", files, growing.moments)
+}
+
+/// Prices in cents, among which some have eight places: highs and lows, opens and closes equal them, or end them. So that
+/// every rule of further digits is met, some prices of two places stand where those of eight would carry over.
+pub fn mixed(count: usize) -> [Vec<f64>; 4] {
+    let mut random = Random(77);
+    let mut columns: [Vec<f64>; 4] = Default::default();
+    let mut price = |cents: i64| match random.below(6) {
+        0 => (cents * 1_000_000 + 1 + random.below(999_999)) as f64 / 1e8,
+        _ => cents as f64 / 100.0,
+    };
+    let mut random = Random(78);
+    let (mut cents, mut close) = (431_000, 4310.0);
+    for _ in 0..count {
+        // Mostly a bar opens where the last one ended; at the same cent, if not at the same price.
+        let open = if random.below(3) > 0 { close } else { price(cents) };
+        let before = cents;
+        cents += random.below(9) - 4;
+        close = if random.below(4) > 0 { price(cents) } else { open };
+        let (mut high, mut low) = (open.max(close), open.min(close));
+        match random.below(5) {
+            0 => high = price(before.max(cents) + random.below(4)),
+            1 => low = price(before.min(cents) - random.below(4)),
+            // The same cent as the price beside it, without what that has beyond.
+            2 => low = (low * 100.0).floor() / 100.0,
+            _ => {}
+        }
+        columns.iter_mut().zip([open, high, low, close]).for_each(|(column, price)| column.push(price));
+    }
+    columns
+}
+
+/// The bars of [`mixed`], and a volume.
+fn mixed_bars(count: usize) -> Batch {
+    let [open, high, low, close] = mixed(count).map(Values::F64);
+    let volume = Values::F64((0..count).map(|row| (row % 13) as f64).collect());
+    Batch::new((0..count as i64).map(|minute| minute * MINUTE).collect())
+        .with("open", open)
+        .with("high", high)
+        .with("low", low)
+        .with("close", close)
+        .with("volume", volume)
+}
+
+/// Bars with further digits: few of them, packed; a block and some, coded by a model; and a past.
+fn digits() -> Result<Subject> {
+    let mut growing = Growing::new()?;
+    let (dense, cold) = (SeriesKey::new("DENSE", "1m")?, SeriesKey::new("COLD", "1m")?);
+    growing.commit(Durability::Durable, |transaction| {
+        transaction.create_series(&dense, schema::bars())?;
+        transaction.append(&dense, mixed_bars(90))
+    })?;
+    growing.store().seal()?;
+    growing.remember();
+    growing.tier = Tier::Cold;
+    growing.reopen()?;
+    growing.commit(Durability::Durable, |transaction| {
+        transaction.create_series(&cold, schema::bars())?;
+        transaction.append(&cold, mixed_bars(1100))
+    })?;
+    growing.store().seal()?;
+    growing.remember();
+    growing.commit(Durability::Durable, |transaction| transaction.upsert(&dense, mixed_bars(5)))?;
+    let files = growing.moments.pop().expect("remembered");
+    growing.moments.dedup();
+    Subject::new("digits", files, growing.moments)
 }
 
 /// Structures of several pages and records of several frames, each as long as the one beside it: what stands in the place of

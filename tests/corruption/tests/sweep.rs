@@ -4,12 +4,14 @@
 //! the seed; `CORRUPTION_REPLAY='store/damage'` does one case again.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Instant;
 
 use tape_corruption::damage::Damage;
 use tape_corruption::harmless::{Kind, REASONS};
-use tape_corruption::subject::{Files, Subject, all};
+use tape_corruption::subject::{Files, Subject, all, disk, mixed, options};
 use tape_corruption::sweep::{Case, Effort, Outcome, Report, replay, sweep};
+use tapestore::{SeriesKey, Store, Values};
 use tapestore_format::segment::Encoding;
 
 /// Stores of at most this many bytes have every byte damaged already in the short form.
@@ -77,10 +79,48 @@ fn small_stores_hold_every_encoding() {
     let found: BTreeSet<&str> = contents.flat_map(|contents| &contents.forms).map(String::as_str).collect();
     let coded = ["coded integers", "coded decimal", "coded group"];
     let factors = ["decimal with factors", "group with factors"];
-    let wanted = Encoding::ALL.map(Encoding::name).into_iter().chain(coded).chain(factors);
+    let digits = ["group with digits", "coded group with digits"];
+    let wanted = Encoding::ALL.map(Encoding::name).into_iter().chain(coded).chain(factors).chain(digits);
     assert_eq!(wanted.filter(|form| !found.contains(form)).collect::<Vec<_>>(), [""; 0]);
     // And one of them has a past.
     assert!(small.iter().any(|subject| !subject.earlier.is_empty()));
+}
+
+/// What is whole and wrong is no damage: the truth of the sweep is what the engine reads. So here it is what was put in, for a
+/// structure whose columns are told by others; read alone, beside one another, and from the middle on.
+#[test]
+fn prices_with_further_digits_are_those_that_were_put_in() {
+    let subject = all().unwrap().into_iter().find(|subject| subject.name == "digits").unwrap();
+    let store = Store::open_read_only_on(Arc::new(disk(&subject.files)), options()).unwrap();
+    let view = store.view();
+    let names = ["open", "high", "low", "close"];
+    let mut bars = 0;
+    for (key, count) in [("DENSE", 90), ("COLD", 1100)] {
+        let key = SeriesKey::new(key, "1m").unwrap();
+        let expected = mixed(count);
+        for set in 1..16 {
+            for start in [0, 40, 77] {
+                let wanted: Vec<&str> = (0..4).filter(|at| set >> at & 1 == 1).map(|at| names[at]).collect();
+                let read = view.read(&key).range(start * 60_000_000_000..i64::MAX).columns(&wanted);
+                let rows = read.rows().unwrap();
+                for name in wanted.iter().copied() {
+                    let Some(Values::F64(found)) = rows.column(name).map(|column| &column.values) else {
+                        panic!("prices of {name}")
+                    };
+                    let at = names.iter().position(|of| *of == name).unwrap();
+                    let bits =
+                        |values: &[f64]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+                    assert_eq!(
+                        bits(found),
+                        bits(&expected[at][start as usize..]),
+                        "{key}: {name} of {wanted:?} from row {start} on"
+                    );
+                    bars += found.len();
+                }
+            }
+        }
+    }
+    println!("torture: further digits | {bars} prices | seed 1 | failures 0");
 }
 
 #[test]
