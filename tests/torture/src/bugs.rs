@@ -28,6 +28,7 @@ const BACKUPS: Test = ("power_cut", "a_cut_in_a_repeated_backup_leaves_the_one_b
 const FAULTS: Test = ("faults", "a_fault_in_any_sequence_of_two_operations_loses_nothing_acknowledged");
 const LONG_FAULTS: Test = ("faults", "a_fault_in_long_workloads_loses_nothing_acknowledged");
 const SWEEP: Test = ("sweep", "damage_is_named_and_never_returned_as_data");
+const DIGITS: Test = ("sweep", "prices_with_further_digits_are_those_that_were_put_in");
 
 const CUTS: &[Test] = &[SINGLE, TRIPLE, LONG];
 const CUTS_ANEW: &[Test] = &[ANEW, CREATION];
@@ -527,6 +528,46 @@ pub(crate) const BUGS: &[Bug] = &[
             "        let early = if planted(\"frame-calls-itself-durable\") { log.frames.next_sequence() } else { *durable_sequence };\n        log.frames.push(KIND_TRANSACTION, &bytes, early, pending);",
         )],
         tests: &[LONG, TRIPLE],
+    },
+    Bug {
+        name: "digits-of-the-block-before",
+        what: "rows without further digits have those of the block before",
+        changes: &[(
+            "engine/format/src/codec/digits.rs",
+            "        } else if self.some {\n",
+            "        } else if self.some && !planted(\"digits-of-the-block-before\") {\n",
+        )],
+        tests: &[DIGITS],
+    },
+    Bug {
+        name: "zero-digits-carry-over",
+        what: "a row that is told to have no further digits has those of what it equals",
+        changes: &[(
+            "engine/format/src/codec/digits.rs",
+            "            column.digits[*row as usize] = *digits;",
+            "            if *digits != 0 || !planted(\"zero-digits-carry-over\") {\n                column.digits[*row as usize] = *digits;\n            }",
+        )],
+        tests: &[DIGITS],
+    },
+    Bug {
+        name: "low-has-greater-digits",
+        what: "of an open and a close at one cent, lows have the further digits of the greater",
+        changes: &[(
+            "engine/format/src/codec/digits.rs",
+            "            (N::loops(kernels).carry)(role, ",
+            "            let as_high = role == Role::Low && planted(\"low-has-greater-digits\");\n            (N::loops(kernels).carry)(if as_high { Role::High } else { role }, ",
+        )],
+        tests: &[DIGITS],
+    },
+    Bug {
+        name: "digits-from-the-first-row",
+        what: "a read from the middle of a block on gets the further digits of its first rows",
+        changes: &[(
+            "engine/format/src/segment/read_group.rs",
+            "let rows = (numbers, &members.digits.of(*role)[rows.clone()]);",
+            "let from = if planted(\"digits-from-the-first-row\") { 0 } else { rows.start };\n                    let rows = (numbers, &members.digits.of(*role)[from..from + rows.len()]);",
+        )],
+        tests: &[DIGITS],
     },
     Bug {
         name: "coverage-off-by-one",
