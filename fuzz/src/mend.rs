@@ -83,6 +83,8 @@ pub enum Structure {
     Text,
     /// What tells the nulls of a block.
     Nulls,
+    /// The end of a block of decimals: further digits, factors and exceptions stand behind the mantissas.
+    Behind,
 }
 
 impl Structure {
@@ -106,12 +108,35 @@ pub fn structures(file: &mut [u8], wanted: &[Structure]) -> Vec<Range<usize>> {
 pub struct Column {
     /// Number of the encoding.
     pub encoding: u8,
+    /// Whether its decimals have further digits.
+    pub digits: bool,
     /// Heap, model and blocks, with the checksums of the first two.
     pub bytes: usize,
 }
 
 /// The place of a chunk, and its columns.
 pub type ChunkColumns = (usize, Vec<Column>);
+
+/// What the head of a chunk says of a column of bars: the parameters of its group, and where its blocks stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// The place of its chunk.
+    pub chunk: usize,
+    /// The column.
+    pub id: u64,
+    /// Which of the four it is.
+    pub role: u8,
+    /// Decimal places of the mantissas, and what these are multiples of.
+    pub scale: (u8, i64),
+    /// Further places.
+    pub places: Option<u8>,
+    /// Flags of the entry.
+    pub flags: u8,
+    /// Rows of the chunk.
+    pub rows: usize,
+    /// Places of the blocks.
+    pub blocks: Vec<Range<usize>>,
+}
 
 /// What the index of a part says of a block of runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,6 +155,8 @@ pub struct Found {
     places: Vec<(Structure, Range<usize>)>,
     /// The columns of every chunk.
     pub chunks: Vec<ChunkColumns>,
+    /// Those of them that are bars.
+    pub members: Vec<Member>,
     /// The blocks of runs of every part.
     pub runs: Vec<RunsBlock>,
 }
@@ -159,9 +186,12 @@ struct Mender<'a> {
 
 /// A column of a chunk: how many bytes its heap and its model have, the lengths of its blocks, and where their checksums go.
 struct Entry {
+    id: u64,
     kind: u8,
     encoding: u8,
-    nulls: bool,
+    flags: u8,
+    /// Role, scale and further places of a column of bars.
+    member: Option<(u8, (u8, i64), Option<u8>)>,
     heap: usize,
     model: usize,
     rows: usize,
@@ -173,6 +203,12 @@ struct Entry {
 const RAW: u8 = 2;
 /// Type of a column: string.
 const STRING: u8 = 6;
+/// Flags: there are nulls; exceptions, factors or further digits stand behind the mantissas; these are further digits.
+const NULLS: u8 = 1;
+const BEHIND: u8 = 2 | 64 | DIGITS;
+const DIGITS: u8 = 128;
+/// How many bytes of what stands behind mantissas are taken for it.
+const TAIL: usize = 48;
 /// Rows of a block.
 const BLOCK: usize = 1024;
 
@@ -282,6 +318,7 @@ impl Mender<'_> {
                 }
             }
             let mut crc = entry.crcs;
+            let mut blocks = Vec::new();
             for (number, length) in entry.blocks.iter().copied().enumerate() {
                 for done in (0..length).step_by(CHECKED_BYTES) {
                     let unit = (length - done).min(CHECKED_BYTES);
@@ -293,14 +330,25 @@ impl Mender<'_> {
                 if entry.kind == STRING {
                     self.place(Structure::Text, position..position + length);
                 }
-                if entry.nulls {
+                if entry.flags & BEHIND != 0 {
+                    self.place(Structure::Behind, position + length.saturating_sub(TAIL)..position + length);
+                }
+                if entry.flags & NULLS != 0 {
                     // The form, and a bitmap.
                     let bytes = 1 + (entry.rows - number * BLOCK).min(BLOCK).div_ceil(8);
                     self.place(Structure::Nulls, position..position + length.min(bytes));
                 }
+                let block = position;
                 position = position.checked_add(length)?;
+                blocks.push(block..position);
             }
-            columns.push(Column { encoding: entry.encoding, bytes: position - start });
+            let digits = entry.flags & DIGITS != 0;
+            columns.push(Column { encoding: entry.encoding, digits, bytes: position - start });
+            if let Some((role, scale, places)) = entry.member {
+                let Entry { id, flags, rows, .. } = entry;
+                let member = Member { chunk: offset, id, role, scale, places, flags, rows, blocks };
+                self.found.members.push(member);
+            }
         }
         self.found.chunks.push((offset, columns));
         self.seal(Structure::Head, offset, content.len())
@@ -382,9 +430,9 @@ fn read_head(content: &[u8]) -> Option<Vec<Entry>> {
 }
 
 fn read_entry(reader: &mut ByteReader<'_>, rows: usize) -> Option<Entry> {
-    reader.varint().ok()?;
+    let id = reader.varint().ok()?;
     let (kind, encoding, flags) = (reader.u8().ok()?, reader.u8().ok()?, reader.u8().ok()?);
-    let (mut heap, mut model) = (0, 0);
+    let (mut heap, mut model, mut member) = (0, 0, None);
     match (encoding, kind) {
         (1, 2) => drop(reader.take(8).ok()?),
         (1, 3) => drop(reader.take(4).ok()?),
@@ -392,7 +440,11 @@ fn read_entry(reader: &mut ByteReader<'_>, rows: usize) -> Option<Entry> {
         (1, 6) => drop(reader.string(usize::from(u16::MAX)).ok()?),
         (1, _) => drop(reader.varint().ok()?),
         (4, _) => drop((reader.u8().ok()?, reader.varint().ok()?)),
-        (5, _) => drop((reader.u16().ok()?, reader.varint().ok()?)),
+        (5, _) => {
+            let (role, exponent, divisor) = (reader.u8().ok()?, reader.u8().ok()?, reader.varint().ok()?);
+            let places = if flags & DIGITS != 0 { Some(reader.u8().ok()?) } else { None };
+            member = Some((role, (exponent, divisor as i64), places));
+        }
         (7, _) => {
             reader.varint().ok()?;
             heap = reader.varint().ok()? as usize;
@@ -424,7 +476,7 @@ fn read_entry(reader: &mut ByteReader<'_>, rows: usize) -> Option<Entry> {
     let crcs = reader.position();
     let units: usize = blocks.iter().map(|length| length.div_ceil(CHECKED_BYTES)).sum();
     reader.take(units.checked_mul(4)?).ok()?;
-    Some(Entry { kind, encoding, nulls: flags & 1 != 0, heap, model, rows, blocks, crcs })
+    Some(Entry { id, kind, encoding, flags, member, heap, model, rows, blocks, crcs })
 }
 
 #[cfg(test)]

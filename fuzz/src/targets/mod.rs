@@ -1,6 +1,7 @@
 //! The oracles, one [`Target`] for each decoder.
 
 mod codecs;
+mod digits;
 mod grids;
 mod logs;
 mod pieces;
@@ -13,7 +14,7 @@ mod texts;
 use crate::Target;
 
 /// Every target, the slow ones first: threads take them in turn.
-pub const ALL: [Target; 23] = [
+pub const ALL: [Target; 24] = [
     store::STORE,
     store::SALVAGE,
     segments::SEGMENT,
@@ -23,6 +24,7 @@ pub const ALL: [Target; 23] = [
     pieces::STRINGS,
     pieces::NULLS,
     pieces::RUNS,
+    digits::DIGITS,
     texts::CSV,
     texts::JSON,
     texts::ARCHIVE,

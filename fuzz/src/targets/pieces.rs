@@ -114,15 +114,18 @@ fn several(parts: u32) -> Vec<u8> {
 }
 
 /// A file that opened.
-struct Opened<'a> {
-    bytes: &'a [u8],
-    segment: Segment<'a>,
+pub(super) struct Opened<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) segment: Segment<'a>,
     /// Whether verification finds nothing.
-    sound: bool,
+    pub(super) sound: bool,
 }
 
 /// Opens a segment and runs an oracle on each part; what verifies is written anew.
-fn checked(input: &[u8], oracle: fn(&Opened<'_>, &PartIndex, &mut Scratch) -> Result<u64>) -> Outcome {
+pub(super) fn checked(
+    input: &[u8],
+    mut oracle: impl FnMut(&Opened<'_>, &PartIndex, &mut Scratch) -> Result<u64>,
+) -> Outcome {
     let identity = mend::identity(input);
     let verified = Verified::new(input.len() as u64);
     let segment = match Segment::open(input, identity, &verified) {
@@ -228,7 +231,11 @@ fn heads(opened: &Opened<'_>, part: &PartIndex, _: &mut Scratch) -> Result<u64> 
         let bytes = chunk.bytes();
         let found: Vec<_> = chunk
             .columns()
-            .map(|column| mend::Column { encoding: column.encoding as u8, bytes: column.bytes as usize })
+            .map(|column| mend::Column {
+                encoding: column.encoding as u8,
+                digits: column.digits,
+                bytes: column.bytes as usize,
+            })
             .collect();
         if let Some(specified) = &specified {
             let said = specified.iter().find(|chunk| chunk.0 as u64 == bytes.start);

@@ -6,7 +6,8 @@ use tapestore_format::limits::{BLOCK_ROWS, TIME_MAX, TIME_MIN};
 use tapestore_format::rows::{ColumnValues, Mark, MarkKind, RowSet, RunVec, Strings, Values};
 use tapestore_format::schema::{ColumnId, ColumnType};
 use tapestore_format::segment::{
-    Chunk, Holds, PartIndex, PartSpec, Scratch, Segment, SegmentWriter, Stream, System, Tier, Verified,
+    Chunk, ColumnInfo, Encoding, Holds, PartIndex, PartSpec, Scratch, Segment, SegmentWriter, Stream, System,
+    Tier, Verified,
 };
 use tapestore_format::time::Timeframe;
 
@@ -82,11 +83,12 @@ fn part(segment: &Segment<'_>, ordinal: u32, scratch: &mut Scratch) -> Result<u6
         for number in 0..part.chunks(stream).len() {
             let chunk = segment.chunk(&part, stream, number)?;
             for info in chunk.columns() {
-                shape = shape.wrapping_mul(11).wrapping_add(info.encoding as u64);
+                shape = shape.wrapping_mul(11).wrapping_add(form(&info));
             }
             for column in &part.columns {
                 one_column(&chunk, &part, *column, scratch)?;
             }
+            few_columns(&chunk, &part, scratch)?;
         }
     }
     let summary = &part.summary;
@@ -136,6 +138,45 @@ pub(super) fn one_column(
     Ok(())
 }
 
+/// How a column is stored, as a number below 11.
+pub(super) fn form(info: &ColumnInfo) -> u64 {
+    match info {
+        ColumnInfo { digits: true, .. } => 9,
+        ColumnInfo { factors: true, .. } => 10,
+        _ => info.encoding as u64,
+    }
+}
+
+/// Bars tell of one another: whatever is read beside a column, its values are the same.
+pub(super) fn few_columns(chunk: &Chunk<'_>, part: &PartIndex, scratch: &mut Scratch) -> Result<()> {
+    let stored = chunk.columns().filter(|info| info.encoding == Encoding::Group).filter_map(|info| info.id);
+    let bars: Vec<(ColumnId, ColumnType)> = stored.map(|id| (id, ColumnType::F64)).collect();
+    if bars.len() != 4 {
+        return Ok(());
+    }
+    let start = chunk.rows() / 5;
+    let rows = start..(chunk.rows() - chunk.rows() / 7).min(start + 2 * BLOCK_ROWS);
+    let mut all = RowSet::with_columns(&bars);
+    chunk.read(part, rows.clone(), System::NONE, &mut all, scratch)?;
+    for set in 1..16 {
+        // In any order, and once the other way round.
+        let mut some: Vec<_> = (0..4).filter(|column| set >> column & 1 == 1).collect();
+        if set % 3 == 0 {
+            some.reverse();
+        }
+        let wanted: Vec<_> = some.iter().map(|column| bars[*column]).collect();
+        let mut found = RowSet::with_columns(&wanted);
+        chunk.read(part, rows.clone(), System::NONE, &mut found, scratch)?;
+        for ((id, values), column) in found.columns.iter().zip(some) {
+            let expected = &all.columns[column].1;
+            assert_eq!(values.len(), expected.len(), "column {id}");
+            let same = (0..values.len()).all(|row| values.same(row, expected, row));
+            assert!(same, "column {id} among {wanted:?} is as among all");
+        }
+    }
+    Ok(())
+}
+
 /// Rows of any content: sixteen bytes that decide, then values.
 pub(super) const ROWS: Target = Target {
     name: "rows",
@@ -161,9 +202,9 @@ pub(super) const ROWS: Target = Target {
 };
 
 /// Bytes that are asked for values; after their end they begin anew.
-struct Giver<'a> {
-    bytes: &'a [u8],
-    at: usize,
+pub(super) struct Giver<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) at: usize,
 }
 
 impl Giver<'_> {
@@ -273,6 +314,13 @@ fn some_rows(giver: &mut Giver<'_>, spec: &PartSpec, count: usize, history: bool
         times.push(time);
     }
     let count = times.len();
+    // Bars mostly know of one another; else each of the four columns is what any column may be.
+    let mut grouped = spec.ohlc.filter(|_| giver.byte() & 3 != 0).map(|ids| (ids, bars(giver, count)));
+    let mut column = |giver: &mut Giver<'_>, id: ColumnId, kind: ColumnType| {
+        let known =
+            grouped.as_mut().and_then(|(ids, four)| Some(&mut four[ids.iter().position(|of| *of == id)?]));
+        known.map_or_else(|| values(giver, kind, count), |prices| Values::F64(std::mem::take(prices)).into())
+    };
     let versions: RunVec<u64> =
         (0..count).map(|_| giver.number(manner >> 2) as u64 & u64::MAX >> 1).collect();
     RowSet {
@@ -280,9 +328,71 @@ fn some_rows(giver: &mut Giver<'_>, spec: &PartSpec, count: usize, history: bool
         until: if history { versions } else { RunVec::default() },
         source: (0..count).map(|_| giver.number(manner >> 4) as u16).collect(),
         flags: (0..count).map(|_| giver.number(manner >> 3) as u16).collect(),
-        columns: spec.columns.iter().map(|(id, kind)| (*id, values(giver, *kind, count))).collect(),
+        columns: spec.columns.iter().map(|(id, kind)| (*id, column(giver, *id, *kind))).collect(),
         time: times,
     }
+}
+
+/// Open, high, low and close of bars: mostly of few decimal places, some of more, with which others are equal; and what
+/// is no price at all.
+pub(super) fn bars(giver: &mut Giver<'_>, count: usize) -> [Vec<f64>; 4] {
+    let (mut places, mut further) = (i32::from(giver.byte() % 5), i32::from(giver.byte() % 12));
+    let (share, strange, apart) = (giver.byte() / 3, giver.byte(), giver.byte());
+    // The tick, in units of the last place; and where prices begin, also where 32 bits or 53 do not hold their numbers.
+    let mut tick = [1, 1, 1, 5, 25, 1 << 20][usize::from(giver.byte() % 6)];
+    let mut close = giver.word() % [1 << 10, 1 << 10, 1 << 20, 1 << 32, 1 << 40][giver.below(5)];
+    let huge = apart == 255;
+    if huge {
+        // 64 bits do not hold what one of them has in units of the last place: it is a multiple of 2^64.
+        (places, further, tick) = (0, 14, 1 << 50);
+    }
+    let power = 10f64.powi(places);
+    let finer = 10f64.powi(places + further);
+    let mut columns: [Vec<f64>; 4] = Default::default();
+    let mut last = 0.0;
+    for _ in 0..count {
+        let price = |giver: &mut Giver<'_>, ticks: i64| {
+            let number = ticks.wrapping_mul(tick);
+            let number = if huge { tick << (ticks & 1) } else { number };
+            if giver.byte() < share {
+                if huge {
+                    return f64::from(giver.byte() & 3) / finer;
+                }
+                // Digits are few or many, and begin with a carry now and then.
+                let digits = i64::from(giver.byte()) * i64::from(giver.byte()) + 1;
+                (number as f64 * 10f64.powi(further) + digits as f64).round() / finer
+            } else {
+                number as f64 / power
+            }
+        };
+        let steps = giver.word();
+        let [up, down, step, way] = [steps & 7, steps >> 8 & 7, steps >> 16 & 15, steps >> 24 & 7];
+        let open = if way & 1 == 0 { last } else { price(giver, close) };
+        close += step - 7;
+        last = if way & 2 == 0 { open } else { price(giver, close) };
+        let mut bar = [open, open.max(last), open.min(last), last];
+        if up > 2 {
+            bar[1] = price(giver, close + up);
+        }
+        if down > 2 {
+            bar[2] = price(giver, close - down - 7);
+        }
+        if apart & 7 == 1 {
+            // The close is elsewhere, as far as two prices are that have the same 32 bits.
+            bar[3] += (1i64 << 32) as f64 / power * f64::from(apart >> 3 & 3);
+            bar[1] = if up > 3 { bar[0] } else { bar[1] };
+        }
+        if giver.byte() < strange / 16 {
+            let wild = [f64::NAN, -f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0, 0.0, 1e300, 0.1 + 0.2];
+            bar[giver.below(4)] = wild[giver.below(8)];
+        }
+        if giver.byte() < strange / 16 {
+            // Any order.
+            bar.rotate_left(giver.below(4));
+        }
+        columns.iter_mut().zip(bar).for_each(|(column, price)| column.push(price));
+    }
+    columns
 }
 
 fn values(giver: &mut Giver<'_>, kind: ColumnType, count: usize) -> ColumnValues {
@@ -364,8 +474,9 @@ pub(super) fn compare(bytes: &[u8], spec: &PartSpec, live: &RowSet, history: &Ro
             let chunk = segment.chunk(&part, stream, number).expect("a chunk opens");
             chunk.read(&part, 0..chunk.rows(), System::ALL, &mut found, &mut scratch).expect("and is read");
             for info in chunk.columns() {
-                shape = shape.wrapping_mul(11).wrapping_add(info.encoding as u64);
+                shape = shape.wrapping_mul(11).wrapping_add(form(&info));
             }
+            few_columns(&chunk, &part, &mut scratch).expect("and so is a part of it");
         }
         assert_eq!(found.time, expected.time, "times come back");
         let system = (&found.version, &found.until, &found.source, &found.flags);
