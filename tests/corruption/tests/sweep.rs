@@ -4,6 +4,7 @@
 //! the seed; `CORRUPTION_REPLAY='store/damage'` does one case again.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,8 +12,10 @@ use tape_corruption::damage::Damage;
 use tape_corruption::harmless::{Kind, REASONS};
 use tape_corruption::subject::{Files, Subject, all, disk, mixed, options};
 use tape_corruption::sweep::{Case, Effort, Outcome, Report, replay, sweep};
-use tapestore::{SeriesKey, Store, Values};
-use tapestore_format::segment::Encoding;
+use tapestore::{ColumnType, SeriesKey, Store, Values};
+use tapestore_format::header::{FileHeader, FileKind};
+use tapestore_format::rows::RowSet;
+use tapestore_format::segment::{Encoding, Scratch, Segment, Stream, System, Verified};
 
 /// Stores of at most this many bytes have every byte damaged already in the short form.
 const SMALL_BYTES: usize = 15_000;
@@ -87,40 +90,57 @@ fn small_stores_hold_every_encoding() {
 }
 
 /// What is whole and wrong is no damage: the truth of the sweep is what the engine reads. So here it is what was put in, for a
-/// structure whose columns are told by others; read alone, beside one another, and from the middle on.
+/// structure whose columns are told by others; read alone, beside one another, and from the middle of a block on.
 #[test]
 fn prices_with_further_digits_are_those_that_were_put_in() {
     let subject = all().unwrap().into_iter().find(|subject| subject.name == "digits").unwrap();
     let store = Store::open_read_only_on(Arc::new(disk(&subject.files)), options()).unwrap();
-    let view = store.view();
-    let names = ["open", "high", "low", "close"];
-    let mut bars = 0;
-    for (key, count) in [("DENSE", 90), ("COLD", 1100)] {
-        let key = SeriesKey::new(key, "1m").unwrap();
-        let expected = mixed(count);
-        for set in 1..16 {
-            for start in [0, 40, 77] {
-                let wanted: Vec<&str> = (0..4).filter(|at| set >> at & 1 == 1).map(|at| names[at]).collect();
-                let read = view.read(&key).range(start * 60_000_000_000..i64::MAX).columns(&wanted);
-                let rows = read.rows().unwrap();
-                for name in wanted.iter().copied() {
-                    let Some(Values::F64(found)) = rows.column(name).map(|column| &column.values) else {
-                        panic!("prices of {name}")
-                    };
-                    let at = names.iter().position(|of| *of == name).unwrap();
-                    let bits =
-                        |values: &[f64]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
-                    assert_eq!(
-                        bits(found),
-                        bits(&expected[at][start as usize..]),
-                        "{key}: {name} of {wanted:?} from row {start} on"
-                    );
-                    bars += found.len();
-                }
+    let (view, names) = (store.view(), ["open", "high", "low", "close"]);
+    let (expected, mut prices) = (mixed(1100), 0);
+    let mut same = |column: usize, rows: Range<usize>, found: &Values, set: u8| {
+        let Values::F64(found) = found else { panic!("prices are doubles") };
+        let bits = |values: &[f64]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+        let expected = &expected[column][rows.clone()];
+        assert_eq!(bits(found), bits(expected), "{} of {set:04b}, rows {rows:?}", names[column]);
+        prices += found.len();
+    };
+    for set in 1..16u8 {
+        let wanted: Vec<usize> = (0..4).filter(|column| set >> column & 1 == 1).collect();
+        let columns: Vec<&str> = wanted.iter().map(|column| names[*column]).collect();
+        for (key, count) in [("DENSE", 90), ("COLD", 1100)] {
+            let rows = view.read(&SeriesKey::new(key, "1m").unwrap()).columns(&columns).rows().unwrap();
+            for (column, (_, values)) in wanted.iter().zip(&rows.set.columns) {
+                same(*column, 0..count, &values.values, set);
+            }
+        }
+        for (_, bytes) in subject.files.iter().filter(|file| file.0.starts_with("segment-")) {
+            in_parts(bytes, &wanted, &mut |column, rows, values| same(column, rows, values, set));
+        }
+    }
+    println!("torture: further digits | {prices} prices | seed 1 | failures 0");
+}
+
+/// Reads some prices of every chunk that has further digits, all rows and some.
+fn in_parts(bytes: &[u8], wanted: &[usize], found: &mut dyn FnMut(usize, Range<usize>, &Values)) {
+    let identity = FileHeader::decode(bytes, FileKind::Segment).unwrap().identity;
+    let verified = Verified::new(bytes.len() as u64);
+    let segment = Segment::open(bytes, identity, &verified).unwrap();
+    let parts = (0..segment.part_count()).map(|ordinal| segment.part(ordinal).unwrap());
+    // Others are of series of the store's own.
+    for part in parts.filter(|part| part.columns.len() == 5) {
+        let chunk = segment.chunk(&part, Stream::Live, 0).unwrap();
+        let told = chunk.columns().filter(|info| info.digits).filter_map(|info| info.id);
+        let told: Vec<_> = told.map(|id| (id, ColumnType::F64)).collect();
+        let columns: Vec<_> = wanted.iter().map(|column| told[*column]).collect();
+        let (count, mut scratch) = (chunk.rows(), Scratch::pooled());
+        for rows in [0..count, 1..2, count / 2..count, count / 3..count - 1, count - 1..count] {
+            let mut out = RowSet::with_columns(&columns);
+            chunk.read(&part, rows.clone(), System::NONE, &mut out, &mut scratch).unwrap();
+            for (column, (_, values)) in wanted.iter().zip(&out.columns) {
+                found(*column, rows.clone(), &values.values);
             }
         }
     }
-    println!("torture: further digits | {bars} prices | seed 1 | failures 0");
 }
 
 #[test]
