@@ -4,12 +4,14 @@ use std::cell::RefCell;
 
 use tapestore_format::bytes::ByteReader;
 use tapestore_format::codec::decimal::{Float, Mantissas, Scale, choose, patch, sample};
+use tapestore_format::codec::digits::{Digits, put};
 use tapestore_format::codec::factor::apply;
 use tapestore_format::codec::factor_find::Prices;
 use tapestore_format::codec::group::{Role, residuals, restore};
 use tapestore_format::codec::int::{IntScratch, Transform, decode};
 use tapestore_format::codec::int_encode::{Forms, encode_with};
 use tapestore_format::codec::kernel::Kernels;
+use tapestore_format::codec::lane::Lane;
 use tapestore_format::limits::BLOCK_ROWS;
 
 use crate::corpus::vectors;
@@ -36,6 +38,8 @@ pub(super) const INTEGERS: Target = Target {
 thread_local! {
     /// Kept from one input to the next, so that a decoder that relies on clean buffers is found.
     static SCRATCH: RefCell<IntScratch> = RefCell::default();
+    /// Likewise the digits of bars.
+    static DIGITS: RefCell<Digits> = RefCell::default();
 }
 
 fn decoded(bytes: &[u8], out: &mut [i64]) -> Result<(Transform, usize), Outcome> {
@@ -88,8 +92,9 @@ pub(super) const FLOATS: Target = Target {
     smoke: 650_000,
     longest: 1200,
     fixed: false,
-    // The buffers for factors, made at first use and kept, are 70 KiB.
-    bound: |length| 32 * length + (128 << 10),
+    // The buffers for factors, made at first use and kept, are 70 KiB; further digits of four columns are 32, once kept and
+    // once made anew.
+    bound: |length| 32 * length + (192 << 10),
     seeds: || {
         let mut seeds = Vec::new();
         for manner in 0..8u8 {
@@ -129,6 +134,7 @@ fn floats(input: &[u8]) -> Outcome {
     let narrow = decimals(&singles);
     let factors = products(&doubles, numbers, manner);
     bars(numbers);
+    further(numbers, rest);
     hostile(rest, usize::from(head[0]).max(1));
     Outcome::Accepted(factors << 40 | u64::from(manner & 3) << 32 | wide << 16 | narrow)
 }
@@ -210,6 +216,63 @@ fn bars(numbers: &[i64]) {
         restore(role, close, open, &mut found);
         assert_eq!(found, values, "{role:?} comes back");
     }
+}
+
+/// Further digits of any bars come back; those of any bytes are the same whatever was read before.
+fn further(numbers: &[i64], bytes: &[u8]) {
+    let count = numbers.len() / 4;
+    if count == 0 {
+        return;
+    }
+    let quarters: [&[i64]; 4] = std::array::from_fn(|role| &numbers[role * count..(role + 1) * count]);
+    // Of few bits, so that rows are equal and digits carry over.
+    let mantissas = quarters.map(|numbers| numbers.iter().map(|number| number >> 8 & 3).collect::<Vec<_>>());
+    let digits = quarters.map(|numbers| {
+        numbers
+            .iter()
+            .map(|number| if number & 6 == 0 { number >> 16 } else { number & 1 })
+            .collect::<Vec<_>>()
+    });
+    let of = |role: usize| (&mantissas[role][..], &digits[role][..]);
+    let mut written = Vec::new();
+    Role::ALL.into_iter().for_each(|role| put(role, of(role as usize), of(0), of(1), &mut written));
+    let small = mantissas.each_ref().map(|numbers| numbers.iter().map(|n| *n as i32).collect::<Vec<_>>());
+    let mantissas = mantissas.each_ref().map(Vec::as_slice);
+    let small = small.each_ref().map(Vec::as_slice);
+    DIGITS.with_borrow_mut(|kept| {
+        assert_eq!(read_digits(&written, small, kept), Ok(written.len()), "digits are read back");
+        for role in Role::ALL {
+            assert_eq!(kept.of(role)[..count], digits[role as usize], "{role:?} comes back");
+        }
+        let mut fresh = Digits::default();
+        let found = read_digits(bytes, mantissas, kept);
+        assert_eq!(read_digits(bytes, small, &mut fresh), found, "whatever was read before");
+        for role in Role::ALL.into_iter().filter(|role| fresh.has(*role)) {
+            let zero = fresh.of(role)[..count].iter().all(|digits| *digits == 0);
+            assert!(fresh.has_some(role) || zero, "digits of {role:?} are looked at if there are some");
+            assert!(kept.has(role) && kept.has_some(role) == fresh.has_some(role));
+            assert_eq!(kept.of(role)[..count], fresh.of(role)[..count], "digits of another block");
+        }
+    });
+}
+
+/// Reads the digits of four columns, one behind the other; tells where they end, or what is wrong.
+fn read_digits<N: Lane>(
+    bytes: &[u8],
+    mantissas: [&[N]; 4],
+    digits: &mut Digits,
+) -> Result<usize, (&'static str, u64)> {
+    let mut reader = ByteReader::new(bytes, "K20");
+    digits.forget();
+    for role in Role::ALL {
+        let (mut rows, mut told) = ([-1; BLOCK_ROWS], [-1; BLOCK_ROWS]);
+        let read = SCRATCH.with_borrow_mut(|int| {
+            let scratch = [&mut rows[..], &mut told[..]];
+            digits.read(role, &mut reader, mantissas[0].len(), mantissas, int, scratch)
+        });
+        read.map_err(|error| (error.rule, error.offset))?;
+    }
+    Ok(reader.position())
 }
 
 /// Bytes that no encoder made: an error or values, nothing else.
