@@ -92,7 +92,7 @@ fn shared(files: Vec<(String, Vec<u8>)>) -> Files {
 /// # Errors
 /// Those of the engine.
 pub fn all() -> Result<Vec<Subject>> {
-    let mut out = vec![grown()?, torn()?, forms()?, digits()?, pages()?];
+    let mut out = vec![grown()?, torn()?, forms()?, further()?, pages()?];
     for (name, _, make) in STORES {
         out.push(Subject::new(name, shared(make()?), Vec::new())?);
     }
@@ -332,7 +332,7 @@ fn mixed_bars(count: usize) -> Batch {
 }
 
 /// Bars with further digits: few of them, packed; a block and some, coded by a model; and a past.
-fn digits() -> Result<Subject> {
+fn further() -> Result<Subject> {
     let mut growing = Growing::new()?;
     let (dense, cold) = (SeriesKey::new("DENSE", "1m")?, SeriesKey::new("COLD", "1m")?);
     growing.commit(Durability::Durable, |transaction| {
@@ -352,7 +352,7 @@ fn digits() -> Result<Subject> {
     growing.commit(Durability::Durable, |transaction| transaction.upsert(&dense, mixed_bars(5)))?;
     let files = growing.moments.pop().expect("remembered");
     growing.moments.dedup();
-    Subject::new("digits", files, growing.moments)
+    Subject::new("mixed", files, growing.moments)
 }
 
 /// Structures of several pages and records of several frames, each as long as the one beside it: what stands in the place of

@@ -93,7 +93,7 @@ fn small_stores_hold_every_encoding() {
 /// structure whose columns are told by others; read alone, beside one another, and from the middle of a block on.
 #[test]
 fn prices_with_further_digits_are_those_that_were_put_in() {
-    let subject = all().unwrap().into_iter().find(|subject| subject.name == "digits").unwrap();
+    let subject = all().unwrap().into_iter().find(|subject| subject.name == "mixed").unwrap();
     let store = Store::open_read_only_on(Arc::new(disk(&subject.files)), options()).unwrap();
     let (view, names) = (store.view(), ["open", "high", "low", "close"]);
     let (expected, mut prices) = (mixed(1100), 0);
