@@ -159,10 +159,13 @@ pub(super) fn few_columns(chunk: &Chunk<'_>, part: &PartIndex, scratch: &mut Scr
     let mut all = RowSet::with_columns(&bars);
     chunk.read(part, rows.clone(), System::NONE, &mut all, scratch)?;
     for set in 1..16 {
-        // In any order, and once the other way round.
+        // In any order, and one of them twice.
         let mut some: Vec<_> = (0..4).filter(|column| set >> column & 1 == 1).collect();
         if set % 3 == 0 {
             some.reverse();
+        }
+        if set % 5 == 0 {
+            some.push(some[0]);
         }
         let wanted: Vec<_> = some.iter().map(|column| bars[*column]).collect();
         let mut found = RowSet::with_columns(&wanted);

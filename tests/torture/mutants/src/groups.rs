@@ -81,6 +81,7 @@ const CODECS: &[Executable] = &[
     (FORMAT, "codecs", &[]),
     (FORMAT, "pinned", &[]),
     (FORMAT, "factors", &[]),
+    (FORMAT, "digits", &[]),
 ];
 /// Tests of the format.
 const FORMATS: &[Executable] = &[(FORMAT, "tapestore_format", &[]), (FORMAT, "columns", &[])];
@@ -89,6 +90,7 @@ const FORMAT_SLOW: &[Executable] = &[
     (FORMAT, "sizes", &[]),
     (FORMAT, "codecs", &[]),
     (FORMAT, "factors", &[]),
+    (FORMAT, "digits", &[]),
     (FORMAT, "hostile", &[]),
     (FORMAT, "columns", &[]),
     (FORMAT, "segment", &[]),
