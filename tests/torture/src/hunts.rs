@@ -439,7 +439,7 @@ mod tests {
             amount.again(named(SCHEDULES)),
             "TORTURE=long SYNC_SEED=77 SYNC_SOAK=1 SYNC_SECONDS=1800 bash tests/sync/smoke.sh"
         );
-        assert_eq!(amount.again(named(LONG_FUZZING)), "TORTURE=long bash fuzz/hunt.sh all 78");
+        assert_eq!(amount.again(named(LONG_FUZZING)), "TORTURE=long bash fuzz/hunt.sh all 75");
     }
 
     /// A soak that is shorter than a hunt ends in the middle of it, and finds nothing by that; a failure counts, and so does
