@@ -313,8 +313,13 @@ impl Coding {
     /// The model for the blocks of a column, of some forms; with `residuals`, its values minus their prediction.
     pub fn new(forms: Forms, values: &[i64], residuals: Option<&[i64]>) -> Option<Self> {
         let blocks = |one_of| values.chunks(BLOCK_ROWS).step_by(one_of);
-        let deltas = |one_of| blocks(one_of).flat_map(|block| differences(block).1).collect::<Vec<_>>();
-        let alternations = |one_of| blocks(one_of).flat_map(|block| alternating(block).1).collect::<Vec<_>>();
+        let each = |one_of, transform: &dyn Fn(&[i64]) -> Vec<i64>| {
+            let mut out = Vec::with_capacity(values.len().div_ceil(one_of));
+            blocks(one_of).for_each(|block| out.extend_from_slice(&transform(block)));
+            out
+        };
+        let deltas = |one_of| each(one_of, &|block| differences(block).1);
+        let alternations = |one_of| each(one_of, &|block| alternating(block).1);
         let may_alternate = forms.allow_transform(Transform::Alternate);
         // Which transform is best, some blocks tell; all of them would pay for a bin.
         let one_of = values.len().div_ceil(BLOCK_ROWS).div_ceil(SAMPLED_BLOCKS).max(1);

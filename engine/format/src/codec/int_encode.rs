@@ -102,6 +102,18 @@ pub fn encode_with(forms: Forms, values: &[i64], residuals: Option<&[i64]>, out:
     plan.write(numbers, firsts, out);
 }
 
+/// Whether packing a block may take fewer than so many bytes. That is seen by a few numbers: mostly right, and quick.
+pub fn may_take_less(values: &[i64], residuals: Option<&[i64]>, bytes: usize) -> bool {
+    let Shape { min, max, runs, .. } = Shape::of(values);
+    let steps: Vec<i64> = values.windows(2).map(|pair| pair[1].wrapping_sub(pair[0])).collect();
+    let least = estimate(values, sampled_median(values))
+        .min(estimate(&steps, 0))
+        .min(residuals.map_or(u64::MAX, |residuals| estimate(residuals, 0)));
+    // Whatever the packing, a number takes a bit more than it has: of a width that fits others, too, or of a selector.
+    let packed = (least as usize * values.len().div_ceil(256) + values.len()) / 8;
+    min == max || least == 0 || runs * 16 <= values.len() || packed < bytes
+}
+
 /// Bytes of what the first differences are added to.
 fn firsts_bytes(transform: Transform, firsts: [i64; 2]) -> usize {
     match transform {

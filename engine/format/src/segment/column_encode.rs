@@ -1,6 +1,6 @@
 //! One column of a chunk to bytes: which encoding, its entry in the chunk's head, its blocks.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 
 use super::chunk::{Encoding, FACTORS, Key, LONG, MODEL, NULLS, STRAYS};
 use super::sealed::sealed_bytes;
@@ -23,6 +23,9 @@ pub(super) const SAMPLE: usize = 512;
 pub(super) const MANY: usize = 16;
 /// Factors ask for a reader that knows them: they have to save more than one byte of so many.
 const WORTH: usize = 8;
+
+/// About how many blocks of a column tell whether a model is worth it.
+const TOLD_BY: usize = 8;
 
 /// How the columns of a chunk may be stored.
 #[derive(Clone, Copy, Debug)]
@@ -211,73 +214,57 @@ pub(super) fn coded_if_smaller(
     residuals: Option<&[i64]>,
     build: impl Fn(&Blocks<'_>) -> Encoded,
 ) -> Encoded {
-    let forms = ways.forms;
+    let with = |coding: Option<&Coding>| build(&Blocks { forms: ways.forms, coding });
     if ways.coded == Coded::Never {
-        return build(&Blocks { forms, coding: None, packed: None });
+        return with(None);
     }
-    let packed = RefCell::default();
-    let plain = build(&Blocks { forms, coding: None, packed: Some(&packed) });
-    let with = |coding: &Coding| {
-        packed.borrow_mut().taken = 0;
-        build(&Blocks { forms, coding: Some(coding), packed: Some(&packed) })
-    };
-    let coded = Coding::new(forms, values, residuals).map(|coding| with(&coding));
-    let saves = |coded: &Encoded| {
-        let (coded, plain) = (coded.payload_bytes(), plain.payload_bytes());
-        if ways.coded == Coded::ByAnEighth { coded * 8 <= plain * 7 } else { coded < plain }
-    };
-    match coded.filter(saves) {
-        Some(coded) => coded,
-        None if ways.coded == Coded::OrMarked => with(&Coding::mark()),
-        None => plain,
+    let coding = Coding::new(ways.forms, values, residuals);
+    match coding.filter(|coding| saves(coding, values, residuals, ways)) {
+        Some(coding) => with(Some(&coding)),
+        None if ways.coded == Coded::OrMarked => with(Some(&Coding::mark())),
+        None => with(None),
     }
+}
+
+/// Whether coded blocks save as much as the tier asks for. Some blocks tell: packing all of them to see would take longer than
+/// coding them.
+fn saves(coding: &Coding, values: &[i64], residuals: Option<&[i64]>, ways: Ways<'_>) -> bool {
+    let count = values.len().div_ceil(BLOCK_ROWS);
+    let sample = (0..count).step_by(count.div_ceil(TOLD_BY));
+    let (mut bytes, mut packed, mut coded) = (Vec::new(), 0, coding.model().len() * sample.len() / count);
+    for block in sample {
+        let rows = block * BLOCK_ROWS..values.len().min((block + 1) * BLOCK_ROWS);
+        let residuals = residuals.map(|residuals| &residuals[rows.clone()]);
+        bytes.clear();
+        int_encode::encode_with(ways.forms, &values[rows.clone()], residuals, &mut bytes);
+        let most = bytes.len();
+        packed += most;
+        bytes.clear();
+        coded += if coding.encode(&values[rows], residuals, most, &mut bytes) { bytes.len() } else { most };
+    }
+    if ways.coded == Coded::ByAnEighth { coded * 8 <= packed * 7 } else { coded < packed }
 }
 
 /// How the integer blocks of a column are written: coded if there is a model and that is smaller.
 pub(super) struct Blocks<'b> {
     forms: Forms,
     pub(super) coding: Option<&'b Coding>,
-    /// What they are when they are packed. They are written more than once, in the same order, and packed once.
-    packed: Option<&'b RefCell<Packed>>,
-}
-
-/// Packed blocks, one after another.
-#[derive(Default)]
-struct Packed {
-    bytes: Vec<u8>,
-    ends: Vec<usize>,
-    /// How many of them were written again.
-    taken: usize,
-}
-
-impl Packed {
-    fn put(&mut self, block: &[u8]) {
-        self.bytes.extend_from_slice(block);
-        self.ends.push(self.bytes.len());
-    }
-
-    fn take(&mut self) -> &[u8] {
-        let start = self.taken.checked_sub(1).map_or(0, |before| self.ends[before]);
-        self.taken += 1;
-        &self.bytes[start..self.ends[self.taken - 1]]
-    }
 }
 
 impl Blocks<'_> {
     /// Appends the next block.
     pub(super) fn put(&self, block: &[i64], residuals: Option<&[i64]>, out: &mut Vec<u8>) {
         let start = out.len();
-        let Some(coding) = self.coding else {
-            int_encode::encode_with(self.forms, block, residuals, out);
-            if let Some(packed) = self.packed {
-                packed.borrow_mut().put(&out[start..]);
-            }
+        let coded = self.coding.is_some_and(|coding| coding.encode(block, residuals, usize::MAX, out));
+        let middle = out.len();
+        if coded && !int_encode::may_take_less(block, residuals, middle - start) {
             return;
-        };
-        let mut packed = self.packed.expect("packed before it is coded").borrow_mut();
-        let packed = packed.take();
-        if !coding.encode(block, residuals, packed.len(), out) {
-            out.extend_from_slice(packed);
+        }
+        int_encode::encode_with(self.forms, block, residuals, out);
+        if coded && out.len() - middle <= middle - start {
+            out.drain(start..middle);
+        } else if coded {
+            out.truncate(middle);
         }
     }
 }

@@ -13,6 +13,9 @@ use crate::schema::ColumnType;
 /// Largest dictionary, in bytes: all of it is read with any block.
 pub(super) const HEAP_BYTES: usize = 1 << 16;
 
+/// Strings of which the codes are kept at hand.
+const RECENT: usize = 64;
+
 /// Encodes with a dictionary, if most strings repeat and the distinct ones are few.
 pub(super) fn encode(
     key: Key,
@@ -34,18 +37,27 @@ fn dictionary(
     let mut known: HashMap<&str, i64> = HashMap::new();
     let mut heap = Vec::new();
     let mut codes = Vec::with_capacity(texts.len());
+    // The strings that were met last, by their first bytes: most are one of these, and found without the table.
+    let mut recent: [Option<(&str, i64)>; RECENT] = [None; RECENT];
     let mut last = 0;
     for (row, text) in texts.iter().enumerate() {
         if nulls.is_some_and(|nulls| nulls[row]) {
             codes.push(last);
             continue;
         }
-        let next = known.len() as i64;
-        last = *known.entry(text).or_insert_with(|| {
-            heap.put_varint(text.len() as u64);
-            heap.extend_from_slice(text.as_bytes());
-            next
-        });
+        let place = &mut recent[first_bytes(text)];
+        last = place.filter(|(before, _)| *before == text).map_or_else(
+            || {
+                let next = known.len() as i64;
+                *known.entry(text).or_insert_with(|| {
+                    heap.put_varint(text.len() as u64);
+                    heap.extend_from_slice(text.as_bytes());
+                    next
+                })
+            },
+            |(_, code)| code,
+        );
+        *place = Some((text, last));
         codes.push(last);
         if heap.len() > HEAP_BYTES || known.len() * 2 > texts.len() {
             return None;
@@ -67,6 +79,14 @@ fn dictionary(
         }
         out.finish()
     }))
+}
+
+/// One of [`RECENT`] places, by the first eight bytes.
+fn first_bytes(text: &str) -> usize {
+    let mut bytes = [0; 8];
+    let count = text.len().min(8);
+    bytes[..count].copy_from_slice(&text.as_bytes()[..count]);
+    (u64::from_le_bytes(bytes).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize % RECENT
 }
 
 fn plain(key: Key, kind: ColumnType, texts: &Strings, nulls: Option<&[bool]>, forms: Forms) -> Encoded {
