@@ -210,3 +210,23 @@ fn the_hash_of_a_segment_is_that_of_its_bytes() {
     assert_eq!(summary.hash, xxhash_rust::xxh3::xxh3_128(&bytes));
     assert_eq!(write(&contents, Tier::Dense).0, bytes, "writing is deterministic");
 }
+
+/// Whether packing such a block would take less is asked of its differences, of which it has none.
+#[test]
+fn a_coded_column_may_end_in_a_block_of_one_row() {
+    let mut random = Random(11);
+    for count in [1025, 2049, 9217] {
+        let mut rows = rows_at((0..count).map(|row| row * 1000 + random.below(900) as i64).collect());
+        // Small numbers are the most frequent ones.
+        let skewed = (0..count).map(|_| (random.below(40) * random.below(40) / 30) as i64).collect();
+        rows.columns = vec![(0, Values::I64(skewed).into())];
+        let content = Content {
+            spec: spec(1, &[(0, ColumnType::I64)], None),
+            live: rows,
+            history: RowSet::default(),
+            marks: Vec::new(),
+        };
+        let (bytes, _) = write(std::slice::from_ref(&content), Tier::Cold);
+        same(&read(&bytes).unwrap()[0].0, &content.live).unwrap();
+    }
+}

@@ -134,7 +134,7 @@ fn alternating_bytes(values: &[i64]) -> usize {
 
 /// Bits that a few of the numbers take, as zigzag offsets from a middle.
 fn estimate(numbers: &[i64], middle: i64) -> u64 {
-    let few = numbers.iter().step_by(numbers.len().div_ceil(256));
+    let few = numbers.iter().step_by(numbers.len().div_ceil(256).max(1));
     few.map(|number| u64::from(bits(zigzag(number.wrapping_sub(middle))))).sum()
 }
 
