@@ -3,11 +3,11 @@
 
 mod support;
 
-use support::{Content, Random, SOME, read, rows_at, same, spec, write_with};
+use support::{Content, Random, SOME, read, rows_at, spec, write_with};
 use tapestore_format::header::{FileHeader, FileKind, features};
 use tapestore_format::rows::{RowSet, Values};
 use tapestore_format::schema::{ColumnId, ColumnType};
-use tapestore_format::segment::{Scratch, Segment, SegmentWriter, Stream, System, Tier, Verified};
+use tapestore_format::segment::{SegmentWriter, Tier};
 use tapestore_format::time::Timeframe;
 
 const MINUTE: i64 = 60_000_000_000;
@@ -56,17 +56,7 @@ fn written(content: &Content, tier: Tier) -> Vec<u8> {
 
 /// Whether the group has further digits. All rows come back, and any range of rows of any columns in any order.
 fn stored(content: &Content, bytes: &[u8], random: &mut Random) -> bool {
-    same(&read(bytes).unwrap()[0].0, &content.live).unwrap();
-    let verified = Verified::new(bytes.len() as u64);
-    let segment = Segment::open(bytes, SOME, &verified).unwrap();
-    segment.verify(true, &mut |error| panic!("{error}"));
-    let part = segment.part(0).unwrap();
-    let chunk = segment.chunk(&part, Stream::Live, 0).unwrap();
-    let count = chunk.rows() as u64;
-    let mut scratch = Scratch::default();
-    for _ in 0..12 {
-        let start = random.below(count) as usize;
-        let end = start + 1 + random.below((count - start as u64).min(3000)) as usize;
+    let pick = |random: &mut Random| {
         let mut wanted: Vec<(ColumnId, ColumnType)> = Vec::new();
         for _ in 0..=random.below(4) {
             let id = random.below(4) as ColumnId;
@@ -74,16 +64,10 @@ fn stored(content: &Content, bytes: &[u8], random: &mut Random) -> bool {
                 wanted.push((id, ColumnType::F64));
             }
         }
-        let mut out = RowSet::with_columns(&wanted);
-        let end = end.min(chunk.rows());
-        chunk.read(&part, start..end, System::NONE, &mut out, &mut scratch).unwrap();
-        for (id, found) in &out.columns {
-            let expected = &content.live.columns[usize::from(*id)].1;
-            let same = (start..end).all(|row| found.same(row - start, expected, row));
-            assert!(same, "column {id} of {wanted:?}, rows {start} to {end}");
-        }
-    }
-    let forms: Vec<bool> = chunk.columns().filter(|info| info.id.is_some()).map(|info| info.digits).collect();
+        wanted
+    };
+    let columns = support::stored(content, bytes, random, 12, pick);
+    let forms: Vec<bool> = columns.iter().map(|column| column.digits).collect();
     assert!(forms.iter().all(|digits| *digits == forms[0]), "all of a group, or none");
     forms[0]
 }

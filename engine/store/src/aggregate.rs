@@ -17,7 +17,7 @@ use crate::state::Layer;
 /// What the values of a column in a range add up to.
 ///
 /// All but the sum are exact, and the same however the rows are stored. The sum adds in `f64`, each block of at most
-/// 1024 rows apart (in order of rows from 0.0; where the range cuts it, every eighth row apart), these sums by chunks of
+/// 1024 rows apart (in order of rows from 0.0, if it was stored; doubles that have to be read, every eighth row apart), these sums by chunks of
 /// at most 65,536 rows likewise, and the sums of chunks in order: so it may differ in the last digits from a sum over
 /// all rows in order, and after a compaction from the one before, but by no more than the rounding of as many additions. It is exact if the values are integers and no partial sum exceeds 2^53.
 #[derive(Clone, Debug, PartialEq)]

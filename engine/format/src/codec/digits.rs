@@ -17,7 +17,7 @@ use crate::number::POWERS;
 
 /// Most places that may follow those of the scale: powers of ten up to this one are numbers of 64 bits.
 const MOST: u8 = 18;
-/// Values of a group that the places are chosen from.
+/// Exceptions of a group that the places are chosen from.
 const SAMPLE: usize = 256;
 /// Places suffice that leave at most one exception of so many.
 const BEYOND: usize = 16;

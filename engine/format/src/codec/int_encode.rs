@@ -105,9 +105,8 @@ pub fn encode_with(forms: Forms, values: &[i64], residuals: Option<&[i64]>, out:
 /// Whether packing a block may take fewer than so many bytes. That is seen by a few numbers: mostly right, and quick.
 pub fn may_take_less(values: &[i64], residuals: Option<&[i64]>, bytes: usize) -> bool {
     let Shape { min, max, runs, .. } = Shape::of(values);
-    let steps: Vec<i64> = values.windows(2).map(|pair| pair[1].wrapping_sub(pair[0])).collect();
     let least = estimate(values, sampled_median(values))
-        .min(estimate(&steps, 0))
+        .min(estimate(&differences(values).1, 0))
         .min(residuals.map_or(u64::MAX, |residuals| estimate(residuals, 0)));
     // Whatever the packing, a number takes a bit more than it has: of a width that fits others, too, or of a selector.
     let packed = (least as usize * values.len().div_ceil(256) + values.len()) / 8;
@@ -134,7 +133,7 @@ fn alternating_bytes(values: &[i64]) -> usize {
 
 /// Bits that a few of the numbers take, as zigzag offsets from a middle.
 fn estimate(numbers: &[i64], middle: i64) -> u64 {
-    let few = numbers.iter().step_by(numbers.len().div_ceil(256).max(1));
+    let few = numbers.iter().step_by(numbers.len().div_ceil(256));
     few.map(|number| u64::from(bits(zigzag(number.wrapping_sub(middle))))).sum()
 }
 

@@ -41,7 +41,7 @@ pub(super) fn encode_group(columns: [(Key, &ColumnValues); 4], ways: Ways<'_>) -
     let bytes = |group: &[Encoded; 4]| group.iter().map(Encoded::payload_bytes).sum::<usize>();
     let plain = plain_group(&prices).and_then(|plain| {
         let found = smallest(&prices, plain, ways);
-        let many = found.places == 0 && has_strays(&found.mantissas, MANY);
+        let many = found.places.is_none() && has_strays(&found.mantissas, MANY);
         Some((put_group(columns, found, ways)?, many))
     });
     let many = plain.as_ref().is_none_or(|plain| plain.1);
@@ -53,7 +53,7 @@ pub(super) fn encode_group(columns: [(Key, &ColumnValues); 4], ways: Ways<'_>) -
     let found = Prices { columns: &prices, skip: |_| false }.factors().and_then(|(exponent, runs)| {
         let split = |values: &&[f64]| Mantissas::factored(values, exponent, &runs, |_| false);
         let mantissas = prices.iter().map(split).collect();
-        put_group(columns, Prepared { exponent, places: 0, mantissas }, ways)
+        put_group(columns, Prepared { exponent, places: None, mantissas }, ways)
     });
     match found {
         Some(found) if bytes(&found) < limit && ways.may_use_factors() => Some(found),
@@ -64,8 +64,8 @@ pub(super) fn encode_group(columns: [(Key, &ColumnValues); 4], ways: Ways<'_>) -
 /// Mantissas of four columns, open, high, low and close.
 struct Prepared {
     exponent: u8,
-    /// Places of further digits, 0 without.
-    places: u8,
+    /// Places of further digits, if there are such.
+    places: Option<u8>,
     mantissas: Vec<Mantissas>,
 }
 
@@ -77,7 +77,7 @@ impl Prepared {
         let places = if has_strays(&mantissas, FEW) { digits::find(&mantissas, exponent) } else { None };
         let most = if places.is_some() { 2 } else { 4 };
         let fit = mantissas.iter().all(|column| column.strays.len() * most <= column.numbers.len());
-        fit.then(|| Self { exponent, places: places.unwrap_or(0), mantissas })
+        fit.then_some(Self { exponent, places, mantissas })
     }
 }
 
@@ -136,7 +136,9 @@ impl Group {
         let scale = Scale { exponent, divisor };
         let reach =
             || mantissas.iter().flat_map(|column| &column.numbers).map(|number| number.unsigned_abs()).max();
-        let places = Places::beyond(scale, places).filter(|places| places.are_exact(reach().unwrap_or(0)));
+        let places = places
+            .and_then(|count| Places::beyond(scale, count))
+            .filter(|places| places.are_exact(reach().unwrap_or(0)));
         let digits = places.map(|places| (places, mantissas.each_mut().map(|column| places.take(column))));
         Some(Self { scale, mantissas, digits })
     }

@@ -37,6 +37,7 @@ struct Members<'a, 's, N> {
     models: &'s mut Models,
     digits: &'s mut Digits,
     int: &'s mut IntScratch,
+    /// Scratch for the rows of a block, and for others.
     bits: &'s mut [i64],
     more: &'s mut [i64],
     /// Whether values without further digits are those of mantissas alone.

@@ -6,7 +6,7 @@ use tapestore_format::checksum::Identity;
 use tapestore_format::rows::{ColumnValues, Mark, MarkKind, RowSet, RunVec, Strings, Values};
 use tapestore_format::schema::{ColumnId, ColumnType};
 use tapestore_format::segment::{
-    PartSpec, Scratch, Segment, SegmentSummary, SegmentWriter, Stream, System, Tier, Verified,
+    ColumnInfo, PartSpec, Scratch, Segment, SegmentSummary, SegmentWriter, Stream, System, Tier, Verified,
 };
 use tapestore_format::time::Timeframe;
 
@@ -317,4 +317,36 @@ pub fn same(found: &RowSet, expected: &RowSet) -> std::result::Result<(), String
         }
     }
     Ok(())
+}
+
+/// Checks that a part comes back wholly, and so many times in part: any rows of the columns that `pick` names. How the
+/// columns of its first chunk are stored.
+pub fn stored(
+    content: &Content,
+    bytes: &[u8],
+    random: &mut Random,
+    times: usize,
+    pick: impl Fn(&mut Random) -> Vec<(ColumnId, ColumnType)>,
+) -> Vec<ColumnInfo> {
+    same(&read(bytes).unwrap()[0].0, &content.live).unwrap();
+    let verified = Verified::new(bytes.len() as u64);
+    let segment = Segment::open(bytes, SOME, &verified).unwrap();
+    segment.verify(true, &mut |error| panic!("{error}"));
+    let part = segment.part(0).unwrap();
+    let chunk = segment.chunk(&part, Stream::Live, 0).unwrap();
+    let count = chunk.rows() as u64;
+    let mut scratch = Scratch::default();
+    for _ in 0..times {
+        let start = random.below(count) as usize;
+        let end = start + 1 + random.below(count - start as u64) as usize;
+        let wanted = pick(random);
+        let mut out = RowSet::with_columns(&wanted);
+        chunk.read(&part, start..end, System::NONE, &mut out, &mut scratch).unwrap();
+        for (id, found) in &out.columns {
+            let expected = &content.live.columns[usize::from(*id)].1;
+            let same = (start..end).all(|row| found.same(row - start, expected, row));
+            assert!(same, "column {id} of {wanted:?}, rows {start} to {end}");
+        }
+    }
+    chunk.columns().filter(|column| column.id.is_some()).collect()
 }
