@@ -235,7 +235,7 @@ fn coded(figure: Figure) {
     let coding = Coding::new(Forms::EVERYWHERE, &numbers, None).expect("few bins");
     let (mut model, mut bytes) = (Model::default(), Vec::new());
     model.read(&coding.model(), &mut IntScratch::default()).expect("own model");
-    coding.encode(&numbers[..COUNT], None, usize::MAX, &mut bytes);
+    coding.encode(0, usize::MAX, &mut bytes);
     let (mut scratch, mut out) = (IntScratch::default(), vec![0; COUNT]);
     print!("| coded, by the best |");
     figure.print(|| {

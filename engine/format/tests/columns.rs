@@ -86,6 +86,39 @@ fn every_encoding_is_used_where_it_belongs() {
     assert_eq!(hot.iter().filter(|encoding| **encoding == Encoding::Raw).count(), 5);
 }
 
+/// Strings that begin and end alike, or are as long and differ in one byte, each after each.
+#[test]
+fn strings_that_are_nearly_the_same_have_codes_of_their_own() {
+    let words = [
+        "",
+        "\0",
+        "\0\0",
+        "a",
+        "\0a",
+        "aa",
+        "aaa",
+        "aaaa",
+        "aaab",
+        "baaa",
+        "aaaaa",
+        "aaaaaaa",
+        "aaaaaaaa",
+        "aaabaaaa",
+        "aaaabaaa",
+        "aaaaaaaaa",
+        "aaaabaaaa",
+        "aaaacaaaa",
+        "aaaabbaaaa",
+        "BUY LIMIT",
+        "BUY_LIMIT",
+    ];
+    let pairs = words.iter().flat_map(|first| words.iter().flat_map(move |second| [*first, *second]));
+    let texts: Vec<&str> = pairs.cycle().take(20_000).collect();
+    let column = Values::Str(texts.into_iter().collect()).into();
+    let found = stored(&part(vec![(0, ColumnType::String, column)], None), Tier::Dense);
+    assert_eq!(found[0].0, Encoding::Dictionary);
+}
+
 /// Bars with prices in ticks of 0.25 that now and then break the ordering, and strays of every kind.
 fn bars(random: &mut Random, count: usize) -> [Vec<f64>; 4] {
     let mut out: [Vec<f64>; 4] = Default::default();

@@ -42,6 +42,12 @@ pub(super) struct Bin {
 }
 
 impl Bin {
+    /// The offset of a number that it holds, and how many bits that has.
+    pub(super) fn place(&self, number: i64) -> (u64, u32) {
+        let rest = if self.places == 0 { number } else { number / 10i64.pow(u32::from(self.places)) };
+        (rest.wrapping_sub(self.lower) as u64, u32::from(self.width))
+    }
+
     /// A number in the middle of it.
     pub(super) fn middle(&self) -> f64 {
         (self.lower as f64 + (f64::from(self.width).exp2() - 1.0) / 2.0) * 10f64.powi(i32::from(self.places))

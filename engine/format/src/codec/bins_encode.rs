@@ -1,67 +1,91 @@
-//! Coded integer blocks: choosing the bins of a column and writing blocks. The layout is [`super::bins`]'s.
-//!
-//! Numbers are sorted and cut into cells, some hundreds; neighbouring cells are then joined so that the total of coded
-//! bins, offsets and the model is least, by dynamic programming, as `pco` joins its bins.
+//! Coded integer blocks: the model of a column and writing blocks by it. The layout is [`super::bins`]'s.
 
-use super::bins::{BINS, Bin, span_bits, split_places};
+use std::borrow::Cow;
+use std::ops::Range;
+
+use super::bins::{BINS, Bin, split_places};
+use super::bins_plan::Plan;
 use super::bitpack::bits;
 use super::int::{CODED, Transform};
 use super::int_encode::{Forms, alternating, differences, encode_with, put_firsts};
 use super::lanes::{self, IN_LANES, LANES, LOG_MAX, LOG_MIN, SLOTS};
-use super::memory::Memory;
+use super::memory::{CLASSES, Memory};
 use super::memory_encode::{Tables, lanes as lanes_of};
 use crate::bytes::ByteWriter;
 use crate::limits::BLOCK_ROWS;
 
 /// A cell with more than this share of the numbers is cut again.
 const CELLS: usize = 320;
-/// Cells at most: the joining is quadratic.
-const MOST_CELLS: usize = 900;
 /// Bits that a bin takes in the model, about.
 const BIN_BITS: f64 = 48.0;
-/// Numbers are near if the greatest is less than this above the least.
-const NEAR: i64 = 1 << 14;
-/// No bin.
-const UNKNOWN: u16 = u16::MAX;
 /// Blocks that tell which transform a column gets.
 const SAMPLED_BLOCKS: usize = 8;
 /// As [`CELLS`], for that.
 const SAMPLED_CELLS: usize = 64;
+/// Logarithm of how many numbers are kept at hand with their bins.
+const KNOWN_LOG: u32 = 10;
 
-/// A model, made for the numbers of one column of a chunk.
+/// The numbers of one column of a chunk, and a model made for them.
 #[derive(Clone, Debug)]
-pub struct Coder {
+struct Coder<'n> {
+    numbers: Cow<'n, [i64]>,
+    /// The bin of every number.
+    rows: Vec<u16>,
     log: u32,
     /// By places, then by lower end.
     bins: Vec<Bin>,
-    /// The bins of each number of places.
-    by_places: Vec<std::ops::Range<usize>>,
-    near: Near,
     tables: Tables,
     coders: Vec<Table>,
 }
 
-/// The bins of numbers that lie close together, by number: to look for one takes longer.
-#[derive(Clone, Debug, Default)]
-struct Near {
-    least: i64,
-    /// [`UNKNOWN`] for numbers that were not met.
-    bins: Vec<u16>,
+/// Where the bin of a number is looked for.
+struct Search<'b> {
+    bins: &'b [Bin],
+    /// The bins of each number of places.
+    by_places: Vec<Range<usize>>,
+    /// Numbers that were met last, with their bins: most come again.
+    known: Vec<Option<(i64, u16)>>,
 }
 
-impl Near {
-    fn of(numbers: &[i64]) -> Self {
-        let (least, most) = numbers.iter().fold((i64::MAX, i64::MIN), |(a, b), n| (a.min(*n), b.max(*n)));
-        match most.checked_sub(least) {
-            Some(span @ 0..NEAR) => Self { least, bins: vec![UNKNOWN; span as usize + 1] },
-            _ => Self::default(),
+impl<'b> Search<'b> {
+    fn new(bins: &'b [Bin]) -> Self {
+        let mut by_places = Vec::new();
+        for (at, bin) in bins.iter().enumerate() {
+            by_places.resize(usize::from(bin.places) + 1, at..at);
+            by_places[usize::from(bin.places)].end = at + 1;
+        }
+        Self { bins, by_places, known: vec![None; 1 << KNOWN_LOG] }
+    }
+
+    fn bin_of(&mut self, number: i64) -> u16 {
+        let slot = (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - KNOWN_LOG);
+        match self.known[slot as usize] {
+            Some((known, bin)) if known == number => bin,
+            _ => {
+                let bin = self.look_for(number);
+                self.known[slot as usize] = Some((number, bin));
+                bin
+            }
         }
     }
 
-    /// Where the bin of a number stands, if it is near.
-    fn at(&self, number: i64) -> Option<usize> {
-        let at = number.wrapping_sub(self.least) as u64;
-        (at < self.bins.len() as u64).then_some(at as usize)
+    /// With fewer places than the number has, if those are too rare.
+    fn look_for(&self, number: i64) -> u16 {
+        let (mut places, mut rest) = split_places(number, (self.by_places.len() - 1) as u8);
+        loop {
+            let range = self.by_places[usize::from(places)].clone();
+            let found = self.bins[range.clone()].partition_point(|bin| bin.lower <= rest);
+            if found > 0 {
+                let index = range.start + found - 1;
+                let offset = rest.wrapping_sub(self.bins[index].lower) as u64;
+                if bits(offset) <= u32::from(self.bins[index].width) {
+                    return index as u16;
+                }
+            }
+            // The bins were made for these numbers: some number of places holds it.
+            places -= 1;
+            rest *= 10;
+        }
     }
 }
 
@@ -69,10 +93,19 @@ impl Near {
 #[derive(Clone, Debug)]
 struct Table {
     frequencies: Vec<u16>,
-    /// Where the states of each bin begin in `states`.
-    starts: Vec<u16>,
+    /// By bin.
+    steps: Vec<Step>,
     /// The states that stand for a bin, bin after bin, in ascending order.
     states: Vec<u16>,
+}
+
+/// What a bin makes of a state.
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    /// Plus the state, this is how many of the state's bits are told, above sixteen others.
+    width: u32,
+    /// Plus the bits that are left of the state, this is the place of the next one in `states`.
+    start: i32,
 }
 
 impl Table {
@@ -84,105 +117,58 @@ impl Table {
             *next += frequency;
             Some(start)
         });
-        let starts: Vec<u16> = starts.collect();
-        let (mut states, mut next) = (vec![0; 1 << log], starts.clone());
+        let mut next: Vec<u16> = starts.collect();
+        let step = |(start, frequency): (&u16, &u16)| {
+            let width = log - frequency.checked_ilog2().unwrap_or(0);
+            // What is left of a state is at least the frequency, and less than twice as much: of states below this, one bit
+            // less is told.
+            let least = u32::from(*frequency) << width;
+            Step {
+                width: (width << 16).wrapping_sub(least),
+                start: i32::from(*start) - i32::from(*frequency),
+            }
+        };
+        let steps = next.iter().zip(&frequencies).map(step).collect();
+        let mut states = vec![0; 1 << log];
         for (state, bin) in lanes::spread(&frequencies, log).into_iter().enumerate() {
             let at = &mut next[usize::from(bin)];
             states[usize::from(*at)] = state as u16;
             *at += 1;
         }
-        Self { frequencies, starts, states }
+        Self { frequencies, steps, states }
     }
 
     /// The state from which a step to this one gives the bin, and how many of its bits that leaves to be told.
-    fn before(&self, state: u16, bin: usize, log: u32) -> (u16, u32) {
-        let (state, frequency) = (u32::from(state) + (1 << log), u32::from(self.frequencies[bin]));
-        // As many bits as leave at least the frequency, and less than twice as much.
-        let mut width = log - frequency.ilog2();
-        if state >> width < frequency {
-            width -= 1;
-        }
-        let at = u32::from(self.starts[bin]) + (state >> width) - frequency;
-        (self.states[at as usize], width)
+    fn before(&self, state: u16, bin: u16, log: u32) -> (u16, u32) {
+        let (state, step) = (u32::from(state) + (1 << log), self.steps[usize::from(bin)]);
+        let width = step.width.wrapping_add(state) >> 16;
+        (self.states[((state >> width) as i32 + step.start) as usize], width)
     }
 }
 
-/// Sorted numbers that stay together.
-#[derive(Clone, Copy, Debug)]
-struct Cell {
-    lower: i64,
-    upper: i64,
-    count: usize,
-}
-
-/// Bins for some numbers.
-struct Plan {
-    /// Without frequencies; how many numbers each has.
-    bins: Vec<(Bin, usize)>,
-    /// Bits of coded bins, offsets and the model together, about.
-    bits: f64,
-}
-
-impl Plan {
-    /// The best bins out of cells of at least one in so many numbers, if a bin takes so many bits.
-    fn new(numbers: &[i64], cells_at_least: usize, bin_bits: f64) -> Self {
-        let most = most_places(numbers);
-        let mut split: Vec<(u8, i64)> = numbers.iter().map(|number| split_places(*number, most)).collect();
-        if most > 0 {
-            join_rare_places(&mut split);
-        }
-        split.sort_unstable();
-        let least = (split.len() / cells_at_least).max(1);
-        let mut plan = Self { bins: Vec::new(), bits: 0.0 };
-        for class in split.chunk_by(|a, b| a.0 == b.0) {
-            let mut cells = Vec::new();
-            cells_of(class, least, &mut cells);
-            while cells.len() > MOST_CELLS {
-                cells = cells.chunks(2).map(joined).collect();
-            }
-            let (joined, bits) = join(&cells, split.len(), bin_bits);
-            plan.bits += bits;
-            for cell in joined {
-                let (lower, width) = (cell.lower, span_bits(cell.lower, cell.upper) as u8);
-                plan.bins.push((Bin { places: class[0].0, width, lower }, cell.count));
-            }
-        }
-        plan
-    }
-}
-
-impl Coder {
+impl<'n> Coder<'n> {
     /// The best bins for these numbers; `None` if there are none, or too many would be needed.
-    pub fn new(numbers: &[i64]) -> Option<Self> {
-        let plan = Plan::new(numbers, CELLS, BIN_BITS);
-        if plan.bins.is_empty() || plan.bins.len() > BINS {
+    fn new(numbers: impl Into<Cow<'n, [i64]>>) -> Option<Self> {
+        let numbers = numbers.into();
+        let Plan { bins, .. } = Plan::new(&numbers, CELLS, BIN_BITS);
+        if bins.is_empty() || bins.len() > BINS {
             return None;
         }
-        let (mut bins, mut by_places) = (Vec::new(), Vec::new());
-        for (bin, _) in plan.bins {
-            while by_places.len() <= usize::from(bin.places) {
-                by_places.push(bins.len()..bins.len());
-            }
-            bins.push(bin);
-            by_places[usize::from(bin.places)].end = bins.len();
-        }
-        let tables = Tables::without_memory(&[], bins.len());
-        let near = Near::of(numbers);
-        let mut coder = Self { log: 0, bins, by_places, near, tables, coders: Vec::new() };
-        let rows: Vec<u16> = numbers.iter().map(|number| coder.learn(*number)).collect();
-        let sizes: Vec<f64> = coder.bins.iter().map(|bin| bin.middle().abs()).collect();
-        coder.tables = Tables::best(&rows, &sizes);
-        let counts = &coder.tables.counts;
-        let least = (bits(coder.bins.len() as u64) + 1).clamp(LOG_MIN, LOG_MAX);
-        let most = LOG_MAX.min((SLOTS / counts.len()).ilog2());
+        let mut search = Search::new(&bins);
+        let rows: Vec<u16> = numbers.iter().map(|number| search.bin_of(*number)).collect();
+        let sizes: Vec<f64> = bins.iter().map(|bin| bin.middle().abs()).collect();
+        let tables = Tables::best(&rows, &sizes);
+        let least = (bits(bins.len() as u64) + 1).clamp(LOG_MIN, LOG_MAX);
+        let most = LOG_MAX.min((SLOTS / tables.counts.len()).ilog2());
         let lanes = numbers.len().div_ceil(BLOCK_ROWS) * LANES;
-        coder.log = (least..=most).min_by_key(|log| table_bits(counts, *log) + lanes * *log as usize)?;
-        coder.coders = counts.iter().map(|counts| Table::new(counts, coder.log)).collect();
-        Some(coder)
+        let log =
+            (least..=most).min_by_key(|log| table_bits(&tables.counts, *log) + lanes * *log as usize)?;
+        let coders = tables.counts.iter().map(|counts| Table::new(counts, log)).collect();
+        Some(Self { numbers, rows, log, bins, tables, coders })
     }
 
     /// The model as it stands in the file.
-    pub fn model(&self) -> Vec<u8> {
+    fn model(&self) -> Vec<u8> {
         let mut out = vec![IN_LANES | self.log as u8];
         out.put_varint(self.bins.len() as u64);
         let mut last = 0i64;
@@ -207,154 +193,102 @@ impl Coder {
         out
     }
 
-    /// The bin of a number, which is known from then on if it is near.
-    fn learn(&mut self, number: i64) -> u16 {
-        let Some(at) = self.near.at(number) else { return self.look_for(number).0 as u16 };
-        if self.near.bins[at] == UNKNOWN {
-            self.near.bins[at] = self.look_for(number).0 as u16;
-        }
-        self.near.bins[at]
-    }
-
-    /// The bin of a number that the model was made for, and its offset there.
-    fn place(&self, number: i64) -> (usize, u64) {
-        let Some(at) = self.near.at(number) else { return self.look_for(number) };
-        let index = usize::from(self.near.bins[at]);
-        let Bin { places, lower, .. } = self.bins[index];
-        let rest = if places == 0 { number } else { number / 10i64.pow(u32::from(places)) };
-        (index, rest.wrapping_sub(lower) as u64)
-    }
-
-    /// The bin of a number, and its offset there. With fewer places than it has, if those are too rare.
-    fn look_for(&self, number: i64) -> (usize, u64) {
-        let (mut places, mut rest) = split_places(number, (self.by_places.len() - 1) as u8);
-        loop {
-            let range = self.by_places[usize::from(places)].clone();
-            let found = self.bins[range.clone()].partition_point(|bin| bin.lower <= rest);
-            if found > 0 {
-                let index = range.start + found - 1;
-                let offset = rest.wrapping_sub(self.bins[index].lower) as u64;
-                if bits(offset) <= u32::from(self.bins[index].width) {
-                    return (index, offset);
-                }
-            }
-            // The model was made for these numbers: some number of places holds it.
-            places -= 1;
-            rest *= 10;
-        }
-    }
-
-    /// Appends a block of the numbers that the model was made for, one of those that they were cut into: a number is looked for
-    /// among those that came after the same ones.
-    pub fn encode(&self, numbers: &[i64], transform: Transform, firsts: [i64; 2], out: &mut Vec<u8>) {
+    /// Appends a block, with what the first differences are added to.
+    fn encode(&self, block: usize, transform: Transform, firsts: [i64; 2], out: &mut Vec<u8>) {
         out.put_u8(CODED | (transform as u8) << 3);
         put_firsts(transform, firsts, out);
-        let placed: Vec<(usize, u64)> = numbers.iter().map(|number| self.place(*number)).collect();
-        let coders: Vec<&Table> = lanes_of(&placed).flat_map(|lane| self.coders_of(lane)).collect();
-        let rows = numbers.len().div_ceil(LANES);
+        let range = block * BLOCK_ROWS..self.rows.len().min((block + 1) * BLOCK_ROWS);
+        let (numbers, bins) = (&self.numbers[range.clone()], &self.rows[range]);
         let mut offsets = Vec::new();
-        let offset = |(bin, offset): &(usize, u64)| (*offset, u32::from(self.bins[*bin].width));
-        put_bits(placed.iter().map(offset), &mut offsets);
+        let placed =
+            numbers.iter().zip(bins).map(|(number, bin)| self.bins[usize::from(*bin)].place(*number));
+        put_bits(placed, &mut offsets);
         // Coders go backwards: what was told last is read first. They begin where decoding ends: with the first offsets.
         let mut states =
             std::array::from_fn::<_, LANES, _>(|at| u16::from(offsets.get(at).copied().unwrap_or(0)));
-        let mut told = Vec::new();
+        let tables = self.tables_of(bins);
+        let rows = bins.len().div_ceil(LANES);
+        let mut told = Vec::with_capacity(bins.len() + LANES);
         for row in (0..rows).rev() {
             for (lane, state) in states.iter_mut().enumerate().rev() {
                 let at = lane * rows + row;
-                let Some((bin, _)) = placed.get(at) else { continue };
-                let (before, width) = coders[at].before(*state, *bin, self.log);
+                let Some(bin) = bins.get(at) else { continue };
+                let (before, width) = self.coders[usize::from(tables[at])].before(*state, *bin, self.log);
                 told.push((u64::from(*state) & ((1 << width) - 1), width));
                 *state = before;
             }
         }
         told.extend(states.iter().rev().map(|state| (u64::from(*state), self.log)));
         put_bits(told.into_iter().rev(), out);
-        out.extend(offsets.iter().skip(LANES));
+        out.extend_from_slice(offsets.get(LANES..).unwrap_or(&[]));
     }
 
-    /// The table of every number in a lane.
-    fn coders_of<'s>(&'s self, lane: &'s [(usize, u64)]) -> impl Iterator<Item = &'s Table> {
-        let Tables { memory, classes, class_of, table_of, .. } = &self.tables;
-        let mut state = 0;
-        lane.iter().map(move |(bin, _)| {
-            let table = table_of[state];
-            state = memory.next(*classes, state, usize::from(class_of[*bin]));
-            &self.coders[usize::from(table)]
-        })
+    /// Which table each number of a block has.
+    fn tables_of(&self, bins: &[u16]) -> Vec<u8> {
+        let Tables { class_of, table_of, moves, .. } = &self.tables;
+        let mut out = Vec::with_capacity(bins.len());
+        for lane in lanes_of(bins) {
+            let mut state = 0;
+            for bin in lane {
+                out.push(table_of[state]);
+                state = usize::from(moves[state * CLASSES + usize::from(class_of[usize::from(*bin)])]);
+            }
+        }
+        out
     }
 }
 
 /// Appends numbers of so many bits each, end to end, up to the next whole byte.
 fn put_bits(numbers: impl Iterator<Item = (u64, u32)>, out: &mut Vec<u8>) {
-    let (mut pending, mut held) = (0u128, 0);
+    let (mut pending, mut held) = (0u64, 0);
     for (number, width) in numbers {
-        pending |= u128::from(number) << held;
+        pending |= number << held;
         held += width;
-        if held >= 64 {
-            out.put_u64(pending as u64);
-            pending >>= 64;
-            held -= 64;
+        if held >= u64::BITS {
+            out.put_u64(pending);
+            held -= u64::BITS;
+            pending = number.checked_shr(width - held).unwrap_or(0);
         }
     }
-    out.extend_from_slice(&(pending as u64).to_le_bytes()[..held.div_ceil(8) as usize]);
+    out.extend_from_slice(&pending.to_le_bytes()[..held.div_ceil(8) as usize]);
 }
 
 /// How the integer blocks of one column of a chunk are written: coded wherever that is smaller.
 #[derive(Clone, Debug)]
-pub struct Coding {
-    coder: Coder,
+pub struct Coding<'v> {
+    coder: Coder<'v>,
     transform: Transform,
+    /// What the first differences of each block are added to.
+    firsts: Vec<[i64; 2]>,
     /// Whether no block is to be coded: see [`Coding::mark`].
     unused: bool,
 }
 
-impl Coding {
+impl<'v> Coding<'v> {
     /// The model for the blocks of a column, of some forms; with `residuals`, its values minus their prediction.
-    pub fn new(forms: Forms, values: &[i64], residuals: Option<&[i64]>) -> Option<Self> {
-        let blocks = |one_of| values.chunks(BLOCK_ROWS).step_by(one_of);
-        let each = |one_of, transform: &dyn Fn(&[i64]) -> Vec<i64>| {
-            let mut out = Vec::with_capacity(values.len().div_ceil(one_of));
-            blocks(one_of).for_each(|block| out.extend_from_slice(&transform(block)));
-            out
-        };
-        let deltas = |one_of| each(one_of, &|block| differences(block).1);
-        let alternations = |one_of| each(one_of, &|block| alternating(block).1);
-        let may_alternate = forms.allow_transform(Transform::Alternate);
+    pub fn new(forms: Forms, values: &'v [i64], residuals: Option<&'v [i64]>) -> Option<Self> {
         // Which transform is best, some blocks tell; all of them would pay for a bin.
         let one_of = values.len().div_ceil(BLOCK_ROWS).div_ceil(SAMPLED_BLOCKS).max(1);
-        let bits = |sample: &[i64]| Plan::new(sample, SAMPLED_CELLS, BIN_BITS / one_of as f64).bits;
-        let sampled = |numbers: &[i64]| {
-            let blocks = numbers.chunks(BLOCK_ROWS).step_by(one_of);
-            bits(&blocks.flatten().copied().collect::<Vec<_>>())
+        let sampled = |transform| {
+            let numbers = transformed(values, residuals, transform, one_of).1;
+            Plan::new(&numbers, SAMPLED_CELLS, BIN_BITS / one_of as f64).bits
         };
-        let sizes = [
-            sampled(values),
-            bits(&deltas(one_of)),
-            residuals.map_or(f64::INFINITY, sampled),
-            if may_alternate { bits(&alternations(one_of)) } else { f64::INFINITY },
-        ];
-        let least = sizes.iter().copied().fold(f64::INFINITY, f64::min);
-        let (coder, transform) = if least == sizes[0] {
-            (Coder::new(values)?, Transform::Plain)
-        } else if least == sizes[1] {
-            (Coder::new(&deltas(1))?, Transform::Delta)
-        } else if least == sizes[2] {
-            (Coder::new(residuals?)?, Transform::Group)
-        } else {
-            (Coder::new(&alternations(1))?, Transform::Alternate)
+        let may = |transform: &Transform| {
+            forms.allow_transform(*transform) && (*transform != Transform::Group || residuals.is_some())
         };
-        Some(Self { coder, transform, unused: false })
+        let all = [Transform::Plain, Transform::Delta, Transform::Group, Transform::Alternate];
+        let sizes = all.into_iter().filter(may).map(|transform| (sampled(transform), transform));
+        let transform = sizes.min_by(|a, b| a.0.total_cmp(&b.0))?.1;
+        let (firsts, numbers) = transformed(values, residuals, transform, 1);
+        Some(Self { coder: Coder::new(numbers)?, transform, firsts, unused: false })
     }
 
     /// The shortest model that there is, for a column of which no block is coded: it tells that this was tried.
     pub fn mark() -> Self {
         let bins = vec![Bin { places: 0, width: 0, lower: 0 }];
-        let tables = Tables::without_memory(&[0], 1);
-        let coders = vec![Table::new(&[1], LOG_MIN)];
-        let (by_places, near) = (vec![0..1], Near::default());
-        let coder = Coder { log: LOG_MIN, bins, by_places, near, tables, coders };
-        Self { coder, transform: Transform::Plain, unused: true }
+        let (tables, coders) = (Tables::without_memory(&[0], 1), vec![Table::new(&[1], LOG_MIN)]);
+        let coder = Coder { numbers: Cow::default(), rows: Vec::new(), log: LOG_MIN, bins, tables, coders };
+        Self { coder, transform: Transform::Plain, firsts: Vec::new(), unused: true }
     }
 
     /// The model as it stands in the file.
@@ -362,27 +296,15 @@ impl Coding {
         self.coder.model()
     }
 
-    /// Appends a block of the column, one of those of [`BLOCK_ROWS`] that it is cut into, if that takes fewer than `most` bytes;
-    /// whether it does.
-    pub fn encode(&self, values: &[i64], residuals: Option<&[i64]>, most: usize, out: &mut Vec<u8>) -> bool {
+    /// Appends the block of that number, of those of [`BLOCK_ROWS`] that the column is cut into, if that takes fewer than `most`
+    /// bytes; whether it does.
+    pub fn encode(&self, block: usize, most: usize, out: &mut Vec<u8>) -> bool {
         if self.unused {
             return false;
         }
         let start = out.len();
-        match self.transform {
-            Transform::Plain => self.coder.encode(values, Transform::Plain, [0; 2], out),
-            Transform::Delta => {
-                let (first, deltas) = differences(values);
-                self.coder.encode(&deltas, Transform::Delta, [first, 0], out);
-            }
-            Transform::Group => {
-                self.coder.encode(residuals.unwrap_or(values), Transform::Group, [0; 2], out);
-            }
-            Transform::Alternate => {
-                let (firsts, alternations) = alternating(values);
-                self.coder.encode(&alternations, Transform::Alternate, firsts, out);
-            }
-        }
+        let firsts = self.firsts.get(block).copied().unwrap_or_default();
+        self.coder.encode(block, self.transform, firsts, out);
         let smaller = out.len() - start < most;
         if !smaller {
             out.truncate(start);
@@ -391,80 +313,34 @@ impl Coding {
     }
 }
 
-/// How many decimal places are worth taking out: none unless round numbers are more frequent than by chance. Zeros, which are
-/// round by any measure, say nothing.
-fn most_places(numbers: &[i64]) -> u8 {
-    // An odd step: rows often tell of two sides in turn.
-    let step = (numbers.len() / 4096) | 1;
-    let sample = || numbers.iter().step_by(step).filter(|number| **number != 0);
-    let round = sample().filter(|number| **number % 10 == 0).count();
-    if round * 100 > sample().count() * 14 { 15 } else { 0 }
-}
-
-/// Places that few numbers have are not worth bins of their own: those numbers keep a zero more.
-fn join_rare_places(split: &mut [(u8, i64)]) {
-    let least = split.len() / 512 + 16;
-    for places in (1..=15).rev() {
-        let members = split.iter().filter(|number| number.0 == places).count();
-        if members > 0 && members < least {
-            for number in split.iter_mut().filter(|number| number.0 == places) {
-                *number = (places - 1, number.1 * 10);
+/// One of so many blocks of a column after a transform, and what the first differences of each are added to.
+fn transformed<'v>(
+    values: &'v [i64],
+    residuals: Option<&'v [i64]>,
+    transform: Transform,
+    one_of: usize,
+) -> (Vec<[i64; 2]>, Cow<'v, [i64]>) {
+    let numbers = if transform == Transform::Group { residuals.unwrap_or(values) } else { values };
+    if one_of == 1 && matches!(transform, Transform::Plain | Transform::Group) {
+        return (Vec::new(), Cow::Borrowed(numbers));
+    }
+    let (mut firsts, mut out) = (Vec::new(), Vec::with_capacity(values.len().div_ceil(one_of)));
+    for block in numbers.chunks(BLOCK_ROWS).step_by(one_of) {
+        match transform {
+            Transform::Plain | Transform::Group => out.extend_from_slice(block),
+            Transform::Delta => {
+                let (first, steps) = differences(block);
+                firsts.push([first, 0]);
+                out.extend_from_slice(&steps);
+            }
+            Transform::Alternate => {
+                let (both, steps) = alternating(block);
+                firsts.push(both);
+                out.extend_from_slice(&steps);
             }
         }
     }
-}
-
-/// Cuts sorted numbers into cells: halves of halves of all numbers, until a half holds few or is a single number. So
-/// cells that are joined again tend to span powers of two, and waste no part of a bit.
-fn cells_of(sorted: &[(u8, i64)], least: usize, out: &mut Vec<Cell>) {
-    let (Some(first), Some(last)) = (sorted.first(), sorted.last()) else { return };
-    let (lower, upper) = (first.1, last.1);
-    if sorted.len() <= least || lower == upper {
-        out.push(Cell { lower, upper, count: sorted.len() });
-        return;
-    }
-    // The highest bit in which they differ, in an order where negative numbers come first, tells the half.
-    let half = 63 - (lower ^ upper).leading_zeros();
-    let middle = if half == 63 { 0 } else { upper >> half << half };
-    let at = sorted.partition_point(|number| number.1 < middle);
-    cells_of(&sorted[..at], least, out);
-    cells_of(&sorted[at..], least, out);
-}
-
-fn joined(cells: &[Cell]) -> Cell {
-    Cell {
-        lower: cells[0].lower,
-        upper: cells[cells.len() - 1].upper,
-        count: cells.iter().map(|cell| cell.count).sum(),
-    }
-}
-
-/// Joins neighbouring cells so that all bits together are fewest; how many they then are.
-fn join(cells: &[Cell], total: usize, bin_bits: f64) -> (Vec<Cell>, f64) {
-    let all = (total as f64).log2();
-    let mut best = vec![(0.0, 0usize)];
-    for end in 1..=cells.len() {
-        let (mut count, mut least) = (0, (f64::INFINITY, 0));
-        for start in (0..end).rev() {
-            count += cells[start].count;
-            let width = f64::from(span_bits(cells[start].lower, cells[end - 1].upper));
-            let members = count as f64;
-            let cost = best[start].0 + bin_bits + members * (width + all - members.log2());
-            if cost < least.0 {
-                least = (cost, start);
-            }
-        }
-        best.push(least);
-    }
-    let mut out = Vec::new();
-    let mut end = cells.len();
-    while end > 0 {
-        let start = best[end].1;
-        out.push(joined(&cells[start..end]));
-        end = start;
-    }
-    out.reverse();
-    (out, best[cells.len()].0)
+    (firsts, Cow::Owned(out))
 }
 
 /// Bits of numbers that come so often, and of their tables, if frequencies add up to `2^log`.
@@ -511,6 +387,7 @@ fn normalized(counts: &[u32], total: u16) -> Vec<u16> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::bins_plan::most_places;
     use super::*;
     use crate::bytes::ByteReader;
     use crate::codec::bins::{BinScratch, Model};
@@ -523,9 +400,9 @@ mod tests {
         model.read(&coder.model(), &mut IntScratch::default()).expect("own model");
         let mut scratch = BinScratch::default();
         let mut total = coder.model().len();
-        for block in numbers.chunks(1024) {
+        for (index, block) in numbers.chunks(BLOCK_ROWS).enumerate() {
             let mut bytes = Vec::new();
-            coder.encode(block, Transform::Plain, [0; 2], &mut bytes);
+            coder.encode(index, Transform::Plain, [0; 2], &mut bytes);
             for kernels in Kernels::all() {
                 let mut reader = ByteReader::new(&bytes[1..], "K16");
                 let mut out = vec![0; block.len()];
@@ -617,7 +494,7 @@ mod tests {
         let mut model = Model::default();
         model.read(&coder.model(), &mut IntScratch::default()).expect("own model");
         let mut bytes = Vec::new();
-        coder.encode(&numbers, Transform::Plain, [0; 2], &mut bytes);
+        coder.encode(0, Transform::Plain, [0; 2], &mut bytes);
         let mut scratch = BinScratch::default();
         let mut decode = |bytes: &[u8]| {
             let (mut reader, mut out) = (ByteReader::new(&bytes[1..], "K1"), vec![0; 1000]);
@@ -650,8 +527,8 @@ mod tests {
         let coding = Coding::new(Forms::EVERYWHERE, &sizes, None).expect("few bins");
         assert_eq!(coding.transform, Transform::Plain);
         let mut out = Vec::new();
-        for block in sizes.chunks(BLOCK_ROWS) {
-            assert!(coding.encode(block, None, usize::MAX, &mut out));
+        for block in 0..sizes.len().div_ceil(BLOCK_ROWS) {
+            assert!(coding.encode(block, usize::MAX, &mut out));
         }
         // Three of eight are 100: 2.41 bits each.
         assert!(out.len() * 8 < sizes.len() * 5 / 2, "{} bytes", out.len());

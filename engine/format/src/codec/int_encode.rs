@@ -539,8 +539,10 @@ fn best_classes(histogram: &Histogram) -> Option<([u32; 4], usize)> {
 /// Differences, and the number that the first is added to: chosen so that the first difference repeats the second.
 pub(super) fn differences(numbers: &[i64]) -> (i64, Vec<i64>) {
     let step = numbers.get(1).map_or(0, |second| second.wrapping_sub(numbers[0]));
-    let steps = numbers.windows(2).map(|pair| pair[1].wrapping_sub(pair[0]));
-    (numbers[0].wrapping_sub(step), std::iter::once(step).chain(steps).collect())
+    let mut steps = Vec::with_capacity(numbers.len());
+    steps.push(step);
+    steps.extend(numbers.windows(2).map(|pair| pair[1].wrapping_sub(pair[0])));
+    (numbers[0].wrapping_sub(step), steps)
 }
 
 /// Differences from two values before, and the numbers that the first two are added to: chosen so that these repeat the two
@@ -550,8 +552,10 @@ pub(super) fn alternating(numbers: &[i64]) -> ([i64; 2], Vec<i64>) {
     let step = |row: usize| at(row + 2).zip(at(row)).map_or(0, |(later, number)| later.wrapping_sub(number));
     let steps = [step(0), step(1)];
     let firsts = [0, 1].map(|row| at(row).map_or(0, |number| number.wrapping_sub(steps[row])));
-    let rest = numbers.windows(3).map(|three| three[2].wrapping_sub(three[0]));
-    (firsts, steps.into_iter().take(numbers.len()).chain(rest).collect())
+    let mut out = Vec::with_capacity(numbers.len());
+    out.extend_from_slice(&steps[..numbers.len().min(2)]);
+    out.extend(numbers.windows(3).map(|three| three[2].wrapping_sub(three[0])));
+    (firsts, out)
 }
 
 /// Appends what the first differences are added to.

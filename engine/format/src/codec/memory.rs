@@ -42,6 +42,17 @@ impl Memory {
         }
     }
 
+    /// The state after a number of each class, [`CLASSES`] for each state.
+    pub(super) fn moves(self, classes: usize) -> Vec<u8> {
+        let mut out = vec![0; self.states(classes) * CLASSES];
+        for (state, row) in out.chunks_mut(CLASSES).enumerate() {
+            for (class, next) in row[..classes].iter_mut().enumerate() {
+                *next = self.next(classes, state, class) as u8;
+            }
+        }
+        out
+    }
+
     /// The state after a number of this class.
     pub(super) fn next(self, classes: usize, state: usize, class: usize) -> usize {
         match self {

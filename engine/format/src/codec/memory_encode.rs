@@ -31,6 +31,8 @@ pub(super) struct Tables {
     pub(super) class_of: Vec<u8>,
     /// By state.
     pub(super) table_of: Vec<u8>,
+    /// [`Memory::moves`].
+    pub(super) moves: Vec<u8>,
     pub(super) counts: Vec<Vec<u32>>,
     /// What the bins and the tables take, about.
     pub(super) bits: f64,
@@ -42,8 +44,8 @@ impl Tables {
         let mut counts = vec![0; bins];
         rows.iter().for_each(|bin| counts[usize::from(*bin)] += 1);
         let bits = cost(&counts);
-        let (class_of, table_of) = (vec![0; bins], vec![0]);
-        Self { memory: Memory::None, classes: 1, class_of, table_of, counts: vec![counts], bits }
+        let (class_of, table_of, moves) = (vec![0; bins], vec![0], Memory::None.moves(1));
+        Self { memory: Memory::None, classes: 1, class_of, table_of, moves, counts: vec![counts], bits }
     }
 
     /// The best of the memories for a column of these bins. `sizes` tells how large the numbers of each bin are.
@@ -52,23 +54,17 @@ impl Tables {
         let most = if sizes.len() < MANY_BINS { TABLES } else { TABLES / 2 };
         let alone = Self::without_memory(rows, sizes.len());
         let classes = by_size(&alone.counts[0], sizes);
-        let mut found =
-            vec![Self::new(Memory::Pair, PAIR_CLASSES, by_likeness(rows, sizes.len()), rows, most)];
-        for shift in 1..=3 {
-            found.push(Self::new(Memory::Mean(shift), CLASSES, classes.clone(), rows, most));
-        }
-        found.into_iter().fold(alone, |best, next| if next.bits < best.bits { next } else { best })
+        let mean = |shift| Counter::new(Memory::Mean(shift), CLASSES, classes.clone());
+        let pair = Counter::new(Memory::Pair, PAIR_CLASSES, by_likeness(rows, sizes.len()));
+        let found = Counter::count(rows, [pair, mean(1), mean(2), mean(3)]);
+        let found = found.into_iter().map(|counter| Self::new(counter, most));
+        found.fold(alone, |best, next| if next.bits < best.bits { next } else { best })
     }
 
-    fn new(memory: Memory, classes: usize, class_of: Vec<u8>, rows: &[u16], most: usize) -> Self {
-        let mut counts = vec![vec![0; class_of.len()]; memory.states(classes)];
-        for lane in lanes(rows) {
-            let mut state = 0;
-            for bin in lane {
-                counts[state][usize::from(*bin)] += 1;
-                state = memory.next(classes, state, usize::from(class_of[usize::from(*bin)]));
-            }
-        }
+    /// Joins states to at most so many tables.
+    fn new(counter: Counter, most: usize) -> Self {
+        let Counter { memory, classes, class_of, moves, counts } = counter;
+        let mut counts: Vec<Vec<u32>> = counts.chunks(class_of.len()).map(<[u32]>::to_vec).collect();
         // Means are in an order: only neighbours can be alike.
         let table_of = match memory {
             Memory::Pair => join_any(&mut counts, most),
@@ -76,7 +72,40 @@ impl Tables {
         };
         let names = (class_of.len() + table_of.len()) as f64 * NAME_BITS;
         let bits = names + counts.iter().map(|counts| cost(counts)).sum::<f64>();
-        Self { memory, classes, class_of, table_of, counts, bits }
+        Self { memory, classes, class_of, table_of, moves, counts, bits }
+    }
+}
+
+/// How often which bin comes in each state of a memory.
+struct Counter {
+    memory: Memory,
+    classes: usize,
+    class_of: Vec<u8>,
+    moves: Vec<u8>,
+    /// By state, then by bin.
+    counts: Vec<u32>,
+}
+
+impl Counter {
+    fn new(memory: Memory, classes: usize, class_of: Vec<u8>) -> Self {
+        let counts = vec![0; memory.states(classes) * class_of.len()];
+        Self { memory, classes, class_of, moves: memory.moves(classes), counts }
+    }
+
+    /// Counts for several memories at once: the next state waits for the one before, and those of others fill that time.
+    fn count<const N: usize>(rows: &[u16], mut counters: [Self; N]) -> [Self; N] {
+        for lane in lanes(rows) {
+            let mut states = [0; N];
+            for bin in lane {
+                for (counter, state) in counters.iter_mut().zip(&mut states) {
+                    let bin = usize::from(*bin);
+                    counter.counts[*state * counter.class_of.len() + bin] += 1;
+                    let class = usize::from(counter.class_of[bin]);
+                    *state = usize::from(counter.moves[*state * CLASSES + class]);
+                }
+            }
+        }
+        counters
     }
 }
 
@@ -257,13 +286,17 @@ mod tests {
     fn states_are_joined_to_as_many_tables_as_there_may_be() {
         let rows: Vec<u16> = (0..60_000u64).map(|i| ((noise(i) % 40 + i % 60) % 64) as u16).collect();
         let sizes: Vec<f64> = (0..64).map(f64::from).collect();
+        let tables = |counter, most| {
+            let [counter] = Counter::count(&rows, [counter]);
+            Tables::new(counter, most)
+        };
         for most in [1, 2, 8, 16] {
-            let found = Tables::new(Memory::Pair, PAIR_CLASSES, by_likeness(&rows, 64), &rows, most);
+            let found = tables(Counter::new(Memory::Pair, PAIR_CLASSES, by_likeness(&rows, 64)), most);
             assert!(found.counts.len() <= most);
             assert!(found.table_of.iter().all(|table| usize::from(*table) < found.counts.len()));
             let total: u32 = found.counts.iter().flatten().sum();
             assert_eq!(total, 60_000);
-            let found = Tables::new(Memory::Mean(2), CLASSES, by_size(&[1; 64], &sizes), &rows, most);
+            let found = tables(Counter::new(Memory::Mean(2), CLASSES, by_size(&[1; 64], &sizes)), most);
             assert!(found.counts.len() <= most);
         }
     }

@@ -5,7 +5,8 @@
 //!
 //! - [`bitpack`]: numbers of one width, end to end.
 //! - [`int`]: blocks of integers: transform and packing; [`int_encode`] chooses.
-//! - [`bins`]: blocks coded by how often a column uses which numbers; [`bins_encode`] chooses.
+//! - [`bins`]: blocks coded by how often a column uses which numbers; [`bins_encode`] writes them, by bins
+//!   that `bins_plan` chooses.
 //! - [`lanes`]: the coders of such blocks; `memory`: what these know of the numbers before; `memory_encode` chooses.
 //! - [`decimal`]: floats as decimal mantissas with exact exceptions.
 //! - [`digits`]: decimals of more places among those of bars.
@@ -15,6 +16,7 @@
 
 pub mod bins;
 pub mod bins_encode;
+mod bins_plan;
 pub mod bitpack;
 pub mod decimal;
 pub mod digits;

@@ -148,7 +148,7 @@ impl Encoded {
     }
 
     /// Appends the length of the model, if there is one, after the parameters.
-    pub(super) fn put_model(&mut self, coding: Option<&Coding>) {
+    pub(super) fn put_model(&mut self, coding: Option<&Coding<'_>>) {
         if let Some(coding) = coding {
             self.entry[self.flags_at] |= MODEL;
             self.model = coding.model();
@@ -214,7 +214,7 @@ pub(super) fn coded_if_smaller(
     residuals: Option<&[i64]>,
     build: impl Fn(&Blocks<'_>) -> Encoded,
 ) -> Encoded {
-    let with = |coding: Option<&Coding>| build(&Blocks { forms: ways.forms, coding });
+    let with = |coding: Option<&Coding<'_>>| build(&Blocks { forms: ways.forms, coding });
     if ways.coded == Coded::Never {
         return with(None);
     }
@@ -228,7 +228,7 @@ pub(super) fn coded_if_smaller(
 
 /// Whether coded blocks save as much as the tier asks for. Some blocks tell: packing all of them to see would take longer than
 /// coding them.
-fn saves(coding: &Coding, values: &[i64], residuals: Option<&[i64]>, ways: Ways<'_>) -> bool {
+fn saves(coding: &Coding<'_>, values: &[i64], residuals: Option<&[i64]>, ways: Ways<'_>) -> bool {
     let count = values.len().div_ceil(BLOCK_ROWS);
     let sample = (0..count).step_by(count.div_ceil(TOLD_BY));
     let (mut bytes, mut packed, mut coded) = (Vec::new(), 0, coding.model().len() * sample.len() / count);
@@ -236,11 +236,11 @@ fn saves(coding: &Coding, values: &[i64], residuals: Option<&[i64]>, ways: Ways<
         let rows = block * BLOCK_ROWS..values.len().min((block + 1) * BLOCK_ROWS);
         let residuals = residuals.map(|residuals| &residuals[rows.clone()]);
         bytes.clear();
-        int_encode::encode_with(ways.forms, &values[rows.clone()], residuals, &mut bytes);
+        int_encode::encode_with(ways.forms, &values[rows], residuals, &mut bytes);
         let most = bytes.len();
         packed += most;
         bytes.clear();
-        coded += if coding.encode(&values[rows], residuals, most, &mut bytes) { bytes.len() } else { most };
+        coded += if coding.encode(block, most, &mut bytes) { bytes.len() } else { most };
     }
     if ways.coded == Coded::ByAnEighth { coded * 8 <= packed * 7 } else { coded < packed }
 }
@@ -248,19 +248,19 @@ fn saves(coding: &Coding, values: &[i64], residuals: Option<&[i64]>, ways: Ways<
 /// How the integer blocks of a column are written: coded if there is a model and that is smaller.
 pub(super) struct Blocks<'b> {
     forms: Forms,
-    pub(super) coding: Option<&'b Coding>,
+    pub(super) coding: Option<&'b Coding<'b>>,
 }
 
 impl Blocks<'_> {
-    /// Appends the next block.
-    pub(super) fn put(&self, block: &[i64], residuals: Option<&[i64]>, out: &mut Vec<u8>) {
+    /// Appends the block of that number, which has these values.
+    pub(super) fn put(&self, index: usize, values: &[i64], residuals: Option<&[i64]>, out: &mut Vec<u8>) {
         let start = out.len();
-        let coded = self.coding.is_some_and(|coding| coding.encode(block, residuals, usize::MAX, out));
+        let coded = self.coding.is_some_and(|coding| coding.encode(index, usize::MAX, out));
         let middle = out.len();
-        if coded && !int_encode::may_take_less(block, residuals, middle - start) {
+        if coded && !int_encode::may_take_less(values, residuals, middle - start) {
             return;
         }
-        int_encode::encode_with(self.forms, block, residuals, out);
+        int_encode::encode_with(self.forms, values, residuals, out);
         if coded && out.len() - middle <= middle - start {
             out.drain(start..middle);
         } else if coded {
@@ -369,7 +369,7 @@ fn integers(
             let nulls = nulls.map(|nulls| &nulls[index * BLOCK_ROWS..index * BLOCK_ROWS + block.len()]);
             out.block(|payload| {
                 if put_nulls(nulls, payload) {
-                    blocks.put(block, None, payload);
+                    blocks.put(index, block, None, payload);
                 }
             });
         }
@@ -465,7 +465,7 @@ fn put_decimals<F: Float>(
             let start = index * BLOCK_ROWS;
             out.block(|payload| {
                 if put_nulls(nulls.map(|nulls| &nulls[start..start + block.len()]), payload) {
-                    blocks.put(block, None, payload);
+                    blocks.put(index, block, None, payload);
                     numbers.put_behind::<F>(scale, start, block.len(), payload);
                 }
             });
@@ -508,7 +508,7 @@ fn split(
             let rows = index * BLOCK_ROWS..index * BLOCK_ROWS + block.len();
             out.block(|payload| {
                 if put_nulls(nulls.map(|nulls| &nulls[rows.clone()]), payload) {
-                    blocks.put(&highs[rows], None, payload);
+                    blocks.put(index, &highs[rows], None, payload);
                     pack(block.iter().map(|number| *number as u64 & ((1 << cut) - 1)), cut, payload);
                 }
             });

@@ -201,10 +201,10 @@ fn put_group(columns: [(Key, &ColumnValues); 4], prepared: Prepared, ways: Ways<
             }
             out.put_model(blocks.coding);
             out.put_zones(column, Bounds::Floats(Some(group.scale)), false);
-            for rows in rows_of() {
+            for (block, rows) in rows_of().enumerate() {
                 let residuals = residuals.as_ref().map(|residuals| &residuals[rows.clone()]);
                 out.block(|payload| {
-                    blocks.put(&numbers.numbers[rows.clone()], residuals, payload);
+                    blocks.put(block, &numbers.numbers[rows.clone()], residuals, payload);
                     group.put_behind(index, &rows, payload);
                 });
             }

@@ -15,6 +15,8 @@ pub(super) const HEAP_BYTES: usize = 1 << 16;
 
 /// Strings of which the codes are kept at hand.
 const RECENT: usize = 64;
+/// Strings of so many bytes are compared by their [`edges`].
+const SHORT: usize = 8;
 
 /// Encodes with a dictionary, if most strings repeat and the distinct ones are few.
 pub(super) fn encode(
@@ -37,27 +39,28 @@ fn dictionary(
     let mut known: HashMap<&str, i64> = HashMap::new();
     let mut heap = Vec::new();
     let mut codes = Vec::with_capacity(texts.len());
-    // The strings that were met last, by their first bytes: most are one of these, and found without the table.
-    let mut recent: [Option<(&str, i64)>; RECENT] = [None; RECENT];
+    // The strings that were met last: most are one of these, and found without the table.
+    let mut recent: [Option<(u64, &str, i64)>; RECENT] = [None; RECENT];
     let mut last = 0;
     for (row, text) in texts.iter().enumerate() {
         if nulls.is_some_and(|nulls| nulls[row]) {
             codes.push(last);
             continue;
         }
-        let place = &mut recent[first_bytes(text)];
-        last = place.filter(|(before, _)| *before == text).map_or_else(
-            || {
+        let edges = edges(text.as_bytes());
+        let place = &mut recent[(edges.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize % RECENT];
+        last = match *place {
+            Some((known, before, code)) if known == edges && same(before, text) => code,
+            _ => {
                 let next = known.len() as i64;
                 *known.entry(text).or_insert_with(|| {
                     heap.put_varint(text.len() as u64);
                     heap.extend_from_slice(text.as_bytes());
                     next
                 })
-            },
-            |(_, code)| code,
-        );
-        *place = Some((text, last));
+            }
+        };
+        *place = Some((edges, text, last));
         codes.push(last);
         if heap.len() > HEAP_BYTES || known.len() * 2 > texts.len() {
             return None;
@@ -73,7 +76,7 @@ fn dictionary(
             let start = index * BLOCK_ROWS;
             out.block(|payload| {
                 if put_nulls(nulls.map(|nulls| &nulls[start..start + block.len()]), payload) {
-                    blocks.put(block, None, payload);
+                    blocks.put(index, block, None, payload);
                 }
             });
         }
@@ -81,12 +84,18 @@ fn dictionary(
     }))
 }
 
-/// One of [`RECENT`] places, by the first eight bytes.
-fn first_bytes(text: &str) -> usize {
-    let mut bytes = [0; 8];
-    let count = text.len().min(8);
-    bytes[..count].copy_from_slice(&text.as_bytes()[..count]);
-    (u64::from_le_bytes(bytes).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize % RECENT
+/// The first and the last four bytes of a string: with its length, all of one that has at most [`SHORT`].
+fn edges(text: &[u8]) -> u64 {
+    let word = |bytes: &[u8; 4]| u64::from(u32::from_le_bytes(*bytes));
+    match (text.first_chunk(), text.last_chunk()) {
+        (Some(first), Some(last)) => word(first) | word(last) << 32,
+        _ => text.iter().fold(0, |bytes, byte| bytes << 8 | u64::from(*byte)),
+    }
+}
+
+/// Whether strings of the same edges are the same.
+fn same(text: &str, other: &str) -> bool {
+    text.len() == other.len() && (text.len() <= SHORT || text == other)
 }
 
 fn plain(key: Key, kind: ColumnType, texts: &Strings, nulls: Option<&[bool]>, forms: Forms) -> Encoded {
