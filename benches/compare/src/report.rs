@@ -50,7 +50,7 @@ const MEANING: [(&str, &str); 16] = [
     ),
     (
         "day",
-        "One day of rows into buffers that are used again; 64 days all over the file in turn, everything open. Tapestore keeps decoded blocks of small reads by default, so days that come again are found in its cache; the line `decoded blocks not kept` has that cache off. Parquet reads the pages that its index of times names, with the index parsed before.",
+        "One day of rows into buffers that are used again; 64 days with rows all over the file in turn, everything open, each read once before. Tapestore keeps decoded blocks of small reads by default, so days that come again are found in its cache; the line `decoded blocks not kept` has that cache off. Parquet reads the pages that its index of times names, with the index parsed before.",
     ),
     (
         "day-cold",
