@@ -11,7 +11,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use tapestore_format::bytes::ByteReader;
+use tapestore_format::bytes::{ByteReader, ByteWriter};
 use tapestore_format::codec::bins::Model;
 use tapestore_format::codec::bins_encode::Coding;
 use tapestore_format::codec::bitpack::{pack, packed_bytes};
@@ -215,6 +215,20 @@ fn main() {
         times.clear();
         (table.rise)(black_box(7), 60_000_000_000, COUNT, &mut times);
     });
+    let noise: Vec<u8> =
+        (0..COUNT as u64).map(|i| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as u8).collect();
+    once(figure, "members of classes", |table| {
+        black_box((table.members)(black_box(&noise), COUNT));
+    });
+    once(figure, "set bits of a bitmap", |table| {
+        black_box((table.ones)(black_box(&noise[..COUNT / 8])));
+    });
+    for folded in [false, true] {
+        let folded_name = if folded { "zigzag " } else { "" };
+        once(figure, &format!("for encoding: lengths of {folded_name}offsets"), |table| {
+            black_box((table.lengths)(black_box(&close), 100_000, folded));
+        });
+    }
     coded(figure);
 }
 
@@ -227,20 +241,51 @@ fn once(figure: Figure, name: &str, mut call: impl FnMut(&Kernels)) {
     println!();
 }
 
-/// Prints what a coded block takes with the best table: numbers of 1 to 12 bits, small ones most often.
+/// Coded blocks: their bins in one lane or in four, with and without memory, and by the bits of offsets.
 fn coded(figure: Figure) {
-    let noise = |i: u64| i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
-    let numbers: Vec<i64> =
-        (0..64 * COUNT as u64).map(|i| (noise(i) & 0xfff) as i64 >> (noise(i) >> 12 & 7)).collect();
-    let coding = Coding::new(Forms::EVERYWHERE, &numbers, None).expect("few bins");
-    let (mut model, mut bytes) = (Model::default(), Vec::new());
-    model.read(&coding.model(), &mut IntScratch::default()).expect("own model");
-    coding.encode(0, usize::MAX, &mut bytes);
-    let (mut scratch, mut out) = (IntScratch::default(), vec![0; COUNT]);
-    print!("| coded, by the best |");
-    figure.print(|| {
-        let mut reader = ByteReader::new(black_box(&bytes), "K16");
-        int::decode(&mut reader, &mut out, &mut scratch, Some(&model)).expect("own bytes");
-    });
+    let noise = |i: u64| {
+        let mixed = (i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (mixed ^ mixed >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 8
+    };
+    let rows = 64 * COUNT as u64;
+    // Any bytes decode as long as those of a coder do; what they end in is refused after that.
+    let words: Vec<u8> = (0..8 * COUNT as u64).map(|i| noise(i) as u8).collect();
+    for width in [0, 8, 24, 56, 64] {
+        // Sixteen bins, one as frequent as the other.
+        let mut model = vec![8, 16];
+        (0..16).for_each(|_| model.extend([0, width, 2, 15]));
+        // Coded, without a transform.
+        let mut block = vec![0x80];
+        block.put_varint(COUNT as u64 / 4);
+        block.extend(&words);
+        decoding(figure, &format!("coded in one lane, offsets of {width} bits"), &model, &block);
+    }
+    let own = |name: &str, number: &dyn Fn(u64) -> u64| {
+        let numbers: Vec<i64> = (0..rows).map(|i| number(i) as i64).collect();
+        let coding = Coding::new(Forms::EVERYWHERE, &numbers, None).expect("few bins");
+        let mut block = Vec::new();
+        coding.encode(0, usize::MAX, &mut block);
+        decoding(figure, &format!("coded in four lanes, {name}"), &coding.model(), &block);
+    };
+    own("nothing remembered", &|i| noise(i) & 0xfff >> (noise(i + rows) & 7));
+    own("a pair remembered", &|i| noise(i - i % 8) % 9 + u64::from(noise(i).is_multiple_of(10)));
+    own("a mean remembered", &|i| noise(i) & 0xfff >> (noise(i / 300 + rows) % 11));
+    for width in [1, 8, 16, 24, 32, 48, 56, 60] {
+        own(&format!("{width} random bits"), &|i| noise(i) & ((1 << width) - 1));
+    }
+}
+
+/// Prints a line: a block by a model, for every table.
+fn decoding(figure: Figure, name: &str, model: &[u8], block: &[u8]) {
+    let (mut ready, mut out) = (Model::default(), vec![0; COUNT]);
+    ready.read(model, &mut IntScratch::default()).expect("a sound model");
+    print!("| {name} |");
+    for table in Kernels::all() {
+        let mut scratch = IntScratch::with(table);
+        figure.print(|| {
+            let mut reader = ByteReader::new(black_box(block), "K16");
+            let _ = black_box(int::decode(&mut reader, &mut out, &mut scratch, Some(&ready)));
+        });
+    }
     println!();
 }

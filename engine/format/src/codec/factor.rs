@@ -6,7 +6,7 @@
 //!
 //! [`super::factor_find`] looks for the factors.
 
-use super::bitpack::{bits, pack, packed_bytes, unpack};
+use super::bitpack::{bits, pack, packed_bytes};
 use super::decimal::{Mantissas, nearest};
 use super::int::{self, IntScratch};
 use super::int_encode;
@@ -117,7 +117,7 @@ pub fn apply(
     let Some(others) = (runs as usize).checked_sub(1) else { return Ok(()) };
     let width = bits(count as u64 - 1);
     let starts = &mut bits_of_rows[..others];
-    if !unpack(reader.take(packed_bytes(others, width))?, width, starts) {
+    if !(scratch.kernels.wide.unpack)(reader.take(packed_bytes(others, width))?, width, starts) {
         return Err(reader.error("left-over bits are not zero"));
     }
     let mut from = 0;

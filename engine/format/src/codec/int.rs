@@ -87,12 +87,19 @@ pub struct IntScratch {
 
 impl Default for IntScratch {
     fn default() -> Self {
+        Self::with(Kernels::best())
+    }
+}
+
+impl IntScratch {
+    /// Buffers for decoding with loops of these instructions.
+    pub fn with(kernels: &'static Kernels) -> Self {
         Self {
             wide: Inner::default(),
             narrow: Inner::default(),
             lengths: Inner::default(),
             bins: BinScratch::default(),
-            kernels: Kernels::best(),
+            kernels,
         }
     }
 }

@@ -384,10 +384,11 @@ fn scale_small_fused<N: Lane>(mantissas: &[N], divisor: f64, power: f64, out: &m
     }
 }
 
-/// A table for one set of instructions: every loop in a shim that allows them.
+/// A table for one set of instructions: every loop in a shim that allows them. Loops that take one number after another are
+/// compiled for the last set alone: what compilers make of them with vectors takes longer.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! table {
-    ($module:ident, $vectors:ident, $name:literal, $features:literal) => {
+    ($module:ident, $vectors:ident, $name:literal, $features:literal, $single:literal) => {
         mod $module {
             use super::$vectors as vectors;
             use super::{Ends, Histogram, Kernels, Lane, Loops, Model, PADDED, Role, Streams};
@@ -449,7 +450,7 @@ macro_rules! table {
                 super::rise(first, step, count, out);
             }
 
-            #[target_feature(enable = $features)]
+            #[target_feature(enable = $single)]
             fn coded(model: &Model, streams: Streams<'_>, out: &mut [i64]) -> Ends {
                 super::bins::run(model, streams, out)
             }
@@ -462,7 +463,7 @@ macro_rules! table {
             fn ones(bitmap: &[u8]) -> usize {
                 super::ones(bitmap)
             }
-            #[target_feature(enable = $features)]
+            #[target_feature(enable = $single)]
             fn lengths(numbers: &[i64], base: i64, zigzag: bool) -> Histogram {
                 super::lengths(numbers, base, zigzag)
             }
@@ -520,16 +521,17 @@ macro_rules! table {
 }
 
 #[cfg(target_arch = "x86_64")]
-table!(avx2, vectors_of_256, "avx2", "avx2,fma,bmi1,bmi2,popcnt,lzcnt");
+table!(avx2, vectors_of_256, "avx2", "avx2,fma,bmi1,bmi2,popcnt,lzcnt", "bmi1,bmi2,popcnt,lzcnt");
 #[cfg(target_arch = "x86_64")]
 table!(
     avx512,
     vectors_of_512,
     "avx512",
-    "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx2,fma,bmi1,bmi2,popcnt,lzcnt"
+    "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx2,fma,bmi1,bmi2,popcnt,lzcnt",
+    "bmi1,bmi2,popcnt,lzcnt"
 );
 #[cfg(target_arch = "aarch64")]
-table!(neon, vectors_of_128, "neon", "neon");
+table!(neon, vectors_of_128, "neon", "neon", "neon");
 
 #[cfg(test)]
 mod tests;

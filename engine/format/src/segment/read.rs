@@ -8,7 +8,7 @@ use super::scratch::Models;
 use super::{Scratch, Stream, System};
 use crate::bytes::ByteReader;
 use crate::codec::bins::Model;
-use crate::codec::bitpack::{packed_bytes, unpack};
+use crate::codec::bitpack::packed_bytes;
 use crate::codec::decimal::{self, Float};
 use crate::codec::int::{self, IntScratch};
 use crate::codec::lanes;
@@ -260,11 +260,19 @@ impl<'a> Chunk<'a> {
                 }
                 Ok(false)
             }
-            Encoding::Integers => {
-                let some = self.decode_integers(entry, block, scratch)?;
-                append_integers(entry, &scratch.numbers[rows], out)?;
-                Ok(some)
-            }
+            Encoding::Integers => match out {
+                // All rows of the block: straight to where they are wanted.
+                Values::I64(out) if rows.len() == self.block_rows(block).len() => {
+                    let at = out.len();
+                    out.resize(at + rows.len(), 0);
+                    self.decode_integers_to(entry, block, &mut out[at..], scratch)
+                }
+                _ => {
+                    let some = self.decode_integers(entry, block, scratch)?;
+                    append_integers(entry, &scratch.numbers[rows], out)?;
+                    Ok(some)
+                }
+            },
             Encoding::Decimal => match out {
                 Values::F64(out) => self.read_decimal(entry, block, rows, out, scratch),
                 Values::F32(out) => self.read_decimal(entry, block, rows, out, scratch),
@@ -296,7 +304,7 @@ impl<'a> Chunk<'a> {
             0 => Ok((false, false)),
             1 => {
                 let bits = &mut scratch.bits[..count];
-                if !unpack(reader.take(count.div_ceil(8))?, 1, bits) {
+                if !(scratch.int.kernels.wide.unpack)(reader.take(count.div_ceil(8))?, 1, bits) {
                     return Err(reader.error("left-over bits of a null bitmap are not zero"));
                 }
                 for (null, bit) in scratch.nulls.iter_mut().zip(bits.iter()) {
@@ -314,13 +322,27 @@ impl<'a> Chunk<'a> {
 
     /// Decodes a block of integers into `scratch.numbers`, zero under nulls; whether some are null.
     pub(super) fn decode_integers(&self, entry: &Entry, block: usize, scratch: &mut Scratch) -> Result<bool> {
-        let (bytes, offset) = self.block(entry, block)?;
+        let mut numbers = std::mem::take(&mut scratch.numbers);
         let count = self.block_rows(block).len();
+        let some = self.decode_integers_to(entry, block, &mut numbers[..count], scratch);
+        scratch.numbers = numbers;
+        some
+    }
+
+    /// [`Self::decode_integers`], to another place.
+    fn decode_integers_to(
+        &self,
+        entry: &Entry,
+        block: usize,
+        numbers: &mut [i64],
+        scratch: &mut Scratch,
+    ) -> Result<bool> {
+        let (bytes, offset) = self.block(entry, block)?;
+        let count = numbers.len();
         let mut reader = ByteReader::new(bytes, "K1");
         let decoded = (|| {
             let (some, all) = Self::read_nulls(entry, &mut reader, count, scratch)?;
-            let Scratch { int, numbers, nulls, models, .. } = scratch;
-            let numbers = &mut numbers[..count];
+            let Scratch { int, nulls, models, .. } = scratch;
             if all {
                 numbers.fill(0);
             } else {
@@ -411,7 +433,7 @@ impl<'a> Chunk<'a> {
             }
             int::decode_alone(&mut reader, numbers, int, model_of(entry, models))?;
             reader.cite("K12");
-            if !unpack(reader.take(packed_bytes(count, cut))?, cut, bits) {
+            if !(int.kernels.wide.unpack)(reader.take(packed_bytes(count, cut))?, cut, bits) {
                 return Err(reader.error("left-over bits are not zero"));
             }
             for (number, low) in numbers.iter_mut().zip(bits.iter()) {
