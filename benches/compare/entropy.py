@@ -293,6 +293,69 @@ class Bars:
         }
 
 
+class Finer(Bars):
+    """The same with further digits (decision 0028): mantissas of the places that most prices of a chunk have, what the others
+    have beyond, up to eight places, beside them, once for all prices of a row that are the same."""
+
+    PLACES = 8
+
+    def __init__(self, bars):
+        self.times, self.values, self.rows, self.volume = bars.times, bars.values, bars.rows, bars.volume
+        self.numbers, self.strays, self.places = [list(bars.numbers), list(bars.strays), bars.places.copy()]
+        self.numbers[:4] = [column.copy() for column in bars.numbers[:4]]
+        self.strays[:4] = [column.copy() for column in bars.strays[:4]]
+        self.stray_bits = np.array([0.0, 0.0, 0.0, 0.0, bars.stray_bits[4]])
+        told, self.digit_bits = [], 0.0
+        for piece in pieces(self.rows):
+            values = [column[piece] for column in self.values[:4]]
+            ways = [finer(values, places) for places in range(self.PLACES + 1)]
+            way = min(ways, key=lambda way: way["bits"])
+            for column in range(4):
+                self.numbers[column][piece] = way["numbers"][column]
+                self.strays[column][piece] = way["strays"][column]
+                self.stray_bits[column] += way["stray_bits"][column]
+            self.places[0, piece] = way["places"]
+            self.digit_bits += way["rows"]
+            told.append(way["told"])
+        told = np.concatenate(told)
+        self.digit_bits += best(told) if len(told) else 0.0
+        o, h, l, c = self.numbers[:4]
+        last = before(c, first=c[0])
+        self.residuals = [o - last, h - np.maximum(o, c), np.minimum(o, c) - l, c - last]
+
+
+def finer(values, places):
+    """Four prices of a chunk with mantissas of so many places and further digits, and the bits of all that."""
+    unit = 10 ** (Finer.PLACES - places)
+    numbers, digits, strays, stray_bits = [], [], [], []
+    for column in values:
+        long, stray = mantissas(column, Finer.PLACES)
+        near = np.rint(column * 10.0**places).astype(np.int64)
+        numbers.append(near)
+        digits.append(np.where(stray, 0, long - near * unit))
+        strays.append(stray)
+        bits = difference_bits(column[stray], places)
+        stray_bits.append(float((8 * np.ceil(bits / 7)).sum()) + 10 * stray.sum())
+    (o, h, l, c), (do, dh, dl, dc) = numbers, digits
+    last, dlast = before(c, first=c[0]), before(dc)
+    high = np.where(o > c, do, np.where(c > o, dc, np.maximum(do, dc)))
+    low = np.where(o < c, do, np.where(c < o, dc, np.minimum(do, dc)))
+    carried = [
+        np.where(o == last, dlast, np.where(o == c, dc, 0)), np.where(h == np.maximum(o, c), high, 0),
+        np.where(l == np.minimum(o, c), low, 0), np.zeros_like(dc),
+    ]
+    told, rows = [], 0.0
+    for own, other in zip(digits, carried):
+        differs = own != other
+        # Which rows are told: learned, where there would be digits and where there would be none.
+        rows += sum(learned(np.bincount(differs[(other != 0) == some], minlength=2)) for some in (False, True))
+        told.append(own[differs])
+    told = np.concatenate(told)
+    last = [o - last, h - np.maximum(o, c), np.minimum(o, c) - l, c - last]
+    bits = rows + sum(stray_bits) + sum(by_class(column) for column in last) + (by_class(told) if len(told) else 0.0)
+    return {"bits": bits, "places": places, "numbers": numbers, "strays": strays, "stray_bits": stray_bits, "told": told, "rows": rows}
+
+
 def recent_log(values):
     """Mean of eight rows before."""
     return recent(np.maximum(values, 0) * 1000)
@@ -400,22 +463,27 @@ def main():
 
 
 def bounds(files, results):
-    heading("Bars: bits that adaptive coders take, as bytes a row", "file", *NAMES, "times", "exceptions", "eight places save", "sum",
-            "with contexts", "cold now: five columns", "cold now: all")
+    heading("Bars: bits that adaptive coders take, as bytes a row", "file", *NAMES, "times", "exceptions", "further digits", "sum",
+            "with contexts", "cold now: five columns", "cold now: all", "sum without further digits")
     reached = {}
     for name, file in files:
+        before_digits, digits = 0.0, 0.0
+        if file.stray_bits[:4].any():
+            now, then = eight(file)
+            before_digits = sum(map(best, [*file.residuals, file.volume])) + gaps(file) + float(file.stray_bits.sum()) + min(then - now, 0.0)
+            file = Finer(file)
+            digits = file.digit_bits
         told = dict(zip(["open", "high", "low", "close"], file.residuals), volume=file.volume)
         plain = {column: best(numbers) for column, numbers in told.items()}
         contexts = file.contexts()
         given = {column: min(plain[column], best(numbers, contexts[column])) for column, numbers in told.items()}
         rest = gaps(file), float(file.stray_bits.sum())
         per = 8 * file.rows
-        now, then = eight(file) if file.stray_bits[:4].any() else (0.0, 0.0)
-        rest = *rest, min(then - now, 0.0)
+        rest = *rest, digits
         total, least = sum(plain.values()) + sum(rest), sum(given.values()) + sum(rest)
         size, parts = tapestore(results[name], "cold")
         row(name, *[plain[column] / per for column in NAMES], *[bits / per for bits in rest], total / per, least / per,
-            sum(parts[column] for column in NAMES) / file.rows, size / file.rows)
+            sum(parts[column] for column in NAMES) / file.rows, size / file.rows, (before_digits or total) / per)
         reached[name] = {"plain": total / per, "given": least / per, "volume": plain["volume"] / per,
                          "volume given": given["volume"] / per, "by column": {k: (plain[k] / per, given[k] / per) for k in NAMES}}
     return reached
