@@ -100,9 +100,9 @@ fn size_targets(sizes: &[Sizes]) -> Vec<Target> {
     all.into_iter().map(why).collect()
 }
 
-/// Whether a peer is Parquet with doubles under zstd, with any pages.
-pub(crate) fn is_zstd(name: &str) -> bool {
-    name.starts_with("parquet f64") && name.contains("zstd")
+/// Whether a peer is Parquet under zstd, with numbers in any form and any pages.
+fn is_zstd(name: &str) -> bool {
+    name.starts_with("parquet") && name.contains("zstd")
 }
 
 fn is_delta(name: &str) -> bool {
@@ -210,4 +210,25 @@ fn time_targets(workloads: &[Workload]) -> Vec<Target> {
         out.push(Target { why, ..target(asked, measured) });
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_factor_is_against_the_fastest_setting_of_any_form() {
+        let times = |seconds: f64| json!({ "cpu": [seconds], "wall": [seconds] });
+        let value = json!({ "times": [{ "workload": "rows", "table": "T.X", "rows": 1, "bytes": 8, "contenders": {
+            "tapestore dense": times(1.0),
+            "parquet f64 ALP zstd 3": times(4.0),
+            "parquet i64 DELTA zstd 3": times(3.0),
+            "parquet i64 DELTA": times(2.0),
+        }}]});
+        let workloads = Figures(&value).workloads();
+        let (text, met) = factor(&workloads, "rows", "tapestore dense", is_zstd, 3.5).unwrap();
+        assert_eq!(text, "3.0 × on T (i64 DELTA zstd 3, up to 4.0 ×)");
+        assert!(!met);
+    }
 }
