@@ -8,7 +8,7 @@ use std::hint::black_box;
 use std::ops::Range;
 use std::path::Path;
 
-use tapestore_format::rows::Values;
+use tapestore_format::rows::{Strings, Values};
 
 use crate::table::{Group, Table};
 
@@ -26,6 +26,8 @@ pub(crate) struct Encoded {
     pub(crate) columns: Vec<(String, u64)>,
     /// What the format could not do with these values, if anything.
     pub(crate) note: String,
+    /// The file itself, where it can be read back from memory.
+    pub(crate) file: Vec<u8>,
 }
 
 /// One way to keep a table in files.
@@ -40,6 +42,22 @@ pub(crate) trait Contender: Sync {
 
     /// Opens what was written, reading no more than the format needs to find its columns.
     fn open(&self, directory: &Path) -> Result<Box<dyn Reader>>;
+
+    /// Reads a file that is in memory, if the contender can.
+    fn open_bytes(&self, _file: Vec<u8>) -> Result<Option<Box<dyn Reader>>> {
+        Ok(None)
+    }
+}
+
+/// Rows of text in the form that a contender decodes them to.
+pub(crate) trait Text: std::fmt::Debug {
+    fn append(&self, rows: Range<usize>, out: &mut Strings);
+}
+
+impl Text for Strings {
+    fn append(&self, rows: Range<usize>, out: &mut Strings) {
+        rows.for_each(|row| out.push(self.get(row)));
+    }
 }
 
 /// A stretch of one column as a contender decodes it.
@@ -51,6 +69,8 @@ pub(crate) enum Piece<'a> {
     Millis(&'a [i64]),
     /// Integers to be divided by this power of ten.
     Scaled(&'a [i64], f64),
+    /// Text, from one row up to another.
+    Text(&'a dyn Text, usize, usize),
 }
 
 impl Piece<'_> {
@@ -58,6 +78,7 @@ impl Piece<'_> {
         match self {
             Self::I64(v) | Self::Millis(v) | Self::Scaled(v, _) => v.len(),
             Self::F64(v) => v.len(),
+            Self::Text(_, start, end) => end - start,
         }
     }
 
@@ -67,6 +88,7 @@ impl Piece<'_> {
             Self::Millis(v) => Self::Millis(&v[rows]),
             Self::Scaled(v, power) => Self::Scaled(&v[rows], power),
             Self::F64(v) => Self::F64(&v[rows]),
+            Self::Text(text, start, _) => Self::Text(text, start + rows.start, start + rows.end),
         }
     }
 
@@ -79,7 +101,7 @@ impl Piece<'_> {
         match self {
             Self::Millis(v) => find(v, 1_000_000),
             Self::I64(v) | Self::Scaled(v, _) => find(v, 1),
-            Self::F64(_) => 0..0,
+            Self::F64(_) | Self::Text(..) => 0..0,
         }
     }
 
@@ -87,7 +109,7 @@ impl Piece<'_> {
         match self {
             Self::Millis(v) => out.extend(v.iter().map(|time| time * 1_000_000)),
             Self::I64(v) | Self::Scaled(v, _) => out.extend_from_slice(v),
-            Self::F64(_) => {}
+            Self::F64(_) | Self::Text(..) => {}
         }
     }
 
@@ -96,6 +118,7 @@ impl Piece<'_> {
             (Self::F64(v), Values::F64(out)) => out.extend_from_slice(v),
             (Self::Scaled(v, power), Values::F64(out)) => out.extend(v.iter().map(|m| *m as f64 / power)),
             (Self::I64(v), Values::I64(out)) => out.extend_from_slice(v),
+            (Self::Text(text, start, end), Values::Str(out)) => text.append(start..end, out),
             _ => {}
         }
     }
@@ -181,7 +204,7 @@ pub(crate) trait Reader: Send {
             let (times, step) = match pieces[0] {
                 Piece::Millis(times) => (times, step_ns / 1_000_000),
                 Piece::I64(times) | Piece::Scaled(times, _) => (times, step_ns),
-                Piece::F64(_) => return,
+                Piece::F64(_) | Piece::Text(..) => return,
             };
             let Some(first) = times.first() else { return };
             missing += before.map_or(0, |last| (first - last) / step - 1);

@@ -14,7 +14,7 @@ use arrow_ipc::{Block, CompressionType, root_as_footer};
 use arrow_schema::SchemaRef;
 
 use crate::contender::{ALWAYS, Contender, Encoded, Piece, Reader, Result};
-use crate::parquet::{piece, record_batch};
+use crate::parquet::{Numbers, piece, record_batch};
 use crate::table::{Group, Table};
 
 /// Rows of a block.
@@ -28,7 +28,7 @@ impl Ipc {
         [Self(None), Self(Some(CompressionType::LZ4_FRAME)), Self(Some(CompressionType::ZSTD))];
 
     fn encoded(&self, table: &Table, symbols: Option<&[&str]>) -> Result<Vec<u8>> {
-        let (batch, _) = record_batch(table, symbols, false)?;
+        let batch = record_batch(table, symbols, Numbers::Doubles)?.batch;
         let options = IpcWriteOptions::default().try_with_compression(self.0)?;
         let mut writer = FileWriter::try_new_with_options(Vec::new(), &batch.schema(), options)?;
         for start in (0..batch.num_rows()).step_by(BLOCK_ROWS) {
@@ -109,7 +109,7 @@ impl IpcReader {
                 self.starts.push(match piece(self.schema.field(0), batch.column(0)) {
                     Piece::Millis(times) => times[0] * 1_000_000,
                     Piece::I64(times) | Piece::Scaled(times, _) => times[0],
-                    Piece::F64(_) => return Err("times are integers".into()),
+                    Piece::F64(_) | Piece::Text(..) => return Err("times are integers".into()),
                 });
             }
         }

@@ -1,7 +1,9 @@
 //! Parquet by arrow-rs, in every setting that is claimed to suit numbers.
 //!
 //! Kept fair: files are mapped, metadata and page index are parsed once and reused, ranges read only the pages that
-//! the column index names, batches are large, and what arrow-rs leaves out by default (page checksums) stays out.
+//! the column index names, batches are large, text is read as the dictionary that it is written as, and what arrow-rs leaves
+//! out by default (page checksums) stays out. So does Arrow's schema, which arrow-rs writes beside Parquet's own: files
+//! stay readable without. Statistics and page index are written, as Tapestore writes its zone maps and gaps.
 
 use std::fs::File;
 use std::ops::Range;
@@ -9,26 +11,29 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray as _;
-use arrow_array::types::{Float64Type, Int64Type, TimestampMillisecondType, TimestampNanosecondType};
-use arrow_array::{
-    ArrayRef, DictionaryArray, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray,
-    TimestampNanosecondArray,
+use arrow_array::types::{
+    Float64Type, Int32Type, Int64Type, TimestampMillisecondType, TimestampNanosecondType,
 };
-use arrow_schema::{DataType, Field, Schema, TimeUnit};
+use arrow_array::{
+    ArrayRef, DictionaryArray, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray,
+    TimestampMillisecondArray, TimestampNanosecondArray,
+};
+use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
 };
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
-use parquet::file::metadata::PageIndexPolicy;
+use parquet::file::metadata::{KeyValue, PageIndexPolicy};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::page_index::offset_index::OffsetIndexMetaData;
 use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
 use parquet::schema::types::ColumnPath;
-use tapestore_format::rows::Values;
+use tapestore_format::rows::{Strings, Values};
 
-use crate::contender::{ALWAYS, Contender, Encoded, Piece, Reader, Result};
+use crate::contender::{ALWAYS, Contender, Encoded, Piece, Reader, Result, Text};
 use crate::table::{Group, Table, scaled};
 
 /// Rows of a batch when reading: large enough to amortise, small enough to stay in cache.
@@ -47,6 +52,33 @@ pub(crate) enum Form {
     Delta,
     /// Adaptive lossless floating point, times as deltas.
     Alp,
+    /// The narrowest integers that are exact, in 32 bits where they fit, as deltas; other doubles as in `Alp`.
+    NarrowDelta,
+    /// The same integers plain; other doubles as in `Plain`.
+    NarrowPlain,
+    /// The same integers with bytes of equal significance together; other doubles as in `Split`.
+    NarrowSplit,
+}
+
+impl Form {
+    fn numbers(self) -> Numbers {
+        match self {
+            Self::Dictionary | Self::Plain | Self::Split | Self::Alp => Numbers::Doubles,
+            Self::Delta => Numbers::Scaled,
+            Self::NarrowDelta | Self::NarrowPlain | Self::NarrowSplit => Numbers::Narrow,
+        }
+    }
+}
+
+/// What numbers are kept as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Numbers {
+    /// As they are.
+    Doubles,
+    /// Doubles as integers of 64 bits where that is exact.
+    Scaled,
+    /// The same, and all integers and times in 32 bits where all of a column fit.
+    Narrow,
 }
 
 /// One setting of Parquet.
@@ -80,7 +112,7 @@ impl Parquet {
     /// Every setting whose size is taken.
     pub(crate) fn all() -> Vec<Self> {
         use Codec::{None, Snappy, Zstd};
-        use Form::{Alp, Delta, Dictionary, Plain, Split};
+        use Form::{Alp, Delta, Dictionary, NarrowDelta, NarrowPlain, NarrowSplit, Plain, Split};
         let mut out: Vec<Self> = [
             (Dictionary, Snappy),
             (Dictionary, Zstd(3)),
@@ -93,6 +125,11 @@ impl Parquet {
             (Delta, Zstd(19)),
             (Alp, None),
             (Alp, Zstd(3)),
+            (Alp, Zstd(19)),
+            (Split, Zstd(19)),
+            (NarrowDelta, Zstd(19)),
+            (NarrowPlain, Zstd(19)),
+            (NarrowSplit, Zstd(19)),
         ]
         .map(|(form, codec)| Self::new(form, codec))
         .to_vec();
@@ -100,7 +137,7 @@ impl Parquet {
         out
     }
 
-    fn properties(self, schema: &Schema) -> WriterProperties {
+    fn properties(self, schema: &Schema, scales: &str) -> WriterProperties {
         let codec = match self.codec {
             Codec::None => Compression::UNCOMPRESSED,
             Codec::Snappy => Compression::SNAPPY,
@@ -108,6 +145,10 @@ impl Parquet {
         };
         let mut builder =
             WriterProperties::builder().set_compression(codec).set_max_row_group_row_count(Some(1 << 20));
+        if !scales.is_empty() {
+            let scales = KeyValue::new(SCALES.to_owned(), scales.to_owned());
+            builder = builder.set_key_value_metadata(Some(vec![scales]));
+        }
         builder = match self.pages {
             Pages::Default => builder,
             Pages::Small => builder.set_data_page_row_count_limit(2048).set_write_batch_size(2048),
@@ -124,20 +165,27 @@ impl Parquet {
     fn column(self, builder: WriterPropertiesBuilder, field: &Field) -> WriterPropertiesBuilder {
         let path = ColumnPath::from(field.name().as_str());
         let encoding = match (field.data_type(), self.form) {
-            (DataType::Float64, Form::Split) => Encoding::BYTE_STREAM_SPLIT,
-            (DataType::Float64, Form::Alp) => Encoding::ALP,
-            (DataType::Float64, _) | (DataType::Int64, Form::Plain) => Encoding::PLAIN,
-            (DataType::Timestamp(..) | DataType::Int64, _) => Encoding::DELTA_BINARY_PACKED,
+            (DataType::Timestamp(..), _) => Encoding::DELTA_BINARY_PACKED,
+            (DataType::Int32, _) if field.name() == "time" => Encoding::DELTA_BINARY_PACKED,
+            (DataType::Float64, Form::Split | Form::NarrowSplit)
+            | (DataType::Int32 | DataType::Int64, Form::NarrowSplit) => Encoding::BYTE_STREAM_SPLIT,
+            (DataType::Float64, Form::Alp | Form::NarrowDelta) => Encoding::ALP,
+            (DataType::Float64, _)
+            | (DataType::Int64, Form::Plain)
+            | (DataType::Int32 | DataType::Int64, Form::NarrowPlain) => Encoding::PLAIN,
+            (DataType::Int32 | DataType::Int64, _) => Encoding::DELTA_BINARY_PACKED,
             // Text is best kept by a dictionary in all forms.
             _ => return builder.set_column_dictionary_enabled(path, true),
         };
         builder.set_column_dictionary_enabled(path.clone(), false).set_column_encoding(path, encoding)
     }
 
-    fn encoded(self, table: &Table, symbols: Option<&[&str]>) -> Result<(Vec<u8>, Encoded)> {
-        let (batch, note) = record_batch(table, symbols, self.form == Form::Delta)?;
-        let mut writer =
-            ArrowWriter::try_new(Vec::new(), batch.schema(), Some(self.properties(&batch.schema())))?;
+    fn encoded(self, table: &Table, symbols: Option<&[&str]>) -> Result<Encoded> {
+        let Written { batch, note, scales } = record_batch(table, symbols, self.form.numbers())?;
+        let options = ArrowWriterOptions::new()
+            .with_properties(self.properties(&batch.schema(), &scales))
+            .with_skip_arrow_metadata(true);
+        let mut writer = ArrowWriter::try_new_with_options(Vec::new(), batch.schema(), options)?;
         writer.write(&batch)?;
         writer.flush()?;
         let mut columns: Vec<(String, u64)> = Vec::new();
@@ -151,62 +199,90 @@ impl Parquet {
                 }
             }
         }
-        let bytes = writer.into_inner()?;
-        let size = bytes.len() as u64;
-        Ok((bytes, Encoded { bytes: size, columns, note }))
+        let file = writer.into_inner()?;
+        Ok(Encoded { bytes: file.len() as u64, columns, note, file })
     }
 }
 
-/// The table for Arrow. Times in milliseconds where that is exact, since they are smaller so. With `scale`, doubles as
-/// integers where that is exact; the note names columns where it is not.
-pub(crate) fn record_batch(
-    table: &Table,
-    symbols: Option<&[&str]>,
-    scale: bool,
-) -> Result<(RecordBatch, String)> {
-    let mut fields = Vec::new();
-    let mut arrays: Vec<ArrayRef> = Vec::new();
-    let mut note = String::new();
+/// The key of the metadata that says, by column, the nanoseconds of a time's unit or the decimal places of integers.
+const SCALES: &str = "scales";
+
+/// A table as it is written, and what a reader has to know besides.
+pub(crate) struct Written {
+    pub(crate) batch: RecordBatch,
+    /// Names columns of doubles that are not exact as integers, if integers were asked for.
+    note: String,
+    /// What stands under [`SCALES`].
+    scales: String,
+}
+
+/// The table for Arrow. Times in milliseconds where that is exact, since they are smaller so; doubles as `numbers` asks,
+/// where that is exact.
+pub(crate) fn record_batch(table: &Table, symbols: Option<&[&str]>, numbers: Numbers) -> Result<Written> {
+    let (mut fields, mut arrays) = (Vec::new(), Vec::new());
+    let (mut inexact, mut scales) = (Vec::new(), Vec::new());
+    let mut add = |name: &str, array: ArrayRef, scale: Option<i64>| {
+        fields.push(Field::new(name, array.data_type().clone(), false));
+        arrays.push(array);
+        scales.push(scale.map_or(String::new(), |scale| scale.to_string()));
+    };
     if let Some(symbols) = symbols {
-        let array: DictionaryArray<arrow_array::types::Int32Type> = symbols.iter().copied().collect();
-        fields.push(Field::new("symbol", arrow_array::Array::data_type(&array).clone(), false));
-        arrays.push(Arc::new(array));
+        let array: DictionaryArray<Int32Type> = symbols.iter().copied().collect();
+        add("symbol", Arc::new(array), None);
     }
-    if table.time.iter().all(|time| time % 1_000_000 == 0) {
-        fields.push(Field::new("time", DataType::Timestamp(TimeUnit::Millisecond, None), false));
-        let millis: Vec<i64> = table.time.iter().map(|time| time / 1_000_000).collect();
-        arrays.push(Arc::new(TimestampMillisecondArray::from(millis)));
-    } else {
-        fields.push(Field::new("time", DataType::Timestamp(TimeUnit::Nanosecond, None), false));
-        arrays.push(Arc::new(TimestampNanosecondArray::from(table.time.clone())));
-    }
+    let (times, unit) = times(&table.time, numbers);
+    add("time", times, unit);
     for (name, values) in &table.columns {
-        let (kind, array, exponent): (DataType, ArrayRef, Option<u8>) = match values {
-            Values::F64(values) => match if scale { scaled(values) } else { None } {
-                Some(found) => {
-                    (DataType::Int64, Arc::new(Int64Array::from(found.mantissas)), Some(found.exponent))
-                }
+        match values {
+            Values::F64(values) => match if numbers == Numbers::Doubles { None } else { scaled(values) } {
+                Some(found) => add(name, integers(found.mantissas, numbers), Some(found.exponent.into())),
                 None => {
-                    if scale {
-                        note = format!("{note}{}{name} as f64", if note.is_empty() { "" } else { ", " });
-                    }
-                    (DataType::Float64, Arc::new(Float64Array::from(values.clone())), None)
+                    inexact.push(format!("{name} as f64"));
+                    add(name, Arc::new(Float64Array::from(values.clone())), None);
                 }
             },
-            Values::I64(values) => (DataType::Int64, Arc::new(Int64Array::from(values.clone())), None),
-            Values::Str(text) => {
-                (DataType::Utf8, Arc::new(text.iter().map(Some).collect::<StringArray>()), None)
-            }
+            Values::I64(values) => add(name, integers(values.clone(), numbers), None),
+            Values::Str(text) => add(name, Arc::new(text.iter().map(Some).collect::<StringArray>()), None),
             _ => return Err("tables hold numbers and text".into()),
-        };
-        let exponent = exponent.map(|exponent| ("exponent".to_owned(), exponent.to_string()));
-        fields.push(
-            Field::new(name, kind, false)
-                .with_metadata(exponent.into_iter().collect::<std::collections::HashMap<_, _>>()),
-        );
-        arrays.push(array);
+        }
     }
-    Ok((RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?, note))
+    let scales = if scales.iter().all(String::is_empty) { String::new() } else { scales.join(",") };
+    let note = if numbers == Numbers::Doubles { String::new() } else { inexact.join(", ") };
+    Ok(Written { batch: RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?, note, scales })
+}
+
+/// Times in milliseconds or nanoseconds; in 32 bits, if asked for and if they fit, as multiples of the largest unit that
+/// divides them all, which is given as well.
+fn times(times: &[i64], numbers: Numbers) -> (ArrayRef, Option<i64>) {
+    let unit = times.iter().fold(0, |unit, time| common_divisor(unit, *time)).max(1);
+    if numbers == Numbers::Narrow
+        && let Some(narrow) = narrowed(times.iter().map(|time| time / unit))
+    {
+        return (narrow, Some(unit));
+    }
+    if unit % 1_000_000 == 0 {
+        let millis: Vec<i64> = times.iter().map(|time| time / 1_000_000).collect();
+        return (Arc::new(TimestampMillisecondArray::from(millis)), None);
+    }
+    (Arc::new(TimestampNanosecondArray::from(times.to_vec())), None)
+}
+
+fn integers(values: Vec<i64>, numbers: Numbers) -> ArrayRef {
+    let narrow = if numbers == Numbers::Narrow { narrowed(values.iter().copied()) } else { None };
+    narrow.unwrap_or_else(|| Arc::new(Int64Array::from(values)))
+}
+
+/// The same integers in 32 bits; `None` if one does not fit.
+fn narrowed(values: impl Iterator<Item = i64>) -> Option<ArrayRef> {
+    let narrow: Option<Vec<i32>> = values.map(|value| i32::try_from(value).ok()).collect();
+    Some(Arc::new(Int32Array::from(narrow?)))
+}
+
+fn common_divisor(mut a: i64, mut b: i64) -> i64 {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a.abs()
 }
 
 /// A column of a batch as a piece.
@@ -217,14 +293,36 @@ pub(crate) fn piece<'a>(field: &Field, array: &'a ArrayRef) -> Piece<'a> {
         }
         DataType::Timestamp(..) => Piece::I64(array.as_primitive::<TimestampNanosecondType>().values()),
         DataType::Float64 => Piece::F64(array.as_primitive::<Float64Type>().values()),
-        _ => {
-            let values = array.as_primitive::<Int64Type>().values();
-            match field.metadata().get("exponent").and_then(|exponent| exponent.parse::<i32>().ok()) {
-                Some(exponent) => Piece::Scaled(values, 10f64.powi(exponent)),
-                None => Piece::I64(values),
-            }
-        }
+        DataType::Utf8 => Piece::Text(array.as_string::<i32>(), 0, array.len()),
+        DataType::Dictionary(..) => Piece::Text(array.as_dictionary::<Int32Type>(), 0, array.len()),
+        _ => Piece::I64(array.as_primitive::<Int64Type>().values()),
     }
+}
+
+impl Text for StringArray {
+    fn append(&self, rows: Range<usize>, out: &mut Strings) {
+        rows.for_each(|row| out.push(self.value(row)));
+    }
+}
+
+impl Text for DictionaryArray<Int32Type> {
+    fn append(&self, rows: Range<usize>, out: &mut Strings) {
+        let words = self.values().as_string::<i32>();
+        self.keys().values()[rows].iter().for_each(|key| out.push(words.value(*key as usize)));
+    }
+}
+
+/// The schema with text as dictionaries, if there is text.
+fn with_dictionaries(schema: &Schema) -> Option<SchemaRef> {
+    let is_text = |field: &Field| *field.data_type() == DataType::Utf8;
+    schema.fields().iter().any(|field| is_text(field)).then(|| {
+        let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+        let read_as = |field: &Arc<Field>| match is_text(field) {
+            true => field.as_ref().clone().with_data_type(dictionary.clone()),
+            false => field.as_ref().clone(),
+        };
+        Arc::new(Schema::new(schema.fields().iter().map(read_as).collect::<Vec<_>>()))
+    })
 }
 
 impl Contender for Parquet {
@@ -235,6 +333,9 @@ impl Contender for Parquet {
             Form::Split => "f64 BYTE_STREAM_SPLIT",
             Form::Delta => "i64 DELTA",
             Form::Alp => "f64 ALP",
+            Form::NarrowDelta => "i32 DELTA",
+            Form::NarrowPlain => "i32 no dict",
+            Form::NarrowSplit => "i32 BYTE_STREAM_SPLIT",
         };
         let codec = match self.codec {
             Codec::None => String::new(),
@@ -250,31 +351,87 @@ impl Contender for Parquet {
 
     fn encode(&self, group: &Group) -> Result<Encoded> {
         if let [table] = &group.tables[..] {
-            return Ok(self.encoded(table, None)?.1);
+            return self.encoded(table, None);
         }
         let (table, symbols) = group.concatenated();
-        Ok(self.encoded(&table, Some(&symbols))?.1)
+        self.encoded(&table, Some(&symbols))
     }
 
     fn write(&self, table: &Table, directory: &Path) -> Result<()> {
-        let (bytes, _) = self.encoded(table, None)?;
-        crate::machine::write_durably(&directory.join("table.parquet"), &bytes)
+        let file = self.encoded(table, None)?.file;
+        crate::machine::write_durably(&directory.join("table.parquet"), &file)
     }
 
     fn open(&self, directory: &Path) -> Result<Box<dyn Reader>> {
         let file = crate::machine::map(&File::open(directory.join("table.parquet"))?)?;
-        let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Required);
-        let metadata = ArrowReaderMetadata::load(&file, options)?;
-        Ok(Box::new(ParquetReader { file, metadata }))
+        Ok(Box::new(ParquetReader::new(file)?))
+    }
+
+    fn open_bytes(&self, file: Vec<u8>) -> Result<Option<Box<dyn Reader>>> {
+        Ok(Some(Box::new(ParquetReader::new(Bytes::from(file))?)))
     }
 }
 
 struct ParquetReader {
     file: Bytes,
     metadata: ArrowReaderMetadata,
+    /// What a time is multiplied with, where times are integers of 32 bits.
+    unit_ns: i64,
+    /// Names and powers of ten of the columns that are scaled.
+    powers: Vec<(String, f64)>,
 }
 
 impl ParquetReader {
+    fn new(file: Bytes) -> Result<Self> {
+        let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Required);
+        let mut metadata = ArrowReaderMetadata::load(&file, options.clone())?;
+        if let Some(schema) = with_dictionaries(metadata.schema()) {
+            metadata =
+                ArrowReaderMetadata::try_new(metadata.metadata().clone(), options.with_schema(schema))?;
+        }
+        let pairs = metadata.metadata().file_metadata().key_value_metadata();
+        let scales = pairs.and_then(|pairs| pairs.iter().find(|pair| pair.key == SCALES));
+        let scales = scales.and_then(|pair| pair.value.as_deref()).unwrap_or_default();
+        let (mut unit_ns, mut powers) = (1, Vec::new());
+        for (field, scale) in metadata.schema().fields().iter().zip(scales.split(',')) {
+            match scale.parse::<i64>() {
+                Ok(unit) if field.name() == "time" => unit_ns = unit,
+                Ok(exponent) => powers.push((field.name().clone(), 10f64.powi(exponent as i32))),
+                Err(_) => {}
+            }
+        }
+        Ok(Self { file, metadata, unit_ns, powers })
+    }
+
+    /// A column of a batch, with its scale.
+    fn piece<'a>(&self, field: &Field, array: &'a ArrayRef) -> Piece<'a> {
+        let power = || self.powers.iter().find(|(name, _)| name == field.name());
+        match piece(field, array) {
+            Piece::I64(values) => power().map_or(Piece::I64(values), |power| Piece::Scaled(values, power.1)),
+            other => other,
+        }
+    }
+
+    /// The batch with integers of 64 bits, times in nanoseconds, where it has integers of 32.
+    fn widened(&self, batch: RecordBatch) -> Result<RecordBatch> {
+        let schema = batch.schema();
+        if schema.fields().iter().all(|field| *field.data_type() != DataType::Int32) {
+            return Ok(batch);
+        }
+        let (mut fields, mut arrays) = (Vec::new(), Vec::new());
+        for (field, array) in schema.fields().iter().zip(batch.columns()) {
+            if *field.data_type() != DataType::Int32 {
+                (fields.push(field.as_ref().clone()), arrays.push(array.clone()));
+                continue;
+            }
+            let unit = if field.name() == "time" { self.unit_ns } else { 1 };
+            let values = array.as_primitive::<Int32Type>().values();
+            fields.push(Field::new(field.name(), DataType::Int64, false));
+            arrays.push(Arc::new(Int64Array::from_iter_values(values.iter().map(|v| i64::from(*v) * unit))));
+        }
+        Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?)
+    }
+
     /// The rows of all pages of times that meet a range: two bounds, since times ascend.
     fn rows_of_pages(&self, range: &Range<i64>) -> Range<usize> {
         let all = self.metadata.metadata();
@@ -339,11 +496,11 @@ impl Reader for ParquetReader {
             builder = builder.with_row_groups(groups).with_row_selection(RowSelection::from(selectors));
         }
         for batch in builder.build()? {
-            let batch = batch?;
+            let batch = self.widened(batch?)?;
             let schema = batch.schema();
             let find = |name: &str| -> Result<Piece<'_>> {
                 let index = schema.index_of(name)?;
-                Ok(piece(schema.field(index), batch.column(index)))
+                Ok(self.piece(schema.field(index), batch.column(index)))
             };
             let rows = if whole { 0..batch.num_rows() } else { find("time")?.rows_between(range) };
             let pieces: Result<Vec<Piece<'_>>> =
@@ -351,5 +508,54 @@ impl Reader for ParquetReader {
             visit(&pieces?);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_gives_back_what_was_written() {
+        let count = 3000;
+        let table = Table {
+            name: "X".into(),
+            step_ns: None,
+            time: (0..count).map(|row| row * 60_000_000_000).collect(),
+            columns: vec![
+                (
+                    "price".into(),
+                    Values::F64((0..count).map(|row| (10_000 + row * 7 % 90) as f64 / 100.0).collect()),
+                ),
+                ("residue".into(), Values::F64((0..count).map(|row| row as f64 / 3.0).collect())),
+                ("size".into(), Values::I64((0..count).map(|row| row * row).collect())),
+                ("large".into(), Values::I64((0..count).map(|row| row << 40).collect())),
+                ("venue".into(), Values::Str((0..count).map(|row| format!("V{}", row % 5)).collect())),
+            ],
+        };
+        for parquet in Parquet::all() {
+            let file = parquet.encoded(&table, None).unwrap().file;
+            let mut found = table.emptied();
+            parquet.open_bytes(file).unwrap().unwrap().rows_into(&ALWAYS, &mut found).unwrap();
+            assert!(found.same(&table), "{}", parquet.name());
+        }
+    }
+
+    #[test]
+    fn narrow_integers_are_of_32_bits_where_all_fit() {
+        let table = Table {
+            name: "X".into(),
+            step_ns: None,
+            time: vec![1_500_000_000_000_000_000, 1_500_000_060_000_000_000],
+            columns: vec![
+                ("price".into(), Values::F64(vec![1.25, 2.5])),
+                ("large".into(), Values::I64(vec![1, 1 << 40])),
+            ],
+        };
+        let written = record_batch(&table, None, Numbers::Narrow).unwrap();
+        let schema = written.batch.schema();
+        let kinds: Vec<&DataType> = schema.fields().iter().map(|field| field.data_type()).collect();
+        assert_eq!(kinds, [&DataType::Int32, &DataType::Int32, &DataType::Int64]);
+        assert_eq!(written.scales, "60000000000,2,");
     }
 }

@@ -120,7 +120,7 @@ impl Table {
             match values {
                 Values::I64(values) => values.clear(),
                 Values::F64(values) => values.clear(),
-                other => *other = Values::Str(std::iter::empty::<&str>().collect()),
+                other => other.clear(),
             }
         }
     }

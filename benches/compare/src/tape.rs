@@ -195,7 +195,7 @@ fn sizes(bytes: &[u8], identity: Identity, group: &Group) -> Result<Encoded> {
     }
     let names = std::iter::once("time").chain(group.tables[0].names());
     let columns = names.map(|name| (name.to_owned(), found.get(name).copied().unwrap_or(0))).collect();
-    Ok(Encoded { bytes: bytes.len() as u64, columns, note: String::new() })
+    Ok(Encoded { bytes: bytes.len() as u64, columns, ..Encoded::default() })
 }
 
 struct TapeReader {
@@ -235,6 +235,7 @@ impl Reader for TapeReader {
                     _ => match own.next().map(|column| &column.1.values) {
                         Some(Values::F64(values)) => Piece::F64(values),
                         Some(Values::I64(values)) => Piece::I64(values),
+                        Some(Values::Str(text)) => Piece::Text(text, 0, text.len()),
                         _ => Piece::I64(&[]),
                     },
                 })

@@ -486,8 +486,15 @@ pub(crate) fn sizes(group: &Group, only: &str, skip: &str) -> Result<Map<String,
     }
     let wanted = |name: &str| name.contains(only) && (skip.is_empty() || !name.contains(skip));
     let mut out = Map::new();
+    let (table, _) = group.concatenated();
     for contender in all.iter().filter(|contender| wanted(&contender.name())) {
-        let encoded = contender.encode(group)?;
+        let mut encoded = contender.encode(group)?;
+        // Settings that are sized and not timed are checked here.
+        if let Some(mut reader) = contender.open_bytes(std::mem::take(&mut encoded.file))? {
+            let mut found = table.emptied();
+            reader.rows_into(&ALWAYS, &mut found)?;
+            assert!(found.same(&table), "{} gives back other values", contender.name());
+        }
         let columns: Map<String, Value> =
             encoded.columns.into_iter().map(|(name, bytes)| (name, Value::from(bytes))).collect();
         let entry = json!({ "bytes": encoded.bytes, "columns": columns, "note": encoded.note });
