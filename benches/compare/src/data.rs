@@ -164,14 +164,9 @@ pub(crate) fn kline(name: &str) -> Result<Group, String> {
     }
 }
 
-/// The group of a file of bars; or the numbers of trades or quotes: every peer hands text out in a form of its own.
-pub(crate) fn numbers(name: &str) -> Result<Group, String> {
-    if !TICKS.contains(&name) {
-        return kline(name);
-    }
-    let mut group = ticks(name)?.remove(0);
-    group.tables[0].columns.retain(|column| !matches!(column.1, Values::Str(_)));
-    Ok(group)
+/// The group of a file of bars, trades or quotes.
+pub(crate) fn table(name: &str) -> Result<Group, String> {
+    if TICKS.contains(&name) { Ok(ticks(name)?.remove(0)) } else { kline(name) }
 }
 
 fn months(directory: &Path, symbol: &str) -> Result<Group, String> {

@@ -121,7 +121,7 @@ fn run(arguments: &Arguments) -> Result<()> {
             arguments
                 .tables
                 .iter()
-                .map(|name| data::numbers(name))
+                .map(|name| data::table(name))
                 .collect::<std::result::Result<Vec<_>, _>>()?
         } else {
             arguments
