@@ -94,6 +94,9 @@ fn versions() -> Value {
     Value::Object(out)
 }
 
+/// What cargo builds for unless told otherwise.
+pub(crate) const BASELINE: &str = "any processor of its kind (cargo's default)";
+
 /// What a reader of figures has to know of where they come from.
 pub(crate) fn describe() -> Value {
     let features: Vec<&str> = [
@@ -109,6 +112,13 @@ pub(crate) fn describe() -> Value {
         "cpu": line_of("/proc/cpuinfo", "model name"),
         "cores": std::thread::available_parallelism().map_or(1, usize::from),
         "features": features.join(" "),
+        "built_for": if cfg!(target_feature = "avx512f") {
+            "AVX-512"
+        } else if cfg!(target_feature = "avx2") {
+            "AVX2"
+        } else {
+            BASELINE
+        },
         "memory": line_of("/proc/meminfo", "MemTotal"),
         "kernel": output("uname", &["-sr"]),
         "rustc": output("rustc", &["--version"]),

@@ -43,6 +43,9 @@ struct Arguments {
     out: PathBuf,
 }
 
+/// What is timed unless tables are named.
+const TABLES: [&str; 4] = ["NEARUSDT", "BTCUSD", "SPY_trade_201310", "AIG_quote_201310_head"];
+
 const USAGE: &str = "tape-compare [sizes] [times] [batch] [report] [FILE.csv[.gz]]... \
     [--rounds N] [--only CONTENDER] [--skip CONTENDER] [--files NAME] [--workloads A,B] [--tables A,B] [--out DIRECTORY]";
 
@@ -55,7 +58,7 @@ fn arguments() -> std::result::Result<Arguments, String> {
         skip: String::new(),
         files: String::new(),
         workloads: String::new(),
-        tables: ["NEARUSDT", "BTCUSD", "SPY_trade_201310"].map(Into::into).into(),
+        tables: TABLES.map(Into::into).into(),
         out: Path::new(env!("CARGO_MANIFEST_DIR")).join(".."),
     };
     let mut given = std::env::args().skip(1);

@@ -23,8 +23,9 @@ pub(crate) fn append(directory: &Path, text: &mut String, _plots: &Path) -> Resu
     writeln!(
         text,
         "`benches/compare/peers.py`, {}, {}, Tapestore at {}; {}. Each peer writes the table to its own files with its defaults unless said \
-         otherwise, and hands results out in its own columnar form, no further. Tapestore runs in a process beside, asked \
-         over a pipe, which is part of none of its times; rounds are interleaved.\n",
+         otherwise, and hands results out in its own columnar form, no further. All have one thread. Tapestore runs in a process beside, asked \
+         over a pipe, which is part of none of its times; rounds are interleaved. *Reserve* is what a store sets aside so that it can still \
+         write when the device is full; it does not grow with the rows, and is not in its bytes per row here.\n",
         peers["date"].as_str().unwrap_or("undated"),
         peers["machine"].as_str().unwrap_or("a machine that is not named"),
         peers["commit"].as_str().unwrap_or("a commit that is not named"),
@@ -60,11 +61,18 @@ fn table(entry: &Value, text: &mut String) -> Result<()> {
         workloads.join(" | ")
     )?;
     writeln!(text, "|-|-:|{}", "-:|".repeat(workloads.len()))?;
+    let reserve = tapestore::Options::default().reserve_bytes as f64;
     let own = &contenders.get("tapestore dense").cloned().unwrap_or_default();
     for (name, contender) in contenders {
-        let bytes = contender["bytes"]
-            .as_f64()
-            .map_or("–".to_owned(), |bytes| format!("{:.2}", bytes / rows as f64));
+        let reserve = if name.starts_with("tapestore") { reserve } else { 0.0 };
+        let bytes = contender["bytes"].as_f64().map_or("–".to_owned(), |bytes| {
+            let beside = if reserve > 0.0 {
+                format!(" + {:.2} of reserve", reserve / rows as f64)
+            } else {
+                String::new()
+            };
+            format!("{:.2}{beside}", (bytes - reserve) / rows as f64)
+        });
         let cell = |workload: &&str| {
             let (found, ours) = (samples(contender, workload), samples(own, workload));
             if found.is_empty() {
