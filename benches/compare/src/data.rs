@@ -55,26 +55,38 @@ fn parse_time(field: &str) -> Option<i64> {
         return Some(match number {
             0..100_000_000_000 => number * 1_000_000_000,
             100_000_000_000..100_000_000_000_000 => number * 1_000_000,
-            _ => number * 1000,
+            100_000_000_000_000..100_000_000_000_000_000 => number * 1000,
+            _ => number,
         });
     }
     if let Some((date, _)) = field.split_once(' ').filter(|(date, _)| date.len() == 8) {
         // The first file that has them is daily: the time of day is midnight.
         return parse_time(&format!("{}-{}-{}", date.get(0..4)?, date.get(4..6)?, date.get(6..8)?));
     }
+    if !matches!((field.get(4..5)?, field.get(7..8)?), ("-", "-") | ("/", "/")) {
+        return None;
+    }
     let part = |range: std::ops::Range<usize>| field.get(range)?.parse::<i64>().ok();
     let (year, month, day) = (part(0..4)?, part(5..7)?, part(8..10)?);
     let month_ns = Timeframe::Mo1.slot_start((year - 1970) * 12 + month - 1);
     let clock = |at: usize| part(at..at + 2).unwrap_or(0);
     let seconds = clock(11) * 3600 + clock(14) * 60 + clock(17);
-    let offset = match field.get(19..20) {
+    let rest = field.get(19..).unwrap_or_default();
+    let (parts, zone) = match rest.strip_prefix('.') {
+        Some(rest) => rest.split_at(rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len())),
+        None => ("", rest),
+    };
+    let parts_ns: i64 = format!("{parts:0<9}").get(0..9)?.parse().ok()?;
+    let offset = match zone.get(0..1) {
         Some(sign @ ("+" | "-")) => {
-            let minutes = clock(20) * 60 + clock(23);
+            let part =
+                |range: std::ops::Range<usize>| zone.get(range).and_then(|text| text.parse::<i64>().ok());
+            let minutes = part(1..3).unwrap_or(0) * 60 + part(4..6).unwrap_or(0);
             if sign == "+" { minutes } else { -minutes }
         }
         _ => 0,
     };
-    Some(month_ns + (day - 1) * DAY_NS + seconds * 1_000_000_000 - offset * MINUTE_NS)
+    Some(month_ns + (day - 1) * DAY_NS + seconds * 1_000_000_000 + parts_ns - offset * MINUTE_NS)
 }
 
 /// A column of a file: its name here, and where it stands.
@@ -110,13 +122,88 @@ fn six_columns(name: &str, text: &str) -> Table {
     table
 }
 
+/// The name of a file without what says its form.
+fn stem(path: &Path) -> String {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    name.trim_end_matches(".gz").trim_end_matches(".csv").to_owned()
+}
+
+/// A file that somebody names: trades, if its header has a price; else bars.
+pub(crate) fn file_of(path: &Path) -> Result<Group, String> {
+    let text = text(path)?;
+    if !header(&text).iter().any(|column| is_price(column)) {
+        return bars_of(path);
+    }
+    let table = parse_trades(&stem(path), &text).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(Group::single(Kind::Ticks, table))
+}
+
+/// Names of the columns in the first line, as they are compared.
+fn header(text: &str) -> Vec<String> {
+    let first = text.lines().next().unwrap_or_default();
+    first.split(',').map(|column| column.trim().trim_matches('"').to_lowercase()).collect()
+}
+
+fn is_price(column: &str) -> bool {
+    ["price", "bid", "ask", "bid_price", "ask_price"].contains(&column)
+}
+
+/// Trades or quotes with a header: the time, and all other columns as integers, doubles or text, whichever they all are.
+fn parse_trades(name: &str, text: &str) -> Result<Table, String> {
+    const TIMES: [&str; 6] = ["time", "timestamp", "ts", "date", "datetime", "transact_time"];
+    let header = header(text);
+    let time = header.iter().position(|column| TIMES.contains(&column.as_str()));
+    let time = time.ok_or_else(|| {
+        format!("none of the columns {} is a time: call it one of {}", header.join(", "), TIMES.join(", "))
+    })?;
+    let mut times = Vec::new();
+    let mut fields: Vec<Vec<&str>> = vec![Vec::new(); header.len()];
+    for (number, line) in text.lines().enumerate().skip(1).filter(|(_, line)| !line.is_empty()) {
+        let row: Vec<&str> = line.split(',').map(|field| field.trim().trim_matches('"')).collect();
+        if row.len() != header.len() {
+            return Err(format!(
+                "line {} has {} columns, the header {}",
+                number + 1,
+                row.len(),
+                header.len()
+            ));
+        }
+        let at = parse_time(row[time]).ok_or_else(|| {
+            format!("line {}: {:?} is no time: whole units since 1970, or a date", number + 1, row[time])
+        })?;
+        if times.last().is_some_and(|last| at < *last) {
+            return Err(format!(
+                "line {} is older than the one before it: sort the file by time",
+                number + 1
+            ));
+        }
+        times.push(at);
+        fields.iter_mut().zip(row).for_each(|(column, field)| column.push(field));
+    }
+    let others = header.into_iter().zip(&fields).enumerate().filter(|(place, _)| *place != time);
+    let columns = others.map(|(_, (name, fields))| (name, typed(fields))).collect();
+    Ok(Table { name: name.to_owned(), step_ns: None, time: times, columns })
+}
+
+/// A column as integers, else as doubles, else as text.
+fn typed(fields: &[&str]) -> Values {
+    let integers: Option<Vec<i64>> = fields.iter().map(|field| field.parse().ok()).collect();
+    let doubles = || fields.iter().map(|field| field.parse().ok()).collect::<Option<Vec<f64>>>();
+    integers
+        .map(Values::I64)
+        .or_else(|| doubles().map(Values::F64))
+        .unwrap_or_else(|| Values::Str(fields.iter().collect()))
+}
+
 /// Bars of a file with time, open, high, low, close, volume in its first six columns.
 pub(crate) fn bars_of(path: &Path) -> Result<Group, String> {
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let name = name.trim_end_matches(".gz").trim_end_matches(".csv");
-    let table = six_columns(name, &text(path)?);
+    let table = six_columns(&stem(path), &text(path)?);
     if table.len() < 2 {
-        return Err(format!("{}: no bars found", path.display()));
+        return Err(format!(
+            "{}: no bars found: they have time, open, high, low, close, volume in their first six columns; trades have a \
+             header with a time and a price",
+            path.display()
+        ));
     }
     Ok(Group::single(Kind::Klines, table))
 }
@@ -235,8 +322,15 @@ fn parse_ticks(name: &str, text: &str) -> Result<Table, String> {
 /// Daily prices, adjusted and not, many instruments a group.
 pub(crate) fn daily(part: &str) -> Result<Vec<Group>, String> {
     let root = directory().join("daily");
+    let mut single = Vec::new();
+    for name in ["BTCUSD", "EURUSD", "GOOG"].map(|name| format!("daily/{name}")) {
+        if name.contains(part) {
+            let bars = bars_of(&directory().join(format!("{name}.csv")))?;
+            single.push(Group { name, kind: Kind::Daily, ..bars });
+        }
+    }
     if !"daily hk-daily ashare-daily-600 us-daily-21symbols hk-raw-adjclose".contains(part) {
-        return Ok(Vec::new());
+        return Ok(single);
     }
     let many = |name: &str, tables: Vec<Table>| {
         let full = tables.into_iter().filter(|table| table.len() > 1).collect();
@@ -255,12 +349,14 @@ pub(crate) fn daily(part: &str) -> Result<Vec<Group>, String> {
     let mut with_adjusted = places.to_vec();
     with_adjusted.push(("adj_close", 7));
     let raw = raw.iter().map(|(name, text)| parse_bars(name, text, 1, &with_adjusted, 1.0)).collect();
-    Ok(vec![
+    let mut out = vec![
         many("hk-daily (adjusted)", hk),
         many("ashare-daily-600 (adjusted)", shares),
         many("us-daily-21symbols", us),
         many("hk-raw-adjclose", raw),
-    ])
+    ];
+    out.extend(single);
+    Ok(out)
 }
 
 /// The lines of each symbol, which is the first field.
@@ -305,9 +401,30 @@ mod tests {
         assert_eq!(parse_time("1577836800"), Some(day));
         assert_eq!(parse_time("1577836800000"), Some(day));
         assert_eq!(parse_time("1577836800000000"), Some(day));
+        assert_eq!(parse_time("1577836800000000001"), Some(day + 1));
         assert_eq!(parse_time("2020-01-01"), Some(day));
+        assert_eq!(parse_time("2020-01-01T08:00:00.000250+08:00"), Some(day + 250_000));
         assert_eq!(parse_time("2020-01-01 08:00:00+08:00"), Some(day));
         assert_eq!(parse_time("20200101 00:00"), Some(day));
         assert_eq!(parse_time("open_time"), None);
+    }
+
+    #[test]
+    fn columns_of_trades_are_integers_doubles_or_text() {
+        let text = "Timestamp,Price,qty,side\n1577836800000,7195.5,3,buy\n1577836800000,7195,2,sell\n";
+        let table = parse_trades("X", text).unwrap();
+        assert_eq!(table.names(), ["price", "qty", "side"]);
+        assert_eq!(table.f64("price"), [7195.5, 7195.0]);
+        assert_eq!(table.values("qty"), Some(&Values::I64(vec![3, 2])));
+        assert_eq!(table.values("side"), Some(&Values::Str(["buy", "sell"].into_iter().collect())));
+    }
+
+    #[test]
+    fn what_is_no_trade_is_named() {
+        let error = |text: &str| parse_trades("X", text).unwrap_err();
+        assert!(error("when,price\n1,2\n").contains("call it one of time,"));
+        assert!(error("time,price\n2,2\n1,2\n").contains("line 3 is older"));
+        assert!(error("time,price\n2\n").contains("line 2 has 1 columns"));
+        assert!(error("time,price\n1577836800.5,2\n").contains("\"1577836800.5\" is no time"));
     }
 }

@@ -1,7 +1,7 @@
 //! Tapestore side by side with Parquet, Arrow IPC and pco, in one process, on the same rows.
 //!
 //! `cargo run --release` takes sizes and times of everything in `shared/data` and writes `benches/RESULTS.md`, the
-//! figures behind it (`results.json`) and plots. With the path of a CSV file of bars, the same for that file. Parts:
+//! figures behind it (`results.json`) and plots. With the path of a CSV file of bars or trades, the same for that file. Parts:
 //! `sizes`, `times`, `batch`, `report`; what a part measures takes the place of what the file of figures had. `serve` answers
 //! the script of the Python peers.
 
@@ -130,7 +130,7 @@ fn run(arguments: &Arguments) -> Result<()> {
             arguments
                 .csv
                 .iter()
-                .map(|path| data::bars_of(path))
+                .map(|path| data::file_of(path))
                 .collect::<std::result::Result<Vec<_>, _>>()?
         };
         for group in groups {
@@ -159,7 +159,7 @@ fn take_sizes(arguments: &Arguments, results: &mut Value, figures: &Path) -> Res
         all.extend(data::daily(&arguments.files)?);
         all
     } else {
-        arguments.csv.iter().map(|path| data::bars_of(path)).collect::<std::result::Result<Vec<_>, _>>()?
+        arguments.csv.iter().map(|path| data::file_of(path)).collect::<std::result::Result<Vec<_>, _>>()?
     };
     for group in groups.iter().filter(|group| {
         arguments.files.is_empty() || group.name.contains(&arguments.files) || arguments.files == "daily"

@@ -165,8 +165,7 @@ impl Parquet {
     fn column(self, builder: WriterPropertiesBuilder, field: &Field) -> WriterPropertiesBuilder {
         let path = ColumnPath::from(field.name().as_str());
         let encoding = match (field.data_type(), self.form) {
-            (DataType::Timestamp(..), _) => Encoding::DELTA_BINARY_PACKED,
-            (DataType::Int32, _) if field.name() == "time" => Encoding::DELTA_BINARY_PACKED,
+            _ if field.name() == "time" => Encoding::DELTA_BINARY_PACKED,
             (DataType::Float64, Form::Split | Form::NarrowSplit)
             | (DataType::Int32 | DataType::Int64, Form::NarrowSplit) => Encoding::BYTE_STREAM_SPLIT,
             (DataType::Float64, Form::Alp | Form::NarrowDelta) => Encoding::ALP,
@@ -317,9 +316,9 @@ fn with_dictionaries(schema: &Schema) -> Option<SchemaRef> {
     let is_text = |field: &Field| *field.data_type() == DataType::Utf8;
     schema.fields().iter().any(|field| is_text(field)).then(|| {
         let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
-        let read_as = |field: &Arc<Field>| match is_text(field) {
-            true => field.as_ref().clone().with_data_type(dictionary.clone()),
-            false => field.as_ref().clone(),
+        let read_as = |field: &Arc<Field>| {
+            let kind = if is_text(field) { &dictionary } else { field.data_type() };
+            field.as_ref().clone().with_data_type(kind.clone())
         };
         Arc::new(Schema::new(schema.fields().iter().map(read_as).collect::<Vec<_>>()))
     })
@@ -421,7 +420,8 @@ impl ParquetReader {
         let (mut fields, mut arrays) = (Vec::new(), Vec::new());
         for (field, array) in schema.fields().iter().zip(batch.columns()) {
             if *field.data_type() != DataType::Int32 {
-                (fields.push(field.as_ref().clone()), arrays.push(array.clone()));
+                fields.push(field.as_ref().clone());
+                arrays.push(array.clone());
                 continue;
             }
             let unit = if field.name() == "time" { self.unit_ns } else { 1 };

@@ -197,8 +197,8 @@ fn size_tables(sizes: &[Sizes], text: &mut String) -> Result<()> {
          page index that arrow-rs writes, for Tapestore has its zone maps and gap index too, but no Arrow schema beside \
          Parquet's own. Level 19 of zstd is written once for its size, read back and compared, and not timed: encoding takes \
          minutes, decoding as long as level 3. pco has no structure, checksum or \
-         index, and does not keep text. Parquet keeps times in milliseconds or larger units, which is smaller. Daily files hold \
-         many instruments: one Parquet file with a column of symbols, one Tapestore segment with a part for each.",
+         index, and does not keep text. Parquet keeps times in milliseconds or larger units, which is smaller. Many \
+         instruments are one Parquet file with a column of symbols, one Tapestore segment with a part for each.",
         crate::parquet::Parquet::all().len()
     )?;
     writeln!(text)?;
@@ -208,7 +208,10 @@ fn size_tables(sizes: &[Sizes], text: &mut String) -> Result<()> {
         ("klines", "Bars"),
         ("month", "One month, as in the data's own list"),
         ("ticks", "Trades and quotes"),
-        ("daily", "Daily prices"),
+        (
+            "daily",
+            "Daily prices, and single files of months (`daily/BTCUSD`), hours (`daily/EURUSD`) and days (`daily/GOOG`)",
+        ),
     ];
     for (kind, title) in kinds {
         writeln!(text, "### {title}\n")?;
