@@ -319,6 +319,48 @@ fn parse_ticks(name: &str, text: &str) -> Result<Table, String> {
     Ok(table)
 }
 
+/// Captures of a venue's stream of a book.
+const BOOKS: [&str; 2] = ["hftbacktest_spot_btcusdt_20240808", "hftbacktest_usdm_btcusdt_20240808"];
+
+/// Updates of books: a row for every level of every message, at the time of receipt.
+pub(crate) fn books(part: &str) -> Result<Vec<Group>, String> {
+    let root = directory().join("book");
+    let mut out = Vec::new();
+    for name in BOOKS.into_iter().filter(|name| name.contains(part)) {
+        let path = root.join(format!("{name}.gz"));
+        let failed = |number: usize| format!("{}: line {} is no message", path.display(), number + 1);
+        let (mut time, mut side, mut update) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut price, mut quantity) = (Vec::new(), Vec::new());
+        for (number, line) in text(&path)?.lines().enumerate() {
+            let (at, message) = line.split_once(' ').ok_or_else(|| failed(number))?;
+            let message: serde_json::Value = serde_json::from_str(message).map_err(|_| failed(number))?;
+            let data = message.get("data").unwrap_or(&message);
+            if data["e"] != "depthUpdate" {
+                continue;
+            }
+            for (which, levels) in [(0, &data["b"]), (1, &data["a"])] {
+                for level in levels.as_array().ok_or_else(|| failed(number))? {
+                    let number_at = |place: usize| level[place].as_str()?.parse::<f64>().ok();
+                    time.push(at.parse().map_err(|_| failed(number))?);
+                    side.push(which);
+                    price.push(number_at(0).ok_or_else(|| failed(number))?);
+                    quantity.push(number_at(1).ok_or_else(|| failed(number))?);
+                    update.push(data["u"].as_i64().ok_or_else(|| failed(number))?);
+                }
+            }
+        }
+        let columns = [
+            ("side", Values::I64(side)),
+            ("price", Values::F64(price)),
+            ("quantity", Values::F64(quantity)),
+            ("update", Values::I64(update)),
+        ];
+        let columns = columns.map(|(name, values)| (name.to_owned(), values)).to_vec();
+        out.push(Group::single(Kind::Books, Table { name: name.to_owned(), step_ns: None, time, columns }));
+    }
+    Ok(out)
+}
+
 /// Daily prices, adjusted and not, many instruments a group.
 pub(crate) fn daily(part: &str) -> Result<Vec<Group>, String> {
     let root = directory().join("daily");

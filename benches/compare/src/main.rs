@@ -156,6 +156,7 @@ fn take_sizes(arguments: &Arguments, results: &mut Value, figures: &Path) -> Res
     let groups: Vec<Group> = if arguments.csv.is_empty() {
         let mut all = data::klines(&arguments.files)?;
         all.extend(data::ticks(&arguments.files)?);
+        all.extend(data::books(&arguments.files)?);
         all.extend(data::daily(&arguments.files)?);
         all
     } else {

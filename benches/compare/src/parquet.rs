@@ -102,6 +102,8 @@ pub(crate) enum Pages {
     Default,
     /// 2,048 rows: for reading single days.
     Small,
+    /// 1 MiB, however many rows: fewest and largest, for size alone.
+    Large,
 }
 
 impl Parquet {
@@ -134,6 +136,9 @@ impl Parquet {
         .map(|(form, codec)| Self::new(form, codec))
         .to_vec();
         out.push(Self { form: Plain, codec: Zstd(3), pages: Pages::Small });
+        for form in [Alp, NarrowDelta, NarrowPlain, NarrowSplit] {
+            out.push(Self { form, codec: Zstd(19), pages: Pages::Large });
+        }
         out
     }
 
@@ -151,6 +156,7 @@ impl Parquet {
         }
         builder = match self.pages {
             Pages::Default => builder,
+            Pages::Large => builder.set_data_page_row_count_limit(usize::MAX),
             Pages::Small => builder.set_data_page_row_count_limit(2048).set_write_batch_size(2048),
         };
         if self.form == Form::Dictionary {
@@ -343,6 +349,7 @@ impl Contender for Parquet {
         };
         let pages = match self.pages {
             Pages::Default => "",
+            Pages::Large => ", pages of 1 MiB",
             Pages::Small => ", pages of 2,048 rows",
         };
         format!("parquet {form}{codec}{pages}")

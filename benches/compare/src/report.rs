@@ -195,7 +195,8 @@ fn size_tables(sizes: &[Sizes], text: &mut String) -> Result<()> {
          bits where all of a column fit, times as multiples of the largest unit that divides them; doubles that are not exact \
          as integers are kept by ALP (`i32 DELTA`), plain or by BYTE_STREAM_SPLIT. Parquet's files have the statistics and the \
          page index that arrow-rs writes, for Tapestore has its zone maps and gap index too, but no Arrow schema beside \
-         Parquet's own. Level 19 of zstd is written once for its size, read back and compared, and not timed: encoding takes \
+         Parquet's own. Pages are as arrow-rs writes them by default, at most \
+         20,000 rows and 1 MiB, unless said otherwise; those of 1 MiB have no bound of rows: smallest, and slowest to find a day in. Level 19 of zstd is written once for its size, read back and compared, and not timed: encoding takes \
          minutes, decoding as long as level 3. pco has no structure, checksum or \
          index, and does not keep text. Parquet keeps times in milliseconds or larger units, which is smaller. Many \
          instruments are one Parquet file with a column of symbols, one Tapestore segment with a part for each.",
@@ -208,6 +209,7 @@ fn size_tables(sizes: &[Sizes], text: &mut String) -> Result<()> {
         ("klines", "Bars"),
         ("month", "One month, as in the data's own list"),
         ("ticks", "Trades and quotes"),
+        ("books", "Updates of books, a row for every level"),
         (
             "daily",
             "Daily prices, and single files of months (`daily/BTCUSD`), hours (`daily/EURUSD`) and days (`daily/GOOG`)",

@@ -33,6 +33,7 @@ pub(crate) struct Group {
 pub(crate) enum Kind {
     Klines,
     Ticks,
+    Books,
     Daily,
     /// A part of a file of bars, of which the data's own list states the sizes.
     Month,
@@ -43,6 +44,7 @@ impl Kind {
         match self {
             Self::Klines => "klines",
             Self::Ticks => "ticks",
+            Self::Books => "books",
             Self::Daily => "daily",
             Self::Month => "month",
         }

@@ -82,6 +82,8 @@ fn size_targets(sizes: &[Sizes]) -> Vec<Target> {
     let entropy =
         "volume alone, whose digits are as good as random, takes most of what is asked for: decision 0025";
     let ticks_entropy = "what coders that remember the row before reach without blocks and checksums is about as large, and times stay packed: decisions 0025, 0027";
+    let no_factors =
+        "prices that follow no factor, as Hong Kong's, are random in most of their digits: decision 0023";
     let stated = "the same against the figures per file of shared/data/INDEX.md";
     let (listed_dense, listed_cold) = (listed(sizes, "tapestore dense"), listed(sizes, "tapestore cold"));
     let all = vec![
@@ -99,7 +101,11 @@ fn size_targets(sizes: &[Sizes]) -> Vec<Target> {
         target("trades and quotes ≤ 0.70 × the smallest Parquet (dense)", worst(&ticks, 0.70)),
     ];
     let why = |target: Target| {
-        let why = if target.asked.starts_with("trades") { ticks_entropy } else { entropy };
+        let why = match target.asked.split(' ').next() {
+            Some("trades") => ticks_entropy,
+            Some("adjusted") => no_factors,
+            _ => entropy,
+        };
         Target { why, ..target }
     };
     all.into_iter().map(why).collect()
