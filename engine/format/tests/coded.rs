@@ -1,0 +1,199 @@
+//! Coded blocks written by hand, as `format-spec/codecs.md` says: of one lane, which no encoder makes any more and files of before
+//! have, and in lanes where an encoder would leave nothing over.
+
+mod support;
+
+use support::Random;
+use tapestore_format::bytes::{ByteReader, ByteWriter};
+use tapestore_format::codec::bins::Model;
+use tapestore_format::codec::bitpack::pack;
+use tapestore_format::codec::int::{IntScratch, Transform, decode};
+use tapestore_format::codec::int_encode::encode;
+use tapestore_format::error::FormatError;
+
+/// The head of a coded block whose numbers are its values.
+const CODED: u8 = 0x80;
+/// The state of a coder is never less between two numbers.
+const LOW: u32 = 1 << 16;
+
+/// Numbers `(lower + offset) * 10^places`, with offsets of `width` bits; of `2^log` numbers about `frequency` are of this bin.
+#[derive(Clone, Copy, Debug)]
+struct Bin {
+    places: u8,
+    width: u8,
+    lower: i64,
+    frequency: u32,
+}
+
+/// A model of one lane (K15).
+fn model_of(log: u32, bins: &[Bin]) -> Model {
+    let mut bytes = vec![log as u8];
+    bytes.put_varint(bins.len() as u64);
+    let mut last = 0i64;
+    for bin in bins {
+        bytes.extend([bin.places, bin.width]);
+        bytes.put_signed_varint(bin.lower.wrapping_sub(last));
+        bytes.put_varint(u64::from(bin.frequency) - 1);
+        last = bin.lower;
+    }
+    let mut model = Model::default();
+    model.read(&bytes, &mut IntScratch::default()).expect("within all bounds");
+    model
+}
+
+/// The words of a block of one lane, and the state before them: decoding undone, from the last number on.
+fn words_of(log: u32, bins: &[Bin], numbers: &[(usize, u64)]) -> (u32, Vec<u16>) {
+    let (mut state, mut words) = (LOW, Vec::new());
+    for (bin, _) in numbers.iter().rev() {
+        let frequency = bins[*bin].frequency;
+        let start: u32 = bins[..*bin].iter().map(|bin| bin.frequency).sum();
+        if u64::from(state) >= u64::from(frequency) << (32 - log) {
+            words.push(state as u16);
+            state >>= 16;
+        }
+        state = (state / frequency << log) + state % frequency + start;
+    }
+    words.reverse();
+    (state, words)
+}
+
+/// A block of one lane (K16): numbers by bin and offset.
+fn block_of(log: u32, bins: &[Bin], numbers: &[(usize, u64)]) -> Vec<u8> {
+    let (state, words) = words_of(log, bins, numbers);
+    let mut out = vec![CODED];
+    out.put_varint(words.len() as u64);
+    out.put_u32(state);
+    words.iter().for_each(|word| out.put_u16(*word));
+    let bit = |(bin, offset): &(usize, u64)| {
+        let offset = *offset;
+        (0..bins[*bin].width).map(move |bit| offset >> bit & 1)
+    };
+    pack(numbers.iter().flat_map(bit).collect::<Vec<_>>().into_iter(), 1, &mut out);
+    out
+}
+
+fn read(model: &Model, bytes: &[u8], count: usize) -> Result<Vec<i64>, FormatError> {
+    let (mut out, mut reader) = (vec![0x5555; count], ByteReader::new(bytes, "K1"));
+    let transform = decode(&mut reader, &mut out, &mut IntScratch::default(), Some(model))?;
+    assert_eq!(transform, Transform::Plain);
+    reader.finish().map(|()| out)
+}
+
+/// Some bins of a model whose offsets have at most so many bits.
+fn some_bins(random: &mut Random, log: u32, widest: u64) -> Vec<Bin> {
+    let count = 1 + random.below(20) as u32;
+    let even = (1 << log) / count;
+    (0..count)
+        .map(|bin| Bin {
+            places: random.below(19) as u8,
+            width: random.below(widest + 1) as u8,
+            lower: random.next() as i64 >> random.below(64),
+            frequency: if bin == 0 { (1 << log) - even * (count - 1) } else { even },
+        })
+        .collect()
+}
+
+#[test]
+fn blocks_of_one_lane_are_read_as_they_are_specified() {
+    let mut random = Random(5);
+    for log in 5..=14 {
+        for widest in [0, 3, 20, 56, 57, 64] {
+            let bins = some_bins(&mut random, log, widest);
+            let model = model_of(log, &bins);
+            for count in [1, 2, 3, 100, 1023, 1024] {
+                let number = |_| {
+                    let bin = random.below(bins.len() as u64) as usize;
+                    let width = u32::from(bins[bin].width);
+                    (bin, if width == 0 { 0 } else { random.next() >> (64 - width) })
+                };
+                let numbers: Vec<(usize, u64)> = (0..count).map(number).collect();
+                let value = |(bin, offset): &(usize, u64)| {
+                    let Bin { places, lower, .. } = bins[*bin];
+                    lower.wrapping_add(*offset as i64).wrapping_mul(10i64.pow(u32::from(places)))
+                };
+                let bytes = block_of(log, &bins, &numbers);
+                let found = read(&model, &bytes, count).unwrap_or_else(|error| panic!("2^{log}: {error}"));
+                assert!(found == numbers.iter().map(value).collect::<Vec<_>>(), "2^{log}, {count} numbers");
+            }
+        }
+    }
+}
+
+/// Eight numbers, each of which takes a bit of a word and three of the offsets.
+#[test]
+fn a_block_of_one_lane_ends_where_its_words_and_offsets_do() {
+    let bin = Bin { places: 0, width: 3, lower: 0, frequency: 16 };
+    let bins = [bin, Bin { lower: 8, ..bin }];
+    let model = model_of(5, &bins);
+    let says = |bytes: &[u8], count: usize, what: &str| {
+        let error = read(&model, bytes, count).expect_err(what);
+        assert!(error.rule == "K16" && error.detail.contains(what), "{what}: {error}");
+    };
+    let block = |state: u32, words: &[u16], offsets: &[u8]| {
+        let mut out = vec![CODED, words.len() as u8];
+        out.put_u32(state);
+        words.iter().for_each(|word| out.put_u16(*word));
+        out.extend(offsets);
+        out
+    };
+    // From a state of 2^24 eight steps of a bit each lead to the lowest state, without a word.
+    let eight = block(LOW << 8, &[], &[0; 3]);
+    assert_eq!(read(&model, &eight, 8).unwrap(), [0; 8]);
+    says(&block(LOW << 8, &[], &[0; 3]), 7, "the coder does not end");
+    says(&block(LOW << 8, &[], &[0; 4]), 9, "the coder does not end");
+    says(&block(LOW << 8, &[0], &[0; 3]), 8, "the coder does not end");
+    says(&block(LOW - 1, &[0], &[0; 1]), 1, "is too small");
+    // A word for each number is refused by where the coder ends, one more before that.
+    says(&block(LOW, &[0; 2], &[0; 1]), 2, "the coder does not end");
+    says(&block(LOW, &[0; 3], &[0; 1]), 2, "3 words for 2 numbers");
+    // Of the second byte one bit is the third number's.
+    let three = |left_over: u8| block(LOW << 3, &[], &[0, left_over]);
+    assert_eq!(read(&model, &three(1), 3).unwrap(), [0, 0, 4]);
+    for bit in 1..8 {
+        says(&three(1 << bit), 3, "left-over bits");
+    }
+}
+
+/// One bin that every state stands for: no step reads a bit, so a lane ends in its first state, which tells a byte of the offsets.
+#[test]
+fn nothing_is_left_over_in_lanes() {
+    let model_of = |width: u8| {
+        let mut bytes = vec![0x80 + 9, 1, 0, width, 0, 0];
+        encode(&[512], None, &mut bytes);
+        let mut model = Model::default();
+        model.read(&bytes, &mut IntScratch::default()).expect("within all bounds");
+        model
+    };
+    let block = |states: [u64; 4], left_over: u8, offsets: &[u8]| {
+        let mut out = vec![CODED];
+        pack(states.into_iter(), 9, &mut out);
+        *out.last_mut().expect("four states") |= left_over << 4;
+        out.extend(offsets);
+        out
+    };
+    let says = |width: u8, bytes: &[u8], what: &str| {
+        let error = read(&model_of(width), bytes, 2).expect_err(what);
+        assert!(error.rule == "K19" && error.detail.contains(what), "{what}: {error}");
+    };
+    // Two numbers of 11 bits: 22 of the 32 that the states tell.
+    let told = block([0xff, 0x0f, 0x3f, 0], 0, &[]);
+    assert_eq!(read(&model_of(11), &told, 2).unwrap(), [0x7ff, 0x3f << 5 | 1]);
+    for lane in 0..4 {
+        let mut states = [0; 4];
+        states[lane] = 0x100;
+        says(11, &block(states, 0, &[]), "state of more than a byte");
+    }
+    for bit in 0..4 {
+        says(11, &block([0; 4], 1 << bit, &[]), "left-over bits");
+    }
+    for (lane, state) in [(2, 0x40), (2, 0x80), (3, 1), (3, 0x80)] {
+        let mut states = [0; 4];
+        states[lane] = state;
+        says(11, &block(states, 0, &[]), "left-over bits");
+    }
+    // Two of 17: two bits stand behind the states.
+    assert_eq!(read(&model_of(17), &block([0, 0, 0, 0x80], 0, &[3]), 2).unwrap(), [0, 7 << 14]);
+    for bit in 2..8 {
+        says(17, &block([0; 4], 0, &[1 << bit]), "left-over bits");
+    }
+}
