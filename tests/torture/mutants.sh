@@ -3,6 +3,7 @@
 #
 # mutants.sh [GROUP...]   groups: codec, recovery (opening, logs, manifest, replay), commit (staging, committing, sealing),
 #                         format (log, WAL, manifest, headers, checksums, coverage), segment, upkeep
+# MUTANTS_ONLY=A,B        only those with such a part in their names: files, functions
 # MUTANTS_MOST=N          only so many of a group, evenly spread
 # MUTANTS_MINUTES=N       stops then; a second run goes on, and tries again what was missed
 # MUTANTS_QUICK=1         the quick tests alone; a run without it goes on with what survives them

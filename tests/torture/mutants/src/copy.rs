@@ -204,10 +204,11 @@ pub(crate) fn weave(root: &Path, out: &Path, mutants: &Mutants) -> Result<Left, 
     Err(format!("the woven sources do not compile after {ROUNDS} rounds"))
 }
 
-/// Builds the tests of some groups; executables by package and target, each with the directory of its package.
-pub(crate) fn build(copy: &Path, groups: &[&Group]) -> Result<Executables, String> {
+/// Builds the tests of some groups, all or the quick ones; executables by package and target, each with the directory of its package.
+pub(crate) fn build(copy: &Path, groups: &[&Group], only_quick: bool) -> Result<Executables, String> {
+    let slow = |group: &Group| if only_quick { &[][..] } else { group.slow };
     let packages: BTreeSet<&str> =
-        groups.iter().flat_map(|group| [group.quick, group.slow].concat()).map(|test| test.0).collect();
+        groups.iter().flat_map(|group| [group.quick, slow(group)].concat()).map(|test| test.0).collect();
     let mut command = cargo(copy);
     command.args(["test", "--no-run", "--locked", "--message-format=json", "--lib", "--tests"]);
     // Its tests are so much faster that it is worth the time of the compiler.

@@ -2,7 +2,7 @@
 //! that copy once, and looks which tests notice each. So a mutant costs a run of tests and no build.
 //!
 //! Variables: `MUTANTS_OUT` is where copy and results are (`target/mutants`), `MUTANTS_JOBS` how many run at once (2),
-//! `MUTANTS_ONLY` a part of the names of those to run, `MUTANTS_QUICK` leaves the slow tests out, `MUTANTS_MINUTES` when to stop, `MUTANTS_MOST` how many of a group
+//! `MUTANTS_ONLY` parts of the names of those to run, with commas between, `MUTANTS_QUICK` leaves the slow tests out, `MUTANTS_MINUTES` when to stop, `MUTANTS_MOST` how many of a group
 //! to run: they are taken evenly spread, so that what was run until then is a fair sample. A second run goes on where the first stopped, and tries again what was missed.
 
 mod copy;
@@ -81,6 +81,7 @@ fn go() -> Result<bool, String> {
     let until = Instant::now() + Duration::from_mins(number("MUTANTS_MINUTES", 60 * 24 * 365)?);
     let most = number("MUTANTS_MOST", u64::MAX)? as usize;
     let only = std::env::var("MUTANTS_ONLY").unwrap_or_default();
+    let is_wanted = |mutant: &Mutant| only.split(',').any(|part| mutant.name.contains(part));
     let only_quick = std::env::var_os("MUTANTS_QUICK").is_some();
     let groups = chosen()?;
     let (mutants, members) = all(&root)?;
@@ -91,12 +92,12 @@ fn go() -> Result<bool, String> {
         woven.unviable.len(),
         woven.fixed.len()
     );
-    let executables = copy::build(&out.join("copy"), &groups)?;
+    let executables = copy::build(&out.join("copy"), &groups, only_quick)?;
     let mut fine = true;
     for group in groups {
         let mut results = results::Results::open(&out.join(format!("{}.tsv", group.name)))?;
         let ids: BTreeSet<u32> =
-            members[group.name].iter().copied().filter(|id| mutants[id].name.contains(&only)).collect();
+            members[group.name].iter().copied().filter(|id| is_wanted(&mutants[id])).collect();
         // The first so many of those that are evenly spread.
         let ids: BTreeSet<u32> = spread(&ids).into_iter().take(most).collect();
         results.note_unrunnable(&ids, &mutants, &woven)?;
