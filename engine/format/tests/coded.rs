@@ -1,14 +1,15 @@
 //! Coded blocks written by hand, as `format-spec/codecs.md` says: of one lane, which no encoder makes any more and files of before
-//! have, and in lanes where an encoder would leave nothing over.
+//! have, and in lanes where an encoder would leave nothing over. And models that encoders make at the edge of what may be.
 
 mod support;
 
 use support::Random;
 use tapestore_format::bytes::{ByteReader, ByteWriter};
 use tapestore_format::codec::bins::Model;
+use tapestore_format::codec::bins_encode::Coding;
 use tapestore_format::codec::bitpack::pack;
 use tapestore_format::codec::int::{IntScratch, Transform, decode};
-use tapestore_format::codec::int_encode::encode;
+use tapestore_format::codec::int_encode::{Forms, encode};
 use tapestore_format::error::FormatError;
 
 /// The head of a coded block whose numbers are its values.
@@ -196,4 +197,34 @@ fn nothing_is_left_over_in_lanes() {
     for bit in 2..8 {
         says(17, &block([0; 4], 0, &[1 << bit]), "left-over bits");
     }
+}
+
+/// Numbers of 540 names; rows take turns between two halves of them. So many bins leave room for few tables.
+#[test]
+fn a_column_of_many_bins_remembers() {
+    let mut random = Random(7);
+    let number = |row: u64| (row % 2 * 270 + random.below(270)) as i64 * 1_000_003;
+    let numbers: Vec<i64> = (0..65_536).map(number).collect();
+    let coding = Coding::new(Forms::EVERYWHERE, &numbers, None).expect("few enough bins");
+    let bytes = coding.model();
+    let mut model = Model::default();
+    model.read(&bytes, &mut IntScratch::default()).expect("own model");
+    let mut reader = ByteReader::new(&bytes[1..], "K18");
+    let bins = reader.varint().unwrap();
+    assert!(bins > 512, "{bins} bins");
+    for _ in 0..bins {
+        reader.take(2).unwrap();
+        reader.signed_varint().unwrap();
+    }
+    let (memory, tables) = (reader.u8().unwrap(), reader.take(2).unwrap()[1]);
+    assert!(memory != 0 && (2..=8).contains(&tables), "memory {memory}, {tables} tables");
+    let mut total = 0;
+    for block in numbers.chunks(1024) {
+        let mut bytes = Vec::new();
+        assert!(coding.encode(block, None, usize::MAX, &mut bytes));
+        assert!(read(&model, &bytes, block.len()).unwrap() == block);
+        total += bytes.len();
+    }
+    // Of 270 names one takes 8.08 bits, of 540 it would take one more.
+    assert!(total * 8 < numbers.len() * 17 / 2, "{total} bytes");
 }

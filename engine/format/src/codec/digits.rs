@@ -402,6 +402,23 @@ mod tests {
         }
     }
 
+    /// Whole prices, of which some have two places, and a few others: one of sixteen does not count.
+    #[test]
+    fn the_fewest_places_that_suffice_are_found() {
+        let found = |strays: &[f64]| {
+            let prices: Vec<f64> = [7.0; 40].iter().chain(strays).copied().collect();
+            find(&[Mantissas::of(&prices, 0, |_| false)], 0)
+        };
+        assert_eq!(found(&[7.25]), Some(2));
+        let mut strays = [7.25; 32];
+        strays[..2].fill(7.125);
+        assert_eq!(found(&strays), Some(2));
+        strays[2] = 7.125;
+        assert_eq!(found(&strays), Some(3));
+        strays[..3].fill(f64::NAN);
+        assert_eq!(found(&strays), None);
+    }
+
     #[test]
     fn places_have_bounds() {
         let of = |exponent, divisor, count| Places::beyond(Scale { exponent, divisor }, count);
