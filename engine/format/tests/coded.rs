@@ -199,6 +199,26 @@ fn nothing_is_left_over_in_lanes() {
     }
 }
 
+/// What a model in lanes says of itself.
+#[derive(Debug)]
+struct Made {
+    log: u8,
+    bins: u64,
+    tables: u8,
+}
+
+fn made(model: &[u8]) -> Made {
+    let mut reader = ByteReader::new(model, "K18");
+    let log = reader.u8().unwrap() & 0x7f;
+    let bins = reader.varint().unwrap();
+    for _ in 0..bins {
+        reader.take(2).unwrap();
+        reader.signed_varint().unwrap();
+    }
+    let remembers = reader.u8().unwrap() != 0;
+    Made { log, bins, tables: if remembers { reader.take(2).unwrap()[1] } else { 1 } }
+}
+
 /// Numbers of 540 names; rows take turns between two halves of them. So many bins leave room for few tables.
 #[test]
 fn a_column_of_many_bins_remembers() {
@@ -209,15 +229,8 @@ fn a_column_of_many_bins_remembers() {
     let bytes = coding.model();
     let mut model = Model::default();
     model.read(&bytes, &mut IntScratch::default()).expect("own model");
-    let mut reader = ByteReader::new(&bytes[1..], "K18");
-    let bins = reader.varint().unwrap();
-    assert!(bins > 512, "{bins} bins");
-    for _ in 0..bins {
-        reader.take(2).unwrap();
-        reader.signed_varint().unwrap();
-    }
-    let (memory, tables) = (reader.u8().unwrap(), reader.take(2).unwrap()[1]);
-    assert!(memory != 0 && (2..=8).contains(&tables), "memory {memory}, {tables} tables");
+    let Made { bins, tables, .. } = made(&bytes);
+    assert!(bins > 512 && (2..=8).contains(&tables), "{bins} bins, {tables} tables");
     let mut total = 0;
     for block in numbers.chunks(1024) {
         let mut bytes = Vec::new();
@@ -227,4 +240,22 @@ fn a_column_of_many_bins_remembers() {
     }
     // Of 270 names one takes 8.08 bits, of 540 it would take one more.
     assert!(total * 8 < numbers.len() * 17 / 2, "{total} bytes");
+}
+
+/// One number nearly always, or else one of twenty; in every second stretch of rows they are others. Fine frequencies make rare numbers
+/// cheap in proportion to how many there are, and the states that a block begins with longer, however many there are.
+#[test]
+fn frequencies_are_as_fine_as_numbers_are_many() {
+    let mut random = Random(8);
+    let number = |row: u64| {
+        let rare = if random.chance(20) { random.below(20) } else { 20 };
+        (row / 64 % 2 * 50 + rare) as i64
+    };
+    let numbers: Vec<i64> = (0..65_536).map(number).collect();
+    let of = |rows: usize| {
+        made(&Coding::new(Forms::EVERYWHERE, &numbers[..rows], None).expect("few bins").model())
+    };
+    let (few, many) = (of(1000), of(65_536));
+    assert!(few.log == 8 && many.log > 8, "{few:?} and {many:?}");
+    assert!(many.tables > 1, "{many:?}: no table is without some of the numbers");
 }
