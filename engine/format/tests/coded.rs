@@ -199,6 +199,25 @@ fn nothing_is_left_over_in_lanes() {
     }
 }
 
+/// Each number takes twelve bits of the codes and 64 of the offsets: no block has more bytes.
+#[test]
+fn the_longest_block_in_lanes_is_read_to_its_end() {
+    let mut bytes = vec![0x80 + 12, 2, 0, 64, 0, 0, 0, 0, 0];
+    // One state stands for the first bin, the lowest; from there twelve bits of zeros lead to it again.
+    encode(&[1, 4095], None, &mut bytes);
+    let mut model = Model::default();
+    model.read(&bytes, &mut IntScratch::default()).expect("within all bounds");
+    let mut random = Random(6);
+    let mut numbers: Vec<i64> = (0..1024).map(|_| random.next() as i64).collect();
+    // The last states, of zero as well, tell the first four bytes.
+    numbers[0] &= !0xffff_ffff;
+    let mut block = vec![CODED];
+    block.resize(1 + (4 + 1024) * 12 / 8, 0);
+    let offsets: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+    block.extend(&offsets[4..]);
+    assert!(read(&model, &block, 1024).unwrap() == numbers);
+}
+
 /// What a model in lanes says of itself.
 #[derive(Debug)]
 struct Made {
