@@ -5,7 +5,7 @@ mod support;
 use support::{Content, Random, SOME, read, rows_at, same, spec, write};
 use tapestore_format::rows::{ColumnValues, RowSet, Values};
 use tapestore_format::schema::{ColumnId, ColumnType};
-use tapestore_format::segment::{Encoding, Segment, Stream, Tier, Verified, Zone};
+use tapestore_format::segment::{Encoding, Scratch, Segment, Stream, System, Tier, Verified, Zone};
 use tapestore_format::time::{MINUTE_NS, Timeframe};
 
 /// A part of one-minute bars with these columns.
@@ -299,4 +299,52 @@ fn trades_cost_little() {
     let (bytes, _) = write(std::slice::from_ref(&content), Tier::Dense);
     same(&read(&bytes).unwrap()[0].0, &content.live).unwrap();
     assert!(bytes.len() < count * 3, "{} bytes for {count} trades", bytes.len());
+}
+
+/// Prices at and around what 32 bits hold: a column is read in numbers that hold all that it is predicted from, and what it becomes.
+#[test]
+fn groups_at_the_edge_of_32_bits_come_back() {
+    let mut random = Random(11);
+    for sign in [1, -1] {
+        for near in -12..=3 {
+            let edge = (1i64 << 31) + near;
+            // A block of one price; another that reaches almost as far as its ten bits do.
+            let mut closes = vec![sign * edge; 1024];
+            closes.extend((0..1024).map(|_| sign * (edge - 1024) + random.below(1024) as i64));
+            let mut bars: [Vec<i64>; 4] = Default::default();
+            for (row, close) in closes.iter().enumerate() {
+                let before = if row % 1024 == 0 { row } else { row - 1 };
+                let open = closes[before] + 5;
+                let prices = [open, open.max(*close) + 5, open.min(*close) - 5, *close];
+                bars.iter_mut().zip(prices).for_each(|(column, price)| column.push(price));
+            }
+            let prices = |cents: &Vec<i64>| floats(cents.iter().map(|cents| *cents as f64 / 100.0).collect());
+            let columns = (0..).zip(&bars).map(|(id, cents)| (id, ColumnType::F64, prices(cents)));
+            let content = part(columns.collect(), Some([0, 1, 2, 3]));
+            for tier in [Tier::Dense, Tier::Cold] {
+                let forms = stored(&content, tier);
+                assert!(forms.iter().all(|form| form.0 == Encoding::Group), "{forms:?}");
+            }
+        }
+    }
+}
+
+/// Bars without nulls are read behind others that have some.
+#[test]
+fn rows_of_a_group_are_no_nulls_behind_rows_that_may_be() {
+    let prices = |by: usize| floats((0..3000).map(|row| (row * 7 % 90 + by) as f64 / 100.0).collect());
+    let columns = (0..4).map(|id| (id, ColumnType::F64, prices(id as usize))).collect();
+    let content = part(columns, Some([0, 1, 2, 3]));
+    let (bytes, _) = write(std::slice::from_ref(&content), Tier::Dense);
+    let verified = Verified::new(bytes.len() as u64);
+    let segment = Segment::open(&bytes, SOME, &verified).unwrap();
+    let part = segment.part(0).unwrap();
+    let chunk = segment.chunk(&part, Stream::Live, 0).unwrap();
+    let mut out = RowSet::with_columns(&[(1, ColumnType::F64)]);
+    out.columns[0].1.push_nulls(2);
+    for rows in [0..700, 700..2500] {
+        chunk.read(&part, rows, System::NONE, &mut out, &mut Scratch::default()).unwrap();
+    }
+    let nulls = out.columns[0].1.nulls.as_ref().unwrap();
+    assert_eq!((nulls.len(), nulls.iter().filter(|null| **null).count()), (2502, 2));
 }

@@ -3,22 +3,36 @@
 
 mod support;
 
-use support::{Content, Random, SOME, read, rows_at, spec, write_with};
+use std::collections::BTreeSet;
+
+use support::{Content, Random, SOME, read, read_stream, rows_at, spec, write_with};
 use tapestore_format::header::{FileHeader, FileKind, features};
 use tapestore_format::rows::{RowSet, Values};
 use tapestore_format::schema::{ColumnId, ColumnType};
-use tapestore_format::segment::{SegmentWriter, Tier};
+use tapestore_format::segment::{Segment, SegmentWriter, Stream, Tier, Verified};
 use tapestore_format::time::Timeframe;
 
 const MINUTE: i64 = 60_000_000_000;
 
 /// Bars of prices in units of 10^-8, most of them whole cents. Highs, lows and opens are often the same as another price.
 fn bars(random: &mut Random, count: usize, one_in: u64) -> [Vec<i64>; 4] {
+    bars_of(random, count, 2, &[(8, one_in)])
+}
+
+/// The same with prices of so many places, and some of more: one in so many.
+fn bars_of(random: &mut Random, count: usize, places: u32, more: &[(u32, u64)]) -> [Vec<i64>; 4] {
     let mut columns: [Vec<i64>; 4] = Default::default();
+    let step = 10i64.pow(8 - places);
     let price = |random: &mut Random, near: i64, by: i64| {
-        let cents = (near / 1_000_000 + random.below(2 * by as u64 + 1) as i64 - by).max(100);
-        let finer = if random.chance(one_in) { random.below(1_000_000) as i64 } else { 0 };
-        cents * 1_000_000 + finer
+        let mut price = (near / step + random.below(2 * by as u64 + 1) as i64 - by).max(100) * step;
+        for (places, one_in) in more {
+            let finer = 10i64.pow(8 - places);
+            if random.chance(*one_in) {
+                price += random.below((step / finer) as u64) as i64 * finer;
+                break;
+            }
+        }
+        price
     };
     let mut before = 250_000_000_000;
     for _ in 0..count {
@@ -145,4 +159,70 @@ fn a_file_without_the_bit_has_no_digits() {
     assert!(error.to_string().contains("further digits"), "{error}");
     let hot = written(&content, Tier::Hot);
     assert_eq!(FileHeader::decode(&hot, FileKind::Segment).unwrap().required, 0);
+}
+
+/// Prices of so many places, and of more, one in so many; of one in so many nothing is left that a decimal gives back.
+type Kind = (u32, &'static [(u32, u64)], u64);
+
+/// Sizes of both tiers, as `sizes.rs` has them: whoever makes one smaller states it here.
+const GROUPS: &[(Kind, [usize; 2])] = &[
+    ((2, &[(8, 12)], NEVER), [17792, 16512]),
+    ((2, &[(8, 2500)], NEVER), [13760, 12352]),
+    ((2, &[(7, 40)], NEVER), [15040, 13696]),
+    ((1, &[(8, 30), (4, 4)], NEVER), [27712, 26432]),
+    ((0, &[(6, 20), (2, 4)], NEVER), [26240, 24960]),
+    ((1, &[(8, 10), (4, 6), (3, 6), (2, 6)], NEVER), [34176, 32128]),
+    ((3, &[(8, 10), (7, 20), (6, 150)], NEVER), [19840, 18560]),
+    ((2, &[(6, 10), (4, 3), (3, 10)], NEVER), [27776, 26816]),
+    ((1, &[(6, 150), (5, 10)], NEVER), [18560, 17280]),
+    ((2, &[(8, 12)], 3), [107520, 90240]),
+    ((2, &[], 3), [99456, 86720]),
+    ((2, &[], 5), [54720, 49536]),
+];
+const NEVER: u64 = 1 << 40;
+
+#[test]
+fn groups_are_as_small_as_they_were() {
+    let mut found = Vec::new();
+    for (kind, _) in GROUPS {
+        let (places, more, one_in) = kind;
+        let mut random = Random(6);
+        let mut columns = decimals(&bars_of(&mut random, 6000, *places, more));
+        let none: Vec<usize> = (0..6000).filter(|_| random.chance(*one_in)).collect();
+        columns.iter_mut().for_each(|column| none.iter().for_each(|row| column[*row] = column[*row].sqrt()));
+        let content = content(&columns);
+        found.push((*kind, [Tier::Dense, Tier::Cold].map(|tier| written(&content, tier).len())));
+    }
+    let table: String = found.iter().map(|group| format!("    {group:?},\n")).collect();
+    for ((kind, found), (_, stated)) in found.iter().zip(GROUPS) {
+        assert!(found[0] <= stated[0] && found[1] <= stated[1], "{kind:?}; all now:\n{table}");
+    }
+}
+
+/// Damage behind mantissas: the error names a byte of the column that has it.
+#[test]
+fn errors_tell_where_in_a_block_they_are() {
+    let mut columns = decimals(&bars(&mut Random(7), 600, 8));
+    columns.iter_mut().for_each(|column| (0..600).step_by(400).for_each(|row| column[row] = f64::NAN));
+    let bytes = written(&content(&columns), Tier::Dense);
+    let columns: Vec<(u64, u64)> = {
+        let verified = Verified::new(bytes.len() as u64);
+        let segment = Segment::open(&bytes, SOME, &verified).unwrap();
+        let chunk = segment.chunk(&segment.part(0).unwrap(), Stream::Live, 0).unwrap();
+        let of_group = chunk.columns().filter(|column| column.id.is_some());
+        of_group.map(|column| (column.offset, column.offset + column.bytes)).collect()
+    };
+    let mut rules = BTreeSet::new();
+    for (start, end) in columns {
+        for position in start..end {
+            let mut bad = bytes.clone();
+            bad[position as usize] ^= 0x55;
+            let verified = Verified::trusting();
+            let segment = Segment::open(&bad, SOME, &verified).unwrap();
+            let Err(error) = read_stream(&segment, 0, Stream::Live) else { continue };
+            assert!((start..=end).contains(&error.offset), "{error} for byte {position} of {start} to {end}");
+            rules.insert(error.rule);
+        }
+    }
+    assert!(["K11", "K20"].iter().all(|rule| rules.contains(rule)), "{rules:?}");
 }
