@@ -26,10 +26,16 @@ pub mod features {
     pub const LANES: u32 = 1 << 4;
     /// Segments: decimals of a group with further digits (K20).
     pub const DIGITS: u32 = 1 << 5;
+    /// Segments: groups of adjusted singles (K21).
+    pub const SINGLES: u32 = 1 << 6;
 }
 /// Required feature bits that this crate knows.
-pub const KNOWN_REQUIRED: u32 =
-    features::CODED | features::ALTERNATE | features::FACTORS | features::LANES | features::DIGITS;
+pub const KNOWN_REQUIRED: u32 = features::CODED
+    | features::ALTERNATE
+    | features::FACTORS
+    | features::LANES
+    | features::DIGITS
+    | features::SINGLES;
 
 /// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -247,6 +247,8 @@ pub struct Mantissas {
     pub divisor: u64,
     /// What the decimals are multiplied by, if they are.
     pub factors: Option<Factors>,
+    /// The bits in place of every exception, if these do not follow from mantissa and factor.
+    pub stand_ins: Option<Vec<i64>>,
 }
 
 impl Mantissas {
@@ -346,11 +348,12 @@ impl Mantissas {
         let strays = &self.strays[first..last];
         out.put_varint(strays.len() as u64);
         pack(strays.iter().map(|stray| (stray.0 - start) as u64), bits(count as u64 - 1), out);
-        for (index, value) in strays {
+        for (at, (index, value)) in (first..).zip(strays) {
             let number = self.numbers[*index];
-            let near = match &self.factors {
-                None => scale.value::<F>(number).to_int(),
-                Some(factors) => factors.product(*index, scale.value(number)).to_bits() as i64,
+            let near = match (&self.stand_ins, &self.factors) {
+                (Some(stand_ins), _) => stand_ins[at],
+                (None, None) => scale.value::<F>(number).to_int(),
+                (None, Some(factors)) => factors.product(*index, scale.value(number)).to_bits() as i64,
             };
             out.put_signed_varint(value.wrapping_sub(near));
         }

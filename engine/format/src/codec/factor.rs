@@ -6,6 +6,8 @@
 //!
 //! [`super::factor_find`] looks for the factors.
 
+use std::ops::Range;
+
 use super::bitpack::{bits, pack, packed_bytes};
 use super::decimal::{Mantissas, nearest};
 use super::int::{self, IntScratch};
@@ -96,6 +98,41 @@ impl Mantissas {
     }
 }
 
+/// Reads the runs of a block of `count` rows and tells the rows and the factor of each; whether there are any. `starts` is
+/// scratch of at least `count` numbers.
+pub(super) fn read_runs(
+    reader: &mut ByteReader<'_>,
+    count: usize,
+    starts: &mut [i64],
+    scratch: &IntScratch,
+    mut tell: impl FnMut(Range<usize>, f64),
+) -> Result<bool> {
+    let runs = reader.varint()?;
+    if runs > count as u64 {
+        return Err(reader.error(format!("{runs} factors in {count} rows")));
+    }
+    let Some(others) = (runs as usize).checked_sub(1) else { return Ok(false) };
+    let width = bits(count as u64 - 1);
+    let starts = &mut starts[..others];
+    if !(scratch.kernels.wide.unpack)(reader.take(packed_bytes(others, width))?, width, starts) {
+        return Err(reader.error("left-over bits are not zero"));
+    }
+    let mut from = 0;
+    for next in starts.iter().map(|start| Some(*start)).chain([None]) {
+        let to = next.map_or(count, |next| next as usize);
+        if to <= from || (next.is_some() && to >= count) {
+            return Err(reader.error("factors out of order or outside of the block"));
+        }
+        let factor = f64::from_bits(reader.u64()?);
+        if !(factor.is_finite() && factor > 0.0) {
+            return Err(reader.error(format!("a factor of {factor}")));
+        }
+        tell(from..to, factor);
+        from = to;
+    }
+    Ok(true)
+}
+
 /// Makes the decimals of a block of `count` rows, of which `out` holds those from `start` on, products with their
 /// factors. `bits` is scratch of at least `count` numbers.
 ///
@@ -110,30 +147,13 @@ pub fn apply(
     bits_of_rows: &mut [i64],
     scratch: &mut IntScratch,
 ) -> Result<()> {
-    let runs = reader.varint()?;
-    if runs > count as u64 {
-        return Err(reader.error(format!("{runs} factors in {count} rows")));
-    }
-    let Some(others) = (runs as usize).checked_sub(1) else { return Ok(()) };
-    let width = bits(count as u64 - 1);
-    let starts = &mut bits_of_rows[..others];
-    if !(scratch.kernels.wide.unpack)(reader.take(packed_bytes(others, width))?, width, starts) {
-        return Err(reader.error("left-over bits are not zero"));
-    }
-    let mut from = 0;
-    for next in starts.iter().map(|start| Some(*start)).chain([None]) {
-        let to = next.map_or(count, |next| next as usize);
-        if to <= from || (next.is_some() && to >= count) {
-            return Err(reader.error("factors out of order or outside of the block"));
-        }
-        let factor = f64::from_bits(reader.u64()?);
-        if !(factor.is_finite() && factor > 0.0) {
-            return Err(reader.error(format!("a factor of {factor}")));
-        }
-        let place = |row: usize| row.saturating_sub(start).min(out.len());
-        let rows = place(from)..place(to);
-        out[rows].iter_mut().for_each(|value| *value *= factor);
-        from = to;
+    let place = |row: usize, rows: usize| row.saturating_sub(start).min(rows);
+    let multiply = |rows: Range<usize>, factor| {
+        let all = out.len();
+        out[place(rows.start, all)..place(rows.end, all)].iter_mut().for_each(|value| *value *= factor);
+    };
+    if !read_runs(reader, count, bits_of_rows, scratch, multiply)? {
+        return Ok(());
     }
     let residues = &mut bits_of_rows[..count];
     int::decode_plain(reader, residues, scratch)?;

@@ -10,6 +10,7 @@
 //! - [`lanes`]: the coders of such blocks; `memory`: what these know of the numbers before; `memory_encode` chooses.
 //! - [`decimal`]: floats as decimal mantissas with exact exceptions.
 //! - [`digits`]: decimals of more places among those of bars.
+//! - [`single`]: bars of `f32` that were adjusted in `f64`; [`single_find`] tells them.
 //! - [`factor`]: decimals times a factor, as adjusted prices are; [`factor_find`] looks for it.
 //! - [`kernel`]: the loops of decoding, for what the machine has; [`lane`]: the numbers that they work on.
 //! - [`group`]: what open, high, low and close tell about one another.
@@ -30,3 +31,5 @@ pub mod lane;
 pub mod lanes;
 pub(crate) mod memory;
 pub(crate) mod memory_encode;
+pub mod single;
+pub mod single_find;

@@ -245,6 +245,8 @@ pub struct ColumnInfo {
     pub factors: bool,
     /// Whether some of them have further digits.
     pub digits: bool,
+    /// Whether they are those of adjusted singles.
+    pub singles: bool,
     /// Place of its blocks in the file.
     pub offset: u64,
     /// Bytes of its blocks.
@@ -393,8 +395,9 @@ impl<'a> Chunk<'a> {
                 },
                 kind: entry.kind,
                 encoding: entry.encoding,
-                factors: entry.flags & FACTORS != 0,
-                digits: entry.flags & DIGITS != 0,
+                factors: entry.flags & FACTORS != 0 && !is_singles(entry.flags),
+                digits: entry.flags & DIGITS != 0 && !is_singles(entry.flags),
+                singles: is_singles(entry.flags),
                 offset: entry.offset,
                 bytes: entry.bytes,
                 head_bytes: (end - (entry.parameters.start - 4)) as u64,
@@ -519,8 +522,9 @@ impl Head {
         if flags & FACTORS != 0 && file.required & features::FACTORS == 0 {
             return Err(reader.error("factors without their feature bit"));
         }
-        if flags & DIGITS != 0 && file.required & features::DIGITS == 0 {
-            return Err(reader.error("further digits without their feature bit"));
+        let needed = if is_singles(flags) { features::SINGLES } else { features::DIGITS };
+        if flags & DIGITS != 0 && file.required & needed == 0 {
+            return Err(reader.error("further digits or adjusted singles without their feature bit"));
         }
         let start = reader.position();
         let Parameters { heap, scale, role, places } = self.parameters(reader, kind, encoding, flags)?;
@@ -617,7 +621,7 @@ impl Head {
                 }
                 let scale = Scale::decode(reader)?;
                 out.scale = Some(scale);
-                if flags & DIGITS != 0 {
+                if flags & DIGITS != 0 && !is_singles(flags) {
                     let places = reader.u8()?;
                     out.places = Places::beyond(scale, places);
                     if out.places.is_none() {
@@ -671,14 +675,23 @@ impl Head {
         let [Some(close), Some(open), Some(high), Some(low)] = found else {
             return Err(FormatError::corrupt("K13", self.offset, "a column of the group is missing"));
         };
-        let places = |index: usize| (self.entries[index].scale, self.entries[index].places);
-        if [open, high, low].iter().any(|index| places(*index) != places(close)) {
-            let detail = "the group has two scales, or further digits in some columns only";
+        let form = |index: usize| {
+            let Entry { scale, places, flags, .. } = &self.entries[index];
+            (*scale, *places, is_singles(*flags))
+        };
+        if [open, high, low].iter().any(|index| form(*index) != form(close)) {
+            let detail =
+                "the group has two scales, or further digits or adjusted singles in some columns only";
             return Err(FormatError::corrupt("K13", self.offset, detail));
         }
         self.group = Some([close, open, high, low]);
         Ok(())
     }
+}
+
+/// Whether flags of a column of the group say that it is one of adjusted singles.
+pub(super) fn is_singles(flags: u8) -> bool {
+    flags & (FACTORS | DIGITS) == FACTORS | DIGITS
 }
 
 /// Bytes of a raw value.
@@ -726,7 +739,7 @@ fn check_encoding(
     if matches!(encoding, Encoding::Decimal | Encoding::Group) && kind == ColumnType::F64 {
         allowed |= FACTORS;
     }
-    if encoding == Encoding::Group && flags & FACTORS == 0 {
+    if encoding == Encoding::Group {
         allowed |= DIGITS;
     }
     if encoding.may_be_coded() {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::chunk::{DIGITS, Encoding, Key};
+use super::chunk::{DIGITS, Encoding, FACTORS, Key};
 use super::column_encode::{
     Encoded, MANY, SAMPLE, Ways, behind, coded_if_smaller, has_strays, is_constant, limit, nulls_of,
 };
@@ -13,6 +13,7 @@ use crate::codec::digits::{self, Places};
 use crate::codec::factor_find::Prices;
 use crate::codec::group::{self, Role};
 use crate::codec::int_encode;
+use crate::codec::single_find::Bars;
 use crate::limits::BLOCK_ROWS;
 use crate::rows::{ColumnValues, Values};
 use crate::schema::ColumnType;
@@ -53,10 +54,19 @@ pub(super) fn encode_group(columns: [(Key, &ColumnValues); 4], ways: Ways<'_>) -
     let found = Prices { columns: &prices, skip: |_| false }.factors().and_then(|(exponent, runs)| {
         let split = |values: &&[f64]| Mantissas::factored(values, exponent, &runs, |_| false);
         let mantissas = prices.iter().map(split).collect();
-        put_group(columns, Prepared { exponent, places: None, mantissas }, ways)
+        put_group(columns, Prepared { exponent, places: None, singles: false, mantissas }, ways)
     });
-    match found {
-        Some(found) if bytes(&found) < limit && ways.may_use_factors() => Some(found),
+    let singles = || {
+        let (exponent, mantissas) = Bars::new(prices.as_slice().try_into().ok()?).mantissas()?;
+        put_group(
+            columns,
+            Prepared { exponent, places: None, singles: true, mantissas: mantissas.into() },
+            ways,
+        )
+    };
+    let small = |found: &[Encoded; 4]| bytes(found) < limit;
+    match found.filter(small).or_else(|| singles().filter(small)) {
+        Some(found) if ways.may_use_factors() => Some(found),
         _ => plain,
     }
 }
@@ -66,6 +76,8 @@ struct Prepared {
     exponent: u8,
     /// Places of further digits, if there are such.
     places: Option<u8>,
+    /// Whether these are adjusted singles.
+    singles: bool,
     mantissas: Vec<Mantissas>,
 }
 
@@ -77,7 +89,7 @@ impl Prepared {
         let places = if has_strays(&mantissas, FEW) { digits::find(&mantissas, exponent) } else { None };
         let most = if places.is_some() { 2 } else { 4 };
         let fit = mantissas.iter().all(|column| column.strays.len() * most <= column.numbers.len());
-        fit.then_some(Self { exponent, places, mantissas })
+        fit.then_some(Self { exponent, places, singles: false, mantissas })
     }
 }
 
@@ -119,6 +131,7 @@ fn smallest(prices: &[&[f64]], plain: Prepared, ways: Ways<'_>) -> Prepared {
 /// Open, high, low and close as mantissas of one scale, in this order.
 struct Group {
     scale: Scale,
+    singles: bool,
     mantissas: [Mantissas; 4],
     /// Further digits, and their places.
     digits: Option<(Places, [Vec<i64>; 4])>,
@@ -129,7 +142,7 @@ impl Group {
     const ROLES: [Role; 4] = [Role::Open, Role::High, Role::Low, Role::Close];
 
     fn of(prepared: Prepared) -> Option<Self> {
-        let Prepared { exponent, places, mantissas } = prepared;
+        let Prepared { exponent, places, singles, mantissas } = prepared;
         let mut mantissas: [Mantissas; 4] = mantissas.try_into().ok()?;
         let divisor = mantissas.iter().fold(0, |divisor, column| gcd(divisor, column.divisor)).max(1) as i64;
         mantissas.iter_mut().for_each(|column| column.divide(divisor));
@@ -140,7 +153,7 @@ impl Group {
             .and_then(|count| Places::beyond(scale, count))
             .filter(|places| places.are_exact(reach().unwrap_or(0)));
         let digits = places.map(|places| (places, mantissas.each_mut().map(|column| places.take(column))));
-        Some(Self { scale, mantissas, digits })
+        Some(Self { scale, singles, mantissas, digits })
     }
 
     /// Appends the residuals of a column in a block.
@@ -191,7 +204,9 @@ fn put_group(columns: [(Key, &ColumnValues); 4], prepared: Prepared, ways: Ways<
             rows_of().for_each(|rows| group.residuals(index, &rows, &mut all));
             all
         });
-        let flags = behind(numbers) | if group.digits.is_some() { DIGITS } else { 0 };
+        let flags = behind(numbers)
+            | if group.digits.is_some() { DIGITS } else { 0 }
+            | if group.singles { FACTORS | DIGITS } else { 0 };
         let encoded = coded_if_smaller(ways, &numbers.numbers, residuals.as_deref(), |blocks| {
             let mut out = Encoded::new(key, ColumnType::F64, Encoding::Group, flags);
             out.entry.put_u8(role as u8);

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::Scratch;
-use super::chunk::{Chunk, DIGITS, Entry, FACTORS, Key, STRAYS};
+use super::chunk::{Chunk, DIGITS, Entry, FACTORS, Key, STRAYS, is_singles};
 use super::read::{NARROW, each_block, model_of, wrong_type};
 use super::scratch::{Group, Models};
 use crate::bytes::ByteReader;
@@ -15,6 +15,7 @@ use crate::codec::group::Role;
 use crate::codec::int::{self, IntScratch, Transform};
 use crate::codec::kernel::Kernels;
 use crate::codec::lane::Lane;
+use crate::codec::single::Closes;
 use crate::error::{FormatError, Result};
 use crate::rows::{RowSet, Values};
 
@@ -36,6 +37,7 @@ struct Members<'a, 's, N> {
     group: &'s mut Group<N>,
     models: &'s mut Models,
     digits: &'s mut Digits,
+    closes: &'s mut Closes,
     int: &'s mut IntScratch,
     /// Scratch for the rows of a block, and for others.
     bits: &'s mut [i64],
@@ -74,19 +76,20 @@ impl<'a> Chunk<'a> {
                 wanted.iter().all(|(entry, ..)| entry.scale.is_some_and(|scale| scale.is_small(reach)));
             let exact =
                 wanted.iter().all(|(entry, ..)| entry.places.is_none_or(|places| places.are_exact(reach)));
-            let Scratch { int, bits, group, small_group, models, digits, numbers: more, .. } = &mut *scratch;
+            let Scratch { int, bits, group, small_group, models, digits, closes, numbers: more, .. } =
+                &mut *scratch;
             if small && reach < NARROW {
                 let decode: Decode<i32> = |reader, out, scratch, _| int::decode_narrow(reader, out, scratch);
                 let append = Scale::extend_small;
                 let group = small_group;
                 let members =
-                    Members { blocks, group, models, digits, int, bits, more, exact, decode, append };
+                    Members { blocks, group, models, digits, closes, int, bits, more, exact, decode, append };
                 self.read_members(members, &mut wanted, block, &rows)
             } else {
                 let append = if small { Scale::extend_small } else { Scale::extend };
                 let decode = int::decode;
                 let members =
-                    Members { blocks, group, models, digits, int, bits, more, exact, decode, append };
+                    Members { blocks, group, models, digits, closes, int, bits, more, exact, decode, append };
                 self.read_members(members, &mut wanted, block, &rows)
             }
         })
@@ -107,8 +110,9 @@ impl<'a> Chunk<'a> {
         let count = self.block_rows(block).len();
         let found = int::reach(ByteReader::new(bytes, "K13"), count);
         let (transform, own) = found.unwrap_or((Transform::Plain, u64::MAX));
-        // Digits are those of what a mantissa equals: these are decoded beside it, in numbers of one size.
-        let looked_at = transform == Transform::Group || self.member(role)?.places.is_some();
+        // Digits are those of what a mantissa equals, and adjusted singles follow from close: these are decoded beside it, in
+        // numbers of one size.
+        let looked_at = transform == Transform::Group || self.member(role)?.flags & DIGITS != 0;
         let others = match role {
             Role::Open if looked_at => self.reach(Role::Close, block, known, blocks)?,
             Role::High | Role::Low if looked_at => self
@@ -142,6 +146,7 @@ impl<'a> Chunk<'a> {
     ) -> Result<()> {
         members.group.have = [false; 4];
         members.digits.forget();
+        members.closes.forget();
         for (entry, role, out) in wanted {
             self.decode_member(*role, block, &mut members)?;
             let Some(scale) = entry.scale else { return Err(wrong_type(entry)) };
@@ -155,7 +160,17 @@ impl<'a> Chunk<'a> {
                     let rows = (numbers, &members.digits.of(*role)[rows.clone()]);
                     places.extend(members.int.kernels, rows, &mut members.more[..numbers.len()], out);
                 }
-                None => (members.append)(&scale, members.int.kernels, numbers, out),
+                None if is_singles(entry.flags) && *role == Role::Close => {
+                    self.decode_closes(block, &mut members)?;
+                    out.extend_from_slice(&members.closes.adjusted()[rows.clone()]);
+                }
+                None => {
+                    (members.append)(&scale, members.int.kernels, numbers, out);
+                    if is_singles(entry.flags) {
+                        self.decode_closes(block, &mut members)?;
+                        members.closes.adjust(rows.start, &mut out[at..]);
+                    }
+                }
             }
             if entry.flags & BEHIND != 0 {
                 let (bytes, offset) = self.member_block(*role, block, &mut members.blocks)?;
@@ -209,6 +224,28 @@ impl<'a> Chunk<'a> {
         Ok(())
     }
 
+    /// Reads the adjusted closes of a block, unless they are there.
+    fn decode_closes<N: Lane>(&self, block: usize, members: &mut Members<'a, '_, N>) -> Result<()> {
+        if members.closes.are_ready() {
+            return Ok(());
+        }
+        self.decode_member(Role::Close, block, members)?;
+        let Some(scale) = self.member(Role::Close)?.scale else {
+            return Err(wrong_type(self.member(Role::Close)?));
+        };
+        let (bytes, offset) = self.member_block(Role::Close, block, &mut members.blocks)?;
+        let count = self.block_rows(block).len();
+        let Members { group, closes, int, bits, append, .. } = members;
+        let rest = &mut group.rest[Role::Close as usize];
+        let mut reader = ByteReader::new(&bytes[*rest..], "K21");
+        let (numbers, kernels) = (&group.numbers[Role::Close as usize][..count], int.kernels);
+        let decimals = |out: &mut Vec<f64>| append(&scale, kernels, numbers, out);
+        let read = closes.read(&mut reader, count, decimals, bits, int);
+        read.map_err(|error| error.shifted(offset + *rest as u64))?;
+        *rest += reader.position();
+        Ok(())
+    }
+
     /// Reads the further digits of a member, and first of those that it may have them of.
     fn decode_digits<N: Lane>(
         &self,
@@ -250,8 +287,15 @@ fn read_behind(
     bits: &mut [i64],
     scratch: &mut IntScratch,
 ) -> Result<()> {
-    let mut reader = ByteReader::new(bytes, if entry.places.is_some() { "K20" } else { "K17" });
-    if entry.flags & FACTORS != 0 {
+    let singles = is_singles(entry.flags);
+    let before = match (singles, entry.role) {
+        (true, Some(Role::Close)) => "K21",
+        (true, _) => "K1",
+        (false, _) if entry.places.is_some() => "K20",
+        (false, _) => "K17",
+    };
+    let mut reader = ByteReader::new(bytes, before);
+    if entry.flags & FACTORS != 0 && !singles {
         factor::apply(&mut reader, count, start, out, bits, scratch)?;
     }
     if entry.flags & STRAYS != 0 {

@@ -9,6 +9,7 @@ use crate::codec::bins::Model;
 use crate::codec::digits::Digits;
 use crate::codec::int::IntScratch;
 use crate::codec::lane::{Block, Lane, block};
+use crate::codec::single::Closes;
 use crate::error::Result;
 use crate::limits::BLOCK_ROWS;
 
@@ -83,6 +84,7 @@ pub struct Scratch {
     pub(super) group: Group<i64>,
     pub(super) small_group: Group<i32>,
     pub(super) digits: Digits,
+    pub(super) closes: Closes,
     pub(super) models: Models,
 }
 
@@ -99,6 +101,7 @@ impl Default for Scratch {
             group: Group::default(),
             small_group: Group::default(),
             digits: Digits::default(),
+            closes: Closes::default(),
             models: Models::default(),
         }
     }

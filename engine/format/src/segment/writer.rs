@@ -93,7 +93,7 @@ impl SegmentWriter {
         let coded = if may_code { features::CODED | features::LANES } else { 0 };
         let required = coded
             | if holds.ticks { features::ALTERNATE } else { 0 }
-            | if holds.factors { features::FACTORS } else { 0 }
+            | if holds.factors { features::FACTORS | features::SINGLES } else { 0 }
             | if tier == Tier::Hot && !holds.aging { 0 } else { features::DIGITS };
         let mut writer = Self {
             identity,

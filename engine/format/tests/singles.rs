@@ -1,0 +1,171 @@
+//! Bars that a source kept as `f32` and adjusted in `f64`, as Yahoo's: stored by the prices that were paid, given back to the bit,
+//! and refused where the file does not say that it holds such.
+
+mod support;
+
+use support::{Content, Random, SOME, read, rows_at, spec, write_with};
+use tapestore_format::header::{FileHeader, FileKind, features};
+use tapestore_format::rows::{RowSet, Values};
+use tapestore_format::schema::{ColumnId, ColumnType};
+use tapestore_format::segment::{Holds, SegmentWriter, Tier};
+use tapestore_format::time::Timeframe;
+
+const DAY: i64 = 86_400_000_000_000;
+
+/// Prices that were paid, in units of 10^-places, and the factor of every row: dividends lie some hundred rows apart.
+struct Paid {
+    prices: [Vec<i64>; 4],
+    factors: Vec<f64>,
+    unit: f64,
+}
+
+impl Paid {
+    /// Bars in ticks of so many units.
+    fn random(random: &mut Random, count: usize, places: i32, tick: i64) -> Self {
+        let mut prices: [Vec<i64>; 4] = Default::default();
+        let (mut factors, mut factor, mut close) = (Vec::new(), 0.62, 4_000);
+        for row in 0..count {
+            if row % 250 == 249 {
+                factor = (factor + (1.0 - factor) * 0.07_f64).min(1.0);
+            }
+            let open = close + random.below(21) as i64 - 10;
+            close = (open + random.below(41) as i64 - 20).max(50);
+            let open = open.max(50);
+            let (high, low) =
+                (open.max(close) + random.below(9) as i64, open.min(close) - random.below(9) as i64);
+            for (column, price) in prices.iter_mut().zip([open, high, low, close]) {
+                column.push(price * tick);
+            }
+            factors.push(if row * 5 > count * 4 { 1.0 } else { factor });
+        }
+        Self { prices, factors, unit: 10f64.powi(places) }
+    }
+
+    /// As the source gives them: adjusted close as `f32`, the others times what it is of close.
+    fn adjusted(&self) -> [Vec<f64>; 4] {
+        let paid =
+            |column: usize, row: usize| f64::from((self.prices[column][row] as f64 / self.unit) as f32);
+        let close = |row: usize| f64::from((paid(3, row) * self.factors[row]) as f32);
+        let rows = 0..self.factors.len();
+        [0, 1, 2, 3].map(|column| {
+            let value = |row: usize| match column {
+                3 => close(row),
+                _ => paid(column, row) * (close(row) / paid(3, row)),
+            };
+            rows.clone().map(value).collect()
+        })
+    }
+}
+
+fn content(columns: &[Vec<f64>; 4]) -> Content {
+    let mut rows = rows_at((0..columns[0].len() as i64).map(|day| day * DAY).collect());
+    rows.columns = (0..).zip(columns.iter().map(|column| Values::F64(column.clone()).into())).collect();
+    let mut spec = spec(1, &[0, 1, 2, 3].map(|id| (id, ColumnType::F64)), Some(Timeframe::D1));
+    spec.ohlc = Some([0, 1, 2, 3]);
+    Content { spec, live: rows, history: RowSet::default(), marks: Vec::new() }
+}
+
+/// Written as the store does it: once more where a segment that may hold factors is smaller.
+fn written(content: &Content, tier: Tier) -> Vec<u8> {
+    let contents = std::slice::from_ref(content);
+    let ((bytes, _), lacks) = write_with(contents, SegmentWriter::new(SOME, tier));
+    if !lacks {
+        return bytes;
+    }
+    let holds = Holds { factors: true, ..Holds::default() };
+    let ((smaller, _), _) = write_with(contents, SegmentWriter::holding(SOME, tier, holds));
+    assert!(smaller.len() < bytes.len());
+    smaller
+}
+
+/// Whether the group is one of adjusted singles. All rows come back, and any range of rows of any columns in any order.
+fn stored(content: &Content, bytes: &[u8], random: &mut Random) -> bool {
+    let pick = |random: &mut Random| {
+        let mut wanted: Vec<(ColumnId, ColumnType)> = Vec::new();
+        for _ in 0..=random.below(4) {
+            let id = random.below(4) as ColumnId;
+            if wanted.iter().all(|column| column.0 != id) {
+                wanted.push((id, ColumnType::F64));
+            }
+        }
+        wanted
+    };
+    let columns = support::stored(content, bytes, random, 12, pick);
+    let forms: Vec<bool> = columns.iter().map(|column| column.singles).collect();
+    assert!(forms.iter().all(|singles| *singles == forms[0]), "all of a group, or none");
+    forms[0]
+}
+
+#[test]
+fn bars_that_were_adjusted_from_singles_come_back() {
+    let mut random = Random(1);
+    for count in [130, 1023, 1024, 1025, 2500, 9000] {
+        for (places, tick) in [(2, 1), (2, 5), (2, 20), (3, 1), (3, 5), (1, 1), (0, 1)] {
+            let content = content(&Paid::random(&mut random, count, places, tick).adjusted());
+            for tier in [Tier::Dense, Tier::Cold] {
+                let bytes = written(&content, tier);
+                assert!(stored(&content, &bytes, &mut random), "{count} rows, {places} places, {tier:?}");
+            }
+            assert!(!stored(&content, &written(&content, Tier::Hot), &mut random));
+        }
+    }
+}
+
+#[test]
+fn what_was_not_adjusted_so_is_an_exception() {
+    let mut random = Random(2);
+    let mut columns = Paid::random(&mut random, 5000, 2, 5).adjusted();
+    let odd = [f64::NAN, f64::INFINITY, -0.0, 0.1 + 0.2, 1e300, f64::MIN_POSITIVE / 8.0, -2_500.123_456_78];
+    for _ in 0..60 {
+        let row = random.below(5000) as usize;
+        let value = random.pick(&odd);
+        // Some alone, some in all columns of a row.
+        let (first, last) = random.pick(&[(0, 4), (0, 1), (1, 2), (3, 4)]);
+        columns[first..last].iter_mut().for_each(|column| column[row] = value);
+    }
+    let content = content(&columns);
+    for tier in [Tier::Dense, Tier::Cold] {
+        assert!(stored(&content, &written(&content, tier), &mut random));
+    }
+}
+
+#[test]
+fn adjusted_singles_take_little_more_than_the_prices_that_were_paid() {
+    let mut random = Random(3);
+    let paid = Paid::random(&mut random, 20_000, 2, 5);
+    let plain =
+        paid.prices.each_ref().map(|column| column.iter().map(|price| *price as f64 / 100.0).collect());
+    let size = |columns: &[Vec<f64>; 4]| written(&content(columns), Tier::Dense).len();
+    let (plain, adjusted) = (size(&plain), size(&paid.adjusted()));
+    // Closes are one or two units beside the factor: some bits of a row.
+    assert!(adjusted < plain + 20_000 / 2, "{adjusted} bytes, {plain} before adjustment");
+}
+
+/// Singles without any decimals behind them, and closes that are no singles.
+#[test]
+fn other_noise_is_not_taken_for_adjusted_singles() {
+    let mut random = Random(4);
+    let mut noise = |singles: bool| -> Vec<f64> {
+        let mut value = |_| 40.0 + random.next() as f64 / u64::MAX as f64;
+        let value = |row| if singles { f64::from(value(row) as f32) } else { value(row) };
+        (0..5000).map(value).collect()
+    };
+    for singles in [[true; 4], [false, false, false, true], [false; 4]] {
+        let columns = singles.map(&mut noise);
+        let content = content(&columns);
+        assert!(!stored(&content, &written(&content, Tier::Dense), &mut Random(5)), "{singles:?}");
+    }
+}
+
+#[test]
+fn a_file_without_the_bit_has_no_adjusted_singles() {
+    let content = content(&Paid::random(&mut Random(6), 2000, 2, 1).adjusted());
+    let mut bytes = written(&content, Tier::Dense);
+    let mut header = FileHeader::decode(&bytes, FileKind::Segment).unwrap();
+    assert_eq!(header.required, features::DIGITS | features::FACTORS | features::SINGLES);
+    header.required = features::DIGITS | features::FACTORS;
+    bytes[..64].copy_from_slice(&header.encode());
+    let error = read(&bytes).unwrap_err();
+    assert_eq!(error.rule, "S16");
+    assert!(error.to_string().contains("adjusted singles"), "{error}");
+}
