@@ -233,7 +233,7 @@ fn a_file_without_the_bit_has_no_factors() {
     let (plain, lacks) = written(&content, Tier::Dense, false);
     assert!(lacks && required(&plain) == features::DIGITS);
     let (bytes, _) = written(&content, Tier::Dense, true);
-    assert_eq!(required(&bytes), features::FACTORS | features::DIGITS);
+    assert_eq!(required(&bytes), features::FACTORS | features::DIGITS | features::SINGLES);
     assert_eq!(stored(&content, &bytes, &mut random), [(Encoding::Group, true); 4]);
     // The same bytes without the bit are refused.
     let mut bad = bytes;
