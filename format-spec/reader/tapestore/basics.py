@@ -30,7 +30,7 @@ MASK = (1 << 64) - 1
 TOP = 1 << 63
 
 SEGMENT, LOG, MANIFEST = 1, 2, 3
-CODED, ALTERNATE, FACTORED, LANES, DIGITAL = 1, 2, 8, 16, 32  # the required feature bits that are known
+CODED, ALTERNATE, FACTORED, LANES, DIGITAL, SINGLED = 1, 2, 8, 16, 32, 64  # the required feature bits that are known
 MODEL_BYTES, LANES_BYTES = 15363, 65536
 MAGIC = bytes.fromhex("93544150450d0a1a")
 
@@ -202,7 +202,7 @@ class File:
         if zlib.crc32(data[:60]) != int.from_bytes(data[60:], "little"):
             self.fail(60, "H3", "checksum of the header does not match")
         self.features = int.from_bytes(data[12:16], "little")
-        if data[9] > 1 or self.features & ~(CODED | ALTERNATE | FACTORED | LANES | DIGITAL):
+        if data[9] > 1 or self.features & ~(CODED | ALTERNATE | FACTORED | LANES | DIGITAL | SINGLED):
             self.fail(9, "H4", "major version or required features", "newer")
         if data[9] == 0 or data[11]:
             self.fail(9, "H5", "major version 0 or reserved byte")

@@ -1,4 +1,4 @@
-"""What is inside blocks: codecs.md. Rules K1, K2, K10 to K12, K15 to K20.
+"""What is inside blocks: codecs.md. Rules K1, K2, K10 to K12, K15 to K21.
 
 A block gives a list of numbers: integers as they are, floats by their bits (f64 signed, f32 unsigned), or strings as bytes. `None` is null.
 """
@@ -393,25 +393,59 @@ def to_floats(bits, kind):
     return struct.unpack(f"<{len(bits)}d", struct.pack(f"<{len(bits)}q", *bits))
 
 
-def factors(cur, n, bits):
-    """K17: products of decimals and factors, given by their bits, and residues that are added to the bits."""
-    cur.rule = "K17"
+def told_factors(cur, n, rule):
+    """Runs, starts, factors and residues: a factor and a residue for each row, or None if there are no runs."""
+    cur.rule = rule
     runs = cur.varint()
     if runs > n:
         cur.fail(f"{runs} factors in {n} rows")
     if not runs:
-        return bits
+        return None
     starts = [0, *unpack(cur, runs - 1, (n - 1).bit_length()), n]
     if any(start >= end for start, end in zip(starts, starts[1:])):
         cur.fail("runs of factors do not ascend")
-    values, products = to_floats(bits, 2), []
+    of_rows = []
     for start, end in zip(starts, starts[1:]):
         factor = struct.unpack("<d", cur.take(8))[0]
         if not 0 < factor < float("inf"):
             cur.fail(f"a factor of {factor}")
-        products += [value * factor for value in values[start:end]]
-    residues = plain(cur, n)
-    return wrap_all([product + residue for product, residue in zip(to_bits(products, 2), residues)])
+        of_rows += [factor] * (end - start)
+    return of_rows, plain(cur, n)
+
+
+def factors(cur, n, bits):
+    """K17: products of decimals and factors, given by their bits, and residues that are added to the bits."""
+    told = told_factors(cur, n, "K17")
+    if told is None:
+        return bits
+    products = to_bits([value * factor for value, factor in zip(to_floats(bits, 2), told[0])], 2)
+    return wrap_all([product + residue for product, residue in zip(products, told[1])])
+
+
+def single(value):
+    """The bits of a float of 64 bits as one of 32, to nearest even; infinite if it is too large, where `struct` raises."""
+    try:
+        return struct.unpack("<I", struct.pack("<f", value))[0]
+    except OverflowError:
+        return 0x7F800000 if value > 0 else 0xFF800000
+
+
+def paid(mantissas, scale):
+    """The prices that were paid: decimals as floats of 32 bits."""
+    return to_floats([single(value) for value in to_floats(decimals(mantissas, scale, 2), 2)], 3)
+
+
+def adjusted_singles(cur, prices):
+    """K21: adjusted closes of the prices that were paid, and what each is of its price."""
+    told = told_factors(cur, len(prices), "K21")
+    if told is None:
+        return list(prices), [1.0] * len(prices)
+    bits = [single(price * factor) + residue & 0xFFFFFFFF for price, factor, residue in zip(prices, *told)]
+    closes = to_floats(bits, 3)
+    for row, close in enumerate(closes):
+        if not abs(close) < float("inf"):
+            cur.fail(f"an adjusted close of {close} in row {row}")
+    return closes, [close / price if price else 1.0 for close, price in zip(closes, prices)]
 
 
 def exceptions(cur, n, bits, kind):

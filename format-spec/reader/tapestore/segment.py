@@ -3,7 +3,7 @@
 import struct
 
 from . import codecs
-from .basics import (BLOCK_ROWS, CHECKED_BYTES, CHUNK_ROWS, CODED, DIGITAL, FACTORED, HEAP_BYTES, LANES, LANES_BYTES, MASK, MODEL_BYTES, PART_COLUMNS, PART_ROWS, SEGMENT, STRING_BYTES,
+from .basics import (BLOCK_ROWS, CHECKED_BYTES, CHUNK_ROWS, CODED, DIGITAL, FACTORED, HEAP_BYTES, LANES, LANES_BYTES, MASK, MODEL_BYTES, PART_COLUMNS, PART_ROWS, SEGMENT, SINGLED, STRING_BYTES,
                      TIME_MAX, TIME_MIN, Cursor, wrap)
 from .grid import Grid
 
@@ -11,6 +11,7 @@ TIME, VERSION, UNTIL, SOURCE, FLAGS, FIRST_COLUMN = 0, 1, 2, 3, 4, 8
 I64, F64, F32, U8, BOOL, STRING, TIMESTAMP = 1, 2, 3, 4, 5, 6, 7
 NULL, CONSTANT, RAW, INTEGERS, DECIMAL, GROUP, SPLIT, DICTIONARY, TEXT = range(9)
 NULLS, EXCEPTIONS, ZONES, LONG, NANS, MODEL, FACTORS, DIGITS = 1, 2, 4, 8, 16, 32, 64, 128
+SINGLES = FACTORS | DIGITS  # both: adjusted singles, which have no places
 SIZES = {I64: 8, F64: 8, F32: 4, U8: 1, BOOL: 1, TIMESTAMP: 8}
 FORMS = {I64: "q", F64: "q", F32: "I", U8: "B", BOOL: "B", TIMESTAMP: "q"}
 NUMBERS = set(SIZES)
@@ -254,7 +255,7 @@ def read_head(chunk):
         if entry.kind not in FITS[encoding] or encoding == NULL and entry.code < FIRST_COLUMN:
             cur.fail(f"encoding {encoding} of type {entry.kind}", "S20")
         if (flags & FACTORS and (encoding not in (DECIMAL, GROUP) or entry.kind != F64 or not file.features & FACTORED)
-                or flags & DIGITS and (encoding != GROUP or flags & FACTORS or not file.features & DIGITAL)
+                or flags & DIGITS and (encoding != GROUP or not file.features & (SINGLED if flags & FACTORS else DIGITAL))
                 or flags & MODEL and encoding not in MODELLED.get(file.features & (CODED | LANES), ())
                 or flags & NULLS and (encoding in (NULL, CONSTANT, RAW, GROUP) or entry.code < FIRST_COLUMN)
                 or flags & EXCEPTIONS and encoding not in (DECIMAL, GROUP) or flags & (ZONES | LONG) and encoding in (NULL, CONSTANT)
@@ -281,7 +282,7 @@ def read_head(chunk):
                 cur.fail("dictionary", "K14")
         if encoding in (DECIMAL, GROUP):
             entry.scale = codecs.scale(cur)
-        if flags & DIGITS:
+        if flags & SINGLES == DIGITS:
             entry.places = cur.u8()
             if not 1 <= entry.places <= 18 or entry.scale[0] + entry.places > 22:
                 cur.fail(f"{entry.places} further places of exponent {entry.scale[0]}", "K20")
@@ -323,7 +324,7 @@ def read_head(chunk):
         cur.fail("system columns", "S19")
     if (TIME in entries) == (chunk.stream == 0 and chunk.first_row < part.grid_rows):
         cur.fail("a column of times where runs tell them, or none where they do not")
-    if roles and (len(roles) < 4 or len({(entry.scale, entry.places) for entry in roles.values()}) > 1):
+    if roles and (len(roles) < 4 or len({(entry.scale, entry.places, entry.flags & SINGLES == SINGLES) for entry in roles.values()}) > 1):
         cur.fail("the group is not whole", "K13")
     chunk.end = at
     chunk.roles = roles
@@ -430,9 +431,19 @@ def digits(chunk, entry, number, cache):
     return values, cache[key], cur
 
 
+def singles(chunk, entry, number, cache):
+    """Adjusted closes of a block, and what each is of the price that was paid; other columns than close are multiplied by it."""
+    values, cur = mantissas(chunk, entry, number, cache)
+    prices = codecs.paid(values, entry.scale)
+    if entry.role == 0:
+        return *codecs.adjusted_singles(cur, prices), cur
+    ratios = singles(chunk, chunk.roles[0], number, cache)[1]
+    return [price * ratio for price, ratio in zip(prices, ratios)], ratios, cur
+
+
 def behind(entry, cur, bits):
-    """What stands behind mantissas and further digits: factors and exceptions."""
-    if entry.flags & FACTORS:
+    """What stands behind mantissas, further digits and adjusted singles: factors and exceptions."""
+    if entry.flags & SINGLES == FACTORS:
         bits = codecs.factors(cur, len(bits), bits)
     if entry.flags & EXCEPTIONS:
         codecs.exceptions(cur, len(bits), bits, entry.kind)
@@ -442,7 +453,10 @@ def behind(entry, cur, bits):
 def read_block(chunk, entry, number, strings):
     """One block: a value for each row, None for null."""
     if entry.encoding == GROUP:
-        if entry.flags & DIGITS:
+        if entry.flags & SINGLES == SINGLES:
+            values, _, cur = singles(chunk, entry, number, {})
+            bits = codecs.to_bits(values, F64)
+        elif entry.flags & DIGITS:
             values, further, cur = digits(chunk, entry, number, {})
             bits = codecs.further_decimals(values, further, entry.scale, entry.places)
         else:
