@@ -173,7 +173,8 @@ def headers():
     good("header-minor", "header", "a later minor version and optional features", "H4", header(1, minor=9, optional=0xFFFFFFFF), kind=1, **CONTEXT)
     for required, name in ((1, "coded"), (2, "alternate"), (3, "coded-alternate"), (8, "factors"), (11, "coded-alternate-factors"),
                            (16, "lanes"), (17, "coded-lanes"), (27, "coded-alternate-factors-lanes"),
-                           (32, "digits"), (33, "coded-digits"), (59, "coded-alternate-factors-lanes-digits")):
+                           (32, "digits"), (33, "coded-digits"), (59, "coded-alternate-factors-lanes-digits"),
+                           (64, "singles"), (72, "factors-singles"), (123, "coded-alternate-factors-lanes-digits-singles")):
         good(f"header-{name}", "header", f"required features {required}", "H4", header(1, required=required), kind=1, **CONTEXT)
     good("header-longer", "header", "what stands behind the header", "H1", header(2) + b"frames", kind=2, **CONTEXT)
     whole = header(1)
@@ -187,8 +188,8 @@ def headers():
         ("major-2-reserved", "a newer major version with what is not known yet", "H4", header(9, major=2, reserved=7, required=1), "newer"),
         ("required", "an unknown required feature", "H4", header(1, required=1 << 31), "newer"),
         ("required-2", "the first required feature that is unknown", "H4", header(1, required=1 << 2), "newer"),
-        ("required-6", "the second required feature that is unknown", "H4", header(1, required=1 << 6), "newer"),
-        ("required-known-6", "unknown beside all known required features", "H4", header(1, required=123), "newer"),
+        ("required-7", "the second required feature that is unknown", "H4", header(1, required=1 << 7), "newer"),
+        ("required-known-7", "unknown beside all known required features", "H4", header(1, required=251), "newer"),
         ("required-known-2", "unknown beside known required features", "H4", header(1, required=7), "newer"),
         ("major-0", "major version 0", "H5", header(1, major=0), "corrupt"),
         ("reserved", "the reserved byte", "H5", header(1, reserved=1), "corrupt"),
@@ -438,6 +439,7 @@ from digits import segments as digit_segments  # noqa: E402
 from factors import segments as factor_segments  # noqa: E402
 from lanes import segments as lane_segments  # noqa: E402
 from segments import segments  # noqa: E402
+from singles import segments as single_segments  # noqa: E402
 from texts import texts  # noqa: E402
 from stores import stores  # noqa: E402
 
@@ -453,6 +455,7 @@ def main():
     factor_segments(good, bad, Noise)
     lane_segments(good, bad, Noise)
     digit_segments(good, bad, Noise)
+    single_segments(good, bad, Noise)
     stores(good, vector)
     texts(good, Noise)
     found = {f"{kind}/{name}" for kind in ("valid", "invalid") if os.path.isdir(f"{HERE}/{kind}") for name in os.listdir(f"{HERE}/{kind}")}
