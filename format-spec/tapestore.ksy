@@ -80,7 +80,7 @@ types:
       - id: required_features
         type: u4
         valid:
-          expr: '_ == 0 or ((_ & 0xffffffc4) == 0 and kind == kind::segment)'
+          expr: '_ == 0 or ((_ & 0xffffff84) == 0 and kind == kind::segment)'
       - id: store
         size: 16
       - id: file_id
@@ -767,7 +767,7 @@ types:
             and ((_ & 16) == 0 or is_float)
             and ((_ & 32) == 0 or (encoding.to_i > 2 and encoding.to_i < 8 and (features & 1) != 0 and (encoding.to_i < 7 or (features & 16) != 0)))
             and ((_ & 64) == 0 or ((encoding == encoding::decimal or encoding == encoding::group) and type == type::f64 and (features & 8) != 0))
-            and ((_ & 128) == 0 or (encoding == encoding::group and (_ & 64) == 0 and (features & 32) != 0))
+            and ((_ & 128) == 0 or (encoding == encoding::group and (features & ((_ & 64) == 0 ? 32 : 64)) != 0))
       - id: parameters
         type:
           switch-on: encoding
@@ -872,11 +872,11 @@ types:
       - id: scale
         type: scale
       - id: places
-        doc: Further decimal places, behind those of the scale.
+        doc: Further decimal places, behind those of the scale. Adjusted singles, which have flag 64 as well, have none.
         type: u1
         valid:
           expr: _ >= 1 and _ <= 18 and _ + scale.exponent <= 22
-        if: (flags & 128) != 0
+        if: (flags & 192) == 128
   split:
     params:
       - id: type

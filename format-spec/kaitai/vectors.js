@@ -7,7 +7,7 @@ const path = require('path');
 const { SPEC, refusal } = require('./check.js');
 
 // Rules that tapestore.ksy does not state: checksums, what spans structures or depends on context, the numbers inside blocks.
-const BEYOND = new Set(['H3', 'H7', 'K1', 'K2', 'K11', 'K14', 'K15', 'K16', 'K17', 'K18', 'K19', 'K20', 'L1', 'L3', 'L4', 'L5', 'S2', 'S5', 'S11', 'S14', 'S15', 'S24', 'S25']);
+const BEYOND = new Set(['H3', 'H7', 'K1', 'K2', 'K11', 'K14', 'K15', 'K16', 'K17', 'K18', 'K19', 'K20', 'K21', 'L1', 'L3', 'L4', 'L5', 'S2', 'S5', 'S11', 'S14', 'S15', 'S24', 'S25']);
 
 // Vectors of these rules that it refuses all the same: parameters in the head of a chunk.
 const SEEN = /^segment-digits-places-[0-9]/;
@@ -23,7 +23,13 @@ const NOT_SEEN = new Map([
     'segment-digits-without-high', 'segment-digits-without-low', 'segment-digits-without-open', 'segment-group-close', 'segment-group-missing', 'segment-group-scale', 'segment-group-twice', 'segment-grid-rows',
     'segment-grid-timed', 'segment-head-rows', 'segment-head-twice', 'segment-head-unknown', 'segment-index-span',
     'segment-index-twice', 'segment-index-versions', 'segment-mark-limit', 'segment-no-until', 'segment-ohlc', 'segment-pages',
-    'segment-place-twice', 'segment-until-live', 'transaction-column-twice', 'segment-no-time', 'segment-no-version', 'transaction-runs-short',
+    'segment-place-twice', 'segment-singles-close-group', 'segment-singles-digits-close', 'segment-singles-digits-high', 'segment-singles-digits-low',
+    'segment-singles-digits-open', 'segment-singles-factors-close', 'segment-singles-factors-high', 'segment-singles-factors-low', 'segment-singles-factors-open',
+    'segment-singles-only-close-digits', 'segment-singles-only-close-factors', 'segment-singles-only-close-plain', 'segment-singles-only-high-digits',
+    'segment-singles-only-high-plain', 'segment-singles-only-low-digits', 'segment-singles-only-low-plain', 'segment-singles-only-open-digits',
+    'segment-singles-only-open-plain', 'segment-singles-plain-close', 'segment-singles-plain-high', 'segment-singles-plain-low', 'segment-singles-plain-open',
+    'segment-singles-scale', 'segment-singles-scale-divisor',
+    'segment-until-live', 'transaction-column-twice', 'segment-no-time', 'segment-no-version', 'transaction-runs-short',
     'transaction-times'].map((name) => [name, 'what several fields add up to']),
   ...['manifest-segment-times', 'transaction-mark-empty'].map((name) => [name, 'single nanoseconds: JavaScript has doubles']),
   ...['manifest-source-utf8', 'schema-name-utf8', 'schema-name-control', 'transaction-string-utf8'].map((name) => [name, 'characters']),
