@@ -9,7 +9,7 @@ sys.path.insert(0, f"{SPEC}/reader")
 
 from tapestore import codecs, logs  # noqa: E402
 from tapestore.basics import Cursor  # noqa: E402
-from tapestore.segment import DIGITS, MODEL, Segment  # noqa: E402
+from tapestore.segment import MODEL, Segment  # noqa: E402
 from tapestore.store import Store  # noqa: E402
 
 # Ids that an encoder is free not to choose, with why no store made here has to have them.
@@ -138,7 +138,7 @@ class Census:
                 for code, entry in chunk.head().items():
                     self.note("encodings", entry.encoding)
                     self.note("encodings with a model", *([entry.encoding] if entry.flags & MODEL else []))
-                    if entry.flags & DIGITS:
+                    if entry.places is not None:
                         self.note("groups with digits", "with a model" if entry.flags & MODEL else "plain")
                     self.note("types in segments", entry.kind)
                     self.note("entry flags", *(1 << bit for bit in range(8) if entry.flags >> bit & 1))

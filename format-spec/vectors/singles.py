@@ -219,6 +219,15 @@ def arithmetic(fine_bars):
     fine_bars("infinite-back", "products beyond all f32, and beyond all f64, from which residues lead back",
               of([100, -100, 10205, -10178, 1 << 62], [(0, EDGE), (1, EDGE), (2, 1e300), (3, GREATEST), (4, GREATEST)], [-1, -1, -0x800000, -5, -0x7F800000]))
     fine_bars("infinite-back-zero", "closes of 0 with the greatest factor", bars([(0, GREATEST)], [0, 0, 0, 0, -1], m={**zero, CLOSE: [0, 0, 0, 0, 10205]}))
+    # All of these among one another, at every place of a block's body and tail
+    closes = [10205, 0, -10178, 100, 16777217, 1, 100, -100, 102, 7, 0]
+    of_rows = [(0.9731472, 1), (3.0, 0x42C80000), (0.5, -2), (1 + 2.0**-24, 0), (1.25, 0), (1e-43, 0), (EDGE, -1), (GREATEST, -0x7F800000), (half * 3, 0), (5e-324, 1 << 31), (2.0, 1 << 31)]
+    m = {role: [wrap(closes[row % 11] * 3 - 500 + row * (role + 1)) for row in range(44)] for role in (OPEN, HIGH, LOW)}
+    m[CLOSE] = [closes[row % 11] for row in range(44)]
+    fine_bars("all-kinds", "44 bars of all kinds", bars([(row, of_rows[row % 11][0]) for row in range(44)], [of_rows[row % 11][1] for row in range(44)], m=m))
+    turned = {role: [-mantissa for mantissa in mantissas] for role, mantissas in m.items()}
+    fine_bars("all-kinds-turned", "44 bars of all kinds, with other signs",
+              bars([(row, of_rows[row % 11][0]) for row in range(44)], [of_rows[row % 11][1] for row in range(44)], m=turned))
     fine_bars("open-large", "opens that f32 does not hold any more", bars([(0, EDGE / 110)], None, m={**bars().m, HIGH: [MOST] * 5, LOW: [LEAST] * 5}))
 
 
@@ -232,6 +241,13 @@ def forms(fine_bars, Noise):
     for role in (OPEN, HIGH, LOW):
         fine_bars(f"predicted-{NAMES[role]}", f"only the mantissas of the {NAMES[role]} are predicted", some, columns={role: columns[role]})
     fine_bars("entries", "the close comes first, the open last", some, columns=columns, entries=(CLOSE, LOW, HIGH, OPEN))
+    # Mantissas within 32 bits beside others, and a unit that is not what it seems
+    far = {**some.m, CLOSE: [m + (1 << 40) for m in CLOSES]}
+    for name, title, group, wide in (("narrow", "mantissas within 32 bits, but for those of the close", bars(RUNS, [1, -1, 0, -2, 3], m=far), CLOSE),
+                                     ("narrow-open", "mantissas within 32 bits, but for those of the open", bars(RUNS, [1, -1, 0, -2, 3], m={**some.m, OPEN: far[CLOSE]}), OPEN),
+                                     ("narrow-unit", "small mantissas with a divisor whose products wrap", of([1, 2, 3, 4, 5], RUNS, None, divisor=(1 << 62) + 1), None)):
+        columns = {role: group.column(role, [group.data(role, packed([m - min(group.m[role]) for m in group.m[role]], 9, min(group.m[role])))]) for role in ORDER if role != wide}
+        fine_bars(name, title, group, columns=columns)
     noise = Noise(2100)
     for name, title, count, told_of, options in [
         ("1024", "1024 bars with runs of one row and of many", 1024, lambda block, n: ([(0, 0.97), (1, 0.98), (2, 0.99), (1000, 1.01), (1023, 3.0)], 3), {}),
@@ -240,6 +256,7 @@ def forms(fine_bars, Noise):
          lambda block, n: ([(row, 0.9 + row / 5000 + block / 10) for row in (0, *([300, 777] if block < 2 else [2, 6]))], 3), {}),
         ("blocks-quiet", "three blocks, the second without factors", 2050, lambda block, n: ([(0, 0.97 - block / 50)], 2) if block != 1 else None, {"exponent": 3, "divisor": 25}),
         ("blocks-loud", "three blocks of which only the second has factors", 2050, lambda block, n: ([(0, 0.97), (512, 0.99)], 2) if block == 1 else None, {}),
+        ("each-row-1024", "1024 bars, each with its factor", 1024, lambda block, n: ([(row, 0.5 + row / 1000) for row in range(n)], 3), {}),
     ]:
         m, close = {role: [] for role in ORDER}, 5000
         for _ in range(count):
@@ -294,6 +311,16 @@ def together(fine, fine_bars):
     fine_bars("exceptions-none", "exceptions behind a close without factors, of prices that f32 does not hold", none, "K11",
               columns={CLOSE: none.column(CLOSE, [none.data(CLOSE) + exceptions(5, [1, 2], [decimal_bits(CLOSES[row], 2, 1, F64) - found[row] for row in (1, 2)])], 2)},
               values={CLOSE: [found[0], *(decimal_bits(m, 2, 1, F64) for m in CLOSES[1:3]), *found[3:]]})
+    many = Bars({role: mantissas * 205 + mantissas[:3] for role, mantissas in some.m.items()}, [([(0, 0.97), (600, 0.98)], None), ([(0, 1.5)], None)])
+    values, columns = {role: many.values(role) for role in ORDER}, {}
+    for role, rows in ((CLOSE, ([], [1, 3])), (OPEN, ([7, 1023], []))):
+        fixes = [[0x7FF8000000000000 - values[role][1024 * block + row] for row in of_block] for block, of_block in enumerate(rows)]
+        columns[role] = many.column(role, [many.data(role, block=block) + exceptions(1024 - 1020 * block, rows[block], fixes[block]) for block in (0, 1)], 2)
+        for block in (0, 1):
+            for row in rows[block]:
+                values[role][1024 * block + row] = 0x7FF8000000000000
+    assert many.count == 1028
+    fine_bars("exceptions-blocks", "exceptions of the close in the second block, of the open in the first", many, "K11", columns=columns, values=values)
     # Mantissas from models: of one lane, and in lanes
     ones = [(0, 8, 9900, 20), (0, 8, 10100, 12)]
     chosen = [(int(m >= 10150), m - (10100 if m >= 10150 else 9900)) for m in CLOSES]
@@ -523,6 +550,18 @@ def broken(bad):
     beyond("residue", "a product beyond the greatest f32, and a residue that makes it a NaN", [100, 1, 1, 1, 1], [(0, 1e300), (1, 1.0)], [1, 0, 0, 0, 0])
     beyond("zero", "a close of 0 whose residue leads to infinity, though nothing is multiplied by it", [0, 1, 2, 3, 4], [(0, 1.0)], [0x7F800000, 0, 0, 0, 0])
     beyond("exception", "an adjusted close that is infinite under an exception", [100, 100, 100, 100, 200], [(0, 3e38)], None, 2, exceptions(5, [4], [-1]))
+    for row in (0, 17, 63):
+        mantissas = [100] * row + [-200] + [100] * (63 - row)
+        group = of(mantissas, [(0, 3e38)], None)
+        wrong(f"beyond-row-{row}", f"an adjusted close that is infinite in row {row} of 64", of=group, values={role: [0] * 64 for role in ORDER})
+        group = of([100] * 64, [(0, 1.5)], [0x7FC00000 - single(1.5) if row == at else 0 for at in range(64)])
+        wrong(f"residue-row-{row}", f"an adjusted close that is a NaN in row {row} of 64", of=group, values={role: [0] * 64 for role in ORDER})
+    third = Bars({role: [100] * 1027 for role in ORDER}, [([(0, 1.5)], None), ([(0, 1.5)], None)])
+    for name, title, fields in (("runs", "more runs than rows in the second block", factors(3, [(row % 3, 1.5) for row in range(4)])),
+                                ("last", "a run that begins behind the last row of the second block", factors(3, [(0, 1.5), (3, 2.5)])),
+                                ("missing", "nothing behind the mantissas of the close in the second block", b"")):
+        columns = {CLOSE: third.column(CLOSE, [third.data(CLOSE), third.data(CLOSE, behind=fields, block=1)])}
+        wrong(f"second-block-{name}", title, of=third, columns=columns, values={role: [0] * 1027 for role in ORDER})
     everywhere = Bars({role: [100] * 1024 + [100, 200] for role in ORDER}, [([(0, 3e38)], None), ([(0, 3e38)], None)])
     wrong("beyond-block", "an adjusted close that is infinite in the last row of a second block", of=everywhere, values={role: [0] * 1026 for role in ORDER})
     # Zone maps
