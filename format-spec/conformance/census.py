@@ -9,7 +9,7 @@ sys.path.insert(0, f"{SPEC}/reader")
 
 from tapestore import codecs, logs  # noqa: E402
 from tapestore.basics import Cursor  # noqa: E402
-from tapestore.segment import MODEL, Segment  # noqa: E402
+from tapestore.segment import MODEL, SINGLES, Segment  # noqa: E402
 from tapestore.store import Store  # noqa: E402
 
 # Ids that an encoder is free not to choose, with why no store made here has to have them.
@@ -69,6 +69,7 @@ def wanted():
         "memories of models": {0, 1, 2, 3, 4},
         "encodings with a model": {3, 4, 5, 6, 7},
         "groups with digits": {"plain", "with a model"},
+        "groups of adjusted singles": {"plain", "with a model"},
         "levels of segments": {0, 1},
     }
 
@@ -140,6 +141,8 @@ class Census:
                     self.note("encodings with a model", *([entry.encoding] if entry.flags & MODEL else []))
                     if entry.places is not None:
                         self.note("groups with digits", "with a model" if entry.flags & MODEL else "plain")
+                    if entry.flags & SINGLES == SINGLES:
+                        self.note("groups of adjusted singles", "with a model" if entry.flags & MODEL else "plain")
                     self.note("types in segments", entry.kind)
                     self.note("entry flags", *(1 << bit for bit in range(8) if entry.flags >> bit & 1))
                     self.note("roles of the group", *([] if entry.role is None else [entry.role]))

@@ -9,7 +9,7 @@ use tapestore::{
 use crate::damage::StoreFiles;
 use crate::stores::{
     MINUTE, Making, T0, adjusted_prices, fine_prices, key, minutes, prices, quotes, quotes_schema, schema,
-    slots, trades, trades_schema, types,
+    single_prices, slots, trades, trades_schema, types,
 };
 use crate::values::{Manner, Nulls, Random, column};
 
@@ -23,6 +23,7 @@ pub fn make(seed: u64) -> Result<StoreFiles> {
     let rows = 1030 + making.random.below(300) as usize;
     types(&mut making, "DENSE", rows)?;
     fine(&mut making, "FINE.DENSE")?;
+    singles(&mut making, "SINGLE.DENSE")?;
     making.store.seal()?;
     frames(&mut making)?;
     making.store.seal()?;
@@ -49,6 +50,7 @@ pub fn make(seed: u64) -> Result<StoreFiles> {
     types(&mut making, "COLD", rows)?;
     adjusted(&mut making)?;
     fine(&mut making, "FINE.COIN")?;
+    singles(&mut making, "SINGLE.SHARE")?;
     making.store.seal()?;
     making.options.tier = Tier::Dense;
     making = making.reopen()?;
@@ -127,6 +129,17 @@ fn adjusted(making: &mut Making) -> Result<()> {
         transaction.create_series(&key, bars())?;
         let (every, days) = (100 + random.below(300) as usize, 1100 + random.below(900));
         transaction.append(&key, adjusted_prices(random, 0..days, every))
+    })?;
+    Ok(())
+}
+
+/// Bars as a source that keeps singles adjusts them.
+fn singles(making: &mut Making, instrument: &str) -> Result<()> {
+    let key = key(instrument, "1d");
+    making.commit("vendor", "adjusted singles", |transaction, random| {
+        transaction.create_series(&key, bars())?;
+        let (every, days) = (100 + random.below(300) as usize, 1100 + random.below(900));
+        transaction.append(&key, single_prices(random, 0..days, every))
     })?;
     Ok(())
 }

@@ -21,7 +21,7 @@ pub(crate) const T0: i64 = 1_709_251_200_000_000_000;
 pub type Maker = fn() -> Result<Vec<(String, Vec<u8>)>>;
 
 /// Every store that is whole, with what it shows.
-pub const STORES: [(&str, &str, Maker); 15] = [
+pub const STORES: [(&str, &str, Maker); 16] = [
     ("empty", "no commit at all", empty),
     (
         "bars",
@@ -48,6 +48,11 @@ pub const STORES: [(&str, &str, Maker); 15] = [
         "digits",
         "prices of eight places among cents: further digits of groups, packed and coded, among exceptions; compacted",
         digits,
+    ),
+    (
+        "singles",
+        "prices that a source kept as singles and adjusted: groups by the prices that were paid, packed and coded, among exceptions; compacted",
+        singles,
     ),
     ("versions", "upserts, deletes, drops, another key, rollback, snapshots; nothing compacted", versions),
     ("compacted", "the same, compacted: history", compacted),
@@ -542,6 +547,60 @@ fn digits() -> Result<Vec<(String, Vec<u8>)>> {
     making.store.seal()?;
     making.commit("feed", "in a log", |transaction, random| {
         transaction.append(&dense, fine_prices(random, minutes(1100..1110), 4))
+    })?;
+    Ok(making.finish())
+}
+
+/// Columns of bars in cents, as a source that keeps singles adjusts them for a dividend every so many rows: close to another
+/// single, the others by what that is of close. Some values are none of these.
+fn single_columns(random: &mut Random, count: usize, every: usize) -> [Vec<f64>; 5] {
+    let mut columns = price_columns(random, count);
+    for row in 0..count {
+        // Prices of about 50, so that singles hold a few digits beyond the cents.
+        let paid = [0, 1, 2, 3]
+            .map(|column: usize| f64::from(((columns[column][row] / 10.0).round() / 100.0) as f32));
+        let dividends = (count - 1 - row) / every;
+        let close = f64::from((paid[3] * (1.0 - dividends as f64 * 0.012_345_678_9)) as f32);
+        let ratio = close / paid[3];
+        for (column, value) in
+            [paid[0] * ratio, paid[1] * ratio, paid[2] * ratio, close].into_iter().enumerate()
+        {
+            let strange = random.below(400) == 0;
+            columns[column][row] = if strange { value + 1.0 / 3.0 } else { value };
+        }
+    }
+    columns
+}
+
+/// Bars of days with such prices.
+pub(crate) fn single_prices(random: &mut Random, range: std::ops::Range<i64>, every: usize) -> Batch {
+    let times = days(range);
+    let columns = single_columns(random, times.len(), every);
+    bars_at(times, columns)
+}
+
+fn singles() -> Result<Vec<(String, Vec<u8>)>> {
+    let mut making = Making::new(15, Tier::Dense)?;
+    let (dense, cold) = (key("DENSE", "1d"), key("COLD", "1d"));
+    making.commit("feed", "more than a block", |transaction, random| {
+        transaction.create_series(&dense, bars())?;
+        transaction.append(&dense, single_prices(random, 0..1100, 250))
+    })?;
+    making.store.seal()?;
+    making.commit("feed", "a correction", |transaction, random| {
+        transaction.upsert(&dense, single_prices(random, 1060..1100, 100))
+    })?;
+    making.store.seal()?;
+    making.store.compact()?;
+    making.options.tier = Tier::Cold;
+    making = making.reopen()?;
+    making.commit("feed", "the same, cold", |transaction, random| {
+        transaction.create_series(&cold, bars())?;
+        transaction.append(&cold, single_prices(random, 0..1500, 400))
+    })?;
+    making.store.seal()?;
+    making.commit("feed", "in a log", |transaction, random| {
+        transaction.append(&dense, single_prices(random, 1100..1110, 100))
     })?;
     Ok(making.finish())
 }

@@ -92,7 +92,7 @@ fn shared(files: Vec<(String, Vec<u8>)>) -> Files {
 /// # Errors
 /// Those of the engine.
 pub fn all() -> Result<Vec<Subject>> {
-    let mut out = vec![grown()?, torn()?, forms()?, further()?, pages()?];
+    let mut out = vec![grown()?, torn()?, forms()?, further()?, single()?, pages()?];
     for (name, _, make) in STORES {
         out.push(Subject::new(name, shared(make()?), Vec::new())?);
     }
@@ -353,6 +353,59 @@ fn further() -> Result<Subject> {
     let files = growing.moments.pop().expect("remembered");
     growing.moments.dedup();
     Subject::new("mixed", files, growing.moments)
+}
+
+/// Bars of days in cents, as a source that keeps singles adjusts them for a dividend every 40 days: close to another single, the
+/// others by what that is of close. One in fifty is none of these.
+pub fn singles(count: usize) -> [Vec<f64>; 4] {
+    let mut random = Random(79);
+    let mut columns: [Vec<f64>; 4] = Default::default();
+    let mut close = 4310;
+    for row in 0..count {
+        let open = close + random.below(9) - 4;
+        close = open + random.below(31) - 15;
+        let (high, low) = (open.max(close) + random.below(5), open.min(close) - random.below(5));
+        let paid = [open, high, low, close].map(|cents| f64::from((cents as f64 / 100.0) as f32));
+        let dividends = (count - 1 - row) / 40;
+        let adjusted = f64::from((paid[3] * (1.0 - dividends as f64 * 0.007_654_321)) as f32);
+        let ratio = adjusted / paid[3];
+        let strange = if random.below(50) == 0 { random.below(4) } else { 4 };
+        for (at, column) in columns.iter_mut().enumerate() {
+            let value = if at == 3 { adjusted } else { paid[at] * ratio };
+            column.push(if at as i64 == strange { value + 1.0 / 3.0 } else { value });
+        }
+    }
+    columns
+}
+
+/// Bars of adjusted singles: few of them, packed; a block and some, coded by a model; and a past.
+fn single() -> Result<Subject> {
+    let mut growing = Growing::new()?;
+    let batch = |count: usize| {
+        let [open, high, low, close] = singles(count).map(Values::F64);
+        let times = (0..count as i64).map(|day| day * 1440 * MINUTE).collect();
+        let volume = Values::F64((0..count).map(|row| (row % 13) as f64).collect());
+        let batch = Batch::new(times).with("open", open).with("high", high).with("low", low);
+        batch.with("close", close).with("volume", volume)
+    };
+    let (dense, cold) = (SeriesKey::new("DENSE", "1d")?, SeriesKey::new("COLD", "1d")?);
+    growing.commit(Durability::Durable, |transaction| {
+        transaction.create_series(&dense, schema::bars())?;
+        transaction.append(&dense, batch(150))
+    })?;
+    growing.store().seal()?;
+    growing.remember();
+    growing.tier = Tier::Cold;
+    growing.reopen()?;
+    growing.commit(Durability::Durable, |transaction| {
+        transaction.create_series(&cold, schema::bars())?;
+        transaction.append(&cold, batch(1100))
+    })?;
+    growing.store().seal()?;
+    growing.remember();
+    let files = growing.moments.pop().expect("remembered");
+    growing.moments.dedup();
+    Subject::new("single", files, growing.moments)
 }
 
 /// Structures of several pages and records of several frames, each as long as the one beside it: what stands in the place of

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use tape_corruption::damage::Damage;
 use tape_corruption::harmless::{Kind, REASONS};
-use tape_corruption::subject::{Files, Subject, all, disk, mixed, options};
+use tape_corruption::subject::{Files, Subject, all, disk, mixed, options, singles};
 use tape_corruption::sweep::{Case, Effort, Outcome, Report, replay, sweep};
 use tapestore::{ColumnType, SeriesKey, Store, Values};
 use tapestore_format::header::{FileHeader, FileKind};
@@ -84,6 +84,7 @@ fn small_stores_hold_every_encoding() {
     let factors = ["decimal with factors", "group with factors"];
     let digits = ["group with digits", "coded group with digits"];
     let wanted = Encoding::ALL.map(Encoding::name).into_iter().chain(coded).chain(factors).chain(digits);
+    let wanted = wanted.chain(["group of singles", "coded group of singles"]);
     assert_eq!(wanted.filter(|form| !found.contains(form)).collect::<Vec<_>>(), [""; 0]);
     // And one of them has a past.
     assert!(small.iter().any(|subject| !subject.earlier.is_empty()));
@@ -118,6 +119,36 @@ fn prices_with_further_digits_are_those_that_were_put_in() {
         }
     }
     println!("torture: further digits | {prices} prices | seed 1 | failures 0");
+}
+
+/// The same of adjusted singles, where open, high and low are told by close.
+#[test]
+fn adjusted_singles_are_those_that_were_put_in() {
+    let subject = all().unwrap().into_iter().find(|subject| subject.name == "single").unwrap();
+    let store = Store::open_read_only_on(Arc::new(disk(&subject.files)), options()).unwrap();
+    let (view, names) = (store.view(), ["open", "high", "low", "close"]);
+    let mut prices = 0;
+    for (key, count) in [("DENSE", 150), ("COLD", 1100)] {
+        let (key, expected) = (SeriesKey::new(key, "1d").unwrap(), singles(count));
+        for set in 1..16u8 {
+            let wanted: Vec<usize> = (0..4).filter(|column| set >> column & 1 == 1).collect();
+            let columns: Vec<&str> = wanted.iter().map(|column| names[*column]).collect();
+            for rows in [0..count, 41..97, count - 1..count] {
+                let day = |row: usize| row as i64 * 86_400_000_000_000;
+                let read = view.read(&key).range(day(rows.start)..day(rows.end)).columns(&columns);
+                let found = read.rows().unwrap();
+                for (column, (_, values)) in wanted.iter().zip(&found.set.columns) {
+                    let Values::F64(found) = &values.values else { panic!("prices are doubles") };
+                    let bits =
+                        |values: &[f64]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+                    let expected = bits(&expected[*column][rows.clone()]);
+                    assert_eq!(bits(found), expected, "{} of {set:04b}, rows {rows:?}", names[*column]);
+                    prices += found.len();
+                }
+            }
+        }
+    }
+    println!("torture: adjusted singles | {prices} prices | seed 1 | failures 0");
 }
 
 /// Reads some prices of every chunk that has further digits, all rows and some.

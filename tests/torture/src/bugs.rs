@@ -29,6 +29,7 @@ const FAULTS: Test = ("faults", "a_fault_in_any_sequence_of_two_operations_loses
 const LONG_FAULTS: Test = ("faults", "a_fault_in_long_workloads_loses_nothing_acknowledged");
 const SWEEP: Test = ("sweep", "damage_is_named_and_never_returned_as_data");
 const DIGITS: Test = ("sweep", "prices_with_further_digits_are_those_that_were_put_in");
+const SINGLES: Test = ("sweep", "adjusted_singles_are_those_that_were_put_in");
 
 const CUTS: &[Test] = &[SINGLE, TRIPLE, LONG];
 const CUTS_ANEW: &[Test] = &[ANEW, CREATION];
@@ -568,6 +569,36 @@ pub(crate) const BUGS: &[Bug] = &[
             "let from = if planted(\"digits-from-the-first-row\") { 0 } else { rows.start };\n                    let rows = (numbers, &members.digits.of(*role)[from..from + rows.len()]);",
         )],
         tests: &[DIGITS],
+    },
+    Bug {
+        name: "ratios-from-the-first-row",
+        what: "a read from the middle of a block on adjusts singles as its first rows are",
+        changes: &[(
+            "engine/format/src/codec/single.rs",
+            "        for (value, ratio) in decimals.iter_mut().zip(&self.ratios[start..]) {",
+            "        let start = if planted(\"ratios-from-the-first-row\") { 0 } else { start };\n        for (value, ratio) in decimals.iter_mut().zip(&self.ratios[start..]) {",
+        )],
+        tests: &[SINGLES],
+    },
+    Bug {
+        name: "closes-without-residues",
+        what: "adjusted closes are the products with their factor",
+        changes: &[(
+            "engine/format/src/codec/single.rs",
+            "            *close = adjusted(*close, *residue);",
+            "            *close = adjusted(*close, if planted(\"closes-without-residues\") { 0 } else { *residue });",
+        )],
+        tests: &[SINGLES],
+    },
+    Bug {
+        name: "closes-of-the-block-before",
+        what: "singles of all blocks are adjusted as those of the first one that was read",
+        changes: &[(
+            "engine/format/src/segment/read_group.rs",
+            "        members.closes.forget();",
+            "        if !planted(\"closes-of-the-block-before\") {\n            members.closes.forget();\n        }",
+        )],
+        tests: &[SINGLES],
     },
     Bug {
         name: "coverage-off-by-one",

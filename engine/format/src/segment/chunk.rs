@@ -262,6 +262,7 @@ impl ColumnInfo {
             (true, Encoding::Group) => "group with factors",
             (true, _) => "decimal with factors",
             (_, Encoding::Group) if self.digits => "group with digits",
+            (_, Encoding::Group) if self.singles => "group of singles",
             _ => self.encoding.name(),
         }
     }
