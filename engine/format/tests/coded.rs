@@ -10,6 +10,7 @@ use tapestore_format::codec::bins_encode::Coding;
 use tapestore_format::codec::bitpack::pack;
 use tapestore_format::codec::int::{IntScratch, Transform, decode};
 use tapestore_format::codec::int_encode::{Forms, encode};
+use tapestore_format::codec::kernel::Kernels;
 use tapestore_format::error::FormatError;
 
 /// The head of a coded block whose numbers are its values.
@@ -73,11 +74,42 @@ fn block_of(log: u32, bins: &[Bin], numbers: &[(usize, u64)]) -> Vec<u8> {
     out
 }
 
+/// What the numbers of a block are, or what is wrong with it: the same by every table of loops.
 fn read(model: &Model, bytes: &[u8], count: usize) -> Result<Vec<i64>, FormatError> {
-    let (mut out, mut reader) = (vec![0x5555; count], ByteReader::new(bytes, "K1"));
-    let transform = decode(&mut reader, &mut out, &mut IntScratch::default(), Some(model))?;
-    assert_eq!(transform, Transform::Plain);
-    reader.finish().map(|()| out)
+    let by = |kernels: &'static Kernels| {
+        let (mut out, mut reader) = (vec![0x5555; count], ByteReader::new(bytes, "K1"));
+        let transform = decode(&mut reader, &mut out, &mut IntScratch::with(kernels), Some(model))?;
+        assert_eq!(transform, Transform::Plain);
+        reader.finish().map(|()| out)
+    };
+    let mut tables = Kernels::all();
+    let scalar = by(tables.next().expect("there is always the scalar one"));
+    for kernels in tables {
+        match (&scalar, by(kernels)) {
+            (Ok(expected), Ok(found)) => assert!(*expected == found, "other numbers with {}", kernels.name),
+            (Err(expected), Err(found)) => {
+                assert_eq!(expected.to_string(), found.to_string(), "{}", kernels.name)
+            }
+            (expected, found) => panic!("{expected:?}, with {} {found:?}", kernels.name),
+        }
+    }
+    scalar
+}
+
+/// A block with some of its bytes changed, or cut off, or all of them others.
+fn damaged(random: &mut Random, block: &[u8]) -> Vec<u8> {
+    let mut out = block.to_vec();
+    match random.below(4) {
+        0 => out.truncate(1 + random.below(block.len() as u64) as usize),
+        1 => out.iter_mut().skip(6).for_each(|byte| *byte = random.next() as u8),
+        _ => {
+            for _ in 0..=random.below(3) {
+                let at = 1 + random.below(block.len() as u64 - 1) as usize;
+                out[at] = random.next() as u8;
+            }
+        }
+    }
+    out
 }
 
 /// Some bins of a model whose offsets have at most so many bits.
@@ -115,9 +147,46 @@ fn blocks_of_one_lane_are_read_as_they_are_specified() {
                 let bytes = block_of(log, &bins, &numbers);
                 let found = read(&model, &bytes, count).unwrap_or_else(|error| panic!("2^{log}: {error}"));
                 assert!(found == numbers.iter().map(value).collect::<Vec<_>>(), "2^{log}, {count} numbers");
+                // Whatever is there, all tables make the same of it.
+                for _ in 0..3 {
+                    let _ = read(&model, &damaged(&mut random, &bytes), count);
+                }
             }
         }
     }
+}
+
+/// Nothing to remember, the number before, how large numbers were, and long offsets: whatever stands there, all tables of loops make the
+/// same of it.
+#[test]
+fn damaged_lanes_are_the_same_to_every_table() {
+    let mut random = Random(9);
+    let mut refused = 0;
+    for round in 0..60 {
+        let mut before = 0;
+        let mut number = |random: &mut Random| {
+            before = match round % 4 {
+                0 => random.below(9),
+                1 if random.below(8) > 0 => before,
+                1 => random.below(50),
+                2 => random.below(2 + (before + 1) * 2 % 3000),
+                _ => random.next() >> random.below(64),
+            };
+            before as i64
+        };
+        let numbers: Vec<i64> = (0..5 * 1024).map(|_| number(&mut random)).collect();
+        let forms = Forms::EVERYWHERE.without_transform(Transform::Delta);
+        let coding = Coding::new(forms, &numbers, None).expect("few bins");
+        let mut model = Model::default();
+        model.read(&coding.model(), &mut IntScratch::default()).expect("own model");
+        let mut bytes = Vec::new();
+        assert!(coding.encode(round % 5, usize::MAX, &mut bytes));
+        assert!(read(&model, &bytes, 1024).unwrap() == numbers[round % 5 * 1024..][..1024]);
+        for _ in 0..20 {
+            refused += u32::from(read(&model, &damaged(&mut random, &bytes), 1024).is_err());
+        }
+    }
+    assert!(refused > 700, "{refused} of 1,200 refused");
 }
 
 /// Eight numbers, each of which takes a bit of a word and three of the offsets.
@@ -251,9 +320,9 @@ fn a_column_of_many_bins_remembers() {
     let Made { bins, tables, .. } = made(&bytes);
     assert!(bins > 512 && (2..=8).contains(&tables), "{bins} bins, {tables} tables");
     let mut total = 0;
-    for block in numbers.chunks(1024) {
+    for (index, block) in numbers.chunks(1024).enumerate() {
         let mut bytes = Vec::new();
-        assert!(coding.encode(block, None, usize::MAX, &mut bytes));
+        assert!(coding.encode(index, usize::MAX, &mut bytes));
         assert!(read(&model, &bytes, block.len()).unwrap() == block);
         total += bytes.len();
     }

@@ -400,6 +400,3 @@ pub(super) fn split_places(number: i64, most: u8) -> (u8, i64) {
 pub(super) fn span_bits(lower: i64, upper: i64) -> u32 {
     bits(upper.wrapping_sub(lower) as u64)
 }
-
-#[cfg(test)]
-mod tests;
