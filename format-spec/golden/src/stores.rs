@@ -554,22 +554,20 @@ fn digits() -> Result<Vec<(String, Vec<u8>)>> {
 /// Columns of bars in cents, as a source that keeps singles adjusts them for a dividend every so many rows: close to another
 /// single, the others by what that is of close. Some values are none of these.
 fn single_columns(random: &mut Random, count: usize, every: usize) -> [Vec<f64>; 5] {
-    let mut columns = price_columns(random, count);
-    for row in 0..count {
-        // Prices of about 50, so that singles hold a few digits beyond the cents.
-        let paid = [0, 1, 2, 3]
-            .map(|column: usize| f64::from(((columns[column][row] / 10.0).round() / 100.0) as f32));
+    let [mut open, mut high, mut low, mut close, volume] = price_columns(random, count);
+    let mut strange = |value: f64| if random.below(400) == 0 { value + 1.0 / 3.0 } else { value };
+    // Prices of about 42, so that singles hold a few digits beyond the cents.
+    let paid = |price: f64| f64::from(((price / 10.0).round() / 100.0) as f32);
+    for (row, close) in close.iter_mut().enumerate() {
         let dividends = (count - 1 - row) / every;
-        let close = f64::from((paid[3] * (1.0 - dividends as f64 * 0.012_345_678_9)) as f32);
-        let ratio = close / paid[3];
-        for (column, value) in
-            [paid[0] * ratio, paid[1] * ratio, paid[2] * ratio, close].into_iter().enumerate()
-        {
-            let strange = random.below(400) == 0;
-            columns[column][row] = if strange { value + 1.0 / 3.0 } else { value };
+        let before = paid(*close);
+        let adjusted = f64::from((before * (1.0 - dividends as f64 * 0.012_345_678_9)) as f32);
+        for column in [&mut open, &mut high, &mut low] {
+            column[row] = strange(paid(column[row]) * (adjusted / before));
         }
+        *close = strange(adjusted);
     }
-    columns
+    [open, high, low, close, volume]
 }
 
 /// Bars of days with such prices.
