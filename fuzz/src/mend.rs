@@ -100,7 +100,14 @@ pub fn segment(file: &mut [u8]) -> Vec<Range<usize>> {
 
 /// Mends a whole segment; gives the places of some structures.
 pub fn structures(file: &mut [u8], wanted: &[Structure]) -> Vec<Range<usize>> {
-    walk(file).places.into_iter().filter(|place| wanted.contains(&place.0)).map(|place| place.1).collect()
+    structures_and_members(file, wanted).0
+}
+
+/// The same, and what heads of chunks say of bars.
+pub fn structures_and_members(file: &mut [u8], wanted: &[Structure]) -> (Vec<Range<usize>>, Vec<Member>) {
+    let Found { places, members, .. } = walk(file);
+    let places = places.into_iter().filter(|place| wanted.contains(&place.0)).map(|place| place.1);
+    (places.collect(), members)
 }
 
 /// What the head of a chunk says of a column: its encoding, and the bytes of its heap and blocks.
@@ -110,6 +117,8 @@ pub struct Column {
     pub encoding: u8,
     /// Whether its decimals have further digits.
     pub digits: bool,
+    /// Whether they are those of adjusted singles.
+    pub singles: bool,
     /// Heap, model and blocks, with the checksums of the first two.
     pub bytes: usize,
 }
@@ -134,8 +143,17 @@ pub struct Member {
     pub flags: u8,
     /// Rows of the chunk.
     pub rows: usize,
+    /// What its model is read from.
+    pub model: Option<Vec<u8>>,
     /// Places of the blocks.
     pub blocks: Vec<Range<usize>>,
+}
+
+impl Member {
+    /// Whether it is one of a group of adjusted singles.
+    pub fn is_singles(&self) -> bool {
+        is_singles(self.flags)
+    }
 }
 
 /// What the index of a part says of a block of runs.
@@ -174,6 +192,9 @@ fn walk(file: &mut [u8]) -> Found {
     let mut mender = Mender { identity: identity(file), file, units: 0, found: Found::default() };
     mender.place(Structure::Header, 8..HEADER_BYTES.min(mender.file.len()));
     let _ = mender.segment();
+    if mender.found.members.iter().any(Member::is_singles) {
+        mender.require(SINGLES_FEATURES);
+    }
     mender.found
 }
 
@@ -205,12 +226,22 @@ const RAW: u8 = 2;
 const STRING: u8 = 6;
 /// Flags: there are nulls; exceptions, factors or further digits stand behind the mantissas; these are further digits.
 const NULLS: u8 = 1;
-const BEHIND: u8 = 2 | 64 | DIGITS;
+const BEHIND: u8 = 2 | SINGLES;
 const DIGITS: u8 = 128;
+/// Flags: both together are those of a group of adjusted singles, in files with the required feature bits of factors and of these.
+const SINGLES: u8 = 64 | DIGITS;
+const SINGLES_FEATURES: u32 = 8 | 64;
+/// Flag: there is a model.
+const MODEL: u8 = 32;
 /// How many bytes of what stands behind mantissas are taken for it.
 const TAIL: usize = 48;
 /// Rows of a block.
 const BLOCK: usize = 1024;
+
+/// Whether flags of an entry are those of adjusted singles.
+fn is_singles(flags: u8) -> bool {
+    flags & SINGLES == SINGLES
+}
 
 fn sealed_bytes(content: usize) -> usize {
     content + content.div_ceil(PAGE) * 4
@@ -219,6 +250,15 @@ fn sealed_bytes(content: usize) -> usize {
 impl Mender<'_> {
     fn place(&mut self, what: Structure, place: Range<usize>) {
         self.found.places.push((what, place));
+    }
+
+    /// Puts required feature bits into the header.
+    fn require(&mut self, bits: u32) {
+        if let Some(field) = self.file.get_mut(12..16).and_then(|field| <&mut [u8; 4]>::try_from(field).ok())
+        {
+            *field = (u32::from_le_bytes(*field) | bits).to_le_bytes();
+            head(self.file);
+        }
     }
 
     fn segment(&mut self) -> Option<()> {
@@ -255,6 +295,11 @@ impl Mender<'_> {
     /// The content of sealed bytes with a magic, without its checksums.
     fn content(&self, offset: usize) -> Option<Vec<u8>> {
         let length = ByteReader::new(self.file.get(offset.checked_add(4)?..)?, "S7").u32().ok()? as usize;
+        self.unsealed(offset, length)
+    }
+
+    /// So many sealed bytes, without their checksums.
+    fn unsealed(&self, offset: usize, length: usize) -> Option<Vec<u8>> {
         if length > self.file.len() {
             return None;
         }
@@ -310,10 +355,12 @@ impl Mender<'_> {
                 position = position.next_multiple_of(64);
             }
             let start = position;
+            let mut model = None;
             // A dictionary, and behind it a model.
             for sealed in [entry.heap, entry.model] {
                 if sealed > 0 {
                     self.seal(Structure::Heap, position, sealed)?;
+                    model = self.unsealed(position, sealed).filter(|_| entry.flags & MODEL != 0);
                     position += sealed_bytes(sealed);
                 }
             }
@@ -342,11 +389,12 @@ impl Mender<'_> {
                 position = position.checked_add(length)?;
                 blocks.push(block..position);
             }
-            let digits = entry.flags & DIGITS != 0;
-            columns.push(Column { encoding: entry.encoding, digits, bytes: position - start });
+            let singles = is_singles(entry.flags);
+            let digits = entry.flags & DIGITS != 0 && !singles;
+            columns.push(Column { encoding: entry.encoding, digits, singles, bytes: position - start });
             if let Some((role, scale, places)) = entry.member {
                 let Entry { id, flags, rows, .. } = entry;
-                let member = Member { chunk: offset, id, role, scale, places, flags, rows, blocks };
+                let member = Member { chunk: offset, id, role, scale, places, flags, rows, model, blocks };
                 self.found.members.push(member);
             }
         }
@@ -442,7 +490,7 @@ fn read_entry(reader: &mut ByteReader<'_>, rows: usize) -> Option<Entry> {
         (4, _) => drop((reader.u8().ok()?, reader.varint().ok()?)),
         (5, _) => {
             let (role, exponent, divisor) = (reader.u8().ok()?, reader.u8().ok()?, reader.varint().ok()?);
-            let places = if flags & DIGITS != 0 { Some(reader.u8().ok()?) } else { None };
+            let places = if flags & SINGLES == DIGITS { Some(reader.u8().ok()?) } else { None };
             member = Some((role, (exponent, divisor as i64), places));
         }
         (7, _) => {
@@ -451,7 +499,7 @@ fn read_entry(reader: &mut ByteReader<'_>, rows: usize) -> Option<Entry> {
         }
         _ => {}
     }
-    if flags & 32 != 0 {
+    if flags & MODEL != 0 {
         model = reader.varint().ok()? as usize;
     }
     if flags & 4 != 0 {

@@ -44,6 +44,37 @@ fn seeds_have_further_digits_in_every_form() {
     }
 }
 
+/// The same of adjusted singles, with one factor and with several.
+#[test]
+fn seeds_have_adjusted_singles_in_every_form() {
+    let mut forms = std::collections::BTreeSet::new();
+    for name in ["segment", "chunk", "singles"] {
+        let target = Target::find(name).expect("a target of that name");
+        let seeds = (target.seeds)();
+        let found = seeds.iter().filter_map(|seed| mend::found(seed)).flat_map(|found| found.members);
+        let members: Vec<mend::Member> = found.filter(mend::Member::is_singles).collect();
+        assert!(!members.is_empty(), "{name}: none of {} seeds has adjusted singles", seeds.len());
+        println!("{name}: {} columns of adjusted singles in {} seeds", members.len(), seeds.len());
+        forms.extend(members.iter().map(|member| (member.blocks.len(), member.flags & (2 | 32))));
+    }
+    for blocks in [1, 2] {
+        for flags in [0, 2, 32, 2 | 32] {
+            assert!(forms.contains(&(blocks, flags)), "{blocks} blocks, flags {flags}: {forms:?}");
+        }
+    }
+}
+
+/// A head whose flags became those of adjusted singles is read as such only in a file that may hold them.
+#[test]
+fn the_mender_says_that_a_file_may_hold_adjusted_singles() {
+    let target = Target::find("singles").expect("a target of that name");
+    let sound = (target.seeds)().swap_remove(0);
+    let mut file = sound.clone();
+    file[12] &= !(8 | 64);
+    mend::segment(&mut file);
+    assert!(file == sound, "the feature bits are mended, and nothing else");
+}
+
 #[test]
 fn every_target_runs_its_seeds_and_some_changes_of_them() {
     let plan: Vec<(&'static Target, u64)> =

@@ -68,7 +68,7 @@ fn has_digits(file: &[u8]) -> bool {
 }
 
 /// A part of bars.
-fn content(four: [Vec<f64>; 4], series: u32) -> (PartSpec, RowSet) {
+pub(super) fn content(four: [Vec<f64>; 4], series: u32) -> (PartSpec, RowSet) {
     let count = four[0].len();
     let ids = [3, 5, 6, 9];
     let spec = PartSpec {
@@ -90,7 +90,7 @@ fn content(four: [Vec<f64>; 4], series: u32) -> (PartSpec, RowSet) {
 }
 
 /// The same rows, as they were replaced.
-fn past(rows: &RowSet) -> RowSet {
+pub(super) fn past(rows: &RowSet) -> RowSet {
     RowSet { until: RunVec::constant(2, rows.len()), ..rows.clone() }
 }
 
@@ -139,7 +139,7 @@ fn beside(
     let mut shape = u64::from(group[0].places.unwrap_or(0));
     for block in 0..chunk.blocks() {
         let rows = block * BLOCK_ROWS..chunk.rows().min((block + 1) * BLOCK_ROWS);
-        // Coded blocks and factors have oracles of their own.
+        // Coded blocks, factors and adjusted singles have oracles of their own.
         let Some(told) = by_specification(group, bytes, block, &rows, int) else { continue };
         for (role, (expected, values)) in told.iter().zip(&values).enumerate() {
             let same = |(a, b): (&f64, &f64)| a.to_bits() == b.to_bits();

@@ -8,13 +8,14 @@ mod pieces;
 mod replies;
 mod schemas;
 mod segments;
+mod singles;
 mod store;
 mod texts;
 
 use crate::Target;
 
 /// Every target, the slow ones first: threads take them in turn.
-pub const ALL: [Target; 24] = [
+pub const ALL: [Target; 25] = [
     store::STORE,
     store::SALVAGE,
     segments::SEGMENT,
@@ -25,6 +26,7 @@ pub const ALL: [Target; 24] = [
     pieces::NULLS,
     pieces::RUNS,
     digits::DIGITS,
+    singles::SINGLES,
     texts::CSV,
     texts::JSON,
     texts::ARCHIVE,

@@ -13,6 +13,7 @@ use tapestore_format::segment::{
 };
 
 use super::segments::{Content, SOME, compare, content, one_column, write};
+use super::singles::some_seeds;
 use crate::corpus::vectors;
 use crate::mend::{self, Structure};
 use crate::random::Random;
@@ -92,6 +93,7 @@ fn seeds(wanted: &[Structure], made: fn(&PartSpec) -> bool) -> Vec<Vec<u8>> {
             seeds.push(write(&spec, &live, &history, &marks, Tier::ALL[number % 3]));
         }
     }
+    seeds.extend(some_seeds(LONGEST));
     seeds.retain(|seed| seed.len() <= LONGEST && !mend::structures(&mut seed.clone(), wanted).is_empty());
     seeds
 }
@@ -234,6 +236,7 @@ fn heads(opened: &Opened<'_>, part: &PartIndex, _: &mut Scratch) -> Result<u64> 
             .map(|column| mend::Column {
                 encoding: column.encoding as u8,
                 digits: column.digits,
+                singles: column.singles,
                 bytes: column.bytes as usize,
             })
             .collect();

@@ -11,6 +11,7 @@ use tapestore_format::segment::{
 };
 use tapestore_format::time::Timeframe;
 
+use super::singles::some_seeds;
 use crate::corpus::vectors;
 use crate::random::Random;
 use crate::{Outcome, Target, mend};
@@ -33,6 +34,7 @@ pub(super) const SEGMENT: Target = Target {
             let Content { spec, live, history, marks, .. } = content(&input);
             seeds.push(write(&spec, &live, &history, &marks, Tier::Cold));
         }
+        seeds.extend(some_seeds(6000));
         seeds.retain(|seed| seed.len() <= 6000);
         seeds
     },
@@ -83,7 +85,7 @@ fn part(segment: &Segment<'_>, ordinal: u32, scratch: &mut Scratch) -> Result<u6
         for number in 0..part.chunks(stream).len() {
             let chunk = segment.chunk(&part, stream, number)?;
             for info in chunk.columns() {
-                shape = shape.wrapping_mul(11).wrapping_add(form(&info));
+                shape = shape.wrapping_mul(12).wrapping_add(form(&info));
             }
             for column in &part.columns {
                 one_column(&chunk, &part, *column, scratch)?;
@@ -138,9 +140,10 @@ pub(super) fn one_column(
     Ok(())
 }
 
-/// How a column is stored, as a number below 11.
+/// How a column is stored, as a number below 12.
 pub(super) fn form(info: &ColumnInfo) -> u64 {
     match info {
+        ColumnInfo { singles: true, .. } => 11,
         ColumnInfo { digits: true, .. } => 9,
         ColumnInfo { factors: true, .. } => 10,
         _ => info.encoding as u64,
@@ -344,6 +347,9 @@ pub(super) fn bars(giver: &mut Giver<'_>, count: usize) -> [Vec<f64>; 4] {
     // The tick, in units of the last place; and where prices begin, also where 32 bits or 53 do not hold their numbers.
     let mut tick = [1, 1, 1, 5, 25, 1 << 20][usize::from(giver.byte() % 6)];
     let mut close = giver.word() % [1 << 10, 1 << 10, 1 << 20, 1 << 32, 1 << 40][giver.below(5)];
+    if apart & 7 == 6 {
+        return adjusted(giver, count);
+    }
     let huge = apart == 255;
     if huge {
         // 64 bits do not hold what one of them has in units of the last place: it is a multiple of 2^64.
@@ -392,6 +398,49 @@ pub(super) fn bars(giver: &mut Giver<'_>, count: usize) -> [Vec<f64>; 4] {
         if giver.byte() < strange / 16 {
             // Any order.
             bar.rotate_left(giver.below(4));
+        }
+        columns.iter_mut().zip(bar).for_each(|(column, price)| column.push(price));
+    }
+    columns
+}
+
+/// Open, high, low and close that a source kept as `f32` and adjusted in `f64`: mostly of few decimal places and with a factor
+/// that is another one now and then; and what was not adjusted so.
+pub(super) fn adjusted(giver: &mut Giver<'_>, count: usize) -> [Vec<f64>; 4] {
+    let power = 10f64.powi(i32::from(giver.byte() % 4));
+    let tick = [1, 1, 5, 10, 20, 25, 3, 1 << 20][usize::from(giver.byte() % 8)];
+    let mut close = i64::from([4_000u32, 50, 900_000, 1 << 25][usize::from(giver.byte() % 4)]);
+    // Now and then all factors are one, or far from it, or adjusted closes are some units beside what they follow.
+    let (lasting, far, beside) = (giver.below(300) + 20, giver.byte(), giver.byte());
+    let (strange, whole) = (giver.byte(), giver.byte());
+    let mut factor = [0.62, 1.0, 0.031_25, 1e-9, 77.7, 1e30, 0.999_999, 0.5][usize::from(far % 8)];
+    let mut columns: [Vec<f64>; 4] = Default::default();
+    for row in 0..count {
+        if row % lasting == lasting - 1 {
+            factor += (1.0 - factor) * f64::from(giver.byte()) / 1000.0;
+        }
+        let steps = giver.word();
+        let step = |place: u32, below: i64| (steps >> place & 0xff) % below;
+        let open = (close + step(0, 21) - 10).max(1);
+        close = (open + step(8, 41) - 20).max(1);
+        let (high, low) = (open.max(close) + step(16, 9), (open.min(close) - step(24, 9)).max(1));
+        let paid = [open, high, low, close].map(|price| f64::from(((price * tick) as f64 / power) as f32));
+        let mut single = (paid[3] * factor) as f32;
+        if giver.byte() < beside / 4 {
+            single = f32::from_bits(single.to_bits() + u32::from(giver.byte() & 3));
+        }
+        let ratio = f64::from(single) / paid[3];
+        let mut bar = paid.map(|price| price * ratio);
+        bar[3] = f64::from(single);
+        if giver.byte() < strange / 32 {
+            let wild = [f64::NAN, -f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0, 0.0, 1e300, 0.1 + 0.2];
+            let value = wild[giver.below(8)];
+            // Some alone, some in all columns of a row.
+            match whole & 3 {
+                0 => bar = [value; 4],
+                1 => bar[3] = value,
+                _ => bar[giver.below(4)] = value,
+            }
         }
         columns.iter_mut().zip(bar).for_each(|(column, price)| column.push(price));
     }
@@ -477,7 +526,7 @@ pub(super) fn compare(bytes: &[u8], spec: &PartSpec, live: &RowSet, history: &Ro
             let chunk = segment.chunk(&part, stream, number).expect("a chunk opens");
             chunk.read(&part, 0..chunk.rows(), System::ALL, &mut found, &mut scratch).expect("and is read");
             for info in chunk.columns() {
-                shape = shape.wrapping_mul(11).wrapping_add(form(&info));
+                shape = shape.wrapping_mul(12).wrapping_add(form(&info));
             }
             few_columns(&chunk, &part, &mut scratch).expect("and so is a part of it");
         }
