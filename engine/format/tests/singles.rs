@@ -129,6 +129,23 @@ fn what_was_not_adjusted_so_is_an_exception() {
     }
 }
 
+/// An adjusted close is finite by the rule, also where an exception stands that is more than a single holds.
+#[test]
+fn a_close_that_no_single_holds_is_an_exception() {
+    let mut random = Random(7);
+    let mut paid = Paid::random(&mut random, 2000, 2, 5);
+    let largest = *paid.prices[3].iter().max().unwrap() as f64 / 100.0;
+    paid.factors = vec![3.4e38 / largest; 2000];
+    let mut columns = paid.adjusted();
+    for (row, close) in [(5, 3.5e38), (700, 1e39), (701, f64::INFINITY), (1500, -3.5e38), (1999, f64::MAX)] {
+        columns[3][row] = close;
+    }
+    let content = content(&columns);
+    for tier in [Tier::Dense, Tier::Cold] {
+        assert!(stored(&content, &written(&content, tier), &mut random));
+    }
+}
+
 #[test]
 fn adjusted_singles_take_little_more_than_the_prices_that_were_paid() {
     let mut random = Random(3);

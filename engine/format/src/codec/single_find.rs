@@ -207,6 +207,10 @@ impl<'v> Bars<'v> {
         if residue.unsigned_abs() < 1 << 20 {
             out.residue = residue;
         }
+        if !adjusted(product, out.residue).is_finite() {
+            // More than an `f32` holds. Adjusted closes are finite by the rule, also under exceptions.
+            (out.numbers[3], out.residue) = (0, 0);
+        }
         let back = back(&out, exponent, factor);
         out.exact = values.iter().zip(back).all(|(value, back)| value.to_bits() == back.to_bits());
         out
