@@ -413,7 +413,7 @@ pub(super) fn adjusted(giver: &mut Giver<'_>, count: usize) -> [Vec<f64>; 4] {
     // Now and then all factors are one, or far from it, or adjusted closes are some units beside what they follow.
     let (lasting, far, beside) = (giver.below(300) + 20, giver.byte(), giver.byte());
     let (strange, whole) = (giver.byte(), giver.byte());
-    let mut factor = [0.62, 1.0, 0.031_25, 1e-9, 77.7, 1e30, 0.999_999, 0.5][usize::from(far % 8)];
+    let mut factor = [0.62, 1.0, 0.031_25, 1e-9, 77.7, 1e34, 0.999_999, 0.5][usize::from(far % 8)];
     let mut columns: [Vec<f64>; 4] = Default::default();
     for row in 0..count {
         if row % lasting == lasting - 1 {
@@ -433,7 +433,8 @@ pub(super) fn adjusted(giver: &mut Giver<'_>, count: usize) -> [Vec<f64>; 4] {
         let mut bar = paid.map(|price| price * ratio);
         bar[3] = f64::from(single);
         if giver.byte() < strange / 32 {
-            let wild = [f64::NAN, -f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0, 0.0, 1e300, 0.1 + 0.2];
+            // One of them is more than an `f32` holds, and not much more.
+            let wild = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0, 0.0, 1e300, 0.1 + 0.2, 3.5e38];
             let value = wild[giver.below(8)];
             // Some alone, some in all columns of a row.
             match whole & 3 {

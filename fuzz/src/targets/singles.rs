@@ -26,7 +26,7 @@ pub(super) const SINGLES: Target = Target {
     smoke: 60_000,
     longest: LONGEST,
     seeds,
-    mend: places,
+    mend: |bytes| places(bytes),
     check: |input| {
         // Kept from one input to the next, so that the closes of a block are not those of another.
         SCRATCH.with_borrow_mut(|scratch| {
@@ -80,7 +80,7 @@ fn has_singles(file: &[u8]) -> bool {
 }
 
 /// Mends a segment; the places of its blocks and of what stands behind mantissas, of closes also where that begins.
-fn places(file: &mut Vec<u8>) -> Vec<Range<usize>> {
+fn places(file: &mut [u8]) -> Vec<Range<usize>> {
     let (mut places, members) = mend::structures_and_members(file, &[Structure::Behind, Structure::Block]);
     SCRATCH.with_borrow_mut(|int| {
         for member in members.iter().filter(|member| member.is_singles() && member.role == Role::Close as u8)
@@ -162,7 +162,7 @@ fn beside(
     for range in [0..rows, rows / 3..rows - rows / 4, rows - 1..rows] {
         for set in 1..16 {
             let mut some: Vec<usize> = (0..4).filter(|role| set >> role & 1 == 1).collect();
-            if (set + rows) % 2 == 0 {
+            if (set + rows).is_multiple_of(2) {
                 some.reverse();
             }
             let wanted: Vec<_> = some.iter().map(|role| (ids[*role], ColumnType::F64)).collect();
