@@ -82,8 +82,6 @@ fn size_targets(sizes: &[Sizes]) -> Vec<Target> {
     let entropy =
         "volume alone, whose digits are as good as random, takes most of what is asked for: decision 0025";
     let ticks_entropy = "what coders that remember the row before reach without blocks and checksums is about as large, and times stay packed: decisions 0025, 0027";
-    let no_factors =
-        "prices that follow no factor, as Hong Kong's, are random in most of their digits: decision 0023";
     let stated = "the same against the figures per file of shared/data/INDEX.md";
     let (listed_dense, listed_cold) = (listed(sizes, "tapestore dense"), listed(sizes, "tapestore cold"));
     let all = vec![
@@ -103,7 +101,7 @@ fn size_targets(sizes: &[Sizes]) -> Vec<Target> {
     let why = |target: Target| {
         let why = match target.asked.split(' ').next() {
             Some("trades") => ticks_entropy,
-            Some("adjusted") => no_factors,
+            Some("adjusted") => "",
             _ => entropy,
         };
         Target { why, ..target }

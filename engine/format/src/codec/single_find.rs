@@ -28,6 +28,8 @@ const PROBES: usize = 8;
 const FARTHEST: i64 = 8;
 /// A run goes on behind a row that does not follow if of so many all but one do.
 const AHEAD: usize = 4;
+/// A unit is looked for in vain at one of so many rows at most: that takes as long as thousands of rows.
+const FAILED: usize = 16;
 /// One of so many rows may be no adjusted singles.
 const STRANGE: usize = 8;
 
@@ -106,7 +108,7 @@ impl<'v> Bars<'v> {
             return None;
         }
         let units: Vec<(std::ops::Range<usize>, f64)> =
-            windows.iter().filter_map(|rows| self.unit(rows.start)).collect();
+            windows.iter().filter_map(|rows| self.unit(rows.start, &mut 0)).collect();
         if units.len() * 2 < windows.len() {
             return None;
         }
@@ -119,13 +121,13 @@ impl<'v> Bars<'v> {
         Some((exponent, self.runs(exponent)?))
     }
 
-    /// The rows from one on, as many as have a common unit, and it.
-    fn unit(&self, row: usize) -> Option<(std::ops::Range<usize>, f64)> {
+    /// The rows from one on, as many as have a common unit, and it. Counts in `failed` what was looked for in vain.
+    fn unit(&self, row: usize, failed: &mut usize) -> Option<(std::ops::Range<usize>, f64)> {
         let mut count = WINDOW.min(self.rows() - row);
         while count >= FEWEST {
             let rows = row..row + count;
             let values = self.columns.iter().flat_map(|column| column[rows.clone()].iter().copied());
-            if let Some(unit) = common_unit(values.collect()) {
+            if let Some(unit) = common_unit(values.collect(), failed) {
                 return Some((rows, unit));
             }
             count /= 2;
@@ -164,14 +166,20 @@ impl<'v> Bars<'v> {
     /// The factors of all rows; `None` if too many have none.
     fn runs(&self, exponent: usize) -> Option<Runs> {
         let mut runs = Runs::new();
-        let (mut row, mut without) = (0, 0);
+        let (mut row, mut without, mut failed) = (0, 0, 0);
         while row < self.rows() {
             let near = runs.last().map_or(1.0, |run| run.1);
-            let found = self.unit(row).and_then(|(rows, unit)| self.factor(&rows, unit, exponent, near));
+            if let Some(again) = self.again(row, exponent, near).filter(|_| !runs.is_empty()) {
+                row = self.end_of(again, exponent, near);
+                continue;
+            }
+            let found =
+                self.unit(row, &mut failed).and_then(|(rows, unit)| self.factor(&rows, unit, exponent, near));
             let end = found.map_or(row, |(factor, _)| self.end_of(row, exponent, factor));
             let Some((factor, _)) = found.filter(|_| end > row) else {
                 without += 1;
-                if without * STRANGE > PROBES * STRANGE + self.rows() {
+                let too_many = |count: usize, of: usize| count * of > PROBES * of + self.rows();
+                if too_many(without, STRANGE) || too_many(failed, FAILED) {
                     return None;
                 }
                 row += 1;
@@ -184,12 +192,20 @@ impl<'v> Bars<'v> {
         (!runs.is_empty()).then_some(runs)
     }
 
+    /// Where rows follow a factor again, if soon: that is seen much faster than a factor is found.
+    fn again(&self, start: usize, exponent: usize, factor: f64) -> Option<usize> {
+        let last = self.rows().checked_sub(AHEAD)?.min(start + WINDOW);
+        (start..=last).find(|row| (*row..row + AHEAD).all(|row| self.follows(row, exponent, factor)))
+    }
+
+    fn follows(&self, row: usize, exponent: usize, factor: f64) -> bool {
+        let row = self.row(row, exponent, factor);
+        row.exact && row.residue.abs() <= FARTHEST
+    }
+
     /// Where a run ends.
     fn end_of(&self, start: usize, exponent: usize, factor: f64) -> usize {
-        let follows = |row: usize| {
-            let row = self.row(row, exponent, factor);
-            row.exact && row.residue.abs() <= FARTHEST
-        };
+        let follows = |row: usize| self.follows(row, exponent, factor);
         let ends = |row: &usize| {
             let ahead = *row..self.rows().min(*row + AHEAD);
             !follows(*row) && (*row == start || ahead.filter(|row| follows(*row)).count() + 1 < AHEAD)
@@ -229,8 +245,9 @@ fn back(row: &Row, exponent: usize, factor: f64) -> [f64; 4] {
     [prices[0] * ratio, prices[1] * ratio, prices[2] * ratio, close]
 }
 
-/// The greatest number that all values are whole multiples of, to as many digits as an `f32` has.
-fn common_unit(mut values: Vec<f64>) -> Option<f64> {
+/// The greatest number that all values are whole multiples of, to as many digits as an `f32` has. Counts in `failed` if none was
+/// found among all.
+fn common_unit(mut values: Vec<f64>, failed: &mut usize) -> Option<f64> {
     values.sort_unstable_by(f64::total_cmp);
     values.dedup();
     let largest = *values.last()?;
@@ -245,6 +262,7 @@ fn common_unit(mut values: Vec<f64>) -> Option<f64> {
             let many = share * units;
             (many - many.round()).abs() <= many * BESIDE + f64::EPSILON
         })
-    })?;
-    Some(largest / f64::from(found))
+    });
+    *failed += usize::from(found.is_none());
+    Some(largest / f64::from(found?))
 }
