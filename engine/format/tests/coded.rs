@@ -53,7 +53,7 @@ fn words_of(log: u32, bins: &[Bin], numbers: &[(usize, u64)]) -> (u32, Vec<u16>)
             words.push(state as u16);
             state >>= 16;
         }
-        state = (state / frequency << log) + state % frequency + start;
+        state = ((state / frequency) << log) + state % frequency + start;
     }
     words.reverse();
     (state, words)
@@ -70,7 +70,7 @@ fn block_of(log: u32, bins: &[Bin], numbers: &[(usize, u64)]) -> Vec<u8> {
         let offset = *offset;
         (0..bins[*bin].width).map(move |bit| offset >> bit & 1)
     };
-    pack(numbers.iter().flat_map(bit).collect::<Vec<_>>().into_iter(), 1, &mut out);
+    pack(numbers.iter().flat_map(bit).collect::<Vec<_>>(), 1, &mut out);
     out
 }
 
@@ -236,7 +236,7 @@ fn nothing_is_left_over_in_lanes() {
     };
     let block = |states: [u64; 4], left_over: u8, offsets: &[u8]| {
         let mut out = vec![CODED];
-        pack(states.into_iter(), 9, &mut out);
+        pack(states, 9, &mut out);
         *out.last_mut().expect("four states") |= left_over << 4;
         out.extend(offsets);
         out
