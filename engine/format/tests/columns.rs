@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::{Content, Random, SOME, read, rows_at, same, spec, write};
+use support::{Content, Random, SOME, read, read_stream, rows_at, same, spec, write};
 use tapestore_format::rows::{ColumnValues, RowSet, Values};
 use tapestore_format::schema::{ColumnId, ColumnType};
 use tapestore_format::segment::{Encoding, Scratch, Segment, Stream, System, Tier, Verified, Zone};
@@ -347,4 +347,31 @@ fn rows_of_a_group_are_no_nulls_behind_rows_that_may_be() {
     }
     let nulls = out.columns[0].1.nulls.as_ref().unwrap();
     assert_eq!((nulls.len(), nulls.iter().filter(|null| **null).count()), (2502, 2));
+}
+
+/// A block becomes a constant, which takes a few bytes: the others are left over.
+#[test]
+fn bytes_behind_a_block_of_a_group_are_refused() {
+    let mut random = Random(12);
+    let mut prices =
+        |by: u64| floats((0..600).map(|_| (5000 + by + random.below(90)) as f64 / 100.0).collect());
+    let columns = (0..4).map(|id| (id as ColumnId, ColumnType::F64, prices(id))).collect();
+    let content = part(columns, Some([0, 1, 2, 3]));
+    let (bytes, _) = write(std::slice::from_ref(&content), Tier::Dense);
+    let group: Vec<_> = {
+        let verified = Verified::new(bytes.len() as u64);
+        let segment = Segment::open(&bytes, SOME, &verified).unwrap();
+        let chunk = segment.chunk(&segment.part(0).unwrap(), Stream::Live, 0).unwrap();
+        chunk.columns().filter(|column| column.id.is_some()).collect()
+    };
+    for column in group {
+        assert!(column.encoding == Encoding::Group && !column.digits, "{column:?}");
+        let mut bad = bytes.clone();
+        bad[column.offset as usize] = 0;
+        let verified = Verified::trusting();
+        let segment = Segment::open(&bad, SOME, &verified).unwrap();
+        let error = read_stream(&segment, 0, Stream::Live).unwrap_err();
+        assert_eq!(error.rule, "K13", "{error}");
+        assert!((column.offset..column.offset + column.bytes).contains(&error.offset), "{error}");
+    }
 }
