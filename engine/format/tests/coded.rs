@@ -88,7 +88,7 @@ fn read(model: &Model, bytes: &[u8], count: usize) -> Result<Vec<i64>, FormatErr
         match (&scalar, by(kernels)) {
             (Ok(expected), Ok(found)) => assert!(*expected == found, "other numbers with {}", kernels.name),
             (Err(expected), Err(found)) => {
-                assert_eq!(expected.to_string(), found.to_string(), "{}", kernels.name)
+                assert_eq!(expected.to_string(), found.to_string(), "{}", kernels.name);
             }
             (expected, found) => panic!("{expected:?}, with {} {found:?}", kernels.name),
         }
