@@ -94,6 +94,7 @@ const CODECS: &[Executable] = &[
     (FORMAT, "codecs", &[]),
     (FORMAT, "pinned", &[]),
     (FORMAT, "factors", &[]),
+    (FORMAT, "singles", &[]),
     (FORMAT, "digits", &[]),
 ];
 /// Those that most of what is left is noticed by come first.
