@@ -166,28 +166,33 @@ impl<'v> Bars<'v> {
     /// The factors of all rows; `None` if too many have none.
     fn runs(&self, exponent: usize) -> Option<Runs> {
         let mut runs = Runs::new();
-        let (mut row, mut without, mut failed) = (0, 0, 0);
+        let (mut row, mut without, mut failed, mut step, mut ended) = (0, 0, 0, 1, 0);
         while row < self.rows() {
             let near = runs.last().map_or(1.0, |run| run.1);
             if let Some(again) = self.again(row, exponent, near).filter(|_| !runs.is_empty()) {
                 row = self.end_of(again, exponent, near);
+                (step, ended) = (1, row);
                 continue;
             }
             let found =
                 self.unit(row, &mut failed).and_then(|(rows, unit)| self.factor(&rows, unit, exponent, near));
             let end = found.map_or(row, |(factor, _)| self.end_of(row, exponent, factor));
             let Some((factor, _)) = found.filter(|_| end > row) else {
-                without += 1;
+                without += step;
                 let too_many = |count: usize, of: usize| count * of > PROBES * of + self.rows();
                 if too_many(without, STRANGE) || too_many(failed, FAILED) {
                     return None;
                 }
-                row += 1;
+                // Strange rows come in stretches: the longer one is, the further on the next unit is looked for.
+                row += step;
+                step = (step * 2).min(WINDOW);
                 continue;
             };
-            let start = if runs.is_empty() { 0 } else { row };
+            // The rows before that were not looked at, too.
+            let passed = (ended..row).rev().take_while(|row| self.follows(*row, exponent, factor)).count();
+            let start = if runs.is_empty() { 0 } else { row - passed };
             runs.push((start, self.refined(&(row..end), exponent, factor)));
-            row = end;
+            (row, step, ended) = (end, 1, end);
         }
         (!runs.is_empty()).then_some(runs)
     }
