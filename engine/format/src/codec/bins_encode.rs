@@ -471,6 +471,14 @@ mod tests {
         }
     }
 
+    /// Many numbers that lie close together, up to the last ones there are.
+    #[test]
+    fn numbers_at_the_ends_of_all_come_back() {
+        for end in [i64::MIN, i64::MAX] {
+            round_trip(&(0..3000).map(|i| end ^ (i * 7919 % 97)).collect::<Vec<_>>());
+        }
+    }
+
     /// Times of quotes, which come in pairs: every other difference is zero. The others are whole milliseconds, in nanoseconds.
     #[test]
     fn places_are_taken_out_of_the_numbers_that_are_not_zero() {

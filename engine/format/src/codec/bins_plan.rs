@@ -92,9 +92,9 @@ fn sort(numbers: &mut [i64]) {
     let mut counts = vec![0; span as usize + 1];
     numbers.iter().for_each(|number| counts[(number - least) as usize] += 1);
     let mut rest = numbers;
-    for (number, count) in (least..).zip(counts) {
+    for (above, count) in counts.into_iter().enumerate() {
         let (these, after) = rest.split_at_mut(count);
-        these.fill(number);
+        these.fill(least + above as i64);
         rest = after;
     }
 }
