@@ -7,11 +7,13 @@ use tapestore::schema::{SchemaBuilder, bars};
 use tapestore::{Batch, Options, SeriesKey, Store, Tier, Values};
 use tapestore_format::header::{
     FileHeader, FileKind,
-    features::{ALTERNATE, CODED, DIGITS, LANES},
+    features::{ALTERNATE, CODED, DIGITS, FACTORS, LANES, SINGLES},
 };
 
 const MINUTE_NS: i64 = 60_000_000_000;
 const ROWS: usize = 3 * 65_536 + 5_000;
+/// What files with adjusted prices say of themselves, in whichever of two forms these are.
+const ADJUSTED: u32 = FACTORS | SINGLES;
 
 fn key() -> SeriesKey {
     SeriesKey::new("A.X", "1m").unwrap()
@@ -359,22 +361,22 @@ fn segments_with_adjusted_prices_say_so_and_others_do_not() {
     write("A.X", adjusted(0, 6000));
     let expected = rows(&store);
     store.seal().unwrap();
-    assert_eq!(features_of(&storage), [0, 8]);
+    assert_eq!(features_of(&storage), [0, ADJUSTED]);
     assert_eq!(rows(&store), expected);
     // Each series moves to a segment of its own; only that of the adjusted one says so.
     let report = store.compact().unwrap();
     let found = features_of(&storage);
-    assert!(found.len() >= 2 && found.iter().sum::<u32>() == 8, "{found:?}");
+    assert!(found.len() >= 2 && found.iter().sum::<u32>() == ADJUSTED, "{found:?}");
     assert!((11_000..11_010).contains(&report.rows), "each row is counted once: {}", report.rows);
     assert_eq!(rows(&store), expected);
     // Hot segments have no use for factors; what comes from them finds them again.
     store.compact_to(Tier::Hot).unwrap();
-    assert!(features_of(&storage).iter().all(|bits| bits & 8 == 0));
+    assert!(features_of(&storage).iter().all(|bits| bits & ADJUSTED == 0));
     assert_eq!(rows(&store), expected);
     store.compact_to(Tier::Cold).unwrap();
-    assert_eq!(features_of(&storage).iter().filter(|bits| **bits == 8 | CODED | LANES).count(), 1);
+    assert_eq!(features_of(&storage).iter().filter(|bits| **bits == ADJUSTED | CODED | LANES).count(), 1);
     assert_eq!(rows(&store), expected);
     store.compact_to(Tier::Dense).unwrap();
-    assert_eq!(features_of(&storage).iter().filter(|bits| **bits == 8).count(), 1);
+    assert_eq!(features_of(&storage).iter().filter(|bits| **bits == ADJUSTED).count(), 1);
     assert_eq!(rows(&store), expected);
 }
