@@ -16,9 +16,12 @@ use crate::output::note;
 use crate::output::table::{Side, Table};
 use crate::when::now_ns;
 
-/// A wall-clock time for people: whole seconds.
+/// A wall-clock time for people: date and whole seconds, so that all are as long.
 pub(super) fn clock(time_ns: i64) -> String {
-    brief(time_ns - time_ns.rem_euclid(1_000_000_000))
+    const DAY_NS: i64 = 86_400_000_000_000;
+    let of_day = time_ns.rem_euclid(DAY_NS) / 1_000_000_000;
+    let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
+    format!("{} {hour:02}:{minute:02}:{second:02}", brief(time_ns - time_ns.rem_euclid(DAY_NS)))
 }
 
 /// Runs `tape log`.
@@ -249,4 +252,16 @@ fn drop_history(context: &Context, arguments: &Prune, operation: &Operation) -> 
         )?;
     }
     out.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::clock;
+
+    #[test]
+    fn times_are_as_long_at_whole_minutes_and_at_midnight() {
+        assert_eq!(clock(0), "1970-01-01 00:00:00");
+        assert_eq!(clock(1_709_251_260_999_999_999), "2024-03-01 00:01:00");
+        assert_eq!(clock(-1), "1969-12-31 23:59:59");
+    }
 }
