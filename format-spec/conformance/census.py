@@ -69,6 +69,7 @@ def wanted():
         "memories of models": {0, 1, 2, 3, 4},
         "encodings with a model": {3, 4, 5, 6, 7},
         "groups with digits": {"plain", "with a model"},
+        "groups of adjusted singles": {"plain", "with a model"},
         "levels of segments": {0, 1},
     }
 
