@@ -20,10 +20,15 @@ struct Paid {
 }
 
 impl Paid {
-    /// Bars in ticks of so many units.
+    /// Bars in ticks of so many units, of about 4,000 ticks.
     fn random(random: &mut Random, count: usize, places: i32, tick: i64) -> Self {
+        Self::of(random, count, places, tick, 4_000)
+    }
+
+    /// Bars in ticks of so many units, of about so many ticks.
+    fn of(random: &mut Random, count: usize, places: i32, tick: i64, ticks: i64) -> Self {
         let mut prices: [Vec<i64>; 4] = Default::default();
-        let (mut factors, mut factor, mut close) = (Vec::new(), 0.62, 4_000);
+        let (mut factors, mut factor, mut close) = (Vec::new(), 0.62, ticks);
         for row in 0..count {
             if row % 250 == 249 {
                 factor = (factor + (1.0 - factor) * 0.07_f64).min(1.0);
@@ -108,6 +113,26 @@ fn bars_that_were_adjusted_from_singles_come_back() {
             }
             assert!(!stored(&content, &written(&content, Tier::Hot), &mut random));
         }
+    }
+}
+
+/// Singles of prices of many units are hardly nearer to them than other singles are.
+#[test]
+fn bars_of_a_few_cents_and_of_thousands_come_back() {
+    let mut random = Random(9);
+    for ticks in [60, 400, 50_000, 120_000, 400_000, 900_000] {
+        let paid = Paid::of(&mut random, 3000, 2, 1, ticks);
+        let content = content(&paid.adjusted());
+        let bytes = written(&content, Tier::Dense);
+        assert!(stored(&content, &bytes, &mut random), "{ticks} cents");
+        let columns = paid.prices.map(|column| column.iter().map(|price| *price as f64 / 100.0).collect());
+        let plain = written(&self::content(&columns), Tier::Dense);
+        assert!(
+            bytes.len() < plain.len() * 5 / 4 + 2000,
+            "{ticks} cents: {} and {}",
+            bytes.len(),
+            plain.len()
+        );
     }
 }
 

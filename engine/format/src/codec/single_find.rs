@@ -1,8 +1,9 @@
 //! Looking for adjusted singles: see [`super::single`].
 //!
-//! Values of a few rows are whole multiples of a unit, a tick times the factor, to as many digits as an `f32` has. The greatest
-//! unit that fits all of them is looked for among the parts of the largest value; of its decimal multiples the one is the factor
-//! under which the other prices follow from close to the bit. Rows follow it until one does not; there a new run begins.
+//! The prices of a row are singles times one ratio, rounded in `f64`: what one is of another is a fraction of two numbers of 24
+//! bits, and an `f64` has digits enough to tell which. So a single row gives its prices but for a power of two and a small factor
+//! that they may have in common; of those that are left, the ones are taken under which the prices are decimals and the next rows
+//! follow to the bit. Rows follow a factor until one does not; there a new run begins.
 
 use super::decimal::{Mantissas, nearest};
 use super::factor::Factors;
@@ -10,26 +11,24 @@ use super::factor_find::Runs;
 use super::single::{adjusted, paid, ratio};
 use crate::number::POWERS;
 
-/// Rows that a unit is looked for in, at first; then half as many, and so on, as a dividend may lie in between.
+/// Rows that a factor is judged by.
 const WINDOW: usize = 24;
-/// Fewest.
-const FEWEST: usize = 4;
-/// Units that a value has at most.
-const UNITS: u32 = 1 << 17;
-/// How far values are from whole units at most, as a share of the value: two roundings to 24 bits, and one of the factor.
-const BESIDE: f64 = 1.0 / (1u64 << 22) as f64;
+/// Rows of a window that a factor is looked for in: those of which no two prices differ say nothing.
+const LOOKS: usize = 4;
+/// Bits of a single.
+const BITS: u32 = 24;
 /// Most decimal places of prices that were paid.
 const PLACES: usize = 5;
-/// Ticks that a unit may be, in units of the last place.
-const TICKS: [f64; 11] = [1.0, 2.0, 4.0, 5.0, 8.0, 10.0, 20.0, 25.0, 50.0, 100.0, 200.0];
+/// The largest price that is looked for, in units of the last place: beyond it, singles are too coarse to tell decimals from others.
+const UNITS: f64 = (1 << 20) as f64;
+/// The largest odd factor that the prices of a row may have in common.
+const COMMON: u32 = 63;
 /// Places of the rows that tell whether it is worth while to look at all of them.
 const PROBES: usize = 8;
 /// Residues of closes that follow a factor, in `f32`, at most.
 const FARTHEST: i64 = 8;
 /// A run goes on behind a row that does not follow if of so many all but one do.
 const AHEAD: usize = 4;
-/// A unit is looked for in vain at one of so many rows at most: that takes as long as thousands of rows.
-const FAILED: usize = 16;
 /// One of so many rows may be no adjusted singles.
 const STRANGE: usize = 8;
 
@@ -107,49 +106,27 @@ impl<'v> Bars<'v> {
         if windows.iter().filter(|rows| singles(rows)).count() * 2 <= windows.len() {
             return None;
         }
-        let units: Vec<(std::ops::Range<usize>, f64)> =
-            windows.iter().filter_map(|rows| self.unit(rows.start, &mut 0)).collect();
-        if units.len() * 2 < windows.len() {
+        let exact = |exponent: usize| {
+            let best = |rows: &std::ops::Range<usize>| self.factor(rows.clone(), exponent, 1.0);
+            windows.iter().filter_map(best).map(|(_, exact)| exact).sum::<usize>()
+        };
+        let best = (0..=PLACES).map(|exponent| (exact(exponent), std::cmp::Reverse(exponent))).max()?;
+        let (exact, std::cmp::Reverse(exponent)) = best;
+        if exact * 2 < windows.iter().map(ExactSizeIterator::len).sum() {
             return None;
         }
-        let exact = |exponent: &usize| {
-            let best =
-                |(rows, unit): &(_, f64)| self.factor(rows, *unit, *exponent, 1.0).map_or(0, |best| best.1);
-            (units.iter().map(best).sum::<usize>(), std::cmp::Reverse(*exponent))
-        };
-        let exponent = (0..=PLACES).max_by_key(exact)?;
         Some((exponent, self.runs(exponent)?))
     }
 
-    /// The rows from one on, as many as have a common unit, and it. Counts in `failed` what was looked for in vain.
-    fn unit(&self, row: usize, failed: &mut usize) -> Option<(std::ops::Range<usize>, f64)> {
-        let mut count = WINDOW.min(self.rows() - row);
-        while count >= FEWEST {
-            let rows = row..row + count;
-            let values = self.columns.iter().flat_map(|column| column[rows.clone()].iter().copied());
-            if let Some(unit) = common_unit(values.collect(), failed) {
-                return Some((rows, unit));
-            }
-            count /= 2;
-        }
-        None
-    }
-
-    /// The factor under which most rows come back, of those that a unit leaves, and how many. Of several, that nearest to `near`.
-    fn factor(
-        &self,
-        rows: &std::ops::Range<usize>,
-        unit: f64,
-        exponent: usize,
-        near: f64,
-    ) -> Option<(f64, usize)> {
-        let candidates = TICKS.iter().map(|ticks| {
-            let factor = self.refined(rows, exponent, unit * POWERS[exponent] / ticks);
+    /// The factor under which most of the rows come back, and how many. Of several, that nearest to `near`.
+    fn factor(&self, rows: std::ops::Range<usize>, exponent: usize, near: f64) -> Option<(f64, usize)> {
+        let looked = rows.clone().filter_map(|row| Fractions::of(self.columns.map(|column| column[row])));
+        let judged = looked.take(LOOKS).flat_map(|row| row.factors(exponent)).map(|factor| {
             let exact = rows.clone().filter(|row| self.row(*row, exponent, factor).exact).count();
             (factor, exact)
         });
         let distance = |factor: f64| (factor / near).ln().abs();
-        candidates.max_by(|a, b| a.1.cmp(&b.1).then(distance(b.0).total_cmp(&distance(a.0))))
+        judged.max_by(|a, b| a.1.cmp(&b.1).then(distance(b.0).total_cmp(&distance(a.0))))
     }
 
     /// A factor as closes have it in the middle.
@@ -166,7 +143,7 @@ impl<'v> Bars<'v> {
     /// The factors of all rows; `None` if too many have none.
     fn runs(&self, exponent: usize) -> Option<Runs> {
         let mut runs = Runs::new();
-        let (mut row, mut without, mut failed, mut step, mut ended) = (0, 0, 0, 1, 0);
+        let (mut row, mut without, mut step, mut ended) = (0, 0, 1, 0);
         while row < self.rows() {
             let near = runs.last().map_or(1.0, |run| run.1);
             if let Some(again) = self.again(row, exponent, near).filter(|_| !runs.is_empty()) {
@@ -174,13 +151,11 @@ impl<'v> Bars<'v> {
                 (step, ended) = (1, row);
                 continue;
             }
-            let found =
-                self.unit(row, &mut failed).and_then(|(rows, unit)| self.factor(&rows, unit, exponent, near));
+            let found = self.factor(row..self.rows().min(row + WINDOW), exponent, near);
             let end = found.map_or(row, |(factor, _)| self.end_of(row, exponent, factor));
             let Some((factor, _)) = found.filter(|_| end > row) else {
                 without += step;
-                let too_many = |count: usize, of: usize| count * of > PROBES * of + self.rows();
-                if too_many(without, STRANGE) || too_many(failed, FAILED) {
+                if without * STRANGE > PROBES * STRANGE + self.rows() {
                     return None;
                 }
                 // Strange rows come in stretches: the longer one is, the further on the next unit is looked for.
@@ -250,24 +225,68 @@ fn back(row: &Row, exponent: usize, factor: f64) -> [f64; 4] {
     [prices[0] * ratio, prices[1] * ratio, prices[2] * ratio, close]
 }
 
-/// The greatest number that all values are whole multiples of, to as many digits as an `f32` has. Counts in `failed` if none was
-/// found among all.
-fn common_unit(mut values: Vec<f64>, failed: &mut usize) -> Option<f64> {
-    values.sort_unstable_by(f64::total_cmp);
-    values.dedup();
-    let largest = *values.last()?;
-    if !(largest.is_finite() && values[0] > 0.0) || values.len() < FEWEST {
-        return None;
+/// The prices of a row as whole multiples of what they have in common.
+#[derive(Clone, Copy, Debug)]
+struct Fractions {
+    multiples: [f64; 4],
+    /// What they are multiples of.
+    unit: f64,
+}
+
+impl Fractions {
+    /// `None` if they are all equal, or no multiples that singles could be.
+    fn of(values: [f64; 4]) -> Option<Self> {
+        if !values.iter().all(|value| value.is_finite() && *value > 0.0) {
+            return None;
+        }
+        let largest = values.into_iter().fold(0.0, f64::max);
+        let common = values.iter().try_fold(1, |common, value| {
+            let denominator = denominator(value / largest)?;
+            let common = common / greatest_divisor(common, denominator) * denominator;
+            (common < 1 << BITS).then_some(common)
+        })?;
+        let unit = largest / common as f64;
+        let multiples = values.map(|value| (value / unit).round());
+        (common > 1).then_some(Self { multiples, unit })
     }
-    // From the largest down: it allows fewest units. Each is tried until a value does not fit, mostly the first.
-    let shares: Vec<f64> = values.iter().rev().skip(1).map(|value| value / largest).collect();
-    let found = (1..=UNITS).find(|units| {
-        let units = f64::from(*units);
-        shares.iter().all(|share| {
-            let many = share * units;
-            (many - many.round()).abs() <= many * BESIDE + f64::EPSILON
-        })
-    });
-    *failed += usize::from(found.is_none());
-    Some(largest / f64::from(found?))
+
+    /// Factors under which the prices that were paid are decimals of so many places.
+    fn factors(self, exponent: usize) -> impl Iterator<Item = f64> {
+        let decimals = move |unit: &f64| {
+            let single = |multiple: f64| {
+                let price = multiple * unit;
+                paid(decimal(nearest(price, exponent, 0), exponent)) == price
+            };
+            self.multiples.into_iter().all(single)
+        };
+        let largest = self.multiples.into_iter().fold(0.0, f64::max);
+        let most = UNITS / POWERS[exponent];
+        let units = (1..=COMMON).step_by(2).flat_map(move |common| {
+            let unit = f64::from(common);
+            let greatest = unit * (most / (largest * unit)).log2().floor().exp2();
+            (0..BITS).map(move |halved| greatest / f64::from(1 << halved))
+        });
+        units.filter(decimals).map(move |unit| self.unit / unit)
+    }
+}
+
+/// The denominator of the fraction of singles that a share of two prices is, from its continued fraction: two such fractions are
+/// farther from each other than three roundings of an `f64`.
+fn denominator(share: f64) -> Option<u64> {
+    let (mut rest, mut last, mut denominator) = (share, 0, 1u64);
+    loop {
+        let product = share * denominator as f64;
+        if (product - product.round()).abs() <= product * 2.0 * f64::EPSILON {
+            return Some(denominator);
+        }
+        rest = (rest - rest.floor()).recip();
+        (last, denominator) = (denominator, (rest as u64).saturating_mul(denominator).saturating_add(last));
+        if denominator >= 1 << BITS {
+            return None;
+        }
+    }
+}
+
+fn greatest_divisor(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { greatest_divisor(b, a % b) }
 }
