@@ -8,8 +8,8 @@ use tapestore::{
 
 use crate::damage::StoreFiles;
 use crate::stores::{
-    MINUTE, Making, T0, adjusted_prices, fine_prices, key, minutes, prices, quotes, quotes_schema, schema,
-    single_prices, slots, trades, trades_schema, types,
+    MINUTE, Making, T0, adjusted_prices, days, fine_prices, key, minutes, prices, quotes, quotes_schema,
+    schema, single_prices, slots, trades, trades_schema, types,
 };
 use crate::values::{Manner, Nulls, Random, column};
 
@@ -138,8 +138,8 @@ fn singles(making: &mut Making, instrument: &str) -> Result<()> {
     let key = key(instrument, "1d");
     making.commit("vendor", "adjusted singles", |transaction, random| {
         transaction.create_series(&key, bars())?;
-        let (every, days) = (100 + random.below(300) as usize, 1100 + random.below(900));
-        transaction.append(&key, single_prices(random, 0..days, every))
+        let (every, count) = (100 + random.below(300), 1100 + random.below(900));
+        transaction.append(&key, single_prices(random, days(0..count), every))
     })?;
     Ok(())
 }

@@ -525,16 +525,24 @@ pub(crate) fn fine_prices(random: &mut Random, times: Vec<i64>, one_in: i64) -> 
     bars_at(times, columns)
 }
 
-fn digits() -> Result<Vec<(String, Vec<u8>)>> {
-    let mut making = Making::new(14, Tier::Dense)?;
-    let (dense, cold) = (key("DENSE", "1m"), key("COLD", "1m"));
+/// Bars of which a number says what is among them: more than a block, dense, with a correction; the same, cold; and some in a log.
+fn in_tiers(
+    seed: u64,
+    times: fn(std::ops::Range<i64>) -> Vec<i64>,
+    timeframe: &str,
+    corrected: std::ops::Range<i64>,
+    [dense_with, corrected_with, cold_with, logged_with]: [i64; 4],
+    batch: fn(&mut Random, Vec<i64>, i64) -> Batch,
+) -> Result<Vec<(String, Vec<u8>)>> {
+    let mut making = Making::new(seed, Tier::Dense)?;
+    let (dense, cold) = (key("DENSE", timeframe), key("COLD", timeframe));
     making.commit("feed", "more than a block", |transaction, random| {
         transaction.create_series(&dense, bars())?;
-        transaction.append(&dense, fine_prices(random, minutes(0..1100), 9))
+        transaction.append(&dense, batch(random, times(0..1100), dense_with))
     })?;
     making.store.seal()?;
     making.commit("feed", "a correction", |transaction, random| {
-        transaction.upsert(&dense, fine_prices(random, minutes(1020..1060), 5))
+        transaction.upsert(&dense, batch(random, times(corrected), corrected_with))
     })?;
     making.store.seal()?;
     making.store.compact()?;
@@ -542,24 +550,28 @@ fn digits() -> Result<Vec<(String, Vec<u8>)>> {
     making = making.reopen()?;
     making.commit("feed", "the same, cold", |transaction, random| {
         transaction.create_series(&cold, bars())?;
-        transaction.append(&cold, fine_prices(random, minutes(0..1500), 12))
+        transaction.append(&cold, batch(random, times(0..1500), cold_with))
     })?;
     making.store.seal()?;
     making.commit("feed", "in a log", |transaction, random| {
-        transaction.append(&dense, fine_prices(random, minutes(1100..1110), 4))
+        transaction.append(&dense, batch(random, times(1100..1110), logged_with))
     })?;
     Ok(making.finish())
 }
 
+fn digits() -> Result<Vec<(String, Vec<u8>)>> {
+    in_tiers(14, minutes, "1m", 1020..1060, [9, 5, 12, 4], fine_prices)
+}
+
 /// Columns of bars in cents, as a source that keeps singles adjusts them for a dividend every so many rows: close to another
 /// single, the others by what that is of close. Some values are none of these.
-fn single_columns(random: &mut Random, count: usize, every: usize) -> [Vec<f64>; 5] {
+fn single_columns(random: &mut Random, count: usize, every: i64) -> [Vec<f64>; 5] {
     let [mut open, mut high, mut low, mut close, volume] = price_columns(random, count);
     let mut strange = |value: f64| if random.below(400) == 0 { value + 1.0 / 3.0 } else { value };
-    // Prices of about 42, so that singles hold a few digits beyond the cents.
-    let paid = |price: f64| f64::from(((price / 10.0).round() / 100.0) as f32);
+    // Prices of about 500, so that singles hold a few digits beyond the cents.
+    let paid = |price: f64| f64::from((((price * 100.0).round() - 4_150_000.0) / 100.0) as f32);
     for (row, close) in close.iter_mut().enumerate() {
-        let dividends = (count - 1 - row) / every;
+        let dividends = (count - 1 - row) as i64 / every;
         let before = paid(*close);
         let adjusted = f64::from((before * (1.0 - dividends as f64 * 0.012_345_678_9)) as f32);
         for column in [&mut open, &mut high, &mut low] {
@@ -571,36 +583,13 @@ fn single_columns(random: &mut Random, count: usize, every: usize) -> [Vec<f64>;
 }
 
 /// Bars of days with such prices.
-pub(crate) fn single_prices(random: &mut Random, range: std::ops::Range<i64>, every: usize) -> Batch {
-    let times = days(range);
+pub(crate) fn single_prices(random: &mut Random, times: Vec<i64>, every: i64) -> Batch {
     let columns = single_columns(random, times.len(), every);
     bars_at(times, columns)
 }
 
 fn singles() -> Result<Vec<(String, Vec<u8>)>> {
-    let mut making = Making::new(15, Tier::Dense)?;
-    let (dense, cold) = (key("DENSE", "1d"), key("COLD", "1d"));
-    making.commit("feed", "more than a block", |transaction, random| {
-        transaction.create_series(&dense, bars())?;
-        transaction.append(&dense, single_prices(random, 0..1100, 250))
-    })?;
-    making.store.seal()?;
-    making.commit("feed", "a correction", |transaction, random| {
-        transaction.upsert(&dense, single_prices(random, 1060..1100, 100))
-    })?;
-    making.store.seal()?;
-    making.store.compact()?;
-    making.options.tier = Tier::Cold;
-    making = making.reopen()?;
-    making.commit("feed", "the same, cold", |transaction, random| {
-        transaction.create_series(&cold, bars())?;
-        transaction.append(&cold, single_prices(random, 0..1500, 400))
-    })?;
-    making.store.seal()?;
-    making.commit("feed", "in a log", |transaction, random| {
-        transaction.append(&dense, single_prices(random, 1100..1110, 100))
-    })?;
-    Ok(making.finish())
+    in_tiers(15, days, "1d", 1060..1100, [250, 100, 400, 100], single_prices)
 }
 
 /// A history in which everything happens that can happen to series.

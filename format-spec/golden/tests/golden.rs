@@ -1,12 +1,14 @@
 //! The golden stores of every version: read for ever, and unchanged.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use golden::expected::{exports, observe};
 use golden::frozen::{self, HASHES};
 use tapestore::{Options, Store, verify_directory};
-use tapestore_format::header::MAJOR;
+use tapestore_format::header::{FileHeader, FileKind, MAJOR};
+use tapestore_format::segment::{Segment, Stream, Tier, Verified};
 
 const VERSIONS: [&str; 1] = ["v1"];
 
@@ -87,6 +89,37 @@ fn golden_stores_opened_for_writing_give_the_same() {
         assert!(exports(&reader) == expected, "{name}: read again");
         assert_eq!(verify_directory(copy.path(), true).expect(name), [], "{name}");
     });
+}
+
+/// Forms of groups that occur only where the encoder finds them worth while: the stores that are to show them do, packed and
+/// with a model.
+#[test]
+fn golden_stores_hold_the_groups_that_they_are_made_for() {
+    let wanted = [
+        ("v1/adjusted", "group with factors"),
+        ("v1/digits", "group with digits"),
+        ("v1/singles", "group of singles"),
+    ];
+    let mut found = BTreeSet::new();
+    each(|name, store| {
+        let files = frozen::files(&store.join("store")).expect("a store");
+        for (_, bytes) in files.iter().filter(|file| file.0.starts_with("segment-")) {
+            // Some stores are damaged.
+            let Ok(header) = FileHeader::decode(bytes, FileKind::Segment) else { continue };
+            let verified = Verified::new(bytes.len() as u64);
+            let Ok(segment) = Segment::open(bytes, header.identity, &verified) else { continue };
+            for part in (0..segment.part_count()).map(|ordinal| segment.part(ordinal).expect(name)) {
+                let Ok(chunk) = segment.chunk(&part, Stream::Live, 0) else { continue };
+                let model = chunk.tier() == Tier::Cold;
+                found.extend(chunk.columns().map(|info| (name.to_owned(), info.form(), model)));
+            }
+        }
+    });
+    for (name, form) in wanted {
+        for model in [false, true] {
+            assert!(found.contains(&(name.to_owned(), form, model)), "{name}: {form}, with a model: {model}");
+        }
+    }
 }
 
 #[test]
