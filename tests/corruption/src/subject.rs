@@ -92,7 +92,14 @@ fn shared(files: Vec<(String, Vec<u8>)>) -> Files {
 /// # Errors
 /// Those of the engine.
 pub fn all() -> Result<Vec<Subject>> {
-    let mut out = vec![grown()?, torn()?, forms()?, further()?, single()?, pages()?];
+    let mut out = vec![
+        grown()?,
+        torn()?,
+        forms()?,
+        grouped("mixed", "1m", 90, |count| bars_of(mixed(count), 1))?,
+        grouped("single", "1d", 150, |count| bars_of(singles(count), 1440))?,
+        pages()?,
+    ];
     for (name, _, make) in STORES {
         out.push(Subject::new(name, shared(make()?), Vec::new())?);
     }
@@ -319,43 +326,7 @@ pub fn mixed(count: usize) -> [Vec<f64>; 4] {
     columns
 }
 
-/// The bars of [`mixed`], and a volume.
-fn mixed_bars(count: usize) -> Batch {
-    let [open, high, low, close] = mixed(count).map(Values::F64);
-    let volume = Values::F64((0..count).map(|row| (row % 13) as f64).collect());
-    Batch::new((0..count as i64).map(|minute| minute * MINUTE).collect())
-        .with("open", open)
-        .with("high", high)
-        .with("low", low)
-        .with("close", close)
-        .with("volume", volume)
-}
-
-/// Bars with further digits: few of them, packed; a block and some, coded by a model; and a past.
-fn further() -> Result<Subject> {
-    let mut growing = Growing::new()?;
-    let (dense, cold) = (SeriesKey::new("DENSE", "1m")?, SeriesKey::new("COLD", "1m")?);
-    growing.commit(Durability::Durable, |transaction| {
-        transaction.create_series(&dense, schema::bars())?;
-        transaction.append(&dense, mixed_bars(90))
-    })?;
-    growing.store().seal()?;
-    growing.remember();
-    growing.tier = Tier::Cold;
-    growing.reopen()?;
-    growing.commit(Durability::Durable, |transaction| {
-        transaction.create_series(&cold, schema::bars())?;
-        transaction.append(&cold, mixed_bars(1100))
-    })?;
-    growing.store().seal()?;
-    growing.remember();
-    growing.commit(Durability::Durable, |transaction| transaction.upsert(&dense, mixed_bars(5)))?;
-    let files = growing.moments.pop().expect("remembered");
-    growing.moments.dedup();
-    Subject::new("mixed", files, growing.moments)
-}
-
-/// Bars of days in cents, as a source that keeps singles adjusts them for a dividend every 40 days: close to another single, the
+/// Bars of days in cents, as a source that keeps singles adjusts them for a dividend every 40 days until day 800: close to another single, the
 /// others by what that is of close. One in fifty is none of these.
 pub fn singles(count: usize) -> [Vec<f64>; 4] {
     let mut random = Random(79);
@@ -366,7 +337,7 @@ pub fn singles(count: usize) -> [Vec<f64>; 4] {
         close = open + random.below(31) - 15;
         let (high, low) = (open.max(close) + random.below(5), open.min(close) - random.below(5));
         let paid = [open, high, low, close].map(|cents| f64::from((cents as f64 / 100.0) as f32));
-        let dividends = (count - 1 - row) / 40;
+        let dividends = 20 - (row / 40).min(20);
         let adjusted = f64::from((paid[3] * (1.0 - dividends as f64 * 0.007_654_321)) as f32);
         let ratio = adjusted / paid[3];
         let strange = if random.below(50) == 0 { random.below(4) } else { 4 };
@@ -378,20 +349,31 @@ pub fn singles(count: usize) -> [Vec<f64>; 4] {
     columns
 }
 
-/// Bars of adjusted singles: few of them, packed; a block and some, coded by a model; and a past.
-fn single() -> Result<Subject> {
+/// Bars of these prices, one for every timeframe of so many minutes, and a volume.
+fn bars_of(prices: [Vec<f64>; 4], minutes: i64) -> Batch {
+    let count = prices[0].len();
+    let [open, high, low, close] = prices.map(Values::F64);
+    let volume = Values::F64((0..count).map(|row| (row % 13) as f64).collect());
+    Batch::new((0..count as i64).map(|bar| bar * minutes * MINUTE).collect())
+        .with("open", open)
+        .with("high", high)
+        .with("low", low)
+        .with("close", close)
+        .with("volume", volume)
+}
+
+/// Bars of which a group is told by another: few of them, packed; a block and some, coded by a model; and a past.
+fn grouped(
+    name: &'static str,
+    timeframe: &str,
+    few: usize,
+    bars: impl Fn(usize) -> Batch,
+) -> Result<Subject> {
     let mut growing = Growing::new()?;
-    let batch = |count: usize| {
-        let [open, high, low, close] = singles(count).map(Values::F64);
-        let times = (0..count as i64).map(|day| day * 1440 * MINUTE).collect();
-        let volume = Values::F64((0..count).map(|row| (row % 13) as f64).collect());
-        let batch = Batch::new(times).with("open", open).with("high", high).with("low", low);
-        batch.with("close", close).with("volume", volume)
-    };
-    let (dense, cold) = (SeriesKey::new("DENSE", "1d")?, SeriesKey::new("COLD", "1d")?);
+    let (dense, cold) = (SeriesKey::new("DENSE", timeframe)?, SeriesKey::new("COLD", timeframe)?);
     growing.commit(Durability::Durable, |transaction| {
         transaction.create_series(&dense, schema::bars())?;
-        transaction.append(&dense, batch(150))
+        transaction.append(&dense, bars(few))
     })?;
     growing.store().seal()?;
     growing.remember();
@@ -399,13 +381,14 @@ fn single() -> Result<Subject> {
     growing.reopen()?;
     growing.commit(Durability::Durable, |transaction| {
         transaction.create_series(&cold, schema::bars())?;
-        transaction.append(&cold, batch(1100))
+        transaction.append(&cold, bars(1100))
     })?;
     growing.store().seal()?;
     growing.remember();
+    growing.commit(Durability::Durable, |transaction| transaction.upsert(&dense, bars(5)))?;
     let files = growing.moments.pop().expect("remembered");
     growing.moments.dedup();
-    Subject::new("single", files, growing.moments)
+    Subject::new(name, files, growing.moments)
 }
 
 /// Structures of several pages and records of several frames, each as long as the one beside it: what stands in the place of

@@ -15,7 +15,7 @@ use tape_corruption::sweep::{Case, Effort, Outcome, Report, replay, sweep};
 use tapestore::{ColumnType, SeriesKey, Store, Values};
 use tapestore_format::header::{FileHeader, FileKind};
 use tapestore_format::rows::RowSet;
-use tapestore_format::segment::{Encoding, Scratch, Segment, Stream, System, Verified};
+use tapestore_format::segment::{ColumnInfo, Encoding, Scratch, Segment, Stream, System, Verified};
 
 /// Stores of at most this many bytes have every byte damaged already in the short form.
 const SMALL_BYTES: usize = 15_000;
@@ -90,14 +90,13 @@ fn small_stores_hold_every_encoding() {
     assert!(small.iter().any(|subject| !subject.earlier.is_empty()));
 }
 
-/// What is whole and wrong is no damage: the truth of the sweep is what the engine reads. So here it is what was put in, for a
-/// structure whose columns are told by others; read alone, beside one another, and from the middle of a block on.
-#[test]
-fn prices_with_further_digits_are_those_that_were_put_in() {
-    let subject = all().unwrap().into_iter().find(|subject| subject.name == "mixed").unwrap();
+/// What is whole and wrong is no damage: the truth of the sweep is what the engine reads. So here it is what was put in, for
+/// structures whose columns are told by others; read alone, beside one another, and from the middle of a block on.
+fn reads_what_was_put_in(name: &str, timeframe: &str, few: usize, expected: &[Vec<f64>; 4], told: Told) {
+    let subject = all().unwrap().into_iter().find(|subject| subject.name == name).unwrap();
     let store = Store::open_read_only_on(Arc::new(disk(&subject.files)), options()).unwrap();
     let (view, names) = (store.view(), ["open", "high", "low", "close"]);
-    let (expected, mut prices) = (mixed(1100), 0);
+    let mut prices = 0;
     let mut same = |column: usize, rows: Range<usize>, found: &Values, set: u8| {
         let Values::F64(found) = found else { panic!("prices are doubles") };
         let bits = |values: &[f64]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
@@ -108,51 +107,34 @@ fn prices_with_further_digits_are_those_that_were_put_in() {
     for set in 1..16u8 {
         let wanted: Vec<usize> = (0..4).filter(|column| set >> column & 1 == 1).collect();
         let columns: Vec<&str> = wanted.iter().map(|column| names[*column]).collect();
-        for (key, count) in [("DENSE", 90), ("COLD", 1100)] {
-            let rows = view.read(&SeriesKey::new(key, "1m").unwrap()).columns(&columns).rows().unwrap();
+        for (key, count) in [("DENSE", few), ("COLD", expected[0].len())] {
+            let rows = view.read(&SeriesKey::new(key, timeframe).unwrap()).columns(&columns).rows().unwrap();
             for (column, (_, values)) in wanted.iter().zip(&rows.set.columns) {
                 same(*column, 0..count, &values.values, set);
             }
         }
         for (_, bytes) in subject.files.iter().filter(|file| file.0.starts_with("segment-")) {
-            in_parts(bytes, &wanted, &mut |column, rows, values| same(column, rows, values, set));
+            in_parts(bytes, &wanted, told, &mut |column, rows, values| same(column, rows, values, set));
         }
     }
-    println!("torture: further digits | {prices} prices | seed 1 | failures 0");
+    println!("torture: {name} | {prices} prices | seed 1 | failures 0");
 }
 
-/// The same of adjusted singles, where open, high and low are told by close.
+#[test]
+fn prices_with_further_digits_are_those_that_were_put_in() {
+    reads_what_was_put_in("mixed", "1m", 90, &mixed(1100), |info| info.digits);
+}
+
 #[test]
 fn adjusted_singles_are_those_that_were_put_in() {
-    let subject = all().unwrap().into_iter().find(|subject| subject.name == "single").unwrap();
-    let store = Store::open_read_only_on(Arc::new(disk(&subject.files)), options()).unwrap();
-    let (view, names) = (store.view(), ["open", "high", "low", "close"]);
-    let mut prices = 0;
-    for (key, count) in [("DENSE", 150), ("COLD", 1100)] {
-        let (key, expected) = (SeriesKey::new(key, "1d").unwrap(), singles(count));
-        for set in 1..16u8 {
-            let wanted: Vec<usize> = (0..4).filter(|column| set >> column & 1 == 1).collect();
-            let columns: Vec<&str> = wanted.iter().map(|column| names[*column]).collect();
-            for rows in [0..count, 41..97, count - 1..count] {
-                let day = |row: usize| row as i64 * 86_400_000_000_000;
-                let read = view.read(&key).range(day(rows.start)..day(rows.end)).columns(&columns);
-                let found = read.rows().unwrap();
-                for (column, (_, values)) in wanted.iter().zip(&found.set.columns) {
-                    let Values::F64(found) = &values.values else { panic!("prices are doubles") };
-                    let bits =
-                        |values: &[f64]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
-                    let expected = bits(&expected[*column][rows.clone()]);
-                    assert_eq!(bits(found), expected, "{} of {set:04b}, rows {rows:?}", names[*column]);
-                    prices += found.len();
-                }
-            }
-        }
-    }
-    println!("torture: adjusted singles | {prices} prices | seed 1 | failures 0");
+    reads_what_was_put_in("single", "1d", 150, &singles(1100), |info| info.singles);
 }
 
-/// Reads some prices of every chunk that has further digits, all rows and some.
-fn in_parts(bytes: &[u8], wanted: &[usize], found: &mut dyn FnMut(usize, Range<usize>, &Values)) {
+/// Whether a column is one of the structure that is looked at.
+type Told = fn(&ColumnInfo) -> bool;
+
+/// Reads some prices of every chunk that has the structure, all rows and some.
+fn in_parts(bytes: &[u8], wanted: &[usize], told: Told, found: &mut dyn FnMut(usize, Range<usize>, &Values)) {
     let identity = FileHeader::decode(bytes, FileKind::Segment).unwrap().identity;
     let verified = Verified::new(bytes.len() as u64);
     let segment = Segment::open(bytes, identity, &verified).unwrap();
@@ -160,7 +142,7 @@ fn in_parts(bytes: &[u8], wanted: &[usize], found: &mut dyn FnMut(usize, Range<u
     // Others are of series of the store's own.
     for part in parts.filter(|part| part.columns.len() == 5) {
         let chunk = segment.chunk(&part, Stream::Live, 0).unwrap();
-        let told = chunk.columns().filter(|info| info.digits).filter_map(|info| info.id);
+        let told = chunk.columns().filter(told).filter_map(|info| info.id);
         let told: Vec<_> = told.map(|id| (id, ColumnType::F64)).collect();
         let columns: Vec<_> = wanted.iter().map(|column| told[*column]).collect();
         let (count, mut scratch) = (chunk.rows(), Scratch::pooled());
