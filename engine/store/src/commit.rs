@@ -4,9 +4,12 @@
 //! - P1. The state staged last (`head`) is what the next transaction sees; the state published is what readers see.
 //!   `head` is ahead of it only while frames are on their way to the disk (I12).
 //! - P2. Whoever finds nobody writing writes for all: one write and one sync for every commit that waits.
-//! - P3. After a failed write or sync nothing is acknowledged any more (I8); what was published stays readable.
+//! - P3. After a failed write or sync, or a panic in the midst of work on files, nothing is acknowledged any more (I8); what was
+//!   published stays readable.
 
+use std::any::Any;
 use std::collections::VecDeque;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 
 use tapestore_format::limits::RECORD_BYTES;
@@ -20,7 +23,7 @@ use crate::options::Durability;
 use crate::stage::Stage;
 use crate::state::State;
 use crate::store::Shared;
-use crate::sync::{Condvar, Mistake, Mutex, MutexGuard, mistaken};
+use crate::sync::{Condvar, Mistake, Mutex, MutexGuard, caught, mistaken};
 use crate::transaction::{CommitReport, Transaction};
 use crate::wal::{LogWriter, Visible, log_name};
 
@@ -229,16 +232,19 @@ impl Pipeline {
         }
         drop(inner);
         let end = at + frames.len() as u64;
-        let result = file
-            .write_at(at, &frames)
-            .map_err(|error| ("writing", error))
-            .and_then(|()| if sync { file.sync_data().map_err(|error| ("syncing", error)) } else { Ok(()) });
+        let result = caught(|| {
+            self.guard(|| {
+                file.write_at(at, &frames).map_err(|error| ("writing", error))?;
+                if sync { file.sync_data().map_err(|error| ("syncing", error)) } else { Ok(()) }
+            })
+        });
         let mut inner = self.inner.lock();
         inner.flushing = false;
         if !mistaken(Mistake::LoseWakeUp) {
             self.changed.notify_all();
         }
-        if let Err((action, error)) = result {
+        // A panic has poisoned this already.
+        if let Err((action, error)) = result.unwrap_or_else(|panic| resume_unwind(panic)) {
             let error = Error::io(action, shared.storage.describe(&log_name(log)), error);
             if !mistaken(Mistake::GoOnAfterFailure) {
                 inner.poisoned = Some(error.to_string());
@@ -289,11 +295,25 @@ impl Pipeline {
     }
 
     /// Accepts nothing more (P3).
-    pub(crate) fn poison(&self, error: &Error) {
+    pub(crate) fn poison(&self, cause: &impl ToString) {
         let mut inner = self.inner.lock();
-        inner.poisoned.get_or_insert_with(|| error.to_string());
+        inner.poisoned.get_or_insert_with(|| cause.to_string());
         self.changed.notify_all();
     }
+
+    /// Does work of which nobody knows what a panic leaves behind (I8): it goes on to the caller, and nothing more is accepted.
+    pub(crate) fn guard<T>(&self, work: impl FnOnce() -> T) -> T {
+        caught(work).unwrap_or_else(|panic| {
+            self.poison(&format!("a panic: {}", message(&*panic)));
+            resume_unwind(panic)
+        })
+    }
+}
+
+/// What a panic said.
+fn message(panic: &(dyn Any + Send)) -> &str {
+    let owned = || panic.downcast_ref::<String>().map(String::as_str);
+    panic.downcast_ref::<&str>().copied().or_else(owned).unwrap_or("it says nothing")
 }
 
 /// Refuses a transaction whose record no reader would put together.

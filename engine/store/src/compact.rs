@@ -84,7 +84,7 @@ pub(crate) fn compact(shared: &Shared, role: &WriterRole, scope: Scope) -> Resul
     }
     let jobs = closed(shared, &state, selected);
     let tier = if let Scope::To(tier) = scope { Some(tier) } else { None };
-    rewrite(shared, role, &jobs, &retained, tier).map(Some)
+    role.pipeline.guard(|| rewrite(shared, role, &jobs, &retained, tier)).map(Some)
 }
 
 /// What a thread does when it is woken: compacts what is due, then lets rows become cold that have aged, one segment of a
@@ -144,7 +144,7 @@ pub(crate) fn reclaim(shared: &Shared, role: &WriterRole) -> Result<bool> {
         for part in jobs.iter().flat_map(job_parts) {
             left.remove(&part.file.id());
         }
-        match rewrite(shared, role, &jobs, &retained, None) {
+        match role.pipeline.guard(|| rewrite(shared, role, &jobs, &retained, None)) {
             Err(error) if error.is_full_disk() && role.pipeline.lock().check().is_ok() => unfinished = true,
             other => drop(other?),
         }

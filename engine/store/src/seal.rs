@@ -32,7 +32,7 @@ use crate::wal::LogWriter;
 pub(crate) fn seal(shared: &Shared, role: &WriterRole) -> Result<bool> {
     let _one_at_a_time = role.sealing.lock();
     let mut step = true;
-    let result = seal_locked(shared, role, &mut step);
+    let result = role.pipeline.guard(|| seal_locked(shared, role, &mut step));
     if let Err(error) = &result
         && !matches!(error, Error::Poisoned { .. })
     {

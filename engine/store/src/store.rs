@@ -81,6 +81,19 @@ pub(crate) struct WriterRole {
     pub(crate) _lock: Box<dyn LockGuard>,
 }
 
+impl WriterRole {
+    /// A step of the manifest; if it fails it is unknown what counts (I8).
+    fn publish(
+        &self,
+        maintenance: &mut Maintenance,
+        records: Vec<ManifestRecord>,
+        state: StateRecord,
+    ) -> Result<()> {
+        let published = self.pipeline.guard(|| maintenance.publish(records, state));
+        published.inspect_err(|error| self.pipeline.poison(error))
+    }
+}
+
 pub(crate) fn seal_role(shared: &Shared) -> Option<&WriterRole> {
     match &shared.role {
         Role::Writer(role) => Some(role),
@@ -154,8 +167,7 @@ impl Shared {
         if floor <= state.floor {
             return Ok(());
         }
-        let published = maintenance.publish(Vec::new(), StateRecord { floor, ..state });
-        published.inspect_err(|error| role.pipeline.poison(error))?;
+        role.publish(&mut maintenance, Vec::new(), StateRecord { floor, ..state })?;
         self.retained.write().floor = floor;
         Ok(())
     }
@@ -291,9 +303,7 @@ impl Store {
         }
         let record = SnapshotRecord { name: name.to_owned(), version, created: self.shared.storage.now_ns() };
         let state = maintenance.state();
-        maintenance
-            .publish(vec![ManifestRecord::Snapshot(record.clone())], state)
-            .inspect_err(|error| role.pipeline.poison(error))?;
+        role.publish(&mut maintenance, vec![ManifestRecord::Snapshot(record.clone())], state)?;
         (*self.shared.retained.write(), *self.shared.snapshots.write()) =
             retained_of(&maintenance.manifest.state);
         Ok(snapshot_of(&record))
@@ -316,9 +326,7 @@ impl Store {
         }
         role.pipeline.lock().check()?;
         let state = maintenance.state();
-        maintenance
-            .publish(vec![ManifestRecord::DropSnapshot(name.to_owned())], state)
-            .inspect_err(|error| role.pipeline.poison(error))?;
+        role.publish(&mut maintenance, vec![ManifestRecord::DropSnapshot(name.to_owned())], state)?;
         (*self.shared.retained.write(), *self.shared.snapshots.write()) =
             retained_of(&maintenance.manifest.state);
         Ok(())

@@ -34,6 +34,19 @@ pub(crate) mod thread {
     }
 }
 
+/// Runs `work`; a panic ends it, not the thread. Models see every panic themselves.
+#[cfg(not(any(loom, shuttle)))]
+pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> std::thread::Result<T> {
+    // Whoever calls this says what a panic leaves behind.
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work))
+}
+
+/// Runs `work`.
+#[cfg(any(loom, shuttle))]
+pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> std::thread::Result<T> {
+    Ok(work())
+}
+
 /// A mistake of the kind that the models are there to find. They put one in at a time, to show that they would.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(not(any(loom, shuttle)), expect(unreachable_pub, reason = "public where there are models"))]

@@ -3,14 +3,14 @@
 //! # Invariants
 //! - B1. A request made while its thread works is answered by another round: nothing asked for is forgotten. Requests
 //!   that nobody has begun melt together.
-//! - B2. A thread ends only with no request open.
+//! - B2. A thread ends only with no request open: nobody waits for ever, also not after a panic.
 
 use std::sync::Arc;
 
 use crate::compact;
 use crate::store::{Shared, seal_role};
 use crate::sync::thread::{self, JoinHandle};
-use crate::sync::{Condvar, Mutex};
+use crate::sync::{Condvar, Mutex, caught};
 
 /// Requests to the threads.
 #[derive(Debug)]
@@ -112,7 +112,9 @@ impl Worker {
             let shared = shared.clone();
             thread::spawn(name, move || {
                 if let Some(role) = seal_role(&shared) {
-                    role.worker.serve(which, || work(&shared));
+                    // A panic is told by the next commit, as a failure is, and by whoever waits.
+                    let guarded = || role.pipeline.guard(|| work(&shared));
+                    role.worker.serve(which, || drop(caught(guarded)));
                 }
             })
         };

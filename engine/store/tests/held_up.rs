@@ -258,6 +258,81 @@ fn a_compaction_that_fails_in_the_background_stops_the_handle() {
     assert_eq!(count(&store, "A"), 2);
 }
 
+/// A panic of a thread in the background ends no waiting in nothing: it is told as a failed write is.
+#[test]
+fn a_panic_in_the_background_stops_the_handle_and_nobody_waits_for_ever() {
+    let told = |error: tapestore::Error| {
+        let said = error.to_string().contains("a panic: a storage that panics at segment-");
+        assert!(said && error.kind() == ErrorClass::Poisoned, "{error}");
+    };
+    for sealing in [true, false] {
+        // Either nothing is due for compaction, or nothing for sealing.
+        let (young_segments, memtable_bytes) = if sealing { (99, 1) } else { (2, 1 << 20) };
+        let options = Options { background: true, young_segments, memtable_bytes, ..options() };
+        let (storage, store) = two_segments(options);
+        storage.panic(Call::Create, "segment-");
+        store.resume_compaction();
+        if sealing {
+            commit(&store, "A", 2, Durability::Durable).unwrap();
+        }
+        told(store.wait_idle().unwrap_err());
+        told(commit(&store, "A", 3, Durability::Durable).unwrap_err());
+        let rows = if sealing { 3 } else { 2 };
+        assert_eq!(count(&store, "A"), rows);
+        told(store.close().unwrap_err());
+        let store = Store::open_on(Arc::new(storage), self::options()).unwrap();
+        assert_eq!(count(&store, "A"), rows);
+    }
+}
+
+/// A panic in the midst of work on files goes on to whoever did it; all others are told.
+#[test]
+fn a_panic_in_the_midst_of_a_step_stops_the_handle() {
+    type Work = fn(&Store);
+    let works: [(Call, &'static str, Work); 5] = [
+        (Call::Write, "segment-", |store| drop(store.seal())),
+        (Call::Sync, "segment-", |store| drop(store.compact())),
+        (Call::Write, "manifest-", |store| drop(store.create_snapshot("s", None))),
+        (Call::Sync, "manifest-", |store| drop(store.prune(&AsOf::Version(2)))),
+        (Call::Write, "wal-", |store| drop(commit(store, "A", 9, Durability::Durable))),
+    ];
+    for (call, names, work) in works {
+        let (storage, store) = two_segments(options());
+        store.resume_compaction();
+        write(&store, "A", &[2], 10.0);
+        storage.panic(call, names);
+        let panic = thread::scope(|scope| scope.spawn(|| work(&store)).join()).unwrap_err();
+        assert!(panic.downcast::<String>().unwrap().contains(names));
+        let error = commit(&store, "A", 3, Durability::Durable).unwrap_err();
+        assert!(error.kind() == ErrorClass::Poisoned && error.to_string().contains(names), "{error}");
+        assert_eq!(count(&store, "A"), 3);
+        drop(store);
+        let store = Store::open_on(Arc::new(storage), options()).unwrap();
+        assert_eq!(count(&store, "A"), 3, "{call:?} {names}");
+        assert_eq!(store.verify(true).unwrap(), []);
+    }
+}
+
+/// Who waits for another one to write its commit as well does not wait for ever if that one panics.
+#[test]
+fn a_panic_of_the_one_who_writes_for_all_is_told_to_all() {
+    let storage = Scripted::default();
+    let store = created(&storage);
+    write(&store, "A", &[0], 10.0);
+    let held = storage.hold(Call::Sync, "wal-");
+    thread::scope(|scope| {
+        let first = scope.spawn(|| commit(&store, "A", 1, Durability::Durable));
+        held.wait();
+        storage.panic(Call::Sync, "wal-");
+        let second = scope.spawn(|| commit(&store, "A", 2, Durability::Durable));
+        thread::sleep(MEANWHILE);
+        held.end(Ok(()));
+        assert!(first.join().is_err());
+        assert_eq!(second.join().unwrap().unwrap_err().kind(), ErrorClass::Poisoned);
+    });
+    assert_eq!(count(&store, "A"), 1, "nothing was acknowledged");
+}
+
 /// Damage that a compaction finds is named by it, and is no failed write: new rows are still taken.
 #[test]
 fn a_compaction_that_finds_damage_does_not_stop_the_handle() {

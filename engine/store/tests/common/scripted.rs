@@ -60,6 +60,8 @@ pub(crate) struct Scripted {
     plans: Arc<Mutex<Vec<Plan>>>,
     /// Calls of a kind, on names that begin so, that fail so until said otherwise.
     failing: Arc<Mutex<Option<Failure>>>,
+    /// The next call of a kind on such a name panics.
+    panicking: Arc<Mutex<Option<(Call, &'static str)>>>,
     /// Every write: to which file, and how long it was.
     writes: Arc<Mutex<Vec<(String, usize)>>>,
     /// Files written to since they were synced.
@@ -83,6 +85,11 @@ impl Scripted {
     /// From now on such calls fail so; `None`: none.
     pub(crate) fn fail(&self, what: Option<Failure>) {
         *self.failing.lock().unwrap() = what;
+    }
+
+    /// The next such call panics.
+    pub(crate) fn panic(&self, call: Call, names: &'static str) {
+        *self.panicking.lock().unwrap() = Some((call, names));
     }
 
     /// The lengths of all writes to files whose name begins so.
@@ -117,6 +124,9 @@ impl Scripted {
             let _ = plan.arrived.send(());
             plan.end.recv_timeout(PATIENCE).unwrap_or(Ok(()))?;
         }
+        let panics =
+            self.panicking.lock().unwrap().take_if(|panic| panic.0 == call && name.starts_with(panic.1));
+        assert!(panics.is_none(), "a storage that panics at {name}");
         let slow = self.slow_us.load(Ordering::Relaxed);
         if slow > 0 && name.starts_with("wal-") && matches!(call, Call::Write | Call::Sync) {
             std::thread::sleep(Duration::from_micros(slow));
