@@ -34,6 +34,14 @@ impl Strings {
         self.ends.push(u32::try_from(self.text.len()).expect("batches of strings stay under 4 GiB"));
     }
 
+    /// Appends strings that stand end to end; `ends` says where each one ends.
+    pub(crate) fn append(&mut self, text: &str, ends: &[u32]) {
+        let start = self.text.len();
+        u32::try_from(start + text.len()).expect("batches of strings stay under 4 GiB");
+        self.text.push_str(text);
+        self.ends.extend(ends.iter().map(|end| start as u32 + end));
+    }
+
     /// All strings in order.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         (0..self.len()).map(|index| self.get(index))

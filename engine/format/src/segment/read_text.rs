@@ -8,8 +8,8 @@ use super::read::{append_nulls, each_block, wrong_type};
 use crate::bytes::ByteReader;
 use crate::codec::int;
 use crate::error::{FormatError, Result};
-use crate::limits::STRING_BYTES;
-use crate::rows::{ColumnValues, Values};
+use crate::limits::{BLOCK_ROWS, STRING_BYTES};
+use crate::rows::{ColumnValues, Strings, Values};
 
 impl Chunk<'_> {
     /// Appends strings of a column of codes: the dictionary is read once, however many blocks follow.
@@ -24,23 +24,28 @@ impl Chunk<'_> {
         let mut parameters = ByteReader::new(&self.head.content[entry.parameters.clone()], "K14");
         let distinct = parameters.varint()?;
         let texts = parse_heap(&heap, distinct).map_err(|error| error.shifted(entry.offset))?;
+        let mut short = Short::of(&texts);
         self.read_model(entry, &mut scratch.models, &mut scratch.int)?;
         each_block(range, |block, rows| {
             let some = self.decode_integers(entry, block, scratch)?;
             let at = out.len();
             let Values::Str(strings) = &mut out.values else { return Err(wrong_type(entry)) };
-            for row in rows.clone() {
-                if some && scratch.nulls[row] {
-                    strings.push("");
-                    continue;
-                }
-                let code = scratch.numbers[row];
-                let Some(text) = usize::try_from(code).ok().and_then(|code| texts.get(code)) else {
-                    let detail = format!("code {code} of {distinct}");
-                    return Err(FormatError::corrupt("K14", entry.offset, detail));
-                };
-                strings.push(text);
-            }
+            let codes = &scratch.numbers[rows.clone()];
+            let appended = match &mut short {
+                Some(short) if !some => short.append(codes, strings),
+                _ => (rows.clone().zip(codes)).try_for_each(|(row, code)| {
+                    let null = some && scratch.nulls[row];
+                    let text = if null {
+                        Some(&"")
+                    } else {
+                        usize::try_from(*code).ok().and_then(|at| texts.get(at))
+                    };
+                    text.map(|text| strings.push(text)).ok_or(*code)
+                }),
+            };
+            appended.map_err(|code| {
+                FormatError::corrupt("K14", entry.offset, format!("code {code} of {distinct}"))
+            })?;
             if some {
                 append_nulls(out, at, &scratch.nulls[rows]);
             }
@@ -86,6 +91,44 @@ impl Chunk<'_> {
             reader.finish().map(|()| some)
         })();
         decoded.map_err(|error: FormatError| error.shifted(offset))
+    }
+}
+
+/// The bytes that a short string has at most.
+const SHORT: usize = 8;
+
+/// A dictionary of short strings: each is copied as one word, of which the next one covers what is too much.
+struct Short {
+    words: Vec<([u8; SHORT], u32)>,
+    /// Room for the strings of a block, and where they end.
+    text: [u8; BLOCK_ROWS * SHORT],
+    ends: [u32; BLOCK_ROWS],
+}
+
+impl Short {
+    /// `None` if some are long.
+    fn of(texts: &[&str]) -> Option<Self> {
+        let word = |text: &&str| {
+            let mut word = [0; SHORT];
+            word.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+            Some((word, text.len() as u32))
+        };
+        let words = texts.iter().map(word).collect::<Option<_>>()?;
+        Some(Self { words, text: [0; _], ends: [0; _] })
+    }
+
+    /// Appends the strings of the codes of a block, which has none else; or gives the code that stands for none.
+    fn append(&mut self, codes: &[i64], out: &mut Strings) -> std::result::Result<(), i64> {
+        let mut end = 0;
+        for (code, ends) in codes.iter().zip(&mut self.ends) {
+            let (word, length) = self.words.get(*code as usize).ok_or(*code)?;
+            self.text[end as usize..][..SHORT].copy_from_slice(word);
+            end += length;
+            *ends = end;
+        }
+        let text = std::str::from_utf8(&self.text[..end as usize]).expect("strings end to end");
+        out.append(text, &self.ends[..codes.len()]);
+        Ok(())
     }
 }
 
