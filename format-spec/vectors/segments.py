@@ -266,6 +266,11 @@ def segments(good, bad, Noise):
                                           Column(3, 1, 3, b"", [raw([0, 65535, 3])]), Column(4, 1, 3, b"", [raw([1, 2, 3])])])
     fine("system", "system columns with values of their own; a version by its bits", "S19", segment([Part(1, [], [runs_of_system], (4, MASK))]),
          {"parts": [{"series": 1, "live": [[T0, 4, 0, 1], [T0, 4, 65535, 2], [T0, MASK, 3, 3]], "history": [], "marks": []}]})
+    two = [Column(code, I64, 3, b"", [raw(values)]) for code, values in ((8, [4, -1, 6]), (9, [7, 8, -9]))]
+    when = [T0, T0 + 5, T0 + 6]
+    any_order = Chunk(when, [two[1], system(4, 2), two[0], system(1, 1), times(when), system(3, 3)])
+    fine("entries-order", "entries in no order: a column first, times among the last", "S16", segment([Part(1, [(0, I64), (1, I64)], [any_order])]),
+         {"parts": [{"series": 1, "live": rows_of(when, [(I64, [4, -1, 6]), (I64, [7, 8, -9])], source=3, flags=2), "history": [], "marks": []}]})
     ends = [-9 * 10**18, 9 * 10**18]
     fine("times", "the least and the greatest time", "S11", segment([Part(1, [], [chunk_of([], 2, time=ends)])]),
          {"parts": [{"series": 1, "live": rows_of(ends, []), "history": [], "marks": []}]})

@@ -5,7 +5,9 @@ mod support;
 use support::{Content, Random, SOME, read, read_stream, rows_at, same, spec, write};
 use tapestore_format::rows::{ColumnValues, RowSet, Values};
 use tapestore_format::schema::{ColumnId, ColumnType};
-use tapestore_format::segment::{Encoding, Scratch, Segment, Stream, System, Tier, Verified, Zone};
+use tapestore_format::segment::{
+    Encoding, Holds, Scratch, Segment, SegmentWriter, Stream, System, Tier, Verified, Zone,
+};
 use tapestore_format::time::{MINUTE_NS, Timeframe};
 
 /// A part of one-minute bars with these columns.
@@ -117,6 +119,45 @@ fn strings_that_are_nearly_the_same_have_codes_of_their_own() {
     let column = Values::Str(texts.into_iter().collect()).into();
     let found = stored(&part(vec![(0, ColumnType::String, column)], None), Tier::Dense);
     assert_eq!(found[0].0, Encoding::Dictionary);
+}
+
+/// Short strings of a dictionary are copied as words, longer ones are not: around that length, of several bytes a character, with
+/// nulls and without, from any row to any other.
+#[test]
+fn dictionaries_of_short_and_of_long_strings_come_back() {
+    let mut random = Random(23);
+    for longest in [0, 1, 7, 8, 9, 40] {
+        for nulls in [false, true] {
+            let texts = [
+                "",
+                "é",
+                "买",
+                "a",
+                "buy_sell",
+                "日本1",
+                "\u{0}",
+                "\u{10ffff}\u{10ffff}",
+                "NASDAQ-Q",
+                "a venue of the past",
+            ];
+            let some: Vec<&str> = texts.into_iter().filter(|text| text.len() <= longest).collect();
+            let count = 2600;
+            let mut values: Vec<&str> = (0..count).map(|_| random.pick(&some)).collect();
+            // Not all of them are the same.
+            values[7] = &"12345678901234567890123456789012345678901"[..longest.max(1)];
+            let nulls: Option<Vec<bool>> = nulls.then(|| (0..count).map(|row| row % 9 == 4).collect());
+            let null = |row: usize| nulls.as_ref().is_some_and(|nulls| nulls[row]);
+            let values = values.iter().enumerate().map(|(row, text)| if null(row) { "" } else { text });
+            let column = ColumnValues { values: Values::Str(values.collect()), nulls: nulls.clone() };
+            let content = part(vec![(0, ColumnType::String, column)], None);
+            for tier in [Tier::Hot, Tier::Dense, Tier::Cold] {
+                let (bytes, _) = write(std::slice::from_ref(&content), tier);
+                let pick = |_: &mut Random| vec![(0, ColumnType::String)];
+                let columns = support::stored(&content, &bytes, &mut random, 30, pick);
+                assert_eq!(columns[0].encoding, Encoding::Dictionary, "{longest} bytes");
+            }
+        }
+    }
 }
 
 /// Bars with prices in ticks of 0.25 that now and then break the ordering, and strays of every kind.
@@ -299,6 +340,44 @@ fn trades_cost_little() {
     let (bytes, _) = write(std::slice::from_ref(&content), Tier::Dense);
     same(&read(&bytes).unwrap()[0].0, &content.live).unwrap();
     assert!(bytes.len() < count * 3, "{} bytes for {count} trades", bytes.len());
+}
+
+/// Times of which a model tells much are coded in the dense tier as well, and the chunk is known for a dense one all the same:
+/// else it would never be made cold.
+#[test]
+fn times_that_are_coded_in_the_dense_tier_make_no_cold_chunk() {
+    let mut random = Random(31);
+    let count = 30_000;
+    for repeats in [true, false] {
+        // Mostly the step before the last one again; or any.
+        let (mut time, mut steps) = (1_380_000_000_000_000_000i64, vec![3, 5]);
+        let times = (0..count).map(|row| {
+            let again = repeats && !random.chance(10);
+            steps.push(if again { steps[row] } else { random.below(9) as i64 });
+            time += steps[row] * 1_000_000;
+            time
+        });
+        let mut rows = rows_at(times.collect());
+        rows.columns = vec![(0, Values::I64((0..count).map(|_| random.below(9) as i64).collect()).into())];
+        let spec = spec(1, &[(0, ColumnType::I64)], None);
+        let content = Content { spec, live: rows, history: RowSet::default(), marks: Vec::new() };
+        let time_bytes = |tier: Tier| {
+            let holds = Holds { ticks: true, ..Holds::default() };
+            let writer = SegmentWriter::holding(SOME, tier, holds);
+            let ((bytes, _), _) = support::write_with(std::slice::from_ref(&content), writer);
+            same(&read(&bytes).unwrap()[0].0, &content.live).unwrap();
+            let verified = Verified::new(bytes.len() as u64);
+            let segment = Segment::open(&bytes, SOME, &verified).unwrap();
+            segment.verify(true, &mut |error| panic!("{error}"));
+            let part = segment.part(0).unwrap();
+            let chunk = segment.chunk(&part, Stream::Live, 0).unwrap();
+            assert_eq!(chunk.tier(), tier, "repeats: {repeats}");
+            chunk.columns().find(|column| column.name == "time").unwrap().bytes
+        };
+        let [packed, dense, cold] = [Tier::Hot, Tier::Dense, Tier::Cold].map(time_bytes);
+        assert_eq!(dense * 4 < packed * 3, repeats, "{packed}, {dense} and {cold} bytes");
+        assert!(!repeats || dense == cold, "{packed}, {dense} and {cold} bytes");
+    }
 }
 
 /// Prices at and around what 32 bits hold: a column is read in numbers that hold all that it is predicted from, and what it becomes.

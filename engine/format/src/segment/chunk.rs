@@ -406,19 +406,19 @@ impl<'a> Chunk<'a> {
         })
     }
 
-    /// The tier that the chunk was written for, as far as its encodings tell: cold if its times have a model, or if they are a
-    /// grid's and a column has one; hot if all columns of numbers that differ from row to row are raw.
+    /// The tier that the chunk was written for, as far as its encodings tell: cold if its times have a model and stand first, or if
+    /// they are a grid's and a column has one; hot if all columns of numbers that differ from row to row are raw.
     pub fn tier(&self) -> Tier {
         let coded = |entry: &Entry| entry.flags & MODEL != 0;
-        let time =
-            self.head.entries.iter().find(|entry| entry.key == Key::Time && entry.encoding.may_be_coded());
-        if time.map_or_else(|| self.head.entries.iter().any(coded), coded) {
+        let entries = &self.head.entries;
+        let time = entries.iter().position(|entry| entry.key == Key::Time && entry.encoding.may_be_coded());
+        if time.map_or_else(|| entries.iter().any(coded), |at| at == 0 && coded(&entries[at])) {
             return Tier::Cold;
         }
         let numbers = |entry: &&Entry| {
             !entry.key.is_system() && entry.kind != ColumnType::String && entry.encoding.has_blocks()
         };
-        let mut raw = self.head.entries.iter().filter(numbers).map(|entry| entry.encoding == Encoding::Raw);
+        let mut raw = entries.iter().filter(numbers).map(|entry| entry.encoding == Encoding::Raw);
         match raw.next() {
             Some(true) if raw.all(|raw| raw) => Tier::Hot,
             _ => Tier::Dense,

@@ -43,8 +43,8 @@ pub(super) struct Ways<'w> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Coded {
     Never,
-    /// If that saves an eighth of its bytes at least: decoding takes several times as long then.
-    ByAnEighth,
+    /// If that saves one in so many of its bytes at least: decoding takes several times as long then.
+    ByOneIn(usize),
     /// If it is smaller at all.
     IfSmaller,
     /// As `IfSmaller`; else there is a model that no block uses. A reader is to see which tier this is.
@@ -242,7 +242,7 @@ fn saves(coding: &Coding<'_>, values: &[i64], residuals: Option<&[i64]>, ways: W
         bytes.clear();
         coded += if coding.encode(block, most, &mut bytes) { bytes.len() } else { most };
     }
-    if ways.coded == Coded::ByAnEighth { coded * 8 <= packed * 7 } else { coded < packed }
+    if let Coded::ByOneIn(many) = ways.coded { coded * many <= packed * (many - 1) } else { coded < packed }
 }
 
 /// How the integer blocks of a column are written: coded if there is a model and that is smaller.

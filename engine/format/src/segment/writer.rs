@@ -307,7 +307,7 @@ impl SegmentWriter {
             coded: match tier {
                 Tier::Cold => Coded::IfSmaller,
                 // Rows of one time have no times of their own that would tell which tier this is.
-                Tier::Dense if alternate && chunk.first_time < chunk.last_time => Coded::ByAnEighth,
+                Tier::Dense if alternate && chunk.first_time < chunk.last_time => Coded::ByOneIn(8),
                 _ => Coded::Never,
             },
             factors: self.holds.factors,
@@ -319,7 +319,9 @@ impl SegmentWriter {
             let coded = match ways.coded {
                 // Times tell a reader which tier this is.
                 Coded::IfSmaller if key == Key::Time && count >= BLOCK_ROWS => Coded::OrMarked,
-                Coded::ByAnEighth => Coded::Never,
+                // And they are looked through for where a range of rows begins.
+                Coded::ByOneIn(_) if key == Key::Time && count >= BLOCK_ROWS => Coded::ByOneIn(4),
+                Coded::ByOneIn(_) => Coded::Never,
                 coded => coded,
             };
             columns.push(column_encode::encode(key, ColumnType::I64, &numbers, Ways { coded, ..ways }));
@@ -343,6 +345,10 @@ impl SegmentWriter {
             own = Self::own_columns(rows, index, Ways { coded: Coded::OrMarked, ..ways });
         }
         columns.append(&mut own);
+        if tier == Tier::Dense && with_time && columns[0].has_model() {
+            // Times with a model that stand first are those of a cold chunk: see `Chunk::tier`.
+            columns.rotate_left(1);
+        }
         debug_assert!(rows.columns.iter().all(|(_, values): &(_, ColumnValues)| values.len() == count));
 
         let mut head = CHUNK_MAGIC.to_vec();
