@@ -3,14 +3,11 @@
 import struct
 
 from encode import *  # noqa: F403
+from groups import CLOSE, HIGH, LEAST, LOW, MOST, NAMES, OPEN, ORDER, Group, elsewhere, floats, invalid, predicted, stated, valid, zones
 from lanes import simple
-from segments import CONTEXT, F32, F64, I64, STRING, T0, bits_of, blocks, chunk_of, decimal_bits, one_column, rows_of
+from segments import F32, F64, I64, bits_of, decimal_bits, one_column
 
 FLAG, BIT, ALL = 128, 32, 59
-CLOSE, OPEN, HIGH, LOW = range(4)
-ORDER = (OPEN, HIGH, LOW, CLOSE)               # of the columns 0 to 3
-NAMES = {CLOSE: "close", OPEN: "open", HIGH: "high", LOW: "low"}
-LEAST, MOST = -1 << 63, (1 << 63) - 1
 
 
 def value(mantissa, digits, exponent=2, divisor=1, places=6):
@@ -40,14 +37,15 @@ def carried(role, row, m, d):
     return pair[1] if pair[0] == m[role][row] else 0
 
 
-class Bars:
-    """A group, by role: mantissas `m`, digits `d` of all rows; `rows` are told, those that have to be if they are not given."""
+class Bars(Group):
+    """Bars with digits `d` of all rows; `rows` are told, those that have to be if they are not given."""
+
+    flags, required = FLAG, BIT
 
     def __init__(self, m, d, rows=None, exponent=2, divisor=1, places=6):
-        self.m, self.d, self.exponent, self.divisor, self.places = m, d, exponent, divisor, places
-        self.count = len(m[CLOSE])
-        self.told = []                              # for each block: by role the digits of rows
-        for at in range(0, self.count, 1024):
+        self.d, self.places, self.further = d, places, u8(places)
+        every_block = []                            # by role the digits of rows
+        for at in range(0, len(m[CLOSE]), 1024):
             of_m, of_d = ({role: some[at:at + 1024] for role, some in all_of.items()} for all_of in (m, d))
             n = len(of_m[CLOSE])
             block = {role: {row: of_d[role][row] for row in range(n) if carried(role, row, of_m, of_d) != of_d[role][row]} for role in ORDER}
@@ -56,30 +54,14 @@ class Bars:
                     given = rows.get(role, ())
                     assert set(block[role]) <= set(given), (NAMES[role], block[role], given)
                     block[role] = {row: of_d[role][row] for row in given}
-            self.told.append(block)
+            every_block.append(block)
+        super().__init__(m, every_block, exponent, divisor)
 
     def values(self, role):
         return [value(m, d, self.exponent, self.divisor, self.places) for m, d in zip(self.m[role], self.d[role])]
 
-    def parameters(self, role):
-        return u8(role) + scale(self.exponent, self.divisor) + u8(self.places)
-
-    def data(self, role, mantissas=None, behind=None, block=0):
-        """A block; what is given stands there instead."""
-        some = blocks(self.m[role])[block]
-        return (raw(some) if mantissas is None else mantissas) + (told(self.told[block][role]) if behind is None else behind)
-
-    def column(self, role, data=None, flags=0, parameters=None, **other):
-        data = [self.data(role, block=block) for block in range(len(self.told))] if data is None else data
-        return Column(8 + ORDER.index(role), F64, 5, self.parameters(role) if parameters is None else parameters, data, FLAG | flags, **other)
-
-    def segment(self, columns=None, values=None, required=BIT, more=()):
-        """The bytes of a segment, and what it holds; columns and values that are given stand there instead, more columns behind them."""
-        columns = [(columns or {}).get(role) or self.column(role) for role in ORDER] + [column for column, _ in more]
-        values = [(F64, (values or {}).get(role) or self.values(role)) for role in ORDER] + [(column.kind, some) for column, some in more]
-        time = [T0 + row for row in range(self.count)]
-        part = Part(1, [(number, kind) for number, (kind, _) in enumerate(values)], [chunk_of(columns, self.count)], ohlc=(0, 1, 2, 3))
-        return segment([part], head=header(1, required=required)), {"parts": [{"series": 1, "live": rows_of(time, values), "history": [], "marks": []}]}
+    def behind(self, role, block=0):
+        return told(self.told[block][role])
 
 
 def bars(opens, highs, lows, closes, rows=None, **other):
@@ -96,12 +78,7 @@ def some_bars():
 
 
 def segments(good, bad, Noise):
-    def fine(name, title, data, expected, rule="K20"):
-        good(f"segment-digits-{name}", "segment", title, rule, data, **CONTEXT, expected=expected)
-
-    def fine_bars(name, title, some, rule="K20", **other):
-        fine(name, title, *some.segment(**other), rule)
-
+    fine, fine_bars = valid(good, "segment-digits", "K20")
     carry(fine_bars)
     arithmetic(fine_bars)
     narrow(fine_bars)
@@ -236,19 +213,8 @@ def narrow(fine_bars):
     fine_bars("narrow-raw", "mantissas of few bits, but for those of the close, which are raw", some, columns=columns)
     ones = [(0, 4, 1000, 32)]
     heap = model(5, ones)
-    data = some.data(CLOSE, coded(5, ones, [(0, 0), (0, 1), (0, 2)]))
-    columns[CLOSE] = some.column(CLOSE, [data], 32, some.parameters(CLOSE) + varint(len(heap)), model=heap)
+    columns[CLOSE] = some.modelled(CLOSE, some.data(CLOSE, coded(5, ones, [(0, 0), (0, 1), (0, 2)])), heap)
     fine_bars("narrow-coded", "mantissas of few bits, but for those of the close, which are coded", some, columns=columns, required=BIT | 1)
-
-
-def predicted(role, m):
-    """Mantissas with transform group, by their residuals."""
-    if role == OPEN:
-        before = [m[CLOSE][0], *m[CLOSE][:-1]]
-        return raw([wrap(o - b) for o, b in zip(m[OPEN], before)], transform=2)
-    if role == HIGH:
-        return raw([wrap(h - max(pair)) for h, *pair in zip(m[HIGH], m[OPEN], m[CLOSE])], transform=2)
-    return raw([wrap(min(pair) - l) for l, *pair in zip(m[LOW], m[OPEN], m[CLOSE])], transform=2)
 
 
 def forms(fine_bars, Noise):
@@ -294,36 +260,25 @@ def forms(fine_bars, Noise):
         fine_bars(f"{count}", f"{count} bars, of which open, high and low are predicted", some, columns=columns)
 
 
-def floats(values):
-    return [struct.unpack("<d", struct.pack("<Q", value & MASK))[0] for value in values]
-
-
 def together(fine, fine_bars):
     """With exceptions, models, zone maps, factors of another column."""
     some = some_bars()
     wanted = {CLOSE: {0: 0x7FF8DEADBEEF0001, 4: value(1003, 10)}, OPEN: {1: 0x8000000000000000, 2: 1}, HIGH: {}, LOW: {3: bits_of(9.92) + 1}}
-    columns, values = {}, {}
-    for role in ORDER:
-        values[role] = some.values(role)
-        fixes = [wrap(found - values[role][row]) for row, found in wanted[role].items()]
-        columns[role] = some.column(role, [some.data(role) + exceptions(5, list(wanted[role]), fixes)], 2)
-        for row, found in wanted[role].items():
-            values[role][row] = found
+    columns, values = some.excepted(wanted)
     fine_bars("exceptions", "exceptions behind digits, of rows that have some and of others; what they give is not carried on", some, "K11", columns=columns, values=values)
     plain = {role: columns[role] for role in (HIGH, CLOSE)}
     fine_bars("exceptions-some", "exceptions of two columns", some, "K11", columns=plain, values={role: values[role] for role in plain})
-    fixes = [wrap(found - before) for found, before in zip((5, 6, 7, 8, 9), some.values(CLOSE))]
-    fine_bars("exceptions-all", "exceptions of all rows", some, "K11", columns={CLOSE: some.column(CLOSE, [some.data(CLOSE) + exceptions(5, range(5), fixes)], 2)},
-              values={CLOSE: [5, 6, 7, 8, 9]})
+    columns, values = some.excepted({CLOSE: dict(enumerate(range(5, 10)))})
+    fine_bars("exceptions-all", "exceptions of all rows", some, "K11", columns=columns, values=values)
     none = bars([(1, 0)] * 2, [(2, 0)] * 2, [(0, 0)] * 2, [(1, 0), (2, 0)], {})
-    fine_bars("exceptions-none-told", "exceptions behind digits that no row has", none, "K11",
-              columns={CLOSE: none.column(CLOSE, [none.data(CLOSE) + exceptions(2, [1], [3])], 2)}, values={CLOSE: [value(1, 0), value(2, 0) + 3]})
+    columns, values = none.excepted({CLOSE: {1: value(2, 0) + 3}})
+    fine_bars("exceptions-none-told", "exceptions behind digits that no row has", none, "K11", columns=columns, values=values)
     # Mantissas from models: of one lane, in lanes, and both in one chunk with columns without one
     ones = [(0, 4, 1000, 30), (1, 3, 95, 2)]
     chosen = [(0, 5), (0, 8), (1, 4), (0, 0), (0, 3)]
     assert binned(ones, chosen) == some.m[CLOSE]
     heap = model(5, ones)
-    of_close = some.column(CLOSE, [some.data(CLOSE, coded(5, ones, chosen))], 32, some.parameters(CLOSE) + varint(len(heap)), model=heap)
+    of_close = some.modelled(CLOSE, some.data(CLOSE, coded(5, ones, chosen)), heap)
     fine_bars("coded", "coded mantissas of the close with digits", some, "K16", columns={CLOSE: of_close}, required=BIT | 1)
     beyond = [(0, 8, -100, 31), (0, 0, 7, 1)]
     heap = model(5, beyond)
@@ -331,26 +286,25 @@ def together(fine, fine_bars):
     coded_columns = {CLOSE: of_close}
     for role, numbers in residuals.items():
         data = coded(5, beyond, [(0, number + 100) for number in numbers], transform=2)
-        coded_columns[role] = some.column(role, [some.data(role, data)], 32, some.parameters(role) + varint(len(heap)), model=heap)
+        coded_columns[role] = some.modelled(role, some.data(role, data), heap)
     fine_bars("coded-group", "coded mantissas that are predicted, with digits", some, "K16", columns=coded_columns, required=BIT | 1)
     lanes = Lanes(9, [(0, 4, 990), (0, 4, 1000)], [[200, 312]])
     picked = [(int(mantissa >= 1000), mantissa - (1000 if mantissa >= 1000 else 990)) for mantissa in some.m[CLOSE]]
     content = lanes.content()
-    of_close = some.column(CLOSE, [some.data(CLOSE, lanes.coded(picked))], 32, some.parameters(CLOSE) + varint(len(content)), model=content)
+    of_close = some.modelled(CLOSE, some.data(CLOSE, lanes.coded(picked)), content)
     fine_bars("lanes", "mantissas of the close in lanes, with digits", some, "K19", columns={CLOSE: of_close}, required=BIT | 17)
     narrow = Lanes(8, [(0, 8, -100)], [[256]])
     content = narrow.content()
     lane_columns = {CLOSE: of_close}
     for role, numbers in residuals.items():
         data = narrow.coded([(0, number + 100) for number in numbers], transform=2)
-        lane_columns[role] = some.column(role, [some.data(role, data)], 32, some.parameters(role) + varint(len(content)), model=content)
+        lane_columns[role] = some.modelled(role, some.data(role, data), content)
     fine_bars("lanes-group", "mantissas in lanes that are predicted, with digits", some, "K19", columns=lane_columns, required=BIT | 17)
     fixes = [3, -4]
-    data = [some.data(CLOSE, lanes.coded(picked)) + exceptions(5, [0, 4], fixes)]
-    content = lanes.content()
+    data = some.data(CLOSE, lanes.coded(picked)) + exceptions(5, [0, 4], fixes)
     closes = some.values(CLOSE)
     closes[0], closes[4] = closes[0] + 3, closes[4] - 4
-    everything = some.column(CLOSE, data, 34, some.parameters(CLOSE) + varint(len(content)), model=content, long=True)
+    everything = some.modelled(CLOSE, data, lanes.content(), 2, long=True)
     fine_bars("lanes-exceptions", "mantissas in lanes, digits and exceptions, in a file with all feature bits", some, "K11", columns={CLOSE: everything},
               values={CLOSE: closes}, required=ALL)
     zoned(fine_bars)
@@ -358,27 +312,9 @@ def together(fine, fine_bars):
     adjusted = Column(12, F64, 4, scale(2, 1), [raw([5] * 5) + varint(1) + struct.pack("<d", 1.5) + constant(0)], 64)
     fine_bars("factors", "factors of a column beside the group", some, required=BIT | 8, more=[(adjusted, [bits_of(0.05 * 1.5)] * 5)])
     fine("bit-unused", "a file with the feature bit and no digits", *one_column(I64, [5, 6], 3, b"", [raw([5, 6])], required=BIT))
-    fine("group-plain", "a group without digits in a file with the feature bit", *plain_group(some))
+    fine("group-plain", "a group without digits in a file with the feature bit", *some.segment(
+        {role: some.plain(role) for role in ORDER}, {role: some.decimals(role) for role in ORDER}))
     fine_bars("all-bits", "digits in a file with all feature bits", some, required=ALL)
-
-
-def plain_group(some):
-    """The group with its mantissas alone."""
-    columns = {role: Column(8 + number, F64, 5, u8(role) + scale(2, 1), [raw(some.m[role])]) for number, role in enumerate(ORDER)}
-    return some.segment(columns, {role: [decimal_bits(m, 2, 1, F64) for m in some.m[role]] for role in ORDER})
-
-
-def zones(values, low, high, exponent=2, divisor=1, nans=None):
-    """Zone maps of one block, with mantissas for the bounds, and exceptions that make the bounds of them."""
-    known = [value for value in floats(values) if value == value]
-    total = 0.0
-    for value in known:
-        total += value
-    out = constant(low) + constant(high - low)
-    for bound, mantissa in ((min(known), low), (max(known), high)):
-        fix = wrap(bits_of(bound) - decimal_bits(mantissa, exponent, divisor, F64))
-        out += exceptions(1, [0], [fix]) if fix else exceptions(1, [], [])
-    return out + struct.pack("<d", total) + (b"" if nans is None else constant(nans))
 
 
 def zoned(fine_bars):
@@ -411,18 +347,7 @@ def zoned(fine_bars):
 
 def broken(bad):
     some = some_bars()
-
-    def wrong(name, title, rule="K20", also=None, of=some, **other):
-        bad(f"segment-digits-{name}", "segment", title, rule, of.segment(**other)[0], also=also, **CONTEXT)
-
-    def behind(name, title, fields, role=CLOSE, rule="K20", flags=0, **other):
-        """What stands behind the mantissas of one column."""
-        wrong(name, title, rule, columns={role: some.column(role, [some.data(role, behind=fields)], flags)}, **other)
-
-    def head(name, title, rule="K20", **other):
-        """What the head of a chunk alone tells: S16 may be named as well."""
-        wrong(name, title, rule, ["S16"], **other)
-
+    wrong, behind, head = invalid(bad, "segment-digits", "K20", some)
     # Parameters and flags
     for exponent, places in ((2, 0), (2, 19), (2, 255), (5, 18), (22, 1), (22, 0), (18, 5), (4, 19)):
         of = bars([(1, 0)], [(1, 0)], [(1, 0)], [(1, 0)], exponent=exponent, places=places)
@@ -435,26 +360,15 @@ def broken(bad):
     factors = varint(0)
     head("factors", "a column with digits and factors", "S20", required=ALL, columns={CLOSE: some.column(CLOSE, [some.data(CLOSE) + factors], 64)})
     head("factors-all", "a group with digits and factors", "S20", required=ALL, columns={role: some.column(role, [some.data(role) + factors], 64) for role in ORDER})
-    for name, title, kind, encoding, parameters, data in [
-        ("null", "a column that is null", F64, 0, b"", []),
-        ("constant", "a constant", F64, 1, bytes(8), []),
-        ("raw", "raw values", F64, 2, b"", [bytes(40)]),
-        ("integers", "integers", I64, 3, b"", [constant(0) + varint(0)]),
-        ("integers-f64", "floats as integers", F64, 3, b"", [constant(0) + varint(0)]),
-        ("decimal", "decimals that are not of the group", F64, 4, scale(2, 1) + u8(6), [constant(0) + varint(0)]),
-        ("decimal-plain", "decimals that are not of the group, without places", F64, 4, scale(2, 1), [constant(0)]),
-        ("decimal-f32", "decimals of f32", F32, 4, scale(2, 1) + u8(6), [constant(0) + varint(0)]),
-        ("split", "split floats", F64, 6, u8(8), [constant(0) + bytes(5)]),
-        ("dictionary", "a dictionary", STRING, 7, varint(1) + varint(2), [constant(0)]),
-        ("text", "texts", STRING, 8, b"", [constant(0)]),
-    ]:
-        data = one_column(kind, [0] * 5 if kind != STRING else [""] * 5, encoding, parameters, data, FLAG, required=ALL, heap=varint(1) + b"x" if encoding == 7 else None)[0]
-        bad(f"segment-digits-{name}", "segment", f"digits of {title}", "S20", data, also=["S16"], **CONTEXT)
+    elsewhere(bad, "segment-digits", "digits of", FLAG, ALL, [
+        ("decimal", "decimals that are not of the group", F64, scale(2, 1) + u8(6), [constant(0) + varint(0)]),
+        ("decimal-plain", "decimals that are not of the group, without places", F64, scale(2, 1), [constant(0)]),
+        ("decimal-f32", "decimals of f32", F32, scale(2, 1) + u8(6), [constant(0) + varint(0)]),
+    ])
     # The group
     for role in ORDER:
-        plain = Column(8 + ORDER.index(role), F64, 5, u8(role) + scale(2, 1), [raw(some.m[role])])
-        wrong(f"without-{NAMES[role]}", f"a group in which {NAMES[role]} has no digits", "K13", columns={role: plain})
-        alone = {other: Column(8 + ORDER.index(other), F64, 5, u8(other) + scale(2, 1), [raw(some.m[other])]) for other in ORDER if other != role}
+        wrong(f"without-{NAMES[role]}", f"a group in which {NAMES[role]} has no digits", "K13", columns={role: some.plain(role)})
+        alone = {other: some.plain(other) for other in ORDER if other != role}
         wrong(f"only-{NAMES[role]}", f"a group in which {NAMES[role]} alone has digits", "K13", columns=alone)
         other_places = some.column(role, parameters=u8(role) + scale(2, 1) + u8(5))
         wrong(f"places-{NAMES[role]}", f"a group in which {NAMES[role]} has other places", "K13", columns={role: other_places})
@@ -489,18 +403,16 @@ def broken(bad):
     behind("digits-width", "digits of 65 bits", told(three, None, u8(1) + svarint(0) + u8(65) + bytes(40)))
     ones = [(0, 4, 0, 32)]
     heap = model(5, ones)
-    parameters = some.parameters(CLOSE) + varint(len(heap))
     lanes = simple(NO_MEMORY)
-    lane_parameters = some.parameters(CLOSE) + varint(len(lanes.content()))
     of_one, of_four = coded(5, ones, [(0, 1)]), lanes.coded([(0, 0)])
     for name, title, rows, digits in (("rows", "rows", of_one, constant(7)), ("digits", "digits", constant(1), of_one)):
         fields = told({}, rows, digits, 1)
         data = some.data(CLOSE, behind=fields)
-        wrong(f"{name}-coded", f"{title} that are coded", columns={CLOSE: some.column(CLOSE, [data], 32, parameters, model=heap)}, required=BIT | 1)
+        wrong(f"{name}-coded", f"{title} that are coded", columns={CLOSE: some.modelled(CLOSE, data, heap)}, required=BIT | 1)
         behind(f"{name}-coded-no-model", f"{title} that are coded, in a column without a model", fields)
     for name, title, rows, digits in (("rows", "rows", of_four, constant(7)), ("digits", "digits", constant(1), of_four)):
         data = some.data(CLOSE, behind=told({}, rows, digits, 1))
-        wrong(f"{name}-lanes", f"{title} that are coded in lanes", columns={CLOSE: some.column(CLOSE, [data], 32, lane_parameters, model=lanes.content())}, required=BIT | 17)
+        wrong(f"{name}-lanes", f"{title} that are coded in lanes", columns={CLOSE: some.modelled(CLOSE, data, lanes.content())}, required=BIT | 17)
     # What is missing, or left over
     whole = told(three, packed([0, 1, 2], 2, multiplier=2), packed([0, 1, 2], 2, 1))
     rows_end = 1 + len(packed([0, 1, 2], 2, multiplier=2))
@@ -525,12 +437,9 @@ def broken(bad):
     count = 130
     pairs = [(row - 3, 1) for row in range(count)]
     of = bars(pairs, pairs, pairs, pairs)
-    stated = constant(-3) + constant(129) + exceptions(1, [], []) * 2 + struct.pack("<d", sum(floats(of.values(CLOSE))))
-    wrong("zones", "zone maps whose bounds are those of mantissas, while the values have digits", "S25", of=of, columns={CLOSE: of.column(CLOSE, zones=stated)})
+    wrong("zones", "zone maps whose bounds are those of mantissas, while the values have digits", "S25", of=of,
+          columns={CLOSE: of.column(CLOSE, zones=stated(-3, 126, floats(of.values(CLOSE))))})
     beyond = [m for m in range(9123456789012, 9123456789100) if value(m, 0, 4, 1, 6) != decimal_bits(m, 4, 1, F64)][0]
     of = bars([(beyond, 0)] * count, [(beyond, 0)] * count, [(beyond, 0)] * count, [(beyond, 0)] * count, exponent=4, places=6)
-    total = 0.0
-    for number in floats(of.values(CLOSE)):
-        total += number
-    stated = constant(beyond) + constant(0) + exceptions(1, [], []) * 2 + struct.pack("<d", total)
-    wrong("zones-beyond", "zone maps whose bounds are taken as mantissas without digits, though beyond 2^53", "S25", of=of, columns={CLOSE: of.column(CLOSE, zones=stated)})
+    wrong("zones-beyond", "zone maps whose bounds are taken as mantissas without digits, though beyond 2^53", "S25", of=of,
+          columns={CLOSE: of.column(CLOSE, zones=stated(beyond, beyond, floats(of.values(CLOSE))))})

@@ -4,11 +4,11 @@ import math
 import struct
 from fractions import Fraction
 
-from digits import BIT as DIGITS_BIT, CLOSE, HIGH, LEAST, LOW, MOST, NAMES, OPEN, ORDER, floats, predicted, told, zones
 from encode import *  # noqa: F403
 from factors import factor_of, factors
+from groups import CLOSE, HIGH, LEAST, LOW, MOST, NAMES, OPEN, ORDER, Group, elsewhere, floats, invalid, predicted, stated, total, valid, zones
 from lanes import simple
-from segments import CONTEXT, F32, F64, I64, STRING, T0, bits_of, blocks, chunk_of, decimal_bits, one_column, rows_of
+from segments import F32, F64, I64, T0, bits_of, blocks, chunk_of, decimal_bits, one_column, rows_of
 
 FLAGS, BITS, ALL = 192, 72, 123
 GREATEST = 1.7976931348623157e308
@@ -35,13 +35,13 @@ def paid(mantissa, exponent=2, divisor=1):
     return float_of(single(float(wrap(mantissa * divisor)) / float(f"1e{exponent}")))
 
 
-class Bars:
-    """A group, by role: mantissas `m`; for each block `told` are its runs as (first row, factor) and its residues, or None if it has no runs."""
+class Bars(Group):
+    """Bars; for each block `told` are its runs as (first row, factor) and its residues, or None if it has no runs."""
+
+    flags, required = FLAGS, BITS
 
     def __init__(self, m, told, exponent=2, divisor=1):
-        self.m, self.told, self.exponent, self.divisor = m, told, exponent, divisor
-        self.count = len(m[CLOSE])
-        assert len(told) == -(-self.count // 1024)
+        super().__init__(m, told, exponent, divisor)
 
     def closes(self):
         """Adjusted closes and ratios of all rows."""
@@ -62,34 +62,13 @@ class Bars:
             return [bits_of(adjusted) for adjusted, _ in closes]
         return [bits_of(paid(m, self.exponent, self.divisor) * ratio) for m, (_, ratio) in zip(self.m[role], closes)]
 
-    def parameters(self, role):
-        return u8(role) + scale(self.exponent, self.divisor)
-
-    def behind(self, block=0):
-        """What stands behind the mantissas of the close."""
+    def behind(self, role, block=0):
+        if role != CLOSE:
+            return b""
         if self.told[block] is None:
             return varint(0)
         of_runs, residues = self.told[block]
         return factors(len(blocks(self.m[CLOSE])[block]), of_runs, residues and raw(residues))
-
-    def data(self, role, mantissas=None, behind=None, block=0):
-        """A block; what is given stands there instead."""
-        out = raw(blocks(self.m[role])[block]) if mantissas is None else mantissas
-        if behind is None:
-            behind = self.behind(block) if role == CLOSE else b""
-        return out + behind
-
-    def column(self, role, data=None, flags=0, parameters=None, **other):
-        data = [self.data(role, block=block) for block in range(len(self.told))] if data is None else data
-        return Column(8 + ORDER.index(role), F64, 5, self.parameters(role) if parameters is None else parameters, data, FLAGS | flags, **other)
-
-    def segment(self, columns=None, values=None, required=BITS, more=(), entries=ORDER):
-        """The bytes of a segment, and what it holds; columns and values that are given stand there instead, more columns behind them."""
-        columns = [(columns or {}).get(role) or self.column(role) for role in entries] + [column for column, _ in more]
-        values = [(F64, (values or {}).get(role) or self.values(role)) for role in ORDER] + [(column.kind, some) for column, some in more]
-        time = [T0 + row for row in range(self.count)]
-        part = Part(1, [(number, kind) for number, (kind, _) in enumerate(values)], [chunk_of(columns, self.count)], ohlc=(0, 1, 2, 3))
-        return segment([part], head=header(1, required=required)), {"parts": [{"series": 1, "live": rows_of(time, values), "history": [], "marks": []}]}
 
 
 OPENS, HIGHS, LOWS, CLOSES = [10190, 10205, 10177, 9988, 10003], [10231, 10240, 10177, 10010, 10055], [10155, 10177, 9954, 9961, 9987], [10205, 10178, 9977, 10001, 10055]
@@ -108,12 +87,7 @@ def of(mantissas, *told, **other):
 
 
 def segments(good, bad, Noise):
-    def fine(name, title, data, expected, rule="K21"):
-        good(f"segment-singles-{name}", "segment", title, rule, data, **CONTEXT, expected=expected)
-
-    def fine_bars(name, title, some, rule="K21", **other):
-        fine(name, title, *some.segment(**other), rule)
-
+    fine, fine_bars = valid(good, "segment-singles", "K21")
     told_ones(fine_bars)
     arithmetic(fine_bars)
     forms(fine_bars, Noise)
@@ -293,24 +267,15 @@ def together(fine, fine_bars):
     """With exceptions, models, zone maps, and other columns."""
     some = bars(RUNS, [1, -1, 0, -2, 3])
     wanted = {CLOSE: {0: 0x7FF8DEADBEEF0001, 2: 0xFFF0000000000000, 4: bits_of(49.33)}, OPEN: {1: 0x8000000000000000, 2: 1}, HIGH: {}, LOW: {3: bits_of(48.87)}}
-    columns, values = {}, {}
-    for role in ORDER:
-        values[role] = some.values(role)
-        fixes = [wrap(found - values[role][row]) for row, found in wanted[role].items()]
-        columns[role] = some.column(role, [some.data(role) + exceptions(5, list(wanted[role]), fixes)], 2)
-        for row, found in wanted[role].items():
-            values[role][row] = found
+    columns, values = some.excepted(wanted)
     fine_bars("exceptions", "exceptions of all columns; those of the close do not matter to the others", some, "K11", columns=columns, values=values)
     for role in ORDER:
         fine_bars(f"exceptions-{NAMES[role]}", f"exceptions of the {NAMES[role]} alone", some, "K11", columns={role: columns[role]}, values={role: values[role]})
-    fixes = [wrap(found - before) for found, before in zip((5, 6, 7, 8, 9), some.values(CLOSE))]
-    fine_bars("exceptions-all", "exceptions of all closes", some, "K11", columns={CLOSE: some.column(CLOSE, [some.data(CLOSE) + exceptions(5, range(5), fixes)], 2)},
-              values={CLOSE: [5, 6, 7, 8, 9]})
+    columns, values = some.excepted({CLOSE: dict(enumerate(range(5, 10)))})
+    fine_bars("exceptions-all", "exceptions of all closes", some, "K11", columns=columns, values=values)
     none = bars()
-    found = none.values(CLOSE)
-    fine_bars("exceptions-none", "exceptions behind a close without factors, of prices that f32 does not hold", none, "K11",
-              columns={CLOSE: none.column(CLOSE, [none.data(CLOSE) + exceptions(5, [1, 2], [decimal_bits(CLOSES[row], 2, 1, F64) - found[row] for row in (1, 2)])], 2)},
-              values={CLOSE: [found[0], *(decimal_bits(m, 2, 1, F64) for m in CLOSES[1:3]), *found[3:]]})
+    columns, values = none.excepted({CLOSE: {row: decimal_bits(CLOSES[row], 2, 1, F64) for row in (1, 2)}})
+    fine_bars("exceptions-none", "exceptions behind a close without factors, of prices that f32 does not hold", none, "K11", columns=columns, values=values)
     many = Bars({role: mantissas * 205 + mantissas[:3] for role, mantissas in some.m.items()}, [([(0, 0.97), (600, 0.98)], None), ([(0, 1.5)], None)])
     values, columns = {role: many.values(role) for role in ORDER}, {}
     for role, rows in ((CLOSE, ([], [1, 3])), (OPEN, ([7, 1023], []))):
@@ -326,7 +291,7 @@ def together(fine, fine_bars):
     chosen = [(int(m >= 10150), m - (10100 if m >= 10150 else 9900)) for m in CLOSES]
     assert binned(ones, chosen) == CLOSES
     heap = model(5, ones)
-    of_close = some.column(CLOSE, [some.data(CLOSE, coded(5, ones, chosen))], 32, some.parameters(CLOSE) + varint(len(heap)), model=heap)
+    of_close = some.modelled(CLOSE, some.data(CLOSE, coded(5, ones, chosen)), heap)
     fine_bars("coded", "coded mantissas of the close", some, "K16", columns={CLOSE: of_close}, required=BITS | 1)
     residuals = {OPEN: [o - b for o, b in zip(OPENS, [CLOSES[0], *CLOSES])], HIGH: [h - max(pair) for h, *pair in zip(HIGHS, OPENS, CLOSES)],
                  LOW: [min(pair) - low for low, *pair in zip(LOWS, OPENS, CLOSES)]}
@@ -334,24 +299,21 @@ def together(fine, fine_bars):
     heap = model(5, beyond)
     group = {CLOSE: of_close}
     for role, numbers in residuals.items():
-        data = coded(5, beyond, [(0, number + 100) for number in numbers], transform=2)
-        group[role] = some.column(role, [data], 32, some.parameters(role) + varint(len(heap)), model=heap)
+        group[role] = some.modelled(role, coded(5, beyond, [(0, number + 100) for number in numbers], transform=2), heap)
     fine_bars("coded-group", "coded mantissas that are predicted", some, "K16", columns=group, required=BITS | 1)
     lanes = Lanes(9, [(0, 8, 9900), (0, 8, 10100)], [[200, 312]])
     content = lanes.content()
-    parameters = some.parameters(CLOSE) + varint(len(content))
-    of_close = some.column(CLOSE, [some.data(CLOSE, lanes.coded(chosen))], 32, parameters, model=content)
+    of_close = some.modelled(CLOSE, some.data(CLOSE, lanes.coded(chosen)), content)
     fine_bars("lanes", "mantissas of the close in lanes", some, "K19", columns={CLOSE: of_close}, required=BITS | 17)
     narrow = Lanes(8, [(0, 8, -100)], [[256]])
     of_narrow = narrow.content()
     group = {CLOSE: of_close}
     for role, numbers in residuals.items():
-        data = narrow.coded([(0, number + 100) for number in numbers], transform=2)
-        group[role] = some.column(role, [data], 32, some.parameters(role) + varint(len(of_narrow)), model=of_narrow)
+        group[role] = some.modelled(role, narrow.coded([(0, number + 100) for number in numbers], transform=2), of_narrow)
     fine_bars("lanes-group", "mantissas in lanes that are predicted", some, "K19", columns=group, required=BITS | 17)
     closes = some.values(CLOSE)
     closes[0], closes[4] = closes[0] + 3, closes[4] - 4
-    everything = some.column(CLOSE, [some.data(CLOSE, lanes.coded(chosen)) + exceptions(5, [0, 4], [3, -4])], 34, parameters, model=content, long=True)
+    everything = some.modelled(CLOSE, some.data(CLOSE, lanes.coded(chosen)) + exceptions(5, [0, 4], [3, -4]), content, 2, long=True)
     fine_bars("lanes-exceptions", "mantissas in lanes, factors and exceptions, in a file with all feature bits", some, "K11", columns={**group, CLOSE: everything},
               values={CLOSE: closes}, required=ALL)
     zoned(fine_bars)
@@ -364,13 +326,13 @@ def together(fine, fine_bars):
     for required in (64, BITS):
         fine(f"bit-unused-{required}", f"a file with required features {required} and no adjusted singles", *one_column(I64, [5, 6], 3, b"", [raw([5, 6])], required=required))
     # The same flags alone mean what they meant
-    plain = {role: Column(8 + ORDER.index(role), F64, 5, some.parameters(role), [raw(some.m[role])]) for role in ORDER}
-    decimals = {role: [decimal_bits(m, 2, 1, F64) for m in some.m[role]] for role in ORDER}
+    plain = {role: some.plain(role) for role in ORDER}
+    decimals = {role: some.decimals(role) for role in ORDER}
     fine_bars("flags-none", "a group with neither flag in a file with the feature bits", some, "K13", columns=plain, values=decimals)
-    with_factors = {role: Column(8 + ORDER.index(role), F64, 5, some.parameters(role), [raw(some.m[role]) + factors(5, RUNS)], 64) for role in ORDER}
+    with_factors = {role: some.plain(role, 64, factors(5, RUNS)) for role in ORDER}
     fine_bars("flags-factors", "a group with factors in a file with the feature bits", some, "K17", columns=with_factors, values={
         role: [bits_of(m / 100 * factor_of(RUNS, row)) for row, m in enumerate(some.m[role])] for role in ORDER})
-    with_digits = {role: Column(8 + ORDER.index(role), F64, 5, some.parameters(role) + u8(6), [raw(some.m[role]) + varint(0)], 128) for role in ORDER}
+    with_digits = {role: some.plain(role, 128, varint(0), u8(6)) for role in ORDER}
     fine_bars("flags-digits", "a group with further digits in a file with the feature bits", some, "K20", columns=with_digits, values=decimals, required=ALL)
 
 
@@ -392,8 +354,8 @@ def zoned(fine_bars):
 def parts(fine):
     """Several parts, chunks and streams: each block stands for itself."""
     some, other, none = bars(RUNS, [1, -1, 0, -2, 3]), bars([(0, 0.25), (4, 0.5)], None, exponent=3), bars()
-    plain = [Column(8 + ORDER.index(role), F64, 5, some.parameters(role), [raw(some.m[role])]) for role in ORDER]
-    decimals = [(F64, [decimal_bits(m, 2, 1, F64) for m in some.m[role]]) for role in ORDER]
+    plain = [some.plain(role) for role in ORDER]
+    decimals = [(F64, some.decimals(role)) for role in ORDER]
     numbers = [(number, F64) for number in range(4)]
 
     def columns(of_bars):
@@ -418,47 +380,24 @@ def parts(fine):
 
 def broken(bad):
     some = bars(RUNS, [1, -1, 0, -2, 3])
-
-    def wrong(name, title, rule="K21", also=None, of=some, **other):
-        bad(f"segment-singles-{name}", "segment", title, rule, of.segment(**other)[0], also=also, **CONTEXT)
-
-    def behind(name, title, fields, role=CLOSE, rule="K21", flags=0, **other):
-        """What stands behind the mantissas of one column."""
-        values = {role: [0] * 5 for role in ORDER}
-        wrong(name, title, rule, columns={role: some.column(role, [some.data(role, behind=fields)], flags)}, values=values, **other)
-
-    def head(name, title, rule, **other):
-        """What the head of a chunk alone tells: S16 may be named as well."""
-        wrong(name, title, rule, ["S16"], **other)
-
+    wrong, behind, head = invalid(bad, "segment-singles", "K21", some)
     # Flags and feature bits
     for required, title in ((0, "no feature bits"), (8, "the bit of factors alone"), (40, "the bits of factors and of further digits"), (ALL & ~64, "all feature bits but that of adjusted singles"),
                             (64, "the bit of adjusted singles alone"), (96, "the bits of adjusted singles and of further digits"), (ALL & ~8, "all feature bits but that of factors")):
         head(f"bits-{required}", f"adjusted singles in a file with {title}", "S20", required=required)
     head("bits-factors", "a group with factors alone in a file with the bit of adjusted singles alone", "S20", required=64, columns={
-        role: Column(8 + ORDER.index(role), F64, 5, some.parameters(role), [raw(some.m[role]) + factors(5, RUNS)], 64) for role in ORDER})
+        role: some.plain(role, 64, factors(5, RUNS)) for role in ORDER})
     head("bits-digits", "a group with further digits alone in a file without their bit", "S20", columns={
-        role: Column(8 + ORDER.index(role), F64, 5, some.parameters(role) + u8(6), [raw(some.m[role]) + varint(0)], 128) for role in ORDER})
+        role: some.plain(role, 128, varint(0), u8(6)) for role in ORDER})
     head("nulls", "adjusted singles with nulls", "S20", columns={CLOSE: some.column(CLOSE, [b"\0" + some.data(CLOSE)], 1)})
-    for name, title, kind, encoding, parameters, data in [
-        ("null", "a column that is null", F64, 0, b"", []),
-        ("constant", "a constant", F64, 1, bytes(8), []),
-        ("raw", "raw values", F64, 2, b"", [bytes(40)]),
-        ("integers", "integers", I64, 3, b"", [constant(0) + varint(0)]),
-        ("integers-f64", "floats as integers", F64, 3, b"", [constant(0) + varint(0)]),
-        ("decimal", "decimals that are not of the group", F64, 4, scale(2, 1), [constant(0) + varint(0)]),
-        ("decimal-places", "decimals that are not of the group, with places", F64, 4, scale(2, 1) + u8(6), [constant(0) + varint(0)]),
-        ("decimal-f32", "decimals of f32", F32, 4, scale(2, 1), [constant(0) + varint(0)]),
-        ("split", "split floats", F64, 6, u8(8), [constant(0) + bytes(5)]),
-        ("dictionary", "a dictionary", STRING, 7, varint(1) + varint(2), [constant(0)]),
-        ("text", "texts", STRING, 8, b"", [constant(0)]),
-    ]:
-        data = one_column(kind, [0] * 5 if kind != STRING else [""] * 5, encoding, parameters, data, FLAGS, required=ALL, heap=varint(1) + b"x" if encoding == 7 else None)[0]
-        bad(f"segment-singles-{name}", "segment", f"the flags of adjusted singles with {title}", "S20", data, also=["S16"], **CONTEXT)
+    elsewhere(bad, "segment-singles", "the flags of adjusted singles with", FLAGS, ALL, [
+        ("decimal", "decimals that are not of the group", F64, scale(2, 1), [constant(0) + varint(0)]),
+        ("decimal-places", "decimals that are not of the group, with places", F64, scale(2, 1) + u8(6), [constant(0) + varint(0)]),
+        ("decimal-f32", "decimals of f32", F32, scale(2, 1), [constant(0) + varint(0)]),
+    ])
     # The group
     def other_flags(role, flags):
-        fields = {0: b"", 64: factors(5, RUNS), 128: varint(0)}[flags]
-        return Column(8 + ORDER.index(role), F64, 5, some.parameters(role) + (u8(6) if flags == 128 else b""), [raw(some.m[role]) + fields], flags)
+        return some.plain(role, flags, {0: b"", 64: factors(5, RUNS), 128: varint(0)}[flags], u8(6) if flags == 128 else b"")
 
     for role in ORDER:
         for flags, name, title in ((0, "neither flag", "plain"), (64, "factors alone", "factors"), (128, "further digits", "digits")):
@@ -502,9 +441,8 @@ def broken(bad):
     small = coded(5, [(0, 8, 0, 32)], [(0, 0)] * 5)
     for name, title, block, content, required in (
             ("coded", "coded", coded(5, ones, chosen), heap, BITS | 1), ("lanes", "coded in lanes", lanes.coded([(0, 0)] * 5), lanes.content(), BITS | 17)):
-        data = [some.data(CLOSE, behind=factors(5, two, block))]
-        wrong(f"residues-{name}", f"residues that are {title}", required=required, columns={
-            CLOSE: some.column(CLOSE, data, 32, some.parameters(CLOSE) + varint(len(content)), model=content)})
+        columns = {CLOSE: some.modelled(CLOSE, some.data(CLOSE, behind=factors(5, two, block)), content)}
+        wrong(f"residues-{name}", f"residues that are {title}", required=required, columns=columns)
     behind("residues-coded-no-model", "residues that are coded, in a column without a model", factors(5, two, small))
     # What is missing, or left over
     whole = factors(5, two, raw([0, 1, 2, 1, 0]))
@@ -535,12 +473,11 @@ def broken(bad):
                                     ("far", "infinite by the low 32 bits", 4, 0x12345678_7F800000)):
         residues = [found - base[row] if row == at else 0 for at in range(5)]
         behind(f"residue-{name}", f"an adjusted close that is {title}, by its residue", factors(5, [(0, 1.5)], raw(residues)))
-    values = {role: [0] * 5 for role in ORDER}
 
     def beyond(name, title, mantissas, of_runs, residues=None, flags=0, fields=b"", of_columns=None):
         group = of(mantissas, of_runs, residues)
         data = group.data(CLOSE) + fields
-        wrong(f"beyond-{name}", title, of=group, columns={CLOSE: group.column(CLOSE, [data], flags), **(of_columns or {})}, values=values)
+        wrong(f"beyond-{name}", title, of=group, columns={CLOSE: group.column(CLOSE, [data], flags), **(of_columns or {})})
 
     beyond("f32", "a product beyond the greatest f32", [100, 100, 100, 100, 200], [(0, 3e38)])
     beyond("f32-least", "the least product that is rounded to infinity", [1, 2, 100, 4, 5], [(0, EDGE)])
@@ -553,29 +490,23 @@ def broken(bad):
     for row in (0, 17, 63):
         mantissas = [100] * row + [-200] + [100] * (63 - row)
         group = of(mantissas, [(0, 3e38)], None)
-        wrong(f"beyond-row-{row}", f"an adjusted close that is infinite in row {row} of 64", of=group, values={role: [0] * 64 for role in ORDER})
+        wrong(f"beyond-row-{row}", f"an adjusted close that is infinite in row {row} of 64", of=group)
         group = of([100] * 64, [(0, 1.5)], [0x7FC00000 - single(1.5) if row == at else 0 for at in range(64)])
-        wrong(f"residue-row-{row}", f"an adjusted close that is a NaN in row {row} of 64", of=group, values={role: [0] * 64 for role in ORDER})
+        wrong(f"residue-row-{row}", f"an adjusted close that is a NaN in row {row} of 64", of=group)
     third = Bars({role: [100] * 1027 for role in ORDER}, [([(0, 1.5)], None), ([(0, 1.5)], None)])
     for name, title, fields in (("runs", "more runs than rows in the second block", factors(3, [(row % 3, 1.5) for row in range(4)])),
                                 ("last", "a run that begins behind the last row of the second block", factors(3, [(0, 1.5), (3, 2.5)])),
                                 ("missing", "nothing behind the mantissas of the close in the second block", b"")):
         columns = {CLOSE: third.column(CLOSE, [third.data(CLOSE), third.data(CLOSE, behind=fields, block=1)])}
-        wrong(f"second-block-{name}", title, of=third, columns=columns, values={role: [0] * 1027 for role in ORDER})
+        wrong(f"second-block-{name}", title, of=third, columns=columns)
     everywhere = Bars({role: [100] * 1024 + [100, 200] for role in ORDER}, [([(0, 3e38)], None), ([(0, 3e38)], None)])
-    wrong("beyond-block", "an adjusted close that is infinite in the last row of a second block", of=everywhere, values={role: [0] * 1026 for role in ORDER})
+    wrong("beyond-block", "an adjusted close that is infinite in the last row of a second block", of=everywhere)
     # Zone maps
     count = 130
     zoned_bars = of([row + 3 for row in range(count)], [(0, 0.97)], None)
     found = zoned_bars.values(CLOSE)
-    total = 0.0
-    for number in floats(found):
-        total += number
     for name, title, low, high in (("zones", "zone maps whose bounds are the prices that were paid", 3, 132), ("zones-near", "zone maps whose bounds are the nearest decimals", 3, 128)):
-        stated = constant(low) + constant(high - low) + exceptions(1, [], []) * 2 + struct.pack("<d", total)
-        wrong(name, title, "S25", of=zoned_bars, columns={CLOSE: zoned_bars.column(CLOSE, zones=stated)})
-    paid_sum = 0.0
-    for mantissa in zoned_bars.m[CLOSE]:
-        paid_sum += paid(mantissa)
-    stated = zones(found, 3, 128)[:-8] + struct.pack("<d", paid_sum)
-    wrong("zones-sum", "zone maps whose sum is that of the prices that were paid", "S25", of=zoned_bars, columns={CLOSE: zoned_bars.column(CLOSE, zones=stated)})
+        columns = {CLOSE: zoned_bars.column(CLOSE, zones=stated(low, high, floats(found)))}
+        wrong(name, title, "S25", of=zoned_bars, columns=columns)
+    of_paid = zones(found, 3, 128)[:-8] + total(map(paid, zoned_bars.m[CLOSE]))
+    wrong("zones-sum", "zone maps whose sum is that of the prices that were paid", "S25", of=zoned_bars, columns={CLOSE: zoned_bars.column(CLOSE, zones=of_paid)})
