@@ -8,17 +8,11 @@ use tapestore_format::schema::{ColumnId, ColumnType};
 use tapestore_format::segment::{
     Encoding, Holds, Scratch, Segment, SegmentWriter, Stream, System, Tier, Verified, Zone,
 };
-use tapestore_format::time::{MINUTE_NS, Timeframe};
+use tapestore_format::time::Timeframe;
 
 /// A part of one-minute bars with these columns.
 fn part(columns: Vec<(ColumnId, ColumnType, ColumnValues)>, ohlc: Option<[ColumnId; 4]>) -> Content {
-    let count = columns[0].2.len() as i64;
-    let kinds: Vec<_> = columns.iter().map(|(id, kind, _)| (*id, *kind)).collect();
-    let mut rows = rows_at((0..count).map(|index| index * MINUTE_NS).collect());
-    rows.columns = columns.into_iter().map(|(id, _, values)| (id, values)).collect();
-    let mut spec = spec(1, &kinds, Some(Timeframe::M1));
-    spec.ohlc = ohlc;
-    Content { spec, live: rows, history: RowSet::default(), marks: Vec::new() }
+    support::part(Timeframe::M1, columns, ohlc)
 }
 
 /// Writes, compares, and tells encoding and bytes of every column.

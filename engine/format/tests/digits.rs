@@ -5,14 +5,10 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use support::{Content, Random, SOME, read, read_stream, rows_at, spec, write_with};
-use tapestore_format::header::{FileHeader, FileKind, features};
-use tapestore_format::rows::{RowSet, Values};
-use tapestore_format::schema::{ColumnId, ColumnType};
+use support::{Content, Random, SOME, put_odd, read_stream, refusal, required, write_with};
+use tapestore_format::header::features;
 use tapestore_format::segment::{Segment, SegmentWriter, Stream, Tier, Verified};
 use tapestore_format::time::Timeframe;
-
-const MINUTE: i64 = 60_000_000_000;
 
 /// Bars of prices in units of 10^-8, most of them whole cents. Highs, lows and opens are often the same as another price.
 fn bars(random: &mut Random, count: usize, one_in: u64) -> [Vec<i64>; 4] {
@@ -52,11 +48,7 @@ fn bars_of(random: &mut Random, count: usize, places: u32, more: &[(u32, u64)]) 
 }
 
 fn content(columns: &[Vec<f64>; 4]) -> Content {
-    let mut rows = rows_at((0..columns[0].len() as i64).map(|minute| minute * MINUTE).collect());
-    rows.columns = (0..).zip(columns.iter().map(|column| Values::F64(column.clone()).into())).collect();
-    let mut spec = spec(1, &[0, 1, 2, 3].map(|id| (id, ColumnType::F64)), Some(Timeframe::M1));
-    spec.ohlc = Some([0, 1, 2, 3]);
-    Content { spec, live: rows, history: RowSet::default(), marks: Vec::new() }
+    support::bars(Timeframe::M1, columns)
 }
 
 fn decimals(columns: &[Vec<i64>; 4]) -> [Vec<f64>; 4] {
@@ -68,22 +60,9 @@ fn written(content: &Content, tier: Tier) -> Vec<u8> {
     bytes
 }
 
-/// Whether the group has further digits. All rows come back, and any range of rows of any columns in any order.
+/// Whether the group has further digits.
 fn stored(content: &Content, bytes: &[u8], random: &mut Random) -> bool {
-    let pick = |random: &mut Random| {
-        let mut wanted: Vec<(ColumnId, ColumnType)> = Vec::new();
-        for _ in 0..=random.below(4) {
-            let id = random.below(4) as ColumnId;
-            if wanted.iter().all(|column| column.0 != id) {
-                wanted.push((id, ColumnType::F64));
-            }
-        }
-        wanted
-    };
-    let columns = support::stored(content, bytes, random, 12, pick);
-    let forms: Vec<bool> = columns.iter().map(|column| column.digits).collect();
-    assert!(forms.iter().all(|digits| *digits == forms[0]), "all of a group, or none");
-    forms[0]
+    support::stored_group(content, bytes, random, |column| column.digits)
 }
 
 #[test]
@@ -105,14 +84,7 @@ fn prices_of_eight_places_among_cents_come_back() {
 fn what_has_no_digits_is_an_exception_among_what_has() {
     let mut random = Random(2);
     let mut columns = decimals(&bars(&mut random, 5000, 8));
-    let odd = [f64::NAN, f64::INFINITY, -0.0, 0.1 + 0.2, 1e300, f64::MIN_POSITIVE / 8.0, -2_500.123_456_78];
-    for _ in 0..60 {
-        let row = random.below(5000) as usize;
-        let value = random.pick(&odd);
-        // Some alone, some in all columns of a row.
-        let (first, last) = random.pick(&[(0, 4), (0, 1), (1, 2), (3, 4)]);
-        columns[first..last].iter_mut().for_each(|column| column[row] = value);
-    }
+    put_odd(&mut random, &mut columns);
     let content = content(&columns);
     for tier in [Tier::Dense, Tier::Cold] {
         assert!(stored(&content, &written(&content, tier), &mut random));
@@ -149,16 +121,12 @@ fn prices_beyond_what_doubles_hold_have_no_digits() {
 #[test]
 fn a_file_without_the_bit_has_no_digits() {
     let content = content(&decimals(&bars(&mut Random(5), 2000, 10)));
-    let mut bytes = written(&content, Tier::Dense);
-    let mut header = FileHeader::decode(&bytes, FileKind::Segment).unwrap();
-    assert_eq!(header.required, features::DIGITS);
-    header.required = 0;
-    bytes[..64].copy_from_slice(&header.encode());
-    let error = read(&bytes).unwrap_err();
+    let bytes = written(&content, Tier::Dense);
+    assert_eq!(required(&bytes), features::DIGITS);
+    let error = refusal(bytes, 0);
     assert_eq!(error.rule, "S16");
     assert!(error.to_string().contains("further digits"), "{error}");
-    let hot = written(&content, Tier::Hot);
-    assert_eq!(FileHeader::decode(&hot, FileKind::Segment).unwrap().required, 0);
+    assert_eq!(required(&written(&content, Tier::Hot)), 0);
 }
 
 /// Prices of so many places, and of more, one in so many; of one in so many nothing is left that a decimal gives back.

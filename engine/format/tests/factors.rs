@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::{Content, Random, SOME, read, rows_at, spec, write_with};
+use support::{Content, Random, SOME, refusal, required, write_with};
 use tapestore_format::bytes::{ByteReader, ByteWriter};
 use tapestore_format::codec::bitpack::{bits, pack};
 use tapestore_format::codec::decimal::{Float, Mantissas, Scale};
@@ -10,13 +10,11 @@ use tapestore_format::codec::factor::{Factors, apply};
 use tapestore_format::codec::factor_find::Prices;
 use tapestore_format::codec::int::IntScratch;
 use tapestore_format::codec::int_encode;
-use tapestore_format::header::{FileHeader, FileKind, features};
-use tapestore_format::rows::{ColumnValues, RowSet, Values};
+use tapestore_format::header::features;
+use tapestore_format::rows::{ColumnValues, Values};
 use tapestore_format::schema::ColumnType;
 use tapestore_format::segment::{Encoding, Holds, SegmentWriter, Tier};
 use tapestore_format::time::Timeframe;
-
-const DAY: i64 = 86_400_000_000_000;
 
 /// Bars in cents, and the factor of each: `dividends` of them, at places that ascend, the last rows with factor 1.
 fn bars(random: &mut Random, count: usize, dividends: usize) -> ([Vec<i64>; 4], Vec<(usize, f64)>) {
@@ -53,12 +51,8 @@ fn in_order(cents: f64, factor: f64) -> f64 {
 }
 
 fn content(columns: Vec<ColumnValues>, ohlc: bool) -> Content {
-    let mut rows = rows_at((0..columns[0].len() as i64).map(|day| day * DAY).collect());
-    let kinds: Vec<_> = (0..columns.len() as u16).map(|id| (id, ColumnType::F64)).collect();
-    rows.columns = (0..).zip(columns).collect();
-    let mut spec = spec(1, &kinds, Some(Timeframe::D1));
-    spec.ohlc = ohlc.then_some([0, 1, 2, 3]);
-    Content { spec, live: rows, history: RowSet::default(), marks: Vec::new() }
+    let columns = (0..).zip(columns).map(|(id, values)| (id, ColumnType::F64, values)).collect();
+    support::part(Timeframe::D1, columns, ohlc.then_some([0, 1, 2, 3]))
 }
 
 /// Writes with or without factors; the bytes, and whether they were missed.
@@ -229,18 +223,13 @@ fn a_file_without_the_bit_has_no_factors() {
     let (columns, runs) = bars(&mut random, 2000, 4);
     let prices = columns.iter().map(|column| Values::F64(adjusted(column, &runs, in_order)).into());
     let content = content(prices.collect(), true);
-    let required = |bytes: &[u8]| FileHeader::decode(bytes, FileKind::Segment).unwrap().required;
     let (plain, lacks) = written(&content, Tier::Dense, false);
     assert!(lacks && required(&plain) == features::DIGITS);
     let (bytes, _) = written(&content, Tier::Dense, true);
     assert_eq!(required(&bytes), features::FACTORS | features::DIGITS | features::SINGLES);
     assert_eq!(stored(&content, &bytes, &mut random), [(Encoding::Group, true); 4]);
     // The same bytes without the bit are refused.
-    let mut bad = bytes;
-    let mut header = FileHeader::decode(&bad, FileKind::Segment).unwrap();
-    header.required = 0;
-    bad[..64].copy_from_slice(&header.encode());
-    let error = read(&bad).unwrap_err();
+    let error = refusal(bytes, 0);
     assert_eq!(error.rule, "S16");
     assert!(error.detail.contains("feature"), "{error}");
 }

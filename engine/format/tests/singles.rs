@@ -3,14 +3,10 @@
 
 mod support;
 
-use support::{Content, Random, SOME, read, rows_at, spec, write_with};
-use tapestore_format::header::{FileHeader, FileKind, features};
-use tapestore_format::rows::{RowSet, Values};
-use tapestore_format::schema::{ColumnId, ColumnType};
+use support::{Content, Random, SOME, put_odd, refusal, required, write_with};
+use tapestore_format::header::features;
 use tapestore_format::segment::{Holds, SegmentWriter, Tier};
 use tapestore_format::time::Timeframe;
-
-const DAY: i64 = 86_400_000_000_000;
 
 /// Prices that were paid, in units of 10^-places, and the factor of every row: dividends lie some hundred rows apart.
 struct Paid {
@@ -63,11 +59,7 @@ impl Paid {
 }
 
 fn content(columns: &[Vec<f64>; 4]) -> Content {
-    let mut rows = rows_at((0..columns[0].len() as i64).map(|day| day * DAY).collect());
-    rows.columns = (0..).zip(columns.iter().map(|column| Values::F64(column.clone()).into())).collect();
-    let mut spec = spec(1, &[0, 1, 2, 3].map(|id| (id, ColumnType::F64)), Some(Timeframe::D1));
-    spec.ohlc = Some([0, 1, 2, 3]);
-    Content { spec, live: rows, history: RowSet::default(), marks: Vec::new() }
+    support::bars(Timeframe::D1, columns)
 }
 
 /// Written as the store does it: once more where a segment that may hold factors is smaller.
@@ -83,22 +75,9 @@ fn written(content: &Content, tier: Tier) -> Vec<u8> {
     smaller
 }
 
-/// Whether the group is one of adjusted singles. All rows come back, and any range of rows of any columns in any order.
+/// Whether the group is one of adjusted singles.
 fn stored(content: &Content, bytes: &[u8], random: &mut Random) -> bool {
-    let pick = |random: &mut Random| {
-        let mut wanted: Vec<(ColumnId, ColumnType)> = Vec::new();
-        for _ in 0..=random.below(4) {
-            let id = random.below(4) as ColumnId;
-            if wanted.iter().all(|column| column.0 != id) {
-                wanted.push((id, ColumnType::F64));
-            }
-        }
-        wanted
-    };
-    let columns = support::stored(content, bytes, random, 12, pick);
-    let forms: Vec<bool> = columns.iter().map(|column| column.singles).collect();
-    assert!(forms.iter().all(|singles| *singles == forms[0]), "all of a group, or none");
-    forms[0]
+    support::stored_group(content, bytes, random, |column| column.singles)
 }
 
 #[test]
@@ -140,14 +119,7 @@ fn bars_of_a_few_cents_and_of_thousands_come_back() {
 fn what_was_not_adjusted_so_is_an_exception() {
     let mut random = Random(2);
     let mut columns = Paid::random(&mut random, 5000, 2, 5).adjusted();
-    let odd = [f64::NAN, f64::INFINITY, -0.0, 0.1 + 0.2, 1e300, f64::MIN_POSITIVE / 8.0, -2_500.123_456_78];
-    for _ in 0..60 {
-        let row = random.below(5000) as usize;
-        let value = random.pick(&odd);
-        // Some alone, some in all columns of a row.
-        let (first, last) = random.pick(&[(0, 4), (0, 1), (1, 2), (3, 4)]);
-        columns[first..last].iter_mut().for_each(|column| column[row] = value);
-    }
+    put_odd(&mut random, &mut columns);
     let content = content(&columns);
     for tier in [Tier::Dense, Tier::Cold] {
         assert!(stored(&content, &written(&content, tier), &mut random));
@@ -218,12 +190,9 @@ fn strange_rows_among_adjusted_singles_are_passed_over() {
 #[test]
 fn a_file_without_the_bit_has_no_adjusted_singles() {
     let content = content(&Paid::random(&mut Random(6), 2000, 2, 1).adjusted());
-    let mut bytes = written(&content, Tier::Dense);
-    let mut header = FileHeader::decode(&bytes, FileKind::Segment).unwrap();
-    assert_eq!(header.required, features::DIGITS | features::FACTORS | features::SINGLES);
-    header.required = features::DIGITS | features::FACTORS;
-    bytes[..64].copy_from_slice(&header.encode());
-    let error = read(&bytes).unwrap_err();
+    let bytes = written(&content, Tier::Dense);
+    assert_eq!(required(&bytes), features::DIGITS | features::FACTORS | features::SINGLES);
+    let error = refusal(bytes, features::DIGITS | features::FACTORS);
     assert_eq!(error.rule, "S16");
     assert!(error.to_string().contains("adjusted singles"), "{error}");
 }

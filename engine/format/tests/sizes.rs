@@ -4,13 +4,13 @@
 
 mod support;
 
-use support::{Content, Random, rows_at, spec, write};
+use support::{Random, part, write};
 use tapestore_format::codec::bins_encode::Coding;
 use tapestore_format::codec::int_encode::{Forms, encode};
-use tapestore_format::rows::{RowSet, Values};
+use tapestore_format::rows::Values;
 use tapestore_format::schema::ColumnType;
 use tapestore_format::segment::Tier;
-use tapestore_format::time::{MINUTE_NS, Timeframe};
+use tapestore_format::time::Timeframe;
 
 /// Numbers of many shapes, `count` each.
 fn shapes(count: usize) -> Vec<(&'static str, Vec<i64>)> {
@@ -159,10 +159,8 @@ fn columns_of_floats_are_as_small_as_they_were() {
         let decimals = |by: f64| numbers.iter().map(|number| *number as f64 / by).collect::<Vec<_>>();
         let sums: Vec<f64> = numbers.iter().map(|number| *number as f64 * 0.1 + 0.7).collect();
         for values in [decimals(1.0), decimals(100.0), decimals(1e8), sums] {
-            let mut rows = rows_at((0..values.len() as i64).map(|at| at * MINUTE_NS).collect());
-            rows.columns = [(3, Values::F64(values).into())].into_iter().collect();
-            let spec = spec(1, &[(3, ColumnType::F64)], Some(Timeframe::M1));
-            let content = Content { spec, live: rows, history: RowSet::default(), marks: Vec::new() };
+            let column = (3, ColumnType::F64, Values::F64(values).into());
+            let content = part(Timeframe::M1, vec![column], None);
             sizes.extend(
                 [Tier::Dense, Tier::Cold].map(|tier| write(std::slice::from_ref(&content), tier).0.len()),
             );

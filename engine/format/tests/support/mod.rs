@@ -3,6 +3,8 @@
 
 use tapestore_format::Result;
 use tapestore_format::checksum::Identity;
+use tapestore_format::error::FormatError;
+use tapestore_format::header::{FileHeader, FileKind};
 use tapestore_format::rows::{ColumnValues, Mark, MarkKind, RowSet, RunVec, Strings, Values};
 use tapestore_format::schema::{ColumnId, ColumnType};
 use tapestore_format::segment::{
@@ -60,6 +62,28 @@ pub fn rows_at(time: Vec<i64>) -> RowSet {
         flags: RunVec::constant(0, count),
         ..RowSet::default()
     }
+}
+
+/// A part with these columns: a row in each slot from the first after 1970 began.
+pub fn part(
+    timeframe: Timeframe,
+    columns: Vec<(ColumnId, ColumnType, ColumnValues)>,
+    ohlc: Option<[ColumnId; 4]>,
+) -> Content {
+    let count = columns[0].2.len() as i64;
+    let kinds: Vec<_> = columns.iter().map(|(id, kind, _)| (*id, *kind)).collect();
+    let mut rows = rows_at((0..count).map(|slot| timeframe.slot_start(slot)).collect());
+    rows.columns = columns.into_iter().map(|(id, _, values)| (id, values)).collect();
+    let mut spec = spec(1, &kinds, Some(timeframe));
+    spec.ohlc = ohlc;
+    Content { spec, live: rows, history: RowSet::default(), marks: Vec::new() }
+}
+
+/// A part of bars that predict one another: open, high, low and close.
+pub fn bars(timeframe: Timeframe, columns: &[Vec<f64>; 4]) -> Content {
+    let columns = columns.iter().map(|prices| Values::F64(prices.clone()).into());
+    let columns = (0..).zip(columns).map(|(id, prices)| (id, ColumnType::F64, prices)).collect();
+    part(timeframe, columns, Some([0, 1, 2, 3]))
 }
 
 /// Values of a type in one of several manners, with nulls now and then.
@@ -153,6 +177,17 @@ pub fn values(random: &mut Random, kind: ColumnType, count: usize) -> ColumnValu
         }
     }
     ColumnValues { values: out, nulls: Some(nulls) }
+}
+
+/// Puts sixty values among bars that no price is: some alone, some in all columns of a row.
+pub fn put_odd(random: &mut Random, columns: &mut [Vec<f64>; 4]) {
+    let odd = [f64::NAN, f64::INFINITY, -0.0, 0.1 + 0.2, 1e300, f64::MIN_POSITIVE / 8.0, -2_500.123_456_78];
+    for _ in 0..60 {
+        let row = random.below(columns[0].len() as u64) as usize;
+        let value = random.pick(&odd);
+        let (first, last) = random.pick(&[(0, 4), (0, 1), (1, 2), (3, 4)]);
+        columns[first..last].iter_mut().for_each(|column| column[row] = value);
+    }
 }
 
 fn zero<T: Copy>(values: &mut [T], nulls: &[bool], zero: T) {
@@ -296,6 +331,19 @@ pub fn read(bytes: &[u8]) -> Result<Vec<(RowSet, RowSet, Vec<Mark>)>> {
         .collect()
 }
 
+/// The features that a file requires.
+pub fn required(bytes: &[u8]) -> u32 {
+    FileHeader::decode(bytes, FileKind::Segment).unwrap().required
+}
+
+/// Why a file is refused whose header says that it requires these features alone.
+pub fn refusal(mut bytes: Vec<u8>, required: u32) -> FormatError {
+    let mut header = FileHeader::decode(&bytes, FileKind::Segment).unwrap();
+    header.required = required;
+    bytes[..64].copy_from_slice(&header.encode());
+    read(&bytes).unwrap_err()
+}
+
 /// Compares bit by bit (`==` on floats would not).
 pub fn same(found: &RowSet, expected: &RowSet) -> std::result::Result<(), String> {
     if found.time != expected.time {
@@ -349,4 +397,28 @@ pub fn stored(
         }
     }
     chunk.columns().filter(|column| column.id.is_some()).collect()
+}
+
+/// Whether the group of [`bars`] is of a kind, as every column of it tells. All rows come back, and any range of rows of any
+/// columns in any order.
+pub fn stored_group(
+    content: &Content,
+    bytes: &[u8],
+    random: &mut Random,
+    told: fn(&ColumnInfo) -> bool,
+) -> bool {
+    let pick = |random: &mut Random| {
+        let mut wanted: Vec<(ColumnId, ColumnType)> = Vec::new();
+        for _ in 0..=random.below(4) {
+            let id = random.below(4) as ColumnId;
+            if wanted.iter().all(|column| column.0 != id) {
+                wanted.push((id, ColumnType::F64));
+            }
+        }
+        wanted
+    };
+    let columns = stored(content, bytes, random, 12, pick);
+    let forms: Vec<bool> = columns.iter().map(told).collect();
+    assert!(forms.iter().all(|form| *form == forms[0]), "all of a group, or none");
+    forms[0]
 }
