@@ -1,5 +1,7 @@
 //! What fuzzing found, each with its story; and every input of `fuzz/regressions` once more.
 
+use std::collections::BTreeSet;
+
 use tape_fuzz::corpus::{files, repository};
 use tape_fuzz::driver::attempt;
 use tape_fuzz::{Target, mend, meter, targets};
@@ -23,18 +25,17 @@ fn inputs_that_once_broke_an_oracle_no_longer_do() {
     println!("{count} inputs");
 }
 
-/// A structure that no seed has is not found by changing seeds. Of further digits there are those of one block and of two, with
+/// A structure that no seed has is not found by changing seeds. Of a kind of group there are those of one block and of two, with
 /// exceptions and without, with models and without, of live rows and of the past.
-#[test]
-fn seeds_have_further_digits_in_every_form() {
-    let mut forms = std::collections::BTreeSet::new();
-    for name in ["segment", "chunk", "digits"] {
+fn in_every_form(targets: [&str; 3], what: &str, kind: fn(&mend::Member) -> bool) {
+    let mut forms = BTreeSet::new();
+    for name in targets {
         let target = Target::find(name).expect("a target of that name");
         let seeds = (target.seeds)();
         let found = seeds.iter().filter_map(|seed| mend::found(seed)).flat_map(|found| found.members);
-        let members: Vec<mend::Member> = found.filter(|member| member.places.is_some()).collect();
-        assert!(!members.is_empty(), "{name}: none of {} seeds has further digits", seeds.len());
-        println!("{name}: {} columns with further digits in {} seeds", members.len(), seeds.len());
+        let members: Vec<mend::Member> = found.filter(kind).collect();
+        assert!(!members.is_empty(), "{name}: none of {} seeds has {what}", seeds.len());
+        println!("{name}: {} columns of {what} in {} seeds", members.len(), seeds.len());
         forms.extend(members.iter().map(|member| (member.blocks.len(), member.flags & (2 | 32))));
     }
     for blocks in [1, 2] {
@@ -44,24 +45,14 @@ fn seeds_have_further_digits_in_every_form() {
     }
 }
 
-/// The same of adjusted singles, with one factor and with several.
+#[test]
+fn seeds_have_further_digits_in_every_form() {
+    in_every_form(["segment", "chunk", "digits"], "further digits", |member| member.places.is_some());
+}
+
 #[test]
 fn seeds_have_adjusted_singles_in_every_form() {
-    let mut forms = std::collections::BTreeSet::new();
-    for name in ["segment", "chunk", "singles"] {
-        let target = Target::find(name).expect("a target of that name");
-        let seeds = (target.seeds)();
-        let found = seeds.iter().filter_map(|seed| mend::found(seed)).flat_map(|found| found.members);
-        let members: Vec<mend::Member> = found.filter(mend::Member::is_singles).collect();
-        assert!(!members.is_empty(), "{name}: none of {} seeds has adjusted singles", seeds.len());
-        println!("{name}: {} columns of adjusted singles in {} seeds", members.len(), seeds.len());
-        forms.extend(members.iter().map(|member| (member.blocks.len(), member.flags & (2 | 32))));
-    }
-    for blocks in [1, 2] {
-        for flags in [0, 2, 32, 2 | 32] {
-            assert!(forms.contains(&(blocks, flags)), "{blocks} blocks, flags {flags}: {forms:?}");
-        }
-    }
+    in_every_form(["segment", "chunk", "singles"], "adjusted singles", mend::Member::is_singles);
 }
 
 /// A head whose flags became those of adjusted singles is read as such only in a file that may hold them.
@@ -86,8 +77,6 @@ fn every_target_runs_its_seeds_and_some_changes_of_them() {
     }
 }
 
-/// Verification used to hold all columns of a chunk at once: a constant column of a chunk takes a few bytes of file and
-/// stood for 65,536 values, so a crafted file of a megabyte could ask for hundreds of gigabytes.
 /// Buffers that are kept count for the input that is the first to need them. The long hunt found a target whose bound was that
 /// of the second: one process runs one input after another, and whoever replays one begins with it.
 #[test]
@@ -100,6 +89,8 @@ fn a_seed_keeps_its_bound_where_nothing_ran_before() {
     }
 }
 
+/// Verification used to hold all columns of a chunk at once: a constant column of a chunk takes a few bytes of file and
+/// stood for 65,536 values, so a crafted file of a megabyte could ask for hundreds of gigabytes.
 #[test]
 fn verifying_a_chunk_holds_a_block_of_it() {
     const ROWS: usize = 1 << 16;

@@ -1,6 +1,5 @@
 //! Further digits of bars, read beside the specification.
 
-use std::cell::RefCell;
 use std::ops::Range;
 
 use tapestore_format::Result;
@@ -12,149 +11,55 @@ use tapestore_format::codec::int::{IntScratch, Transform, decode};
 use tapestore_format::codec::kernel::Kernels;
 use tapestore_format::codec::lane::Lane;
 use tapestore_format::limits::BLOCK_ROWS;
-use tapestore_format::rows::{RowSet, RunVec, Values};
+use tapestore_format::rows::RowSet;
 use tapestore_format::schema::ColumnType;
-use tapestore_format::segment::{Chunk, PartIndex, PartSpec, Scratch, Stream, System, Tier};
-use tapestore_format::time::Timeframe;
+use tapestore_format::segment::{Scratch, System};
 
-use super::pieces::{CHUNK, Opened, checked};
-use super::segments::{Giver, bars, compare, few_columns, write};
+use super::groups::{Group, LONGEST, Seeds, check, differing, mantissas, prices};
+use super::pieces::CHUNK;
+use super::segments::bars;
 use crate::Target;
-use crate::mend::{self, Member, Structure};
-use crate::random::Random;
+use crate::mend::{self, Structure};
 
 /// What stands behind the mantissas of bars, of which some have further digits; and the parameters of their blocks.
 pub(super) const DIGITS: Target = Target {
     name: "digits",
     smoke: 60_000,
     longest: LONGEST,
-    seeds,
+    seeds: || SEEDS.made(600, LONGEST),
     mend: |bytes| mend::structures(bytes, &[Structure::Behind, Structure::Block]),
-    check: |input| {
-        // Kept from one input to the next, so that digits of a block are not those of another.
-        SCRATCH.with_borrow_mut(|scratch| {
-            checked(input, |opened, part, kept| digits(opened, part, kept, scratch))
-        })
-    },
+    check: |input| check(input, digits),
     ..CHUNK
 };
 
-/// Longest file that is made: that of a block and a few rows is one of them.
-const LONGEST: usize = 9000;
-
-thread_local! {
-    static SCRATCH: RefCell<IntScratch> = RefCell::default();
-}
-
-/// Small files of bars with further digits, of each tier that has such.
-fn seeds() -> Vec<Vec<u8>> {
-    let mut random = Random(29);
-    let mut seeds = Vec::new();
-    for number in 0..600 {
-        let input: Vec<u8> = (0..900).map(|_| random.next() as u8).collect();
-        let count = [2, 9, 40, 60, 127, 128, 150, 1023, 1024, 1025, 1100][number % 11];
-        let four = bars(&mut Giver { bytes: &input, at: number % 900 }, count);
-        let (spec, rows) = content(four, number as u32);
-        let history = if number % 5 == 0 { past(&rows) } else { past(&RowSet::with_columns(&spec.columns)) };
-        seeds.push(write(&spec, &rows, &history, &[], [Tier::Dense, Tier::Cold][number / 11 % 2]));
-    }
-    seeds.retain(|seed| seed.len() <= LONGEST && has_digits(seed));
-    seeds
-}
-
-/// Whether bars in a segment have further digits.
-fn has_digits(file: &[u8]) -> bool {
-    mend::found(file).is_some_and(|found| found.members.iter().any(|member| member.places.is_some()))
-}
-
-/// A part of bars.
-pub(super) fn content(four: [Vec<f64>; 4], series: u32) -> (PartSpec, RowSet) {
-    let count = four[0].len();
-    let ids = [3, 5, 6, 9];
-    let spec = PartSpec {
-        series,
-        columns: ids.map(|id| (id, ColumnType::F64)).to_vec(),
-        timeframe: Some(Timeframe::M1),
-        unique: true,
-        ohlc: Some(ids),
-    };
-    let rows = RowSet {
-        time: (0..count as i64).map(|row| row * 60_000_000_000).collect(),
-        version: RunVec::constant(1, count),
-        source: RunVec::constant(1, count),
-        flags: RunVec::constant(0, count),
-        columns: ids.into_iter().zip(four.map(|prices| Values::F64(prices).into())).collect(),
-        ..RowSet::default()
-    };
-    (spec, rows)
-}
-
-/// The same rows, as they were replaced.
-pub(super) fn past(rows: &RowSet) -> RowSet {
-    RowSet { until: RunVec::constant(2, rows.len()), ..rows.clone() }
-}
+/// Bars with further digits.
+const SEEDS: Seeds = Seeds {
+    random: 29,
+    counts: [2, 9, 40, 60, 127, 128, 150, 1023, 1024, 1025, 1100],
+    bars,
+    series: |number| number,
+    kind: |member| member.places.is_some(),
+};
 
 /// Bars are what the specification makes of their blocks; every set of columns reads them alike; written anew they are the same.
-fn digits(opened: &Opened<'_>, part: &PartIndex, scratch: &mut Scratch, int: &mut IntScratch) -> Result<u64> {
-    let mut shape = 0u64;
-    let members = mend::found(opened.bytes).map(|found| found.members).unwrap_or_default();
-    for stream in [Stream::Live, Stream::History] {
-        for number in 0..part.chunks(stream).len() {
-            let chunk = opened.segment.chunk(part, stream, number)?;
-            few_columns(&chunk, part, scratch)?;
-            if !opened.sound || chunk.rows() > 3 * BLOCK_ROWS {
-                continue;
-            }
-            let own = members.iter().filter(|member| member.chunk as u64 == chunk.bytes().start);
-            let role = |role: Role| own.clone().find(|member| member.role == role as u8);
-            let [Some(close), Some(open), Some(high), Some(low)] = Role::ALL.map(role) else { continue };
-            let group = [close, open, high, low];
-            shape =
-                shape.wrapping_mul(31).wrapping_add(beside(&chunk, part, group, opened.bytes, scratch, int)?);
-        }
-    }
-    Ok(shape)
-}
-
-/// What reading the columns of a chunk gives is what the specification says; a number for what is in them.
-fn beside(
-    chunk: &Chunk<'_>,
-    part: &PartIndex,
-    group: [&Member; 4],
-    bytes: &[u8],
-    scratch: &mut Scratch,
-    int: &mut IntScratch,
-) -> Result<u64> {
-    let ids = group.map(|member| (member.id - 8) as u16);
-    let mut found = RowSet::with_columns(&ids.map(|id| (id, ColumnType::F64)));
-    chunk.read(part, 0..chunk.rows(), System::NONE, &mut found, scratch)?;
-    let values: Vec<&[f64]> = found
-        .columns
-        .iter()
-        .map(|(_, column)| match &column.values {
-            Values::F64(values) => values.as_slice(),
-            _ => panic!("bars are doubles"),
-        })
-        .collect();
-    let mut shape = u64::from(group[0].places.unwrap_or(0));
+fn digits(group: &Group<'_>, scratch: &mut Scratch, int: &mut IntScratch) -> Result<Option<u64>> {
+    let chunk = group.chunk;
+    let mut found = RowSet::with_columns(&group.ids().map(|id| (id, ColumnType::F64)));
+    chunk.read(group.part, 0..chunk.rows(), System::NONE, &mut found, scratch)?;
+    let values = [0, 1, 2, 3].map(|role: usize| prices(&found.columns[role].1));
+    let mut shape = u64::from(group.members[0].places.unwrap_or(0));
     for block in 0..chunk.blocks() {
         let rows = block * BLOCK_ROWS..chunk.rows().min((block + 1) * BLOCK_ROWS);
         // Coded blocks, factors and adjusted singles have oracles of their own.
-        let Some(told) = by_specification(group, bytes, block, &rows, int) else { continue };
-        for (role, (expected, values)) in told.iter().zip(&values).enumerate() {
-            let same = |(a, b): (&f64, &f64)| a.to_bits() == b.to_bits();
-            let row = expected.0.iter().zip(&values[rows.clone()]).position(|pair| !same(pair));
+        let Some(told) = by_specification(group, block, &rows, int) else { continue };
+        for (role, (expected, values)) in told.iter().zip(values).enumerate() {
+            let row = differing(&values[rows.clone()], &expected.0);
             assert_eq!(row, None, "block {block}, role {role}: what the specification says");
             shape = shape.wrapping_mul(5).wrapping_add(u64::from(expected.1));
         }
     }
-    // Bars that verify may be any, and are written anew with what the writer makes of them.
-    let order = [1, 2, 3, 0].map(|role: usize| values[role].to_vec());
-    let (spec, rows) = content(order, part.summary.series);
-    let none = past(&RowSet::with_columns(&spec.columns));
-    let tier = [Tier::Dense, Tier::Cold][chunk.rows() % 2];
-    let again = write(&spec, &rows, &none, &[], tier);
-    Ok(shape.wrapping_mul(31).wrapping_add(compare(&again, &spec, &rows, &none, &[])))
+    let anew = group.written_anew(values.map(<[f64]>::to_vec));
+    Ok(Some(shape.wrapping_mul(31).wrapping_add(anew)))
 }
 
 /// Values of a column in a block, and whether some have digits.
@@ -162,45 +67,31 @@ type Column = (Vec<f64>, bool);
 
 /// What `format-spec/codecs.md` says of a block of bars; nothing of what is coded, or has factors.
 fn by_specification(
-    group: [&Member; 4],
-    bytes: &[u8],
+    group: &Group<'_>,
     block: usize,
     rows: &Range<usize>,
     int: &mut IntScratch,
 ) -> Option<[Column; 4]> {
     let count = rows.len();
-    let mut mantissas: [Vec<i64>; 4] = Default::default();
+    let mut numbers: [Vec<i64>; 4] = Default::default();
     let mut digits: [Vec<i64>; 4] = Default::default();
     let mut out: [Column; 4] = Default::default();
-    for (role, member) in group.iter().enumerate() {
+    for (role, member) in group.members.iter().enumerate() {
         let place = member.blocks.get(block)?.clone();
-        if bytes[place.start] & 128 != 0 || member.flags & 64 != 0 {
+        if group.bytes[place.start] & 128 != 0 || member.flags & 64 != 0 {
             return None;
         }
-        let mut reader = ByteReader::new(&bytes[place], "");
-        let mut numbers = vec![0; count];
-        let transform = decode(&mut reader, &mut numbers, int, None).expect("what verifies decodes");
-        if transform == Transform::Group {
-            for row in 0..count {
-                let [close, open, ..] = &mantissas;
-                let number = numbers[row];
-                numbers[row] = match role {
-                    1 => number.wrapping_add(close[row.saturating_sub(1)]),
-                    2 => number.wrapping_add(open[row].max(close[row])),
-                    _ => open[row].min(close[row]).wrapping_sub(number),
-                };
-            }
-        }
-        mantissas[role] = numbers;
+        let mut reader = ByteReader::new(&group.bytes[place], "");
+        numbers[role] = mantissas(&mut reader, role, count, &numbers, None, int);
         digits[role] = match member.places {
-            Some(_) => further(&mut reader, role, count, &mantissas, &digits, int),
+            Some(_) => further(&mut reader, role, count, &numbers, &digits, int),
             None => vec![0; count],
         };
         let (exponent, divisor) = member.scale;
         let places = member.places.unwrap_or(0);
         let power = 10i64.pow(u32::from(places));
         let value = |row: usize| {
-            let units = mantissas[role][row].wrapping_mul(divisor).wrapping_mul(power);
+            let units = numbers[role][row].wrapping_mul(divisor).wrapping_mul(power);
             units.wrapping_add(digits[role][row]) as f64 / 10f64.powi(i32::from(exponent + places))
         };
         let mut values: Vec<f64> = (0..count).map(value).collect();
@@ -210,8 +101,8 @@ fn by_specification(
         reader.finish().expect("nothing is left over");
         out[role] = (values, digits[role].iter().any(|digits| *digits != 0));
     }
-    if group[0].places.is_some() {
-        every_table(&mantissas, &digits);
+    if group.members[0].places.is_some() {
+        every_table(&numbers, &digits);
     }
     Some(out)
 }

@@ -3,6 +3,7 @@
 mod codecs;
 mod digits;
 mod grids;
+mod groups;
 mod logs;
 mod pieces;
 mod replies;

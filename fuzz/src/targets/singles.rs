@@ -1,6 +1,5 @@
 //! Adjusted singles, read beside the specification.
 
-use std::cell::RefCell;
 use std::ops::Range;
 
 use tapestore_format::Result;
@@ -9,74 +8,45 @@ use tapestore_format::codec::bins::Model;
 use tapestore_format::codec::group::Role;
 use tapestore_format::codec::int::{IntScratch, Transform, decode};
 use tapestore_format::limits::BLOCK_ROWS;
-use tapestore_format::rows::{RowSet, Values};
-use tapestore_format::schema::{ColumnId, ColumnType};
-use tapestore_format::segment::{Chunk, PartIndex, Scratch, Stream, System, Tier};
+use tapestore_format::rows::RowSet;
+use tapestore_format::schema::ColumnType;
+use tapestore_format::segment::{Scratch, System};
 
-use super::digits::{content, past};
-use super::pieces::{CHUNK, Opened, checked};
-use super::segments::{Giver, adjusted, compare, few_columns, write};
+use super::groups::{Group, LONGEST, SCRATCH, Seeds, check, differing, mantissas, prices};
+use super::pieces::CHUNK;
+use super::segments::adjusted;
 use crate::Target;
 use crate::mend::{self, Member, Structure};
-use crate::random::Random;
 
 /// What stands behind the mantissas of close in groups of adjusted singles, and of the others; the parameters of their blocks.
 pub(super) const SINGLES: Target = Target {
     name: "singles",
     smoke: 60_000,
     longest: LONGEST,
-    seeds,
+    seeds: || SEEDS.made(400, LONGEST),
     mend: |bytes| places(bytes),
-    check: |input| {
-        // Kept from one input to the next, so that the closes of a block are not those of another.
-        SCRATCH.with_borrow_mut(|scratch| {
-            checked(input, |opened, part, kept| singles(opened, part, kept, scratch))
-        })
-    },
+    check: |input| check(input, singles),
     ..CHUNK
 };
 
-/// Longest file that is made: that of a block and a few rows is one of them.
-const LONGEST: usize = 9000;
+/// Adjusted singles, in files that may hold factors.
+const SEEDS: Seeds = Seeds {
+    random: 41,
+    counts: [9, 25, 40, 60, 127, 150, 280, 1023, 1024, 1025, 1100],
+    bars: adjusted,
+    series: |number| number * 3 + 1,
+    kind: Member::is_singles,
+};
+
 /// How many bytes behind the mantissas of close are changed: runs, starts and factors of some runs.
 const FIELDS: usize = 40;
-
-thread_local! {
-    static SCRATCH: RefCell<IntScratch> = RefCell::default();
-}
 
 /// Seeds of adjusted singles that other targets have beside theirs.
 const BESIDE: usize = 66;
 
-/// Small files of adjusted singles, of each tier that has such.
-fn seeds() -> Vec<Vec<u8>> {
-    made(400, LONGEST)
-}
-
-/// Some of them, for targets whose seeds are mostly something else.
+/// Some small files of adjusted singles, for targets whose seeds are mostly something else.
 pub(super) fn some_seeds(longest: usize) -> Vec<Vec<u8>> {
-    made(BESIDE, longest)
-}
-
-/// What becomes of so many tries to make one that is not longer.
-fn made(tries: usize, longest: usize) -> Vec<Vec<u8>> {
-    let mut random = Random(41);
-    let mut seeds = Vec::new();
-    for number in 0..tries {
-        let input: Vec<u8> = (0..900).map(|_| random.next() as u8).collect();
-        let count = [9, 25, 40, 60, 127, 150, 280, 1023, 1024, 1025, 1100][number % 11];
-        let four = adjusted(&mut Giver { bytes: &input, at: number % 900 }, count);
-        let (spec, rows) = content(four, number as u32 * 3 + 1);
-        let history = if number % 5 == 0 { past(&rows) } else { past(&RowSet::with_columns(&spec.columns)) };
-        seeds.push(write(&spec, &rows, &history, &[], [Tier::Dense, Tier::Cold][number / 11 % 2]));
-    }
-    seeds.retain(|seed| seed.len() <= longest && has_singles(seed));
-    seeds
-}
-
-/// Whether bars in a segment are adjusted singles.
-fn has_singles(file: &[u8]) -> bool {
-    mend::found(file).is_some_and(|found| found.members.iter().any(Member::is_singles))
+    SEEDS.made(BESIDE, longest)
 }
 
 /// Mends a segment; the places of its blocks and of what stands behind mantissas, of closes also where that begins.
@@ -109,56 +79,24 @@ fn model_of(member: &Member, int: &mut IntScratch) -> Option<Option<Model>> {
 }
 
 /// Bars are what the specification makes of their blocks, whatever rows and columns are read; written anew they are the same.
-fn singles(
-    opened: &Opened<'_>,
-    part: &PartIndex,
-    scratch: &mut Scratch,
-    int: &mut IntScratch,
-) -> Result<u64> {
-    let mut shape = 0u64;
-    let members = mend::found(opened.bytes).map(|found| found.members).unwrap_or_default();
-    for stream in [Stream::Live, Stream::History] {
-        for number in 0..part.chunks(stream).len() {
-            let chunk = opened.segment.chunk(part, stream, number)?;
-            few_columns(&chunk, part, scratch)?;
-            if !opened.sound || chunk.rows() > 3 * BLOCK_ROWS {
-                continue;
-            }
-            let own = members.iter().filter(|member| member.chunk as u64 == chunk.bytes().start);
-            let role = |role: Role| own.clone().find(|member| member.role == role as u8);
-            let [Some(close), Some(open), Some(high), Some(low)] = Role::ALL.map(role) else { continue };
-            let group = [close, open, high, low];
-            let all = group.iter().all(|member| member.is_singles());
-            assert!(all || !group.iter().any(|member| member.is_singles()), "all of a group, or none");
-            if all {
-                let seen = beside(&chunk, part, group, opened.bytes, scratch, int)?;
-                shape = shape.wrapping_mul(31).wrapping_add(seen);
-            }
-        }
+fn singles(group: &Group<'_>, scratch: &mut Scratch, int: &mut IntScratch) -> Result<Option<u64>> {
+    let all = group.members.iter().all(|member| member.is_singles());
+    assert!(all || !group.members.iter().any(|member| member.is_singles()), "all of a group, or none");
+    if !all {
+        return Ok(None);
     }
-    Ok(shape)
-}
-
-/// What reading the columns of a chunk gives is what the specification says; a number for what is in them.
-fn beside(
-    chunk: &Chunk<'_>,
-    part: &PartIndex,
-    group: [&Member; 4],
-    bytes: &[u8],
-    scratch: &mut Scratch,
-    int: &mut IntScratch,
-) -> Result<u64> {
     let mut values: [Vec<f64>; 4] = Default::default();
-    let models = group.map(|member| model_of(member, int).expect("the model of what verifies is read"));
+    let models =
+        group.members.map(|member| model_of(member, int).expect("the model of what verifies is read"));
     let mut shape = 0u64;
-    for block in 0..chunk.blocks() {
-        let count = (chunk.rows() - block * BLOCK_ROWS).min(BLOCK_ROWS);
-        let (told, seen) = by_specification(group, &models, bytes, block, count, int);
+    let rows = group.chunk.rows();
+    for block in 0..group.chunk.blocks() {
+        let count = (rows - block * BLOCK_ROWS).min(BLOCK_ROWS);
+        let (told, seen) = by_specification(group, &models, block, count, int);
         values.iter_mut().zip(told).for_each(|(values, told)| values.extend(told));
         shape = shape.wrapping_mul(31).wrapping_add(seen);
     }
-    let ids = group.map(|member| (member.id - 8) as ColumnId);
-    let rows = chunk.rows();
+    let ids = group.ids();
     for range in [0..rows, rows / 3..rows - rows / 4, rows - 1..rows] {
         for set in 1..16 {
             let mut some: Vec<usize> = (0..4).filter(|role| set >> role & 1 == 1).collect();
@@ -167,62 +105,39 @@ fn beside(
             }
             let wanted: Vec<_> = some.iter().map(|role| (ids[*role], ColumnType::F64)).collect();
             let mut found = RowSet::with_columns(&wanted);
-            chunk.read(part, range.clone(), System::NONE, &mut found, scratch)?;
+            group.chunk.read(group.part, range.clone(), System::NONE, &mut found, scratch)?;
             for (role, (_, column)) in some.iter().zip(&found.columns) {
-                let Values::F64(found) = &column.values else { panic!("bars are doubles") };
-                let expected = &values[*role][range.clone()];
-                assert_eq!(found.len(), expected.len(), "as many values as were asked for");
-                let row = found.iter().zip(expected).position(|(a, b)| a.to_bits() != b.to_bits());
+                let row = differing(prices(column), &values[*role][range.clone()]);
                 assert_eq!(row, None, "role {role} of {some:?}, rows {range:?}: what the specification says");
             }
         }
     }
-    // Bars that verify may be any, and are written anew with what the writer makes of them.
-    let order = [1, 2, 3, 0].map(|role: usize| std::mem::take(&mut values[role]));
-    let (spec, rows) = content(order, part.summary.series);
-    let none = past(&RowSet::with_columns(&spec.columns));
-    let tier = [Tier::Dense, Tier::Cold][chunk.rows() % 2];
-    let again = write(&spec, &rows, &none, &[], tier);
-    Ok(shape.wrapping_mul(31).wrapping_add(compare(&again, &spec, &rows, &none, &[])))
+    Ok(Some(shape.wrapping_mul(31).wrapping_add(group.written_anew(values))))
 }
 
 /// What `format-spec/codecs.md` says of a block of adjusted singles; and a number for what is in it.
 fn by_specification(
-    group: [&Member; 4],
+    group: &Group<'_>,
     models: &[Option<Model>; 4],
-    bytes: &[u8],
     block: usize,
     count: usize,
     int: &mut IntScratch,
 ) -> ([Vec<f64>; 4], u64) {
-    let mut mantissas: [Vec<i64>; 4] = Default::default();
+    let mut numbers: [Vec<i64>; 4] = Default::default();
     let mut out: [Vec<f64>; 4] = Default::default();
     let mut ratios = Vec::new();
     let mut shape = 0;
-    for (role, member) in group.iter().enumerate() {
+    for (role, member) in group.members.iter().enumerate() {
         let place = member.blocks[block].clone();
-        let coded = bytes[place.start] & 128 != 0;
-        let mut reader = ByteReader::new(&bytes[place], "");
-        let mut numbers = vec![0; count];
-        let transform =
-            decode(&mut reader, &mut numbers, int, models[role].as_ref()).expect("what verifies decodes");
-        if transform == Transform::Group {
-            assert_ne!(role, 0, "close is not predicted");
-            let [close, open, ..] = &mantissas;
-            for (row, number) in numbers.iter_mut().enumerate() {
-                *number = match role {
-                    1 => number.wrapping_add(close[row.saturating_sub(1)]),
-                    2 => number.wrapping_add(open[row].max(close[row])),
-                    _ => open[row].min(close[row]).wrapping_sub(*number),
-                };
-            }
-        }
+        let coded = group.bytes[place.start] & 128 != 0;
+        let mut reader = ByteReader::new(&group.bytes[place], "");
+        numbers[role] = mantissas(&mut reader, role, count, &numbers, models[role].as_ref(), int);
         let (exponent, divisor) = member.scale;
         let paid = |number: &i64| {
             let value = number.wrapping_mul(divisor) as f64 / 10f64.powi(i32::from(exponent));
             f64::from(value as f32)
         };
-        let paid: Vec<f64> = numbers.iter().map(paid).collect();
+        let paid: Vec<f64> = numbers[role].iter().map(paid).collect();
         if role == 0 {
             let (adjusted, seen) = closes(&mut reader, &paid, int);
             let ratio = |(adjusted, paid): (&f64, &f64)| if *paid == 0.0 { 1.0 } else { adjusted / paid };
@@ -234,7 +149,6 @@ fn by_specification(
         }
         let strays = if member.flags & 2 == 0 { 0 } else { exceptions(&mut reader, &mut out[role]) };
         reader.finish().expect("nothing is left over");
-        mantissas[role] = numbers;
         shape = shape * 6 + u64::from(coded) * 3 + strays.min(2);
     }
     (out, shape)
