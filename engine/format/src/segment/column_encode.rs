@@ -43,8 +43,11 @@ pub(super) struct Ways<'w> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Coded {
     Never,
-    /// If that saves one in so many of its bytes at least: decoding takes several times as long then.
-    ByOneIn(usize),
+    /// If that saves an eighth of its bytes at least: decoding takes several times as long then.
+    ByAnEighth,
+    /// If that saves a quarter: of times, which are looked through for where a range begins. Most have no model then, so some
+    /// blocks tell first.
+    ByAQuarter,
     /// If it is smaller at all.
     IfSmaller,
     /// As `IfSmaller`; else there is a model that no block uses. A reader is to see which tier this is.
@@ -218,20 +221,36 @@ pub(super) fn coded_if_smaller(
     if ways.coded == Coded::Never {
         return with(None);
     }
+    let blocks = values.len().div_ceil(BLOCK_ROWS);
+    if ways.coded == Coded::ByAQuarter && blocks > 2 * TOLD_BY {
+        let some: Vec<&[i64]> = values.chunks(BLOCK_ROWS).step_by(blocks.div_ceil(TOLD_BY)).collect();
+        let some = some.concat();
+        if Coding::new(ways.forms, &some, None)
+            .is_none_or(|coding| !saves(&coding, &some, None, ways, blocks))
+        {
+            return with(None);
+        }
+    }
     let coding = Coding::new(ways.forms, values, residuals);
-    match coding.filter(|coding| saves(coding, values, residuals, ways)) {
+    match coding.filter(|coding| saves(coding, values, residuals, ways, blocks)) {
         Some(coding) => with(Some(&coding)),
         None if ways.coded == Coded::OrMarked => with(Some(&Coding::mark())),
         None => with(None),
     }
 }
 
-/// Whether coded blocks save as much as the tier asks for. Some blocks tell: packing all of them to see would take longer than
-/// coding them.
-fn saves(coding: &Coding<'_>, values: &[i64], residuals: Option<&[i64]>, ways: Ways<'_>) -> bool {
+/// Whether coded blocks save as much as the tier asks for, with a model for so many. Some blocks tell: packing all of them to see
+/// would take longer than coding them.
+fn saves(
+    coding: &Coding<'_>,
+    values: &[i64],
+    residuals: Option<&[i64]>,
+    ways: Ways<'_>,
+    model_for: usize,
+) -> bool {
     let count = values.len().div_ceil(BLOCK_ROWS);
     let sample = (0..count).step_by(count.div_ceil(TOLD_BY));
-    let (mut bytes, mut packed, mut coded) = (Vec::new(), 0, coding.model().len() * sample.len() / count);
+    let (mut bytes, mut packed, mut coded) = (Vec::new(), 0, coding.model().len() * sample.len() / model_for);
     for block in sample {
         let rows = block * BLOCK_ROWS..values.len().min((block + 1) * BLOCK_ROWS);
         let residuals = residuals.map(|residuals| &residuals[rows.clone()]);
@@ -242,7 +261,11 @@ fn saves(coding: &Coding<'_>, values: &[i64], residuals: Option<&[i64]>, ways: W
         bytes.clear();
         coded += if coding.encode(block, most, &mut bytes) { bytes.len() } else { most };
     }
-    if let Coded::ByOneIn(many) = ways.coded { coded * many <= packed * (many - 1) } else { coded < packed }
+    match ways.coded {
+        Coded::ByAnEighth => coded * 8 <= packed * 7,
+        Coded::ByAQuarter => coded * 4 <= packed * 3,
+        _ => coded < packed,
+    }
 }
 
 /// How the integer blocks of a column are written: coded if there is a model and that is smaller.

@@ -307,7 +307,7 @@ impl SegmentWriter {
             coded: match tier {
                 Tier::Cold => Coded::IfSmaller,
                 // Rows of one time have no times of their own that would tell which tier this is.
-                Tier::Dense if alternate && chunk.first_time < chunk.last_time => Coded::ByOneIn(8),
+                Tier::Dense if alternate && chunk.first_time < chunk.last_time => Coded::ByAnEighth,
                 _ => Coded::Never,
             },
             factors: self.holds.factors,
@@ -319,9 +319,8 @@ impl SegmentWriter {
             let coded = match ways.coded {
                 // Times tell a reader which tier this is.
                 Coded::IfSmaller if key == Key::Time && count >= BLOCK_ROWS => Coded::OrMarked,
-                // And they are looked through for where a range of rows begins.
-                Coded::ByOneIn(_) if key == Key::Time && count >= BLOCK_ROWS => Coded::ByOneIn(4),
-                Coded::ByOneIn(_) => Coded::Never,
+                Coded::ByAnEighth if key == Key::Time && count >= BLOCK_ROWS => Coded::ByAQuarter,
+                Coded::ByAnEighth => Coded::Never,
                 coded => coded,
             };
             columns.push(column_encode::encode(key, ColumnType::I64, &numbers, Ways { coded, ..ways }));
