@@ -31,17 +31,13 @@ impl Chunk<'_> {
             let at = out.len();
             let Values::Str(strings) = &mut out.values else { return Err(wrong_type(entry)) };
             let codes = &scratch.numbers[rows.clone()];
+            let text = |(row, code): (usize, &i64)| match some && scratch.nulls[row] {
+                true => Ok(""),
+                false => usize::try_from(*code).ok().and_then(|at| texts.get(at).copied()).ok_or(*code),
+            };
             let appended = match &mut short {
                 Some(short) if !some => short.append(codes, strings),
-                _ => (rows.clone().zip(codes)).try_for_each(|(row, code)| {
-                    let null = some && scratch.nulls[row];
-                    let text = if null {
-                        Some(&"")
-                    } else {
-                        usize::try_from(*code).ok().and_then(|at| texts.get(at))
-                    };
-                    text.map(|text| strings.push(text)).ok_or(*code)
-                }),
+                _ => rows.clone().zip(codes).try_for_each(|row| text(row).map(|text| strings.push(text))),
             };
             appended.map_err(|code| {
                 FormatError::corrupt("K14", entry.offset, format!("code {code} of {distinct}"))
