@@ -81,7 +81,7 @@ fn size_targets(sizes: &[Sizes]) -> Vec<Target> {
     let ticks = ratios(sizes, "ticks", "tapestore dense");
     let entropy =
         "volume alone, whose digits are as good as random, takes most of what is asked for: decision 0025";
-    let ticks_entropy = "what coders that remember the row before reach without blocks and checksums is about as large, and times stay packed: decisions 0025, 0027";
+    let ticks_entropy = "what coders that remember the row before reach without blocks and checksums is about as large, and times of trades stay packed: decisions 0024, 0025, 0027";
     let stated = "the same against the figures per file of shared/data/INDEX.md";
     let (listed_dense, listed_cold) = (listed(sizes, "tapestore dense"), listed(sizes, "tapestore cold"));
     let all = vec![
