@@ -24,22 +24,38 @@ impl Strings {
 
     /// The string at `index`.
     pub fn get(&self, index: usize) -> &str {
-        let start = if index == 0 { 0 } else { self.ends[index - 1] as usize };
-        &self.text[start..self.ends[index] as usize]
+        &self.text[self.start(index)..self.ends[index] as usize]
+    }
+
+    /// Where a string begins.
+    fn start(&self, index: usize) -> usize {
+        if index == 0 { 0 } else { self.ends[index - 1] as usize }
     }
 
     /// Appends one string.
     pub fn push(&mut self, text: &str) {
-        self.text.push_str(text);
-        self.ends.push(u32::try_from(self.text.len()).expect("batches of strings stay under 4 GiB"));
+        self.append(text, [text.len()]);
+    }
+
+    /// Appends the same string so many times.
+    pub(crate) fn push_times(&mut self, text: &str, count: usize) {
+        self.append(&text.repeat(count), (1..=count).map(|many| text.len() * many));
+    }
+
+    /// Appends a range of others.
+    pub(crate) fn extend_from(&mut self, other: &Self, range: Range<usize>) {
+        let start = other.start(range.start);
+        let ends = other.ends[range].iter().map(|end| *end as usize - start);
+        let length = ends.clone().next_back().unwrap_or(0);
+        self.append(&other.text[start..start + length], ends);
     }
 
     /// Appends strings that stand end to end; `ends` says where each one ends.
-    pub(crate) fn append(&mut self, text: &str, ends: &[u32]) {
+    pub(crate) fn append(&mut self, text: &str, ends: impl IntoIterator<Item = usize>) {
         let start = self.text.len();
         u32::try_from(start + text.len()).expect("batches of strings stay under 4 GiB");
         self.text.push_str(text);
-        self.ends.extend(ends.iter().map(|end| start as u32 + end));
+        self.ends.extend(ends.into_iter().map(|end| (start + end) as u32));
     }
 
     /// All strings in order.
@@ -142,7 +158,7 @@ impl Values {
             Self::F64(v) => v.resize(v.len() + count, 0.0),
             Self::F32(v) => v.resize(v.len() + count, 0.0),
             Self::U8(v) => v.resize(v.len() + count, 0),
-            Self::Str(v) => (0..count).for_each(|_| v.push("")),
+            Self::Str(v) => v.push_times("", count),
         }
     }
 
@@ -153,7 +169,7 @@ impl Values {
             (Self::F64(to), Self::F64(from)) => to.extend_from_slice(&from[range]),
             (Self::F32(to), Self::F32(from)) => to.extend_from_slice(&from[range]),
             (Self::U8(to), Self::U8(from)) => to.extend_from_slice(&from[range]),
-            (Self::Str(to), Self::Str(from)) => range.for_each(|index| to.push(from.get(index))),
+            (Self::Str(to), Self::Str(from)) => to.extend_from(from, range),
             _ => unreachable!("columns of one id share a type"),
         }
     }

@@ -270,7 +270,13 @@ fn a_panic_in_the_background_stops_the_handle_and_nobody_waits_for_ever() {
         let (young_segments, memtable_bytes) = if sealing { (99, 1) } else { (2, 1 << 20) };
         let options = Options { background: true, young_segments, memtable_bytes, ..options() };
         let (storage, store) = two_segments(options);
-        storage.panic(Call::Create, "segment-");
+        if sealing {
+            // What the rows before woke is over, so that this one is acknowledged before it is sealed.
+            store.resume_compaction();
+            store.wait_idle().unwrap();
+        }
+        // A compaction may have come as far as its first pause.
+        storage.panic(Call::Sync, "segment-");
         store.resume_compaction();
         if sealing {
             commit(&store, "A", 2, Durability::Durable).unwrap();

@@ -228,10 +228,7 @@ impl<'a> Chunk<'a> {
                 check_bytes(entry, &[value])?;
                 out.resize(out.len() + count, value);
             }
-            Values::Str(out) => {
-                let text = reader.string(STRING_BYTES)?;
-                (0..count).for_each(|_| out.push(&text));
-            }
+            Values::Str(out) => out.push_times(&reader.string(STRING_BYTES)?, count),
         }
         Ok(())
     }

@@ -24,7 +24,7 @@ impl Chunk<'_> {
         let mut parameters = ByteReader::new(&self.head.content[entry.parameters.clone()], "K14");
         let distinct = parameters.varint()?;
         let texts = parse_heap(&heap, distinct).map_err(|error| error.shifted(entry.offset))?;
-        let mut short = Short::of(&texts);
+        let mut short = Short::of(&texts, range.len().min(BLOCK_ROWS));
         self.read_model(entry, &mut scratch.models, &mut scratch.int)?;
         each_block(range, |block, rows| {
             let some = self.decode_integers(entry, block, scratch)?;
@@ -91,26 +91,26 @@ impl Chunk<'_> {
 }
 
 /// The bytes that a short string has at most.
-const SHORT: usize = 8;
+const SHORT: usize = 16;
 
 /// A dictionary of short strings: each is copied as one word, of which the next one covers what is too much.
 struct Short {
-    words: Vec<([u8; SHORT], u32)>,
+    words: Vec<([u8; SHORT], usize)>,
     /// Room for the strings of a block, and where they end.
-    text: [u8; BLOCK_ROWS * SHORT],
-    ends: [u32; BLOCK_ROWS],
+    text: Vec<u8>,
+    ends: Vec<usize>,
 }
 
 impl Short {
-    /// `None` if some are long.
-    fn of(texts: &[&str]) -> Option<Self> {
+    /// With room for so many rows at a time. `None` if some are long.
+    fn of(texts: &[&str], rows: usize) -> Option<Self> {
         let word = |text: &&str| {
             let mut word = [0; SHORT];
             word.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
-            Some((word, text.len() as u32))
+            Some((word, text.len()))
         };
         let words = texts.iter().map(word).collect::<Option<_>>()?;
-        Some(Self { words, text: [0; _], ends: [0; _] })
+        Some(Self { words, text: vec![0; rows * SHORT], ends: vec![0; rows] })
     }
 
     /// Appends the strings of the codes of a block, which has none else; or gives the code that stands for none.
@@ -118,12 +118,12 @@ impl Short {
         let mut end = 0;
         for (code, ends) in codes.iter().zip(&mut self.ends) {
             let (word, length) = self.words.get(*code as usize).ok_or(*code)?;
-            self.text[end as usize..][..SHORT].copy_from_slice(word);
+            self.text[end..][..SHORT].copy_from_slice(word);
             end += length;
             *ends = end;
         }
-        let text = std::str::from_utf8(&self.text[..end as usize]).expect("strings end to end");
-        out.append(text, &self.ends[..codes.len()]);
+        let text = std::str::from_utf8(&self.text[..end]).expect("strings end to end");
+        out.append(text, self.ends[..codes.len()].iter().copied());
         Ok(())
     }
 }
