@@ -187,6 +187,40 @@ fn strange_rows_among_adjusted_singles_are_passed_over() {
     assert!(stored(&content, &written(&content, Tier::Dense), &mut random));
 }
 
+/// Of two prices one was twice the other, and more than half of what an `f64` holds: what they were times was infinite, and zeros
+/// beside a close that is no number seemed to follow it. The segment could not be read any more.
+#[test]
+fn prices_that_no_single_holds_give_no_factor() {
+    let mut random = Random(10);
+    let mut columns = Paid::random(&mut random, 3000, 2, 1).adjusted();
+    for (start, close) in [(700, f64::NAN), (1400, -f64::NAN)] {
+        for row in start..start + 40 {
+            (0..4).for_each(|column| columns[column][row] = if column == 3 { close } else { 0.0 });
+        }
+        (0..4).for_each(|column| columns[column][start + 10] = if column == 1 { 1e308 } else { 5e307 });
+    }
+    let content = content(&columns);
+    assert!(stored(&content, &written(&content, Tier::Dense), &mut random));
+}
+
+/// Looking for one factor after another takes as long as encoding thousands of rows: there is an end to that.
+#[test]
+fn factors_that_change_every_few_rows_are_not_looked_for_in_a_long_chunk() {
+    let mut random = Random(11);
+    let mut changing = |count: usize| {
+        let mut paid = Paid::random(&mut random, count, 2, 1);
+        for (row, factor) in paid.factors.iter_mut().enumerate() {
+            // Where it is told whether it is worth while to look at all of them it changes less often.
+            *factor = if row % (count / 8) < 24 { 0.5 } else { 0.3 + (row / 8) as f64 / 1e5 };
+        }
+        content(&paid.adjusted())
+    };
+    for (count, found) in [(2000, true), (1 << 16, false)] {
+        let content = changing(count);
+        assert_eq!(stored(&content, &written(&content, Tier::Dense), &mut Random(12)), found, "{count} rows");
+    }
+}
+
 #[test]
 fn a_file_without_the_bit_has_no_adjusted_singles() {
     let content = content(&Paid::random(&mut Random(6), 2000, 2, 1).adjusted());

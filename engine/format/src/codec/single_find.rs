@@ -25,6 +25,10 @@ const UNITS: f64 = (1 << 20) as f64;
 const COMMON: u32 = 63;
 /// Places of the rows that tell whether it is worth while to look at all of them.
 const PROBES: usize = 8;
+/// Factors that are judged for all rows at most, beside one for each row.
+const JUDGED: usize = 1 << 16;
+/// What looking for a factor takes, found or not, as so many that are judged.
+const LOOK: usize = 100;
 /// Residues of closes that follow a factor, in `f32`, at most.
 const FARTHEST: i64 = 8;
 /// A run goes on behind a row that does not follow if of so many all but one do.
@@ -107,7 +111,7 @@ impl<'v> Bars<'v> {
             return None;
         }
         let exact = |exponent: usize| {
-            let best = |rows: &std::ops::Range<usize>| self.factor(rows.clone(), exponent, 1.0);
+            let best = |rows: &std::ops::Range<usize>| self.factor(rows.clone(), exponent, 1.0, &mut 0);
             windows.iter().filter_map(best).map(|(_, exact)| exact).sum::<usize>()
         };
         let best = (0..=PLACES).map(|exponent| (exact(exponent), std::cmp::Reverse(exponent))).max()?;
@@ -118,15 +122,23 @@ impl<'v> Bars<'v> {
         Some((exponent, self.runs(exponent)?))
     }
 
-    /// The factor under which most of the rows come back, and how many. Of several, that nearest to `near`.
-    fn factor(&self, rows: std::ops::Range<usize>, exponent: usize, near: f64) -> Option<(f64, usize)> {
+    /// The factor under which most of the rows come back, and how many. Of several, that nearest to `near`. Counts in `judged` how
+    /// many it had to judge.
+    fn factor(
+        &self,
+        rows: std::ops::Range<usize>,
+        exponent: usize,
+        near: f64,
+        judged: &mut usize,
+    ) -> Option<(f64, usize)> {
         let looked = rows.clone().filter_map(|row| Fractions::of(self.columns.map(|column| column[row])));
-        let judged = looked.take(LOOKS).flat_map(|row| row.factors(exponent)).map(|factor| {
+        let counted = looked.take(LOOKS).flat_map(|row| row.factors(exponent)).map(|factor| {
+            *judged += 1;
             let exact = rows.clone().filter(|row| self.row(*row, exponent, factor).exact).count();
             (factor, exact)
         });
         let distance = |factor: f64| (factor / near).ln().abs();
-        judged.max_by(|a, b| a.1.cmp(&b.1).then(distance(b.0).total_cmp(&distance(a.0))))
+        counted.max_by(|a, b| a.1.cmp(&b.1).then(distance(b.0).total_cmp(&distance(a.0))))
     }
 
     /// A factor as closes have it in the middle.
@@ -140,10 +152,10 @@ impl<'v> Bars<'v> {
         found.get(found.len() / 2).copied().unwrap_or(factor)
     }
 
-    /// The factors of all rows; `None` if too many have none.
+    /// The factors of all rows; `None` if too many have none, or if it takes too long to find them.
     fn runs(&self, exponent: usize) -> Option<Runs> {
         let mut runs = Runs::new();
-        let (mut row, mut without, mut step, mut ended) = (0, 0, 1, 0);
+        let (mut row, mut without, mut judged, mut step, mut ended) = (0, 0, 0, 1, 0);
         while row < self.rows() {
             let near = runs.last().map_or(1.0, |run| run.1);
             if let Some(again) = self.again(row, exponent, near).filter(|_| !runs.is_empty()) {
@@ -151,7 +163,11 @@ impl<'v> Bars<'v> {
                 (step, ended) = (1, row);
                 continue;
             }
-            let found = self.factor(row..self.rows().min(row + WINDOW), exponent, near);
+            judged += LOOK;
+            let found = self.factor(row..self.rows().min(row + WINDOW), exponent, near, &mut judged);
+            if judged > JUDGED + self.rows() {
+                return None;
+            }
             let end = found.map_or(row, |(factor, _)| self.end_of(row, exponent, factor));
             let Some((factor, _)) = found.filter(|_| end > row) else {
                 without += step;
@@ -266,7 +282,8 @@ impl Fractions {
             let greatest = unit * (most / (largest * unit)).log2().floor().exp2();
             (0..BITS).map(move |halved| greatest / f64::from(1 << halved))
         });
-        units.filter(decimals).map(move |unit| self.unit / unit)
+        // Prices that no single holds may be so far from one that the factor between them is no number.
+        units.filter(decimals).map(move |unit| self.unit / unit).filter(|factor| factor.is_normal())
     }
 }
 
