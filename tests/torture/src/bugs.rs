@@ -191,8 +191,8 @@ pub(crate) const BUGS: &[Bug] = &[
         what: "a commit is acknowledged although writing or syncing it failed",
         changes: &[(
             "engine/store/src/commit.rs",
-            "        if let Err((action, error)) = result {",
-            "        if let Err((action, error)) = result\n            && !planted(\"acknowledge-failed-write\")\n        {",
+            "        if let Err((action, error)) = result.unwrap_or_else(|panic| resume_unwind(panic)) {",
+            "        if let Err((action, error)) = result.unwrap_or_else(|panic| resume_unwind(panic))\n            && !planted(\"acknowledge-failed-write\")\n        {",
         )],
         tests: &[FAULTS],
     },
