@@ -256,10 +256,10 @@ impl Pipeline {
             inner.durable = head.version;
             inner.durable_sequence = last_sequence;
         }
+        inner.publish(shared, head);
         // The hint is for followers; without it they see this commit with the next one.
         inner.shown = Visible { log, end };
         let _ = inner.visible.write_at(0, &inner.shown.encode(shared.store));
-        inner.publish(shared, head);
         Ok(inner)
     }
 
@@ -344,9 +344,9 @@ impl Inner {
         self.pending_at = log.frames.offset();
         self.durable_sequence = log.frames.next_sequence() - 1;
         self.shown = Visible { log: log.id, end: log.frames.offset() };
-        let _ = self.visible.write_at(0, &self.shown.encode(shared.store));
         self.log = log;
         self.generation += 1;
+        let _ = self.visible.write_at(0, &self.shown.encode(shared.store));
     }
 }
 

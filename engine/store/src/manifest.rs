@@ -155,7 +155,7 @@ pub(crate) struct Manifest {
     pub(crate) state: ManifestState,
     file: Arc<dyn StorageFile>,
     writer: FrameWriter,
-    /// Why a step failed, if one did: the writer and the state are ahead of what counts then.
+    /// Why a step failed, if one did or is under way: the writer and the state are ahead of what counts then.
     failed: Option<String>,
     /// About what a checkpoint of the state would take, and how much of that each record.
     live_bytes: u64,
@@ -258,7 +258,11 @@ impl Manifest {
         if let Some(cause) = &self.failed {
             return Err(Error::Poisoned { cause: cause.clone() });
         }
-        self.take_step(records, next, spare).inspect_err(|error| self.failed = Some(error.to_string()))
+        // It stays so if the step ends in a panic.
+        self.failed = Some("a panic in the midst of a step".into());
+        let taken = self.take_step(records, next, spare);
+        self.failed = taken.as_ref().err().map(ToString::to_string);
+        taken
     }
 
     fn take_step(

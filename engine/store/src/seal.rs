@@ -115,7 +115,11 @@ fn rotate(shared: &Shared, role: &WriterRole) -> Result<Option<(Arc<State>, u64,
         previous_end: inner.log.frames.offset(),
         version: inner.head.version,
     };
-    let log = LogWriter::create(&*shared.storage, shared.store, id, start, inner.log.frames.next_sequence())?;
+    // The new log may be there with its start, however its creation ends: nobody goes on in the old one, behind the end that it names.
+    inner.poisoned = Some("a panic while a new log was begun".into());
+    let log = LogWriter::create(&*shared.storage, shared.store, id, start, inner.log.frames.next_sequence())
+        .inspect_err(|error| inner.poisoned = Some(error.to_string()))?;
+    inner.poisoned = None;
     let generation = inner.generation;
     inner.switch_log(shared, log);
     Ok(Some((inner.head.clone(), generation, id)))

@@ -33,7 +33,7 @@ use crate::seal;
 use crate::segment::SegmentFile;
 use crate::state::{Catalog, Layer, State};
 use crate::sync::thread::JoinHandle;
-use crate::sync::{Mutex, RwLock};
+use crate::sync::{Mutex, RwLock, caught};
 use crate::transaction::{CommitReport, Transaction, check_snapshot_name};
 use crate::view::{View, commits};
 use crate::wal::TornTail;
@@ -214,7 +214,7 @@ impl Drop for Threads {
         self.stop();
         // Volatile commits are worth an attempt; whoever needs to know calls `close`.
         if let Some(role) = seal_role(&self.shared) {
-            drop(role.pipeline.quiesce(&self.shared));
+            drop(caught(|| drop(role.pipeline.quiesce(&self.shared))));
         }
         self.shared.listeners.end();
     }

@@ -14,6 +14,7 @@ use std::time::Duration;
 use common::{bars, key, options, write};
 use scripted::{Call, Scripted};
 use tapestore::io::Storage;
+use tapestore::live::{Bounds, Event, Filter, RecvTimeoutError};
 use tapestore::{AsOf, Durability, ErrorClass, Options, Store, schema};
 
 /// Long enough for another thread to come as far as it can.
@@ -337,6 +338,127 @@ fn a_panic_of_the_one_who_writes_for_all_is_told_to_all() {
         assert_eq!(second.join().unwrap().unwrap_err().kind(), ErrorClass::Poisoned);
     });
     assert_eq!(count(&store, "A"), 1, "nothing was acknowledged");
+}
+
+/// A new log says where the one before it ends, and what stands behind that counts for nothing: a commit that waited for one which
+/// failed went on in the old log, was acknowledged, and gone when the store was opened again.
+#[test]
+fn a_commit_that_waits_for_a_new_log_is_refused_if_that_fails() {
+    for panics in [true, false] {
+        let storage = Scripted::default();
+        let store = created(&storage);
+        write(&store, "A", &[0, 1], 10.0);
+        let held = storage.hold(Call::Sync, "wal-");
+        thread::scope(|scope| {
+            let sealed = scope.spawn(|| store.seal());
+            held.wait();
+            let waiting = scope.spawn(|| commit(&store, "A", 2, Durability::Durable));
+            thread::sleep(MEANWHILE);
+            if panics {
+                storage.panic(Call::Sync, "wal-");
+            }
+            held.end(if panics { Ok(()) } else { Err(ErrorKind::Other) });
+            assert_eq!(sealed.join().is_err(), panics);
+            assert_eq!(waiting.join().unwrap().unwrap_err().kind(), ErrorClass::Poisoned);
+        });
+        drop(store);
+        assert_eq!(count(&Store::open_on(Arc::new(storage), options()).unwrap(), "A"), 2);
+    }
+}
+
+/// What a step that ended in a panic left half written was followed by the step of another thread, which already waited: the store
+/// did not open any more.
+#[test]
+fn no_step_follows_one_that_ended_in_a_panic() {
+    let storage = Scripted::default();
+    let store = created(&storage);
+    for minute in 0..2 {
+        write(&store, "A", &[minute], 10.0);
+        // The first time, numbers of files are reserved by a step of its own.
+        if minute == 0 {
+            store.seal().unwrap();
+        }
+    }
+    let held = storage.hold(Call::Sync, "manifest-");
+    thread::scope(|scope| {
+        let sealed = scope.spawn(|| store.seal());
+        held.wait();
+        let named = scope.spawn(|| store.create_snapshot("s", None));
+        thread::sleep(MEANWHILE);
+        storage.panic(Call::Sync, "manifest-");
+        held.end(Ok(()));
+        assert!(sealed.join().is_err());
+        assert_eq!(named.join().unwrap().unwrap_err().kind(), ErrorClass::Poisoned);
+    });
+    drop(store);
+    let store = Store::open_on(Arc::new(storage), options()).unwrap();
+    assert_eq!((count(&store, "A"), store.snapshots().len()), (2, 0));
+    assert_eq!(store.verify(true).unwrap(), []);
+}
+
+/// The hint for other processes is no part of a commit: whose commit another one wrote, who then ended in a panic, finds it shown.
+#[test]
+fn a_panic_at_the_hint_for_followers_hides_no_commit() {
+    let storage = Scripted::default();
+    let store = created(&storage);
+    write(&store, "A", &[0], 10.0);
+    let (first, second) = (storage.hold(Call::Sync, "wal-"), storage.hold(Call::Sync, "wal-"));
+    thread::scope(|scope| {
+        let alone = scope.spawn(|| commit(&store, "A", 1, Durability::Durable));
+        first.wait();
+        let together = [2, 3].map(|minute| {
+            scope.spawn({
+                let store = &store;
+                move || commit(store, "A", minute, Durability::Durable)
+            })
+        });
+        thread::sleep(MEANWHILE);
+        first.end(Ok(()));
+        second.wait();
+        storage.panic(Call::Write, "visible");
+        second.end(Ok(()));
+        alone.join().unwrap().unwrap();
+        let ended = together.map(|commit| commit.join().is_ok_and(|committed| committed.is_ok()));
+        assert_eq!(ended.iter().filter(|acknowledged| **acknowledged).count(), 1);
+    });
+    assert_eq!(count(&store, "A"), 4);
+}
+
+/// The same when a new log begins: the next commit went to the place in the old log that it should have had in the new one.
+#[test]
+fn a_panic_at_the_hint_for_followers_harms_no_log() {
+    let storage = Scripted::default();
+    let store = created(&storage);
+    write(&store, "A", &[0, 1], 10.0);
+    let held = storage.hold(Call::Write, "visible");
+    let acknowledged = thread::scope(|scope| {
+        let sealed = scope.spawn(|| store.seal());
+        held.wait();
+        let waiting = scope.spawn(|| commit(&store, "A", 2, Durability::Durable));
+        thread::sleep(MEANWHILE);
+        storage.panic(Call::Write, "visible");
+        held.end(Ok(()));
+        assert!(sealed.join().is_err());
+        waiting.join().unwrap().is_ok()
+    });
+    drop(store);
+    let store = Store::open_on(Arc::new(storage), options()).unwrap();
+    assert_eq!(count(&store, "A"), 2 + u64::from(acknowledged));
+}
+
+/// A volatile commit is worth an attempt when the last handle goes, and no more: what waits for commits learns that it is over.
+#[test]
+fn a_panic_when_the_last_handle_goes_keeps_no_subscriber_waiting() {
+    let storage = Scripted::default();
+    let store = created(&storage);
+    let subscription = store.subscribe(Filter::all(), Bounds::default()).unwrap();
+    commit(&store, "A", 0, Durability::Volatile).unwrap();
+    let view = store.view();
+    storage.panic(Call::Write, "wal-");
+    drop(store);
+    assert!(matches!(subscription.recv_timeout(MEANWHILE), Ok(Event::Commit(_))));
+    assert_eq!(subscription.recv_timeout(MEANWHILE), Err(RecvTimeoutError::Disconnected));
+    drop(view);
 }
 
 /// Damage that a compaction finds is named by it, and is no failed write: new rows are still taken.
