@@ -221,6 +221,24 @@ fn factors_that_change_every_few_rows_are_not_looked_for_in_a_long_chunk() {
     }
 }
 
+/// Where little is traded a price stays as it is for long, and takes next to nothing without factors: what was not adjusted so, if
+/// it stays as well, takes more as exceptions than all of it does then.
+#[test]
+fn exceptions_that_come_again_and_again_are_no_adjusted_singles() {
+    let mut random = Random(13);
+    let mut paid = Paid::random(&mut random, 20_000, 2, 1);
+    for row in (0..20_000).filter(|row| row % 20 != 0) {
+        (0..4).for_each(|column| paid.prices[column][row] = [5000, 5010, 4990, 5003][column]);
+    }
+    paid.factors = vec![0.6123; 20_000];
+    let mut columns = paid.adjusted();
+    let traded = content(&columns);
+    assert!(stored(&traded, &written(&traded, Tier::Dense), &mut random));
+    (0..4).for_each(|column| columns[column][9000..11_000].fill(f64::NAN));
+    let halted = content(&columns);
+    assert!(!stored(&halted, &written(&halted, Tier::Dense), &mut random));
+}
+
 #[test]
 fn a_file_without_the_bit_has_no_adjusted_singles() {
     let content = content(&Paid::random(&mut Random(6), 2000, 2, 1).adjusted());

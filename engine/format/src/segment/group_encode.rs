@@ -1,8 +1,10 @@
 //! Open, high, low and close to bytes: decimals of one scale that predict one another, some with further digits.
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use super::chunk::{DIGITS, Encoding, FACTORS, Key};
+use super::column_encode;
 use super::column_encode::{
     Encoded, MANY, SAMPLE, Ways, behind, coded_if_smaller, has_strays, is_constant, limit, nulls_of,
 };
@@ -51,24 +53,32 @@ pub(super) fn encode_group(columns: [(Key, &ColumnValues); 4], ways: Ways<'_>) -
         return plain;
     }
     let limit = limit(prices[0].len() * 4 * size_of::<f64>(), plain.as_ref().map(bytes));
+    let put = |exponent, singles, mantissas: Vec<Mantissas>| {
+        // Where the same exceptions come again and again, each column alone may take much less.
+        let alone = plain.is_none() && has_strays(&mantissas, SOME);
+        let found = put_group(columns, Prepared { exponent, places: None, singles, mantissas }, ways)?;
+        let small = bytes(&found) < limit && !(alone && bytes(&found) >= bytes_alone(columns, ways));
+        small.then_some(found)
+    };
     let found = Prices { columns: &prices, skip: |_| false }.factors().and_then(|(exponent, runs)| {
         let split = |values: &&[f64]| Mantissas::factored(values, exponent, &runs, |_| false);
-        let mantissas = prices.iter().map(split).collect();
-        put_group(columns, Prepared { exponent, places: None, singles: false, mantissas }, ways)
+        put(exponent, false, prices.iter().map(split).collect())
     });
     let singles = || {
         let (exponent, mantissas) = Bars::new(prices.as_slice().try_into().ok()?).mantissas()?;
-        put_group(
-            columns,
-            Prepared { exponent, places: None, singles: true, mantissas: mantissas.into() },
-            ways,
-        )
+        put(exponent, true, mantissas.into())
     };
-    let small = |found: &[Encoded; 4]| bytes(found) < limit;
-    match found.filter(small).or_else(|| singles().filter(small)) {
+    match found.or_else(singles) {
         Some(found) if ways.may_use_factors() => Some(found),
         _ => plain,
     }
+}
+
+/// What the columns take if each is encoded alone, without factors.
+fn bytes_alone(columns: [(Key, &ColumnValues); 4], ways: Ways<'_>) -> usize {
+    let ways = Ways { factors: false, gain: &Cell::new(false), ..ways };
+    let alone = columns.map(|(key, column)| column_encode::encode(key, ColumnType::F64, column, ways));
+    alone.iter().map(Encoded::payload_bytes).sum()
 }
 
 /// Mantissas of four columns, open, high, low and close.
