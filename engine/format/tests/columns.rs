@@ -3,7 +3,7 @@
 mod support;
 
 use support::{Content, Random, SOME, read, read_stream, rows_at, same, spec, write};
-use tapestore_format::rows::{ColumnValues, RowSet, Values};
+use tapestore_format::rows::{ColumnValues, RowSet, RunVec, Values};
 use tapestore_format::schema::{ColumnId, ColumnType};
 use tapestore_format::segment::{
     Encoding, Holds, Scratch, Segment, SegmentWriter, Stream, System, Tier, Verified, Zone,
@@ -374,6 +374,27 @@ fn times_that_are_coded_in_the_dense_tier_make_no_cold_chunk() {
         let [packed, dense, cold] = [Tier::Hot, Tier::Dense, Tier::Cold].map(time_bytes);
         assert_eq!(dense * 4 < packed * 3, repeats, "{packed}, {dense} and {cold} bytes");
         assert!(!repeats || dense == cold, "{packed}, {dense} and {cold} bytes");
+    }
+}
+
+/// Rows on the grid, all the same but for their versions, or noise, of which no model tells anything: nothing in a cold chunk of them
+/// said that it is one, and it was made cold again and again.
+#[test]
+fn a_cold_chunk_is_known_for_one_or_has_no_other_form() {
+    let mut random = Random(32);
+    let noise: Vec<f64> = (0..5000).map(|_| f64::from_bits(random.next())).collect();
+    for (values, told) in [(vec![1.5; 5000], Tier::Dense), (noise, Tier::Cold)] {
+        let mut content = part(vec![(0, ColumnType::F64, floats(values))], None);
+        let mut version = RunVec::default();
+        (0..5000).for_each(|row| version.push(row, 1));
+        content.live.version = version;
+        let (bytes, _) = write(std::slice::from_ref(&content), Tier::Cold);
+        same(&read(&bytes).unwrap()[0].0, &content.live).unwrap();
+        let verified = Verified::new(bytes.len() as u64);
+        let segment = Segment::open(&bytes, SOME, &verified).unwrap();
+        let part = segment.part(0).unwrap();
+        let chunk = segment.chunk(&part, Stream::Live, 0).unwrap();
+        assert_eq!((chunk.tier(), chunk.may_be_coded()), (told, told == Tier::Cold));
     }
 }
 

@@ -425,9 +425,11 @@ impl<'a> Chunk<'a> {
         }
     }
 
-    /// Whether the cold tier has another form for any of its columns.
+    /// Whether the cold tier has another form for any of its columns that tells which tier this is: versions, sources and flags are
+    /// coded only where that is smaller.
     pub fn may_be_coded(&self) -> bool {
-        self.head.entries.iter().any(|entry| entry.encoding.may_be_coded())
+        let tells = |entry: &&Entry| entry.key == Key::Time || !entry.key.is_system();
+        self.head.entries.iter().filter(tells).any(|entry| entry.encoding.may_be_coded())
     }
 
     /// Bytes of the file from the head to the last block.

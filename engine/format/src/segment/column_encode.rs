@@ -440,8 +440,10 @@ fn floats<F: Float>(
     let whole = integers(key, kind, column, &bits, nulls, bounds, ways);
     let halves = split(key, kind, column, &bits, nulls, bounds, ways);
     let best = decimal.into_iter().chain([whole, halves]).min_by_key(Encoded::payload_bytes);
+    // A column without blocks of integers tells no tier.
+    let tells = ways.coded == Coded::OrMarked;
     match best {
-        Some(best) if nulls.is_some() || best.payload_bytes() < raw_bytes - raw_bytes / 50 => best,
+        Some(best) if nulls.is_some() || tells || best.payload_bytes() < raw_bytes - raw_bytes / 50 => best,
         _ => raw(key, kind, column),
     }
 }
