@@ -194,8 +194,8 @@ fn prices_that_no_single_holds_give_no_factor() {
     let mut random = Random(10);
     let mut columns = Paid::random(&mut random, 3000, 2, 1).adjusted();
     for (start, close) in [(700, f64::NAN), (1400, -f64::NAN)] {
-        for row in start..start + 40 {
-            (0..4).for_each(|column| columns[column][row] = if column == 3 { close } else { 0.0 });
+        for (column, prices) in columns.iter_mut().enumerate() {
+            prices[start..start + 40].fill(if column == 3 { close } else { 0.0 });
         }
         (0..4).for_each(|column| columns[column][start + 10] = if column == 1 { 1e308 } else { 5e307 });
     }

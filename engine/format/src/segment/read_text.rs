@@ -31,9 +31,11 @@ impl Chunk<'_> {
             let at = out.len();
             let Values::Str(strings) = &mut out.values else { return Err(wrong_type(entry)) };
             let codes = &scratch.numbers[rows.clone()];
-            let text = |(row, code): (usize, &i64)| match some && scratch.nulls[row] {
-                true => Ok(""),
-                false => usize::try_from(*code).ok().and_then(|at| texts.get(at).copied()).ok_or(*code),
+            let text = |(row, code): (usize, &i64)| {
+                if some && scratch.nulls[row] {
+                    return Ok("");
+                }
+                usize::try_from(*code).ok().and_then(|at| texts.get(at).copied()).ok_or(*code)
             };
             let appended = match &mut short {
                 Some(short) if !some => short.append(codes, strings),
