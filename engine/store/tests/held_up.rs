@@ -412,7 +412,8 @@ fn a_panic_at_the_hint_for_followers_hides_no_commit() {
                 move || commit(store, "A", minute, Durability::Durable)
             })
         });
-        thread::sleep(MEANWHILE);
+        // Both are to wait for the first.
+        thread::sleep(MEANWHILE * 5);
         first.end(Ok(()));
         second.wait();
         storage.panic(Call::Write, "visible");

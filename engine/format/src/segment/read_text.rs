@@ -119,7 +119,8 @@ impl Short {
     fn append(&mut self, codes: &[i64], out: &mut Strings) -> std::result::Result<(), i64> {
         let mut end = 0;
         for (code, ends) in codes.iter().zip(&mut self.ends) {
-            let (word, length) = self.words.get(*code as usize).ok_or(*code)?;
+            let (word, length) =
+                usize::try_from(*code).ok().and_then(|at| self.words.get(at)).ok_or(*code)?;
             self.text[end..][..SHORT].copy_from_slice(word);
             end += length;
             *ends = end;
