@@ -2,11 +2,11 @@
 
 mod support;
 
-use support::{Content, Random, SOME, read, read_stream, rows_at, same, spec, write};
+use support::{Content, Random, SOME, read, read_stream, rows_at, same, spec, write, write_with};
 use tapestore_format::rows::{ColumnValues, RowSet, RunVec, Values};
 use tapestore_format::schema::{ColumnId, ColumnType};
 use tapestore_format::segment::{
-    Encoding, Holds, Scratch, Segment, SegmentWriter, Stream, System, Tier, Verified, Zone,
+    Chunk, Encoding, Holds, Scratch, Segment, SegmentWriter, Stream, System, Tier, Verified, Zone,
 };
 use tapestore_format::time::Timeframe;
 
@@ -15,20 +15,23 @@ fn part(columns: Vec<(ColumnId, ColumnType, ColumnValues)>, ohlc: Option<[Column
     support::part(Timeframe::M1, columns, ohlc)
 }
 
-/// Writes, compares, and tells encoding and bytes of every column.
-fn stored(content: &Content, tier: Tier) -> Vec<(Encoding, u64)> {
-    let (bytes, _) = write(std::slice::from_ref(content), tier);
+/// Writes, compares, verifies, and shows the first chunk.
+fn written<T>(content: &Content, writer: SegmentWriter, show: impl FnOnce(&Chunk<'_>) -> T) -> T {
+    let ((bytes, _), _) = write_with(std::slice::from_ref(content), writer);
     same(&read(&bytes).unwrap()[0].0, &content.live).unwrap();
     let verified = Verified::new(bytes.len() as u64);
     let segment = Segment::open(&bytes, SOME, &verified).unwrap();
     segment.verify(true, &mut |error| panic!("{error}"));
     let part = segment.part(0).unwrap();
-    let chunk = segment.chunk(&part, Stream::Live, 0).unwrap();
-    chunk
-        .columns()
-        .filter(|column| column.id.is_some())
-        .map(|column| (column.encoding, column.bytes))
-        .collect()
+    show(&segment.chunk(&part, Stream::Live, 0).unwrap())
+}
+
+/// Encoding and bytes of every column.
+fn stored(content: &Content, tier: Tier) -> Vec<(Encoding, u64)> {
+    written(content, SegmentWriter::new(SOME, tier), |chunk| {
+        let own = chunk.columns().filter(|column| column.id.is_some());
+        own.map(|column| (column.encoding, column.bytes)).collect()
+    })
 }
 
 fn floats(values: Vec<f64>) -> ColumnValues {
@@ -360,16 +363,10 @@ fn times_that_are_coded_in_the_dense_tier_make_no_cold_chunk() {
         let content = Content { spec, live: rows, history: RowSet::default(), marks: Vec::new() };
         let time_bytes = |tier: Tier| {
             let holds = Holds { ticks: true, ..Holds::default() };
-            let writer = SegmentWriter::holding(SOME, tier, holds);
-            let ((bytes, _), _) = support::write_with(std::slice::from_ref(&content), writer);
-            same(&read(&bytes).unwrap()[0].0, &content.live).unwrap();
-            let verified = Verified::new(bytes.len() as u64);
-            let segment = Segment::open(&bytes, SOME, &verified).unwrap();
-            segment.verify(true, &mut |error| panic!("{error}"));
-            let part = segment.part(0).unwrap();
-            let chunk = segment.chunk(&part, Stream::Live, 0).unwrap();
-            assert_eq!(chunk.tier(), tier, "repeats: {repeats}");
-            chunk.columns().find(|column| column.name == "time").unwrap().bytes
+            written(&content, SegmentWriter::holding(SOME, tier, holds), |chunk| {
+                assert_eq!(chunk.tier(), tier, "repeats: {repeats}");
+                chunk.columns().find(|column| column.name == "time").unwrap().bytes
+            })
         };
         let [packed, dense, cold] = [Tier::Hot, Tier::Dense, Tier::Cold].map(time_bytes);
         assert_eq!(dense * 4 < packed * 3, repeats, "{packed}, {dense} and {cold} bytes");
@@ -388,13 +385,10 @@ fn a_cold_chunk_is_known_for_one_or_has_no_other_form() {
         let mut version = RunVec::default();
         (0..5000).for_each(|row| version.push(row, 1));
         content.live.version = version;
-        let (bytes, _) = write(std::slice::from_ref(&content), Tier::Cold);
-        same(&read(&bytes).unwrap()[0].0, &content.live).unwrap();
-        let verified = Verified::new(bytes.len() as u64);
-        let segment = Segment::open(&bytes, SOME, &verified).unwrap();
-        let part = segment.part(0).unwrap();
-        let chunk = segment.chunk(&part, Stream::Live, 0).unwrap();
-        assert_eq!((chunk.tier(), chunk.may_be_coded()), (told, told == Tier::Cold));
+        let known = written(&content, SegmentWriter::new(SOME, Tier::Cold), |chunk| {
+            (chunk.tier(), chunk.may_be_coded())
+        });
+        assert_eq!(known, (told, told == Tier::Cold));
     }
 }
 

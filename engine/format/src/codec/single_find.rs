@@ -174,7 +174,7 @@ impl<'v> Bars<'v> {
                 if without * STRANGE > PROBES * STRANGE + self.rows() {
                     return None;
                 }
-                // Strange rows come in stretches: the longer one is, the further on the next unit is looked for.
+                // Strange rows come in stretches: the longer one is, the further on the next factor is looked for.
                 row += step;
                 step = (step * 2).min(WINDOW);
                 continue;
