@@ -13,6 +13,7 @@
 use std::hint::select_unpredictable;
 
 use super::bitpack::bits;
+use super::exact::Exact;
 use super::int::IntScratch;
 use super::kernel::Kernels;
 use super::lanes::{self, LANES, Lanes};
@@ -33,6 +34,16 @@ pub const MODEL_BYTES: usize = 3 + BINS * 15;
 /// The coder's state is at least this between two numbers, and exactly this at the end.
 pub(super) const STATE_LOW: u32 = 1 << 16;
 
+/// Division by the powers of ten that bins take out.
+static BY_PLACES: [Exact; PLACES_MAX as usize + 1] = {
+    let (mut out, mut places) = ([Exact::by(1); PLACES_MAX as usize + 1], 0);
+    while places < out.len() {
+        out[places] = Exact::by(10i64.pow(places as u32));
+        places += 1;
+    }
+    out
+};
+
 /// Numbers `(lower + offset) * 10^places` with offsets of `width` bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Bin {
@@ -44,7 +55,7 @@ pub(super) struct Bin {
 impl Bin {
     /// The offset of a number that it holds, and how many bits that has.
     pub(super) fn place(&self, number: i64) -> (u64, u32) {
-        let rest = if self.places == 0 { number } else { number / 10i64.pow(u32::from(self.places)) };
+        let rest = BY_PLACES[usize::from(self.places)].quotient(number);
         (rest.wrapping_sub(self.lower) as u64, u32::from(self.width))
     }
 

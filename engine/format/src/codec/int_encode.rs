@@ -2,6 +2,7 @@
 
 use super::bitpack::{bits, pack, packed_bytes};
 use super::decimal::gcd;
+use super::exact::Exact;
 use super::int::{MULTIPLIER, Packing, Transform, ZIGZAG, zigzag};
 use super::kernel::{Histogram, Kernels};
 use crate::bytes::ByteWriter;
@@ -179,6 +180,8 @@ struct Plan {
 struct Offsets {
     base: i64,
     multiplier: i64,
+    /// By the multiplier.
+    divisor: Exact,
     zigzag: bool,
     low: u32,
     high: u32,
@@ -191,8 +194,9 @@ impl Offsets {
         match (self.zigzag, self.multiplier) {
             (false, 1) => offset as u64,
             (true, 1) => zigzag(offset),
-            (false, by) => offset as u64 / by as u64,
-            (true, by) => zigzag(offset / by),
+            // Numbers with a common divisor are less than `i64::MAX` apart.
+            (false, _) => self.divisor.quotient(offset) as u64,
+            (true, _) => zigzag(self.divisor.quotient(offset)),
         }
     }
 
@@ -201,11 +205,9 @@ impl Offsets {
         if self.multiplier == 1 {
             return (Kernels::best().lengths)(numbers, self.base, self.zigzag);
         }
-        let mut counts = [0; 65];
-        for number in numbers {
-            counts[bits(self.of(*number)) as usize] += 1;
-        }
-        counts
+        let quotient = |number: &i64| self.divisor.quotient(number.wrapping_sub(self.base));
+        let quotients: Vec<i64> = numbers.iter().map(quotient).collect();
+        (Kernels::best().lengths)(&quotients, 0, self.zigzag)
     }
 
     fn parameter_bytes(&self) -> usize {
@@ -223,17 +225,20 @@ fn svarint_bytes(value: i64) -> usize {
 
 /// Largest number that divides every difference from the first value; 1 if differences overflow.
 fn common_divisor(values: &[i64], min: i64, max: i64) -> i64 {
-    let mut divisor = 0;
     if max.checked_sub(min).is_none() {
         return 1;
     }
+    let mut divisor = Exact::by(max - min);
     for value in values {
-        divisor = gcd(divisor, value.abs_diff(values[0]));
-        if divisor == 1 {
-            return 1;
+        let difference = value.abs_diff(values[0]);
+        if !divisor.divides(difference) {
+            divisor = Exact::by(gcd(difference, divisor.divisor() as u64) as i64);
+            if divisor.divisor() == 1 {
+                return 1;
+            }
         }
     }
-    i64::try_from(divisor).unwrap_or(1).max(1)
+    divisor.divisor()
 }
 
 impl Plan {
@@ -241,7 +246,15 @@ impl Plan {
     /// offsets of one width.
     fn new(forms: Forms, numbers: &[i64], transform: Transform, nested: bool, widths: bool) -> Self {
         let Shape { min, max, zeros, runs } = Shape::of(numbers);
-        let base = Offsets { base: min, multiplier: 1, zigzag: false, low: 64, high: 0, patches: 0 };
+        let base = Offsets {
+            base: min,
+            multiplier: 1,
+            divisor: Exact::by(1),
+            zigzag: false,
+            low: 64,
+            high: 0,
+            patches: 0,
+        };
         let mut plan = Self {
             allowed: forms,
             transform,
@@ -272,12 +285,13 @@ impl Plan {
 
     /// Offsets from the least number and, as zigzag, from a middle.
     fn try_widths(&mut self, numbers: &[i64], min: i64, max: i64) {
-        let base = self.offsets;
+        let whole = self.offsets;
         let multiplier = common_divisor(numbers, min, max);
-        self.try_offsets(numbers, Offsets { multiplier, ..base });
+        let base = Offsets { divisor: Exact::by(multiplier), multiplier, ..whole };
+        self.try_offsets(numbers, base);
         if self.transform == Transform::Group && min < 0 {
             // Highs and lows lie on one side of their prediction; the few that do not become patches.
-            self.try_offsets(numbers, Offsets { base: 0, ..base });
+            self.try_offsets(numbers, Offsets { base: 0, ..whole });
         }
         // Numbers around a middle with outliers on both sides: zigzag from there.
         let middle = if self.transform == Transform::Plain { sampled_median(numbers) } else { 0 };
@@ -287,7 +301,7 @@ impl Plan {
             numbers[0].wrapping_add(middle.wrapping_sub(numbers[0]) / multiplier * multiplier)
         };
         if numbers[0].checked_sub(middle).is_some_and(|difference| difference % multiplier == 0) {
-            self.try_offsets(numbers, Offsets { base: middle, multiplier, zigzag: true, ..base });
+            self.try_offsets(numbers, Offsets { base: middle, zigzag: true, ..base });
         }
     }
 
@@ -574,7 +588,7 @@ fn runs_of(numbers: &[i64]) -> (Vec<i64>, Vec<i64>) {
 }
 
 /// The middle of a few samples.
-fn sampled_median(numbers: &[i64]) -> i64 {
+pub(super) fn sampled_median(numbers: &[i64]) -> i64 {
     let mut samples = [0; 15];
     for (index, sample) in samples.iter_mut().enumerate() {
         *sample = numbers[index * numbers.len() / 15];

@@ -225,13 +225,14 @@ pub(super) fn coded_if_smaller(
     if ways.coded == Coded::ByAQuarter && blocks > 2 * TOLD_BY {
         let some: Vec<&[i64]> = values.chunks(BLOCK_ROWS).step_by(blocks.div_ceil(TOLD_BY)).collect();
         let some = some.concat();
-        if Coding::new(ways.forms, &some, None)
+        if Coding::quick(ways.forms, &some, None)
             .is_none_or(|coding| !saves(&coding, &some, None, ways, blocks))
         {
             return with(None);
         }
     }
-    let coding = Coding::new(ways.forms, values, residuals);
+    let make = if ways.tier == Tier::Cold { Coding::new } else { Coding::quick };
+    let coding = make(ways.forms, values, residuals);
     match coding.filter(|coding| saves(coding, values, residuals, ways, blocks)) {
         Some(coding) => with(Some(&coding)),
         None if ways.coded == Coded::OrMarked => with(Some(&Coding::mark())),
