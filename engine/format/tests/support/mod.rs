@@ -1,6 +1,9 @@
 //! What the tests of segments share: a random source, made-up rows, writing and reading whole parts.
 #![allow(dead_code, unreachable_pub, reason = "every test file uses some of it")]
 
+pub mod blocks;
+
+pub use blocks::Random;
 use tapestore_format::Result;
 use tapestore_format::checksum::Identity;
 use tapestore_format::error::FormatError;
@@ -13,31 +16,6 @@ use tapestore_format::segment::{
 use tapestore_format::time::Timeframe;
 
 pub const SOME: Identity = Identity { store: *b"a store of tests", file: 42 };
-
-/// `SplitMix64`.
-pub struct Random(pub u64);
-
-impl Random {
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit
-    }
-
-    pub fn pick<T: Copy>(&mut self, items: &[T]) -> T {
-        items[self.below(items.len() as u64) as usize]
-    }
-
-    pub fn chance(&mut self, one_in: u64) -> bool {
-        self.below(one_in) == 0
-    }
-}
 
 /// A part as it goes in.
 #[derive(Clone, Debug)]

@@ -1,7 +1,12 @@
 //! Coded integers: narrow and wide decoding agree however blocks are damaged, and blocks tell of what they reach.
 
+use std::collections::BTreeSet;
+
 use super::super::int_encode::{Forms, encode_with};
 use super::*;
+
+#[path = "../../../tests/support/blocks.rs"]
+mod blocks;
 
 struct Random(u64);
 
@@ -93,6 +98,51 @@ fn blocks_decode_in_32_bits_as_in_64_however_damaged() {
         }
         assert!(tried[0] > 800 && tried[1] > 800, "{}: {tried:?}", kernels.name);
     }
+}
+
+/// The cases of `tests/forced.rs`, as far as 32 bits hold them: by every table of loops the values that are specified.
+#[test]
+fn blocks_of_every_form_decode_in_32_bits_as_they_are_specified() {
+    let (mut met, mut inner, mut farthest) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let mut tables: Vec<IntScratch> = Kernels::all().map(IntScratch::with).collect();
+    blocks::cases(|case, written| {
+        let told = reach(ByteReader::new(&written.bytes, "K1"), case.count);
+        let Some((transform, most)) = told.filter(|(_, most)| *most < 1 << 31) else {
+            assert!(!case.near, "{told:?}: {case:?}");
+            return;
+        };
+        assert!(written.values.iter().all(|value| value.unsigned_abs() <= most), "{most}: {case:?}");
+        for scratch in &mut tables {
+            let mut found = vec![0x5555i32; case.count];
+            let mut reader = ByteReader::new(&written.bytes, "K1");
+            let name = scratch.kernels.name;
+            let told = decode_narrow(&mut reader, &mut found, scratch);
+            assert_eq!(told.unwrap_or_else(|error| panic!("{name}: {case:?}: {error}")), transform);
+            reader.finish().unwrap_or_else(|error| panic!("{name}: {case:?}: {error}"));
+            let same = found.iter().zip(&written.values).all(|(found, value)| i64::from(*found) == *value);
+            assert!(same, "{name}: {case:?}");
+        }
+        let of_form = |packing: u8, form: &blocks::Form| {
+            blocks::has_offsets(packing).then_some((form.zigzag, form.multiplier.is_some()))
+        };
+        let blocks::Case { packing, form, width, .. } = case;
+        match &case.inner {
+            None => drop(met.insert((*packing, transform as u8, *width, of_form(*packing, form)))),
+            Some((simple, form)) => {
+                let of_form = of_form(*simple, form);
+                inner.insert((*packing, transform as u8, *simple, form.transform, *width, of_form));
+            }
+        }
+        if most == (1 << 31) - 1 {
+            farthest.insert((*packing, transform as u8));
+        }
+    });
+    // Widths up to 30, of the numbers whose bounds are told: of packed, patched and classes, constants, and blocks inside.
+    assert!(met.iter().filter(|case| case.2 <= 30).count() == 4 * 31 * (3 * 4 + 1), "{}", met.len());
+    let within = inner.iter().filter(|case| case.4 <= 30).count();
+    assert_eq!(within, 3 * 4 * 31 * 2 * (2 * 4 + 1));
+    // As near to the bound as can be, by each packing that has offsets.
+    assert_eq!(farthest.iter().filter(|(packing, _)| blocks::has_offsets(*packing)).count(), 3 * 4);
 }
 
 /// A block of each packing and what [`reach`] tells of it.
