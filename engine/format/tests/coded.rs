@@ -3,7 +3,10 @@
 
 mod support;
 
+use std::collections::BTreeSet;
+
 use support::Random;
+use support::blocks::{Form, most};
 use tapestore_format::bytes::{ByteReader, ByteWriter};
 use tapestore_format::codec::bins::Model;
 use tapestore_format::codec::bins_encode::Coding;
@@ -76,10 +79,15 @@ fn block_of(log: u32, bins: &[Bin], numbers: &[(usize, u64)]) -> Vec<u8> {
 
 /// What the numbers of a block are, or what is wrong with it: the same by every table of loops.
 fn read(model: &Model, bytes: &[u8], count: usize) -> Result<Vec<i64>, FormatError> {
+    read_as(Transform::Plain, model, bytes, count)
+}
+
+/// The same of a block with a transform.
+fn read_as(expected: Transform, model: &Model, bytes: &[u8], count: usize) -> Result<Vec<i64>, FormatError> {
     let by = |kernels: &'static Kernels| {
         let (mut out, mut reader) = (vec![0x5555; count], ByteReader::new(bytes, "K1"));
         let transform = decode(&mut reader, &mut out, &mut IntScratch::with(kernels), Some(model))?;
-        assert_eq!(transform, Transform::Plain);
+        assert_eq!(transform, expected);
         reader.finish().map(|()| out)
     };
     let mut tables = Kernels::all();
@@ -154,6 +162,203 @@ fn blocks_of_one_lane_are_read_as_they_are_specified() {
             }
         }
     }
+}
+
+/// A model in lanes (K18): what coders know of the numbers before, and frequencies for each state of that.
+#[derive(Debug)]
+struct InLanes {
+    log: u32,
+    bins: Vec<Bin>,
+    memory: u8,
+    classes: usize,
+    class_of: Vec<usize>,
+    table_of: Vec<usize>,
+    tables: Vec<Table>,
+}
+
+/// How often bins occur, and which states of a coder stand for each.
+#[derive(Debug)]
+struct Table {
+    frequencies: Vec<usize>,
+    states: Vec<Vec<usize>>,
+}
+
+impl Table {
+    /// Any frequencies; of some bins none, of the first at least one, now and then of one bin nearly all.
+    fn random(random: &mut Random, log: u32, bins: usize) -> Self {
+        let size = 1usize << log;
+        let (mut frequencies, mut left) = (vec![0; bins], size - 1);
+        frequencies[0] = 1;
+        while left > 0 {
+            let more = if random.chance(8) { left } else { 1 + random.below(left as u64) as usize };
+            frequencies[random.below(bins as u64) as usize] += more;
+            left -= more;
+        }
+        let (mut bin_of, mut at) = (vec![0; size], 0);
+        for (bin, frequency) in frequencies.iter().enumerate() {
+            for _ in 0..*frequency {
+                bin_of[at] = bin;
+                at = (at + size / 2 + size / 8 + 3) % size;
+            }
+        }
+        let mut states = vec![Vec::new(); bins];
+        bin_of.into_iter().enumerate().for_each(|(state, bin): (usize, usize)| states[bin].push(state));
+        Self { frequencies, states }
+    }
+
+    /// The state that stands for a bin and leads to another state, and the bits that it does so by.
+    fn before(&self, log: u32, bin: usize, after: usize) -> (usize, u64, u32) {
+        let (after, frequency) = (after + (1 << log), self.frequencies[bin]);
+        let bits = (after / frequency).ilog2();
+        (self.states[bin][(after >> bits) - frequency], after as u64 & most(bits), bits)
+    }
+}
+
+impl InLanes {
+    /// One with the memory of an id, and a first bin of these places and this width.
+    fn random(random: &mut Random, log: u32, memory: u8, places: u8, width: u8) -> Self {
+        let mut bins = some_bins(random, log, 64);
+        bins[0] = Bin { places, width, ..bins[0] };
+        let (classes, count) = (2 + random.below(15) as usize, 1 + random.below(6) as usize);
+        let (classes, states, count) = match memory {
+            0 => (1, 1, 1),
+            1 => (classes, classes * classes, count),
+            _ => (classes, classes << (memory - 1), count),
+        };
+        let tables = (0..count).map(|_| Table::random(random, log, bins.len())).collect();
+        let class_of = bins.iter().map(|_| random.below(classes as u64) as usize).collect();
+        let table_of = (0..states).map(|_| random.below(count as u64) as usize).collect();
+        Self { log, bins, memory, classes, class_of, table_of, tables }
+    }
+
+    fn model(&self) -> Model {
+        let mut out = vec![0x80 + self.log as u8];
+        out.put_varint(self.bins.len() as u64);
+        let mut last = 0i64;
+        for bin in &self.bins {
+            out.extend([bin.places, bin.width]);
+            out.put_signed_varint(bin.lower.wrapping_sub(last));
+            last = bin.lower;
+        }
+        out.push(self.memory);
+        let put = |numbers: &[usize], out: &mut Vec<u8>| {
+            let numbers: Vec<i64> = numbers.iter().map(|number| *number as i64).collect();
+            encode(&numbers, None, out);
+        };
+        if self.memory != 0 {
+            out.extend([self.classes as u8, self.tables.len() as u8]);
+            put(&self.class_of, &mut out);
+            put(&self.table_of, &mut out);
+        }
+        self.tables.iter().for_each(|table| put(&table.frequencies, &mut out));
+        let mut model = Model::default();
+        model.read(&out, &mut IntScratch::default()).expect("within all bounds");
+        model
+    }
+
+    /// What is known after a number of a bin.
+    fn next(&self, state: usize, bin: usize) -> usize {
+        let class = self.class_of[bin];
+        match self.memory {
+            0 => 0,
+            1 => state % self.classes * self.classes + class,
+            id => state + class - ((state + (1 << (id - 2))) >> (id - 1)),
+        }
+    }
+
+    /// Numbers by bin and offset, and for each the table that it is coded by: the first bin, then any that the tables have.
+    fn numbers(&self, random: &mut Random, count: usize, edge: u8) -> (Vec<(usize, u64)>, Vec<usize>) {
+        let (mut numbers, mut tables, mut state) = (Vec::new(), Vec::new(), 0);
+        for row in 0..count {
+            if row % count.div_ceil(4) == 0 {
+                state = 0;
+            }
+            let table = self.table_of[state];
+            let frequent = |bin: &usize| self.tables[table].frequencies[*bin] > 0;
+            let bins: Vec<usize> = (0..self.bins.len()).filter(frequent).collect();
+            let bin = if row == 0 || random.chance(3) { 0 } else { random.pick(&bins) };
+            let most = most(u32::from(self.bins[bin].width));
+            let offset = match edge {
+                0 => 0,
+                1 => most,
+                2 => most * u64::from(row == 0),
+                3 => most * u64::from(row + 1 == count),
+                _ => random.next() & most,
+            };
+            numbers.push((bin, offset));
+            tables.push(table);
+            state = self.next(state, bin);
+        }
+        (numbers, tables)
+    }
+
+    /// A block in lanes (K19), behind its head: decoding undone, from the last number of each lane on.
+    fn put_block(&self, numbers: &[(usize, u64)], tables: &[usize], out: &mut Vec<u8>) {
+        let bits_of = |(number, width): (u64, u32)| (0..width).map(move |bit| number >> bit & 1);
+        let widths = numbers.iter().map(|(bin, offset)| (*offset, u32::from(self.bins[*bin].width)));
+        let mut offsets = Vec::new();
+        pack(widths.flat_map(bits_of).collect::<Vec<_>>(), 1, &mut offsets);
+        // The first four bytes are what the lanes end in.
+        let rows = numbers.len().div_ceil(4);
+        let mut codes = vec![(0, 0); 4 * rows];
+        let mut states: [usize; 4] =
+            std::array::from_fn(|lane| offsets.get(lane).map_or(0, |byte| usize::from(*byte)));
+        for row in (0..numbers.len()).rev() {
+            let (lane, at) = (row / rows, row % rows);
+            let (state, code, bits) = self.tables[tables[row]].before(self.log, numbers[row].0, states[lane]);
+            states[lane] = state;
+            codes[at * 4 + lane] = (code, bits);
+        }
+        let states = states.map(|state| (state as u64, self.log));
+        pack(states.into_iter().chain(codes).flat_map(bits_of).collect::<Vec<_>>(), 1, out);
+        out.extend(offsets.iter().skip(4));
+    }
+}
+
+#[test]
+fn lanes_of_every_width_and_memory_are_read_as_they_are_specified() {
+    let mut random = Random(10);
+    let (mut met, mut bins, mut shapes) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    for width in 0..=64 {
+        for model in 0..25 {
+            let (log, memory) = (8 + model % 5, (model / 5) as u8);
+            let lanes = InLanes::random(&mut random, log, memory, (model % 19) as u8, width);
+            let model = lanes.model();
+            for transform in [Transform::Plain, Transform::Delta, Transform::Group, Transform::Alternate] {
+                let count = random.pick(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 100, 1021, 1022, 1023, 1024]);
+                let edge = random.below(5) as u8;
+                let (numbers, tables) = lanes.numbers(&mut random, count, edge);
+                let firsts = [random.next() as i64 >> random.below(64), i64::MIN];
+                let form = Form { transform: transform as u8, firsts, ..Form::PLAIN };
+                let mut bytes = Vec::new();
+                form.put_head(0, &mut bytes);
+                bytes[0] |= CODED;
+                lanes.put_block(&numbers, &tables, &mut bytes);
+                let value = |(bin, offset): &(usize, u64)| {
+                    let Bin { places, lower, .. } = lanes.bins[*bin];
+                    lower.wrapping_add(*offset as i64).wrapping_mul(10i64.pow(u32::from(places)))
+                };
+                let expected = form.values(&numbers.iter().map(value).collect::<Vec<_>>());
+                let case =
+                    || format!("width {width}, {transform:?}, {count} numbers, edge {edge}, {lanes:?}");
+                let found = read_as(transform, &model, &bytes, count);
+                assert!(
+                    found.unwrap_or_else(|error| panic!("{error}: {}", case())) == expected,
+                    "{}",
+                    case()
+                );
+                for (bin, _) in &numbers {
+                    let Bin { places, width, .. } = lanes.bins[*bin];
+                    met.insert((width, transform as u8, memory, lanes.log));
+                    bins.insert((width, places));
+                }
+                shapes.insert((count, edge, memory));
+            }
+        }
+    }
+    // Every width with every transform, memory and size of tables, and with all places; every count and edge with every memory.
+    assert_eq!((met.len(), bins.len()), (65 * 4 * 5 * 5, 65 * 19));
+    assert_eq!(shapes.len(), 14 * 5 * 5);
 }
 
 /// Nothing to remember, the number before, how large numbers were, and long offsets: whatever stands there, all tables of loops make the
