@@ -8,6 +8,8 @@
 //! With `marks`, the table has `#` for every figure, and between calls stands what an emulator sees, which has no cycles
 //! but can count instructions: `tests/aarch64/run.sh count`.
 
+mod blocks;
+
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -230,6 +232,9 @@ fn main() {
         });
     }
     coded(figure);
+    blocks::packings(figure);
+    blocks::behind(figure);
+    blocks::columns(figure);
 }
 
 /// Prints a line: a loop over numbers of 64 bits alone.
