@@ -6,7 +6,7 @@
 //! [`report`] the page of a store, in a [`browser`] as well, [`fetch`] what comes from
 //! sources, [`config`] what is to be kept current, [`failures`] wrong calls, damage and exit codes, [`full_disk`] a disk without space, [`looks`] what people see,
 //! [`kinds`] kinds of data, [`market`] questions of market data, [`names`] names of any kind, [`operations`] what was done, [`repair`] what is saved
-//! of damaged stores, [`status`] how a store is, [`retain`] what goes when it grows old, [`tail`] following a store, [`real`] the market data files.
+//! of damaged stores, [`status`] how a store is, [`retain`] what goes when it grows old, [`tail`] following a store, [`tiers`] how rows are encoded, [`real`] the market data files.
 
 mod alerts;
 mod backtest;
@@ -40,6 +40,7 @@ mod retain;
 mod server;
 mod status;
 mod tail;
+mod tiers;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -21,7 +21,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::calendar::TimeStyle;
 use crate::import::OnError;
 use crate::import::clock::Unit;
-use tapestore_catalog::Kind;
+use tapestore::{Options, Tier};
+use tapestore_catalog::{Kind, span};
 use tapestore_format::schema::ColumnType;
 
 /// Tapestore: an embedded store for market data.
@@ -302,6 +303,8 @@ pub(crate) struct Import {
     /// Most rows of one transaction; a file is one transaction up to this.
     #[arg(long, default_value_t = 4_000_000, value_name = "COUNT", value_parser = positive)]
     pub(crate) batch_rows: u64,
+    #[command(flatten)]
+    pub(crate) tiers: Tiers,
 }
 
 /// Kinds of files.
@@ -526,8 +529,38 @@ pub(crate) struct Prune {
 #[derive(Args, Debug)]
 pub(crate) struct Compact {
     /// Rewrite everything in this tier; without it, only what is due is merged, in the usual tier.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "cold_after")]
     pub(crate) tier: Option<TierArgument>,
+    #[command(flatten)]
+    pub(crate) aging: Aging,
+}
+
+/// When rows become cold.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Aging {
+    /// Rows that are so much older than the newest of their series become cold where compaction writes: 30d, 12h, 1y. In whole
+    /// pieces of 65,536 rows; what is cold already is left alone. The store does not remember it: give it each time, as a
+    /// compaction without it writes the rows that it merges in the usual tier.
+    #[arg(long, value_name = "AGE", value_parser = age, allow_hyphen_values = true)]
+    pub(crate) cold_after: Option<i64>,
+}
+
+/// In which tiers a command that brings rows writes them.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Tiers {
+    /// How new rows are encoded when they are sealed: hot is read quickest. Compaction moves them to the usual tier.
+    #[arg(long, value_name = "TIER")]
+    pub(crate) sealed_tier: Option<TierArgument>,
+    #[command(flatten)]
+    pub(crate) aging: Aging,
+}
+
+impl Tiers {
+    /// The usual options with these tiers.
+    pub(crate) fn options(&self) -> Options {
+        let sealed_tier = self.sealed_tier.map(TierArgument::tier);
+        Options { sealed_tier, cold_after_ns: self.aging.cold_after, ..Options::default() }
+    }
 }
 
 /// How rows are encoded.
@@ -535,10 +568,20 @@ pub(crate) struct Compact {
 pub(crate) enum TierArgument {
     /// As in memory.
     Hot,
-    /// Small, decoded at memory speed.
+    /// Small, quick to decode.
     Dense,
     /// Smallest, decoded more slowly.
     Cold,
+}
+
+impl TierArgument {
+    pub(crate) fn tier(self) -> Tier {
+        match self {
+            Self::Hot => Tier::Hot,
+            Self::Dense => Tier::Dense,
+            Self::Cold => Tier::Cold,
+        }
+    }
 }
 
 /// Arguments of `verify`.
@@ -629,6 +672,11 @@ fn positive(text: &str) -> Result<u64, String> {
     text.parse().ok().filter(|count| *count > 0).ok_or_else(|| "write a number above 0".to_owned())
 }
 
+fn age(text: &str) -> Result<i64, String> {
+    let span = span::parse(text).filter(|span| *span > 0);
+    span.ok_or_else(|| "write a number above 0 and a unit: 30d, 12h, 1y".to_owned())
+}
+
 fn byte_range(text: &str) -> Result<(u64, u64), String> {
     let number = |text: &str| match text.strip_prefix("0x") {
         Some(digits) => u64::from_str_radix(digits, 16).ok(),
@@ -671,5 +719,7 @@ mod tests {
         assert_eq!([delimiter("tab"), delimiter(";")], [Ok(b'\t'), Ok(b';')]);
         assert!(delimiter("ab").is_err() && pair("a").is_err() && positive("0").is_err());
         assert!(typed("a=int").unwrap_err().contains("timestamp"));
+        assert_eq!(age("30d"), Ok(30 * 86_400_000_000_000));
+        assert!(["", "30", "d", "0d", "-1d", "soon", "1000000y"].iter().all(|text| age(text).is_err()));
     }
 }

@@ -65,6 +65,8 @@ pub(crate) struct Fetch {
     /// List the sources.
     #[arg(long)]
     pub(crate) list: bool,
+    #[command(flatten)]
+    pub(crate) tiers: super::Tiers,
 }
 
 /// What to do with a configuration.

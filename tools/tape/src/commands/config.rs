@@ -161,7 +161,7 @@ pub(super) fn fetch(context: &Context, arguments: &Fetch, file: &Path) -> Result
         let done = if arguments.plan {
             plan_only(&context, &jobs)
         } else {
-            carry_out(&context, &runner, &file.display().to_string(), &jobs, &after)
+            carry_out(&context, &runner, &arguments.tiers, &file.display().to_string(), &jobs, &after)
         };
         match (done, &first) {
             (Err(fail), Ok(())) => first = Err(fail),

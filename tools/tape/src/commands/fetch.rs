@@ -20,6 +20,7 @@ use super::coverage::read_sessions;
 use super::import::open_or_create;
 use super::operations::{note_done, watched};
 use super::{Context, watch};
+use crate::args::Tiers;
 use crate::args::fetch::Fetch;
 use crate::calendar::brief;
 use crate::fail::{Fail, Result};
@@ -45,7 +46,7 @@ pub(crate) fn run_fetch(context: &Context, arguments: &Fetch) -> Result<()> {
         return plan_only(context, &jobs);
     }
     let target = format!("{name} {}", arguments.symbols.join(" "));
-    carry_out(context, &runner(arguments)?, &target, &jobs, &|_, _| Ok(0))
+    carry_out(context, &runner(arguments)?, &arguments.tiers, &target, &jobs, &|_, _| Ok(0))
 }
 
 /// Makes the jobs, given what is there.
@@ -69,13 +70,14 @@ pub(super) fn plan_only(context: &Context, jobs: Jobs<'_>) -> Result<()> {
 pub(super) fn carry_out(
     context: &Context,
     runner: &Runner,
+    tiers: &Tiers,
     target: &str,
     jobs: Jobs<'_>,
     after: After<'_>,
 ) -> Result<()> {
     // What is found is no failure of the run: the log says that it went well.
     let found = watched(context, "fetch", target, |operation| {
-        let store = open_or_create(context)?;
+        let store = open_or_create(context, tiers.options())?;
         let view = store.view();
         let plan = plan(&view, jobs(&view)?, now_ns())?;
         let watch = watch::Watch::begin(context, &plan);

@@ -115,16 +115,16 @@ fn prepare(context: &Context, arguments: &Import) -> Result<(SeriesKey, Settings
             return Err(Fail::Io(format!("there is no file {}", file.display())));
         }
     }
-    Ok((key, settings(arguments), open_or_create(context)?))
+    Ok((key, settings(arguments), open_or_create(context, arguments.tiers.options())?))
 }
 
-pub(super) fn open_or_create(context: &Context) -> Result<Store> {
+pub(super) fn open_or_create(context: &Context, options: Options) -> Result<Store> {
     let directory = context.directory()?;
     if directory.exists() {
-        return Ok(Store::open(directory, Options::default())?);
+        return Ok(Store::open(directory, options)?);
     }
     note(context.quiet, &format!("tape: creating a new store at {}", directory.display()));
-    Ok(Store::create(directory, Options::default())?)
+    Ok(Store::create(directory, options)?)
 }
 
 fn settings(arguments: &Import) -> Settings {

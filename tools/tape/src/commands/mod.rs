@@ -70,8 +70,13 @@ impl Context {
 
     /// Opens the store for writing.
     pub(crate) fn open_to_write(&self) -> Result<Store> {
+        self.open_to_compact(None)
+    }
+
+    /// The same, where rows become cold that are so much older than the newest of their series.
+    pub(crate) fn open_to_compact(&self, cold_after_ns: Option<i64>) -> Result<Store> {
         let directory = self.existing()?;
-        Ok(Store::open(directory, write_options())?)
+        Ok(Store::open(directory, Options { cold_after_ns, ..write_options() })?)
     }
 
     fn existing(&self) -> Result<&Path> {

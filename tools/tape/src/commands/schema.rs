@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use tapestore::{Operation, Store};
+use tapestore::{Operation, Options, Store};
 use tapestore_catalog::file::{Language, parse, to_toml, to_yaml};
 use tapestore_catalog::validate::undeclared;
 use tapestore_catalog::{
@@ -53,7 +53,7 @@ fn read(path: &Path) -> Result<Declarations> {
 
 fn apply(context: &Context, arguments: &Apply, operation: &Operation) -> Result<()> {
     let wanted = read(&arguments.file.file)?;
-    let store = open_or_create(context)?;
+    let store = open_or_create(context, Options::default())?;
     let plan = plan(&store.view(), &wanted)?;
     let mut detail: Vec<String> = plan.changes.iter().map(ToString::to_string).collect();
     if detail.is_empty() {

@@ -3,13 +3,13 @@
 use std::io::Write;
 
 use clap::CommandFactory;
-use tapestore::{Operation, Store, Tier};
+use tapestore::{Operation, Store};
 use tapestore_alert::measure::VERIFY;
 use tapestore_report::overview::BACKUP;
 
 use super::operations::{note_done, watched};
 use super::{Context, write_options};
-use crate::args::{Backup, Cli, Compact, Completions, TierArgument, Verify};
+use crate::args::{Backup, Cli, Compact, Completions, Verify};
 use crate::fail::{Fail, Result};
 use crate::number::{bytes, grouped};
 use crate::output::json::Object;
@@ -37,13 +37,11 @@ pub(crate) fn compact(context: &Context, arguments: &Compact) -> Result<()> {
 }
 
 fn compact_all(context: &Context, arguments: &Compact, operation: &Operation) -> Result<()> {
-    let store = context.open_to_write()?;
+    let store = context.open_to_compact(arguments.aging.cold_after)?;
     store.seal()?;
     let report = match arguments.tier {
         None => store.compact()?,
-        Some(TierArgument::Hot) => store.compact_to(Tier::Hot)?,
-        Some(TierArgument::Dense) => store.compact_to(Tier::Dense)?,
-        Some(TierArgument::Cold) => store.compact_to(Tier::Cold)?,
+        Some(tier) => store.compact_to(tier.tier())?,
     };
     let segments = (report.segments_before, report.segments_after);
     let detail = format!("{} → {} segments, {} rows rewritten", segments.0, segments.1, grouped(report.rows));
