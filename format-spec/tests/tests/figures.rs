@@ -1,4 +1,4 @@
-//! Figures that pages of decisions cite from `benches/RESULTS.md` are those that stand there.
+//! Figures that the README and pages of decisions cite from `benches/RESULTS.md` are those that stand there.
 //!
 //! A page says where a figure of today is from in a comment right behind it, which nobody sees who reads the page:
 //! `3.3<!-- RESULTS: BTCUSD.BITFINEX-1m > tapestore cold > scan -->` is the cell of that row and column below that heading;
@@ -76,10 +76,12 @@ fn states(cell: &str, number: &str) -> bool {
 }
 
 #[test]
-fn figures_of_decisions_are_those_of_the_results() {
+fn figures_of_pages_are_those_of_the_results() {
     let results = results();
     let mut checked = 0;
-    for path in files_below(&root().join("format-spec/decisions"), ".md") {
+    let mut pages = files_below(&root().join("format-spec/decisions"), ".md");
+    pages.push(root().join("README.md"));
+    for path in pages {
         let page = fs::read_to_string(&path).expect("a page is text");
         for Figure { number, place } in figures(&page) {
             let found = cell(&results, &place).unwrap_or_else(|missing| {
@@ -94,6 +96,32 @@ fn figures_of_decisions_are_those_of_the_results() {
         }
     }
     assert!(checked >= LEAST, "only {checked} figures say where they are from");
+}
+
+/// The README tells two sizes of each kind of files: of the best of them and of the worst.
+#[test]
+fn the_readme_says_how_small_files_are_at_best_and_at_worst() {
+    const COLUMN: &str = "dense / smallest Parquet";
+    let (results, page) = (results(), fs::read_to_string(root().join("README.md")).expect("a README"));
+    for heading in ["Bars", "Trades and quotes"] {
+        let below = results.lines().skip_while(|line| *line != format!("### {heading}")).skip(1);
+        let table = below.take_while(|line| !line.starts_with('#')).filter(|line| line.starts_with('|'));
+        let files = table.skip(2).filter_map(|line| line.split('|').nth(1));
+        let size = |file: &str| {
+            cell(&results, &[heading, file.trim(), COLUMN])?.parse().map_err(|_| file.to_owned())
+        };
+        let sizes: Vec<f64> = files.map(|file| size(file).expect("a size")).collect();
+        let best = sizes.iter().copied().fold(f64::INFINITY, f64::min);
+        let worst = sizes.iter().copied().fold(0.0, f64::max);
+        let said = figures(&page).into_iter().filter(|figure| figure.place[0] == heading);
+        let said: Vec<&str> = said.map(|figure| figure.number).collect();
+        assert_eq!(said.len(), 2, "{heading}: README.md");
+        assert!(states(&best.to_string(), said[0]), "{heading}: README.md has {said:?}, the best is {best}");
+        assert!(
+            states(&worst.to_string(), said[1]),
+            "{heading}: README.md has {said:?}, the worst is {worst}"
+        );
+    }
 }
 
 /// So many figures are said to be from there, at least.
