@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Updates of books: as the store has them, as Parquet, and what differences between levels would be worth.
+"""Updates of books: what they take in `results.json`, and what differences between levels would be worth.
 
     python3 -m venv /tmp/peers && /tmp/peers/bin/pip install numpy pyarrow
     cargo build --release -p tape
     /tmp/peers/bin/python depth.py [--data DIR] [--tape PROGRAM] [--write DIR]
 
-Two captures of Binance's depth of a day (`book/hftbacktest_*`), each message's bids and asks as rows of the kind *book*
-(engine/query/src/book.rs): time of receipt in nanoseconds, action, side, price, quantity, number of the update; no orders.
+Two captures of Binance's depth of a day (`book/hftbacktest_*`), each message's bids and asks as rows: time of receipt in
+nanoseconds, side, price, quantity, number of the update. Prices in several accounts are told twice: as the program writes
+them today, each as a column of integers of a table, coders and all; and as the coders of entropy.py would.
 `format-spec/decisions/0022-*.md` says what follows.
 """
 
@@ -20,12 +21,11 @@ import tempfile
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
-import pyarrow.parquet as pq
 
-from entropy import DATA, before, best, joined, row, heading
+from entropy import DATA, HERE, before, best, heading, row, smallest_parquet, tapestore
 
 CAPTURES = ["hftbacktest_spot_btcusdt_20240808", "hftbacktest_usdm_btcusdt_20240808"]
-COLUMNS = ["time", "action", "side", "price", "quantity", "update"]
+COLUMNS = ["time", "side", "price", "quantity", "update"]
 
 
 def read(path):
@@ -40,66 +40,15 @@ def read(path):
             continue
         for side, levels in enumerate((data["b"], data["a"])):
             for price, quantity in levels:
-                for name, value in zip(out, (int(at), 1, side, float(price), float(quantity), data["u"], message)):
+                for name, value in zip(out, (int(at), side, float(price), float(quantity), data["u"], message)):
                     out[name].append(value)
         message += 1
-    types = {"price": np.float64, "quantity": np.float64, "action": np.uint8, "side": np.uint8}
+    types = {"price": np.float64, "quantity": np.float64, "side": np.uint8}
     return {name: np.array(values, dtype=types.get(name, np.int64)) for name, values in out.items()}
 
 
 def places(values):
     return next(p for p in range(12) if np.all(np.rint(values * 10.0**p) / 10.0**p == values))
-
-
-def parquet(rows, directory):
-    """Bytes by setting; whole files."""
-    plain = pa.table({name: rows[name] for name in COLUMNS})
-    scaled = {name: rows[name] for name in COLUMNS}
-    for name in ("price", "quantity"):
-        scaled[name] = np.rint(rows[name] * 10.0 ** places(rows[name])).astype(np.int64)
-    scaled["action"], scaled["side"] = rows["action"].astype(np.int32), rows["side"].astype(np.int32)
-    scaled = pa.table(scaled)
-    delta = {name: "DELTA_BINARY_PACKED" for name in COLUMNS}
-    settings = {
-        "f64 zstd 3": (plain, {"compression": "zstd", "compression_level": 3}),
-        "f64 no dict zstd 3": (plain, {"compression": "zstd", "compression_level": 3, "use_dictionary": False}),
-        "f64 zstd 19": (plain, {"compression": "zstd", "compression_level": 19}),
-        "f64 no dict zstd 19": (plain, {"compression": "zstd", "compression_level": 19, "use_dictionary": False}),
-        "i64 zstd 19": (scaled, {"compression": "zstd", "compression_level": 19}),
-        "i64 no dict zstd 19": (scaled, {"compression": "zstd", "compression_level": 19, "use_dictionary": False}),
-        "i64 DELTA": (scaled, {"compression": "none", "use_dictionary": False, "column_encoding": delta}),
-        "i64 DELTA zstd 19": (scaled, {"compression": "zstd", "compression_level": 19, "use_dictionary": False, "column_encoding": delta}),
-    }
-    out = {}
-    for name, (tab, options) in settings.items():
-        path = pathlib.Path(directory, "rows.parquet")
-        pq.write_table(tab, path, row_group_size=len(tab), **options)
-        meta = pq.read_metadata(path)
-        parts = {column: sum(meta.row_group(g).column(i).total_compressed_size for g in range(meta.num_row_groups))
-                 for i, column in enumerate(COLUMNS)}
-        out[name] = path.stat().st_size, parts
-    return out
-
-
-def stored(tape, rows, directory):
-    """Bytes of the segment and of its columns, by tier; nothing without the program."""
-    if tape is None:
-        return {}
-    path, store = pathlib.Path(directory, "rows.csv"), pathlib.Path(directory, "store")
-    pa.csv.write_csv(pa.table({name: rows[name] for name in COLUMNS}), path)
-    run = lambda *command: subprocess.run([tape, *command, "--store", store], check=True, capture_output=True, text=True).stdout
-    run("import", path, "--kind", "book", "--instrument", "BTCUSDT.BINANCE", "--time-unit", "ns", "-q")
-    out = {}
-    for tier in ("dense", "cold"):
-        run("compact", "--tier", tier, "-q")
-        segment = max(store.glob("segment-*"), key=lambda file: file.stat().st_size)
-        parts = [json.loads(line) for line in run("inspect", segment.name, "--json").splitlines()]
-        part = max((part for part in parts if "rows" in part), key=lambda part: part["rows"])
-        sizes = dict.fromkeys(COLUMNS, 0)
-        for column in part["columns"]:
-            sizes[column["column"]] = sizes.get(column["column"], 0) + column["payload_bytes"] + column["metadata_bytes"]
-        out[tier] = segment.stat().st_size, sizes
-    return out
 
 
 def accounts(rows):
@@ -117,6 +66,33 @@ def accounts(rows):
         inner = ~starts & (rows["side"] == side)
         level[inner] *= 1 if (level[inner] > 0).mean() > 0.5 else -1
     return {"price": ticks, "level": level}, starts
+
+
+def stored(tape, times, values, directory, name):
+    """Bytes of a column of integers, dense and cold, as the program writes it."""
+    path, store = pathlib.Path(directory, f"{name}.csv"), pathlib.Path(directory, name)
+    pa.csv.write_csv(pa.table({"time": times, "value": values}), path)
+    run = lambda *command: subprocess.run([tape, *command, "--store", store], check=True, capture_output=True, text=True).stdout
+    run("import", path, "--frame", name, "--type", "value=i64", "--instrument", "BTCUSDT.BINANCE", "--time-unit", "ns", "-q")
+    out = []
+    for tier in ("dense", "cold"):
+        run("compact", "--tier", tier, "-q")
+        segment = max(store.glob("segment-*"), key=lambda file: file.stat().st_size)
+        parts = [json.loads(line) for line in run("inspect", segment.name, "--json").splitlines()]
+        columns = max((part for part in parts if "rows" in part), key=lambda part: part["rows"])["columns"]
+        out.append(sum(part["payload_bytes"] + part["metadata_bytes"] for part in columns if part["column"] == "value"))
+    return np.array(out)
+
+
+def written(tape, rows, directory):
+    """Bytes of the price in several accounts, dense and cold."""
+    told, starts = accounts(rows)
+    column = lambda name, values, chosen=slice(None): stored(tape, rows["time"][chosen], values[chosen], directory, name)
+    return {
+        "price as it is": column("price", told["price"]),
+        "difference from the level before, first ones from the message before": column("level", told["level"]),
+        "the same, first ones in a column of their own": column("first", told["level"], starts) + column("inner", told["level"], ~starts),
+    }
 
 
 def levels(rows):
@@ -138,16 +114,24 @@ def main():
     asked.add_argument("--tape", type=pathlib.Path)
     asked.add_argument("--write", help="directory for the accounts as CSV, to be read by the example forms of engine/format")
     asked = asked.parse_args()
+    results = {entry["file"]: entry for entry in json.loads((HERE / "results.json").read_text())["sizes"]}
     for name in CAPTURES:
         rows = read(asked.data / f"book/{name}.gz")
         count = len(rows["time"])
-        with tempfile.TemporaryDirectory() as directory:
-            heading(f"{name}: {count} levels of {rows['message'][-1] + 1} messages, bytes a row", "", "all", *COLUMNS)
-            for setting, (size, parts) in parquet(rows, directory).items():
-                row(f"Parquet {setting}", size / count, *[parts[column] / count for column in COLUMNS])
-            for tier, told in stored(asked.tape, rows, directory).items():
-                size, parts = told
-                row(f"Tapestore {tier}", size / count, *[parts[column] / count for column in COLUMNS])
+        entry = results[name]
+        smallest = next(size for size in entry["contenders"].values() if size["bytes"] == smallest_parquet(entry))
+        heading(f"{name}: {count} levels of {rows['message'][-1] + 1} messages, bytes a row", "", "all", *COLUMNS)
+        for label, (size, parts) in {
+            "smallest Parquet": (smallest["bytes"], smallest["columns"]),
+            "dense": tapestore(entry, "dense"),
+            "cold": tapestore(entry, "cold"),
+        }.items():
+            row(label, size / count, *[parts[column] / count for column in COLUMNS])
+        if asked.tape:
+            heading("the price, as the program writes it", "account", "dense", "cold")
+            with tempfile.TemporaryDirectory() as directory:
+                for label, sizes in written(asked.tape, rows, directory).items():
+                    row(label, *map(float, sizes / count))
         quantity = np.rint(rows["quantity"] * 10.0 ** places(rows["quantity"])).astype(np.int64)
         ordered, prices = levels(rows)
         print(f"\n{ordered:.1%} of levels follow the price before; {(quantity == 0).mean():.1%} have no quantity.\n")
