@@ -48,6 +48,20 @@ fn rows_become_cold_with_age_and_are_written_once() {
     assert_eq!(place.tape("verify --deep --json").clean(), "");
 }
 
+/// A series with segments of its own needs no compaction: an import that may goes over what has grown old.
+#[test]
+fn an_import_makes_cold_what_has_grown_old() {
+    let place = imported(500_000, "");
+    compact(&place, "");
+    let file = place.write("more.csv", format!("{},600,601,599,600,1", 1_704_067_200 + 500_000 * 60));
+    let import = |options: &str| {
+        place.tape(&format!("import {file} --instrument A.X --frame 1m {options}")).clean();
+        tiers(&place)[2]
+    };
+    assert_eq!(import(""), 0);
+    assert_eq!(import("--cold-after 100d"), 5 * 65_536);
+}
+
 /// A small series stands in one segment with others, here the store's log, and is written again with them.
 #[test]
 fn an_age_is_not_remembered_where_rows_are_merged_again() {
