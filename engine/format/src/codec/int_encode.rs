@@ -110,7 +110,7 @@ pub fn may_take_less(values: &[i64], residuals: Option<&[i64]>, bytes: usize) ->
         .min(estimate(&differences(values).1, 0))
         .min(residuals.map_or(u64::MAX, |residuals| estimate(residuals, 0)));
     // Whatever the packing, a number takes a bit more than it has: of a width that fits others, too, or of a selector.
-    let packed = (least as usize * values.len().div_ceil(256) + values.len()) / 8;
+    let packed = (least as usize * step(values.len()) + values.len()) / 8;
     min == max || least == 0 || runs * 16 <= values.len() || packed < bytes
 }
 
@@ -125,16 +125,20 @@ fn firsts_bytes(transform: Transform, firsts: [i64; 2]) -> usize {
 
 /// Bytes that differences from two values before may take, from a few of them.
 fn alternating_bytes(values: &[i64]) -> usize {
-    // Of odd and of even places.
-    let step = (values.len() / 256) | 1;
+    let step = step(values.len());
     let few = values.windows(3).step_by(step);
     let bits: usize = few.map(|three| bits(zigzag(three[2].wrapping_sub(three[0]))) as usize).sum();
     bits * step / 8
 }
 
+/// From one number to the next, where some hundreds of so many tell of all. It is odd: rows often tell of two sides in turn.
+fn step(numbers: usize) -> usize {
+    (numbers / 350) | 1
+}
+
 /// Bits that a few of the numbers take, as zigzag offsets from a middle.
 fn estimate(numbers: &[i64], middle: i64) -> u64 {
-    let few = numbers.iter().step_by(numbers.len().div_ceil(256));
+    let few = numbers.iter().step_by(step(numbers.len()));
     few.map(|number| u64::from(bits(zigzag(number.wrapping_sub(middle))))).sum()
 }
 
