@@ -6,12 +6,13 @@
 //! - [`bitpack`]: numbers of one width, end to end.
 //! - [`int`]: blocks of integers: transform and packing; [`int_encode`] chooses.
 //! - [`bins`]: blocks coded by how often a column uses which numbers; [`bins_encode`] writes them, by bins
-//!   that `bins_plan` chooses.
+//!   that `bins_plan` chooses from what `tally` counts.
 //! - [`lanes`]: the coders of such blocks; `memory`: what these know of the numbers before; `memory_encode` chooses.
 //! - [`decimal`]: floats as decimal mantissas with exact exceptions.
 //! - [`digits`]: decimals of more places among those of bars.
 //! - [`single`]: bars of `f32` that were adjusted in `f64`; [`single_find`] tells them.
 //! - [`factor`]: decimals times a factor, as adjusted prices are; [`factor_find`] looks for it.
+//! - `exact`: division without a rest, for encoders.
 //! - [`kernel`]: the loops of decoding, for what the machine has; [`lane`]: the numbers that they work on.
 //! - [`group`]: what open, high, low and close tell about one another.
 

@@ -96,6 +96,7 @@ const CODECS: &[Executable] = &[
     (FORMAT, "factors", &[]),
     (FORMAT, "singles", &[]),
     (FORMAT, "digits", &[]),
+    (FORMAT, "behind", &[]),
 ];
 /// Those that most of what is left is noticed by come first.
 const CODECS_SLOW: &[Executable] = &[
