@@ -69,6 +69,12 @@ pub(crate) enum Piece<'a> {
     Millis(&'a [i64]),
     /// Integers to be divided by this power of ten.
     Scaled(&'a [i64], f64),
+    /// Integers of 32 bits.
+    Short(&'a [i32]),
+    /// Integers of 32 bits to be divided by this power of ten.
+    ShortScaled(&'a [i32], f64),
+    /// Times as multiples of a unit in nanoseconds.
+    Units(&'a [i32], i64),
     /// Text, from one row up to another.
     Text(&'a dyn Text, usize, usize),
 }
@@ -78,6 +84,7 @@ impl Piece<'_> {
         match self {
             Self::I64(v) | Self::Millis(v) | Self::Scaled(v, _) => v.len(),
             Self::F64(v) => v.len(),
+            Self::Short(v) | Self::ShortScaled(v, _) | Self::Units(v, _) => v.len(),
             Self::Text(_, start, end) => end - start,
         }
     }
@@ -88,6 +95,9 @@ impl Piece<'_> {
             Self::Millis(v) => Self::Millis(&v[rows]),
             Self::Scaled(v, power) => Self::Scaled(&v[rows], power),
             Self::F64(v) => Self::F64(&v[rows]),
+            Self::Short(v) => Self::Short(&v[rows]),
+            Self::ShortScaled(v, power) => Self::ShortScaled(&v[rows], power),
+            Self::Units(v, unit) => Self::Units(&v[rows], unit),
             Self::Text(text, start, _) => Self::Text(text, start + rows.start, start + rows.end),
         }
     }
@@ -101,7 +111,11 @@ impl Piece<'_> {
         match self {
             Self::Millis(v) => find(v, 1_000_000),
             Self::I64(v) | Self::Scaled(v, _) => find(v, 1),
-            Self::F64(_) | Self::Text(..) => 0..0,
+            Self::Units(v, unit) => {
+                let at = |bound: i64| v.partition_point(|time| i64::from(*time) * unit < bound);
+                at(range.start)..at(range.end)
+            }
+            _ => 0..0,
         }
     }
 
@@ -109,7 +123,8 @@ impl Piece<'_> {
         match self {
             Self::Millis(v) => out.extend(v.iter().map(|time| time * 1_000_000)),
             Self::I64(v) | Self::Scaled(v, _) => out.extend_from_slice(v),
-            Self::F64(_) | Self::Text(..) => {}
+            Self::Units(v, unit) => out.extend(v.iter().map(|time| i64::from(*time) * unit)),
+            _ => {}
         }
     }
 
@@ -117,7 +132,11 @@ impl Piece<'_> {
         match (self, out) {
             (Self::F64(v), Values::F64(out)) => out.extend_from_slice(v),
             (Self::Scaled(v, power), Values::F64(out)) => out.extend(v.iter().map(|m| *m as f64 / power)),
+            (Self::ShortScaled(v, power), Values::F64(out)) => {
+                out.extend(v.iter().map(|m| f64::from(*m) / power))
+            }
             (Self::I64(v), Values::I64(out)) => out.extend_from_slice(v),
+            (Self::Short(v), Values::I64(out)) => out.extend(v.iter().map(|value| i64::from(*value))),
             (Self::Text(text, start, end), Values::Str(out)) => text.append(start..end, out),
             _ => {}
         }
@@ -164,6 +183,21 @@ impl Summary {
     }
 }
 
+/// Steps that are missing within a piece of times and before it; `before` is the last time of the piece before.
+fn gaps_in<T: Copy + Into<i64>>(times: &[T], step: i64, before: &mut Option<i64>) -> i64 {
+    let (Some(first), Some(last)) = (times.first(), times.last()) else { return 0 };
+    let missing = |from: i64, to: i64| (to - from) / step - 1;
+    let mut found = before.map_or(0, |last| missing(last, (*first).into()));
+    found += times
+        .windows(2)
+        .map(|pair| (pair[0].into(), pair[1].into()))
+        .filter(|(from, to)| to - from != step)
+        .map(|(from, to)| missing(from, to))
+        .sum::<i64>();
+    *before = Some((*last).into());
+    found
+}
+
 /// Reads one table.
 pub(crate) trait Reader: Send {
     /// Shows the wanted columns of the rows in a range, piece by piece; the column `time` is one of them if asked for.
@@ -201,19 +235,13 @@ pub(crate) trait Reader: Send {
     fn gaps(&mut self, step_ns: i64) -> Result<u64> {
         let (mut missing, mut before) = (0, None);
         self.pieces(&["time"], &ALWAYS, &mut |pieces| {
-            let (times, step) = match pieces[0] {
-                Piece::Millis(times) => (times, step_ns / 1_000_000),
-                Piece::I64(times) | Piece::Scaled(times, _) => (times, step_ns),
-                Piece::F64(_) | Piece::Text(..) => return,
+            let found = match pieces[0] {
+                Piece::Millis(times) => gaps_in(times, step_ns / 1_000_000, &mut before),
+                Piece::I64(times) | Piece::Scaled(times, _) => gaps_in(times, step_ns, &mut before),
+                Piece::Units(times, unit) => gaps_in(times, step_ns / unit, &mut before),
+                _ => 0,
             };
-            let Some(first) = times.first() else { return };
-            missing += before.map_or(0, |last| (first - last) / step - 1);
-            missing += times
-                .windows(2)
-                .filter(|p| p[1] - p[0] != step)
-                .map(|p| (p[1] - p[0]) / step - 1)
-                .sum::<i64>();
-            before = times.last().copied();
+            missing += found;
         })?;
         Ok(missing as u64)
     }
@@ -232,6 +260,11 @@ pub(crate) trait Reader: Send {
             Piece::Scaled(values, power) => {
                 buffer.clear();
                 buffer.extend(values.iter().map(|m| *m as f64 / power));
+                out.add(&buffer);
+            }
+            Piece::ShortScaled(values, power) => {
+                buffer.clear();
+                buffer.extend(values.iter().map(|m| f64::from(*m) / power));
                 out.add(&buffer);
             }
             _ => {}

@@ -109,7 +109,7 @@ impl IpcReader {
                 self.starts.push(match piece(self.schema.field(0), batch.column(0)) {
                     Piece::Millis(times) => times[0] * 1_000_000,
                     Piece::I64(times) | Piece::Scaled(times, _) => times[0],
-                    Piece::F64(_) | Piece::Text(..) => return Err("times are integers".into()),
+                    _ => return Err("times are integers of 64 bits".into()),
                 });
             }
         }

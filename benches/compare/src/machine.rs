@@ -97,6 +97,14 @@ fn versions() -> Value {
 /// What cargo builds for unless told otherwise.
 pub(crate) const BASELINE: &str = "any processor of its kind (cargo's default)";
 
+/// The commit that this was built at; it says so if its sources were changed since.
+pub(crate) const COMMIT: &str = env!("TAPE_COMMIT");
+
+/// When and at which commit something is measured.
+pub(crate) fn taken() -> Value {
+    json!({ "date": output("date", &["-u", "+%Y-%m-%d"]), "commit": COMMIT })
+}
+
 /// What a reader of figures has to know of where they come from.
 pub(crate) fn describe() -> Value {
     let features: Vec<&str> = [
@@ -122,7 +130,7 @@ pub(crate) fn describe() -> Value {
         "memory": line_of("/proc/meminfo", "MemTotal"),
         "kernel": output("uname", &["-sr"]),
         "rustc": output("rustc", &["--version"]),
-        "commit": output("git", &["rev-parse", "--short", "HEAD"]),
+        "commit": COMMIT,
         "versions": versions(),
     })
 }

@@ -62,7 +62,16 @@ const LEAST_SECONDS: f64 = 0.003;
 const MOST_SECONDS: f64 = 4.0;
 
 /// Seconds of each run, by contender. The first round warms up and is dropped, unless one run takes very long.
-pub(crate) fn rounds(rounds: u32, mut runners: Vec<Runner<'_>>) -> Result<Map<String, Value>> {
+pub(crate) fn rounds(rounds: u32, runners: Vec<Runner<'_>>) -> Result<Map<String, Value>> {
+    rounds_within(rounds, MOST_SECONDS, runners)
+}
+
+/// The same with what a contender may take.
+pub(crate) fn rounds_within(
+    rounds: u32,
+    most_seconds: f64,
+    mut runners: Vec<Runner<'_>>,
+) -> Result<Map<String, Value>> {
     let mut plans = Vec::new();
     for runner in &mut runners {
         let first = runner.timed(1)?;
@@ -70,7 +79,7 @@ pub(crate) fn rounds(rounds: u32, mut runners: Vec<Runner<'_>>) -> Result<Map<St
         let warm = if first.cpu > 0.1 { first } else { runner.timed(1)? };
         let enough = (LEAST_SECONDS / warm.cpu.max(1e-9)).ceil().clamp(1.0, 5000.0);
         let runs = if runner.before.is_some() { 1 } else { enough as u32 };
-        let affordable = (MOST_SECONDS / (warm.cpu * f64::from(runs)).max(1e-9)) as u32;
+        let affordable = (most_seconds / (warm.cpu * f64::from(runs)).max(1e-9)) as u32;
         let kept = if affordable < 2 { vec![first] } else { Vec::new() };
         plans.push((runs, affordable.min(rounds), kept));
     }

@@ -129,6 +129,8 @@ impl Parquet {
             (Alp, Zstd(3)),
             (Alp, Zstd(19)),
             (Split, Zstd(19)),
+            (NarrowDelta, None),
+            (NarrowDelta, Zstd(3)),
             (NarrowDelta, Zstd(19)),
             (NarrowPlain, Zstd(19)),
             (NarrowSplit, Zstd(19)),
@@ -297,6 +299,7 @@ pub(crate) fn piece<'a>(field: &Field, array: &'a ArrayRef) -> Piece<'a> {
             Piece::Millis(array.as_primitive::<TimestampMillisecondType>().values())
         }
         DataType::Timestamp(..) => Piece::I64(array.as_primitive::<TimestampNanosecondType>().values()),
+        DataType::Int32 => Piece::Short(array.as_primitive::<Int32Type>().values()),
         DataType::Float64 => Piece::F64(array.as_primitive::<Float64Type>().values()),
         DataType::Utf8 => Piece::Text(array.as_string::<i32>(), 0, array.len()),
         DataType::Dictionary(..) => Piece::Text(array.as_dictionary::<Int32Type>(), 0, array.len()),
@@ -414,29 +417,12 @@ impl ParquetReader {
         let power = || self.powers.iter().find(|(name, _)| name == field.name());
         match piece(field, array) {
             Piece::I64(values) => power().map_or(Piece::I64(values), |power| Piece::Scaled(values, power.1)),
+            Piece::Short(values) if field.name() == "time" => Piece::Units(values, self.unit_ns),
+            Piece::Short(values) => {
+                power().map_or(Piece::Short(values), |power| Piece::ShortScaled(values, power.1))
+            }
             other => other,
         }
-    }
-
-    /// The batch with integers of 64 bits, times in nanoseconds, where it has integers of 32.
-    fn widened(&self, batch: RecordBatch) -> Result<RecordBatch> {
-        let schema = batch.schema();
-        if schema.fields().iter().all(|field| *field.data_type() != DataType::Int32) {
-            return Ok(batch);
-        }
-        let (mut fields, mut arrays) = (Vec::new(), Vec::new());
-        for (field, array) in schema.fields().iter().zip(batch.columns()) {
-            if *field.data_type() != DataType::Int32 {
-                fields.push(field.as_ref().clone());
-                arrays.push(array.clone());
-                continue;
-            }
-            let unit = if field.name() == "time" { self.unit_ns } else { 1 };
-            let values = array.as_primitive::<Int32Type>().values();
-            fields.push(Field::new(field.name(), DataType::Int64, false));
-            arrays.push(Arc::new(Int64Array::from_iter_values(values.iter().map(|v| i64::from(*v) * unit))));
-        }
-        Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?)
     }
 
     /// The rows of all pages of times that meet a range: two bounds, since times ascend.
@@ -444,6 +430,7 @@ impl ParquetReader {
         let all = self.metadata.metadata();
         let factor = match self.metadata.schema().field(0).data_type() {
             DataType::Timestamp(TimeUnit::Millisecond, _) => 1_000_000,
+            DataType::Int32 => self.unit_ns,
             _ => 1,
         };
         let (mut first, mut end, mut before) = (None, 0, 0);
@@ -452,17 +439,27 @@ impl ParquetReader {
             let index = all.page_index_for_row_group(number);
             let column = index.column_index(0);
             let places = index.offset_index(0).map(OffsetIndexMetaData::page_locations);
-            let (Some(ColumnIndexMetaData::INT64(column)), Some(places)) = (column, places) else {
-                return 0..usize::MAX;
-            };
-            let bounds = column.min_values().iter().zip(column.max_values());
-            for (page, (low, high)) in bounds.enumerate() {
+            let Some(places) = places else { return 0..usize::MAX };
+            let mut see = |page: usize, low: i64, high: i64| {
                 if low * factor < range.end && range.start <= high * factor {
                     let start = before + places[page].first_row_index as usize;
                     let next = places.get(page + 1).map_or(count, |place| place.first_row_index as usize);
                     first.get_or_insert(start);
                     end = before + next;
                 }
+            };
+            match column {
+                Some(ColumnIndexMetaData::INT64(column)) => {
+                    let bounds = column.min_values().iter().zip(column.max_values());
+                    bounds.enumerate().for_each(|(page, (low, high))| see(page, *low, *high));
+                }
+                Some(ColumnIndexMetaData::INT32(column)) => {
+                    let bounds = column.min_values().iter().zip(column.max_values());
+                    bounds
+                        .enumerate()
+                        .for_each(|(page, (low, high))| see(page, (*low).into(), (*high).into()));
+                }
+                _ => return 0..usize::MAX,
             }
             before += count;
         }
@@ -503,7 +500,7 @@ impl Reader for ParquetReader {
             builder = builder.with_row_groups(groups).with_row_selection(RowSelection::from(selectors));
         }
         for batch in builder.build()? {
-            let batch = self.widened(batch?)?;
+            let batch = batch?;
             let schema = batch.schema();
             let find = |name: &str| -> Result<Piece<'_>> {
                 let index = schema.index_of(name)?;
@@ -527,7 +524,7 @@ mod tests {
         let count = 3000;
         let table = Table {
             name: "X".into(),
-            step_ns: None,
+            timeframe: None,
             time: (0..count).map(|row| row * 60_000_000_000).collect(),
             columns: vec![
                 (
@@ -552,7 +549,7 @@ mod tests {
     fn narrow_integers_are_of_32_bits_where_all_fit() {
         let table = Table {
             name: "X".into(),
-            step_ns: None,
+            timeframe: None,
             time: vec![1_500_000_000_000_000_000, 1_500_000_060_000_000_000],
             columns: vec![
                 ("price".into(), Values::F64(vec![1.25, 2.5])),

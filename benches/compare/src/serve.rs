@@ -71,7 +71,9 @@ fn work(
         }
         "rows" | "range" => reader.rows_into(range, target),
         "close" => reader.scan(&["close"]).map(drop),
-        "gaps" => reader.gaps(table.step_ns.unwrap_or(1)).map(drop),
+        "gaps" => {
+            reader.gaps(table.step_ns().ok_or("bars of no fixed step have no gaps to count")?).map(drop)
+        }
         "year" => reader.summary("volume", range).map(drop),
         "open" => tape.open(&root.join(tier_name(tape.tier))).map(drop),
         other => Err(format!("no workload {other}").into()),

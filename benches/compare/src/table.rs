@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use tapestore_format::rows::Values;
+use tapestore_format::time::Timeframe;
 
 pub(crate) const MINUTE_NS: i64 = 60_000_000_000;
 pub(crate) const DAY_NS: i64 = 1440 * MINUTE_NS;
@@ -12,8 +13,8 @@ pub(crate) const DAY_NS: i64 = 1440 * MINUTE_NS;
 pub(crate) struct Table {
     /// Name of the instrument, or of the file.
     pub(crate) name: String,
-    /// Length of a bar; `None` for everything that is not a bar.
-    pub(crate) step_ns: Option<i64>,
+    /// Of bars whose times are on a grid; `None` for everything else.
+    pub(crate) timeframe: Option<Timeframe>,
     /// Nanoseconds since the Unix epoch.
     pub(crate) time: Vec<i64>,
     /// Names and values, all of one length.
@@ -90,6 +91,21 @@ impl Table {
         (self.len() * 8 + self.columns.iter().map(|column| width(&column.1)).sum::<usize>()) as u64
     }
 
+    /// Length of a bar; `None` for what is no bar, and for months, which differ.
+    pub(crate) fn step_ns(&self) -> Option<i64> {
+        self.timeframe?.step_ns()
+    }
+
+    /// Whether no column is text.
+    pub(crate) fn is_numbers(&self) -> bool {
+        self.columns.iter().all(|column| !matches!(column.1, Values::Str(_)))
+    }
+
+    /// Whether it begins with open, high, low and close.
+    pub(crate) fn is_bars(&self) -> bool {
+        self.names().starts_with(&crate::csv::BARS[..4])
+    }
+
     pub(crate) fn values(&self, name: &str) -> Option<&Values> {
         self.columns.iter().find(|column| column.0 == name).map(|column| &column.1)
     }
@@ -113,7 +129,7 @@ impl Table {
             _ => Values::Str(std::iter::empty::<&str>().collect()),
         };
         let columns = self.columns.iter().map(|(name, values)| (name.clone(), empty(values))).collect();
-        Self { name: self.name.clone(), step_ns: self.step_ns, time: Vec::new(), columns }
+        Self { name: self.name.clone(), timeframe: self.timeframe, time: Vec::new(), columns }
     }
 
     pub(crate) fn clear(&mut self) {
@@ -155,24 +171,24 @@ impl Table {
         };
         Self {
             name: self.name.clone(),
-            step_ns: self.step_ns,
+            timeframe: self.timeframe,
             time: self.time[rows.clone()].to_vec(),
             columns: self.columns.iter().map(|(name, values)| (name.clone(), cut(values))).collect(),
         }
     }
 
     /// Bars of a longer timeframe out of these bars.
-    pub(crate) fn resampled(&self, step_ns: i64) -> Self {
-        let mut out = Self { step_ns: Some(step_ns), ..self.emptied() };
+    pub(crate) fn resampled(&self, timeframe: Timeframe) -> Self {
+        let mut out = Self { timeframe: Some(timeframe), ..self.emptied() };
         let [open, high, low, close, volume] =
             ["open", "high", "low", "close", "volume"].map(|name| self.f64(name));
         let mut start = 0;
         let mut bars: [Vec<f64>; 5] = Default::default();
         while start < self.len() {
-            let slot = self.time[start].div_euclid(step_ns);
-            let same = self.time[start..].partition_point(|time| time.div_euclid(step_ns) == slot);
+            let slot = timeframe.slot(self.time[start]);
+            let same = self.time[start..].partition_point(|time| timeframe.slot(*time) == slot);
             let rows = start..start + same;
-            out.time.push(slot * step_ns);
+            out.time.push(timeframe.slot_start(slot));
             let fold =
                 |values: &[f64], f: fn(f64, f64) -> f64| values.iter().copied().reduce(f).unwrap_or(0.0);
             bars[0].push(open[start]);
@@ -247,7 +263,7 @@ mod tests {
         let column = |values: [f64; 3]| Values::F64(values.to_vec());
         let fine = Table {
             name: "X".into(),
-            step_ns: Some(MINUTE_NS),
+            timeframe: Some(Timeframe::M1),
             time: vec![0, 4 * MINUTE_NS, 5 * MINUTE_NS],
             columns: [
                 ("open", [1.0, 2.0, 3.0]),
@@ -259,7 +275,7 @@ mod tests {
             .map(|(name, values)| (name.to_owned(), column(values)))
             .to_vec(),
         };
-        let coarse = fine.resampled(5 * MINUTE_NS);
+        let coarse = fine.resampled(Timeframe::M5);
         assert_eq!(coarse.time, [0, 5 * MINUTE_NS]);
         assert_eq!(coarse.f64("high"), [4.0, 3.5]);
         assert_eq!(coarse.f64("low"), [0.5, 3.0]);

@@ -1,6 +1,7 @@
 //! Tapestore, through its public interface.
 
 use std::collections::HashMap;
+use std::hint::black_box;
 use std::ops::{ControlFlow, Range};
 use std::path::Path;
 
@@ -10,10 +11,11 @@ use tapestore::{
 };
 use tapestore_format::checksum::Identity;
 use tapestore_format::rows::{RowSet, RunVec};
-use tapestore_format::segment::{Holds, PartSpec, Segment, SegmentWriter, Stream, Verified};
+use tapestore_format::segment::{Holds, PartSpec, Scratch, Segment, SegmentWriter, Stream, System, Verified};
 
 use crate::contender::{Contender, Encoded, Piece, Reader, Result, Summary};
-use crate::table::{Group, Table};
+use crate::csv::BARS;
+use crate::table::{Group, Kind, Table};
 
 /// Rows of one commit.
 const COMMIT_ROWS: usize = 250_000;
@@ -42,6 +44,19 @@ impl Tape {
         Self { tier, cache: true }
     }
 
+    /// The bytes of a segment of all tables of a group.
+    fn sealed(&self, group: &Group, identity: Identity) -> Result<Vec<u8>> {
+        let ticks = group.tables.iter().any(|table| table.timeframe.is_none());
+        let mut holds = Holds { ticks, ..Holds::default() };
+        let mut writer = segment(SegmentWriter::holding(identity, self.tier, holds), group)?;
+        // As the store does it: once more where that is smaller.
+        if writer.lacks_factors() {
+            holds.factors = true;
+            writer = segment(SegmentWriter::holding(identity, self.tier, holds), group)?;
+        }
+        Ok(std::mem::take(writer.output()))
+    }
+
     pub(crate) fn options(&self) -> Options {
         let cache_bytes = if self.cache { Options::default().cache_bytes } else { 0 };
         // Nothing happens but what is measured.
@@ -55,27 +70,21 @@ impl Tape {
     }
 }
 
-/// The frame of a table: the timeframe of its bars, or `trades`.
+/// The frame of a table: the timeframe of its bars; `bars`, if they have none; or `trades`.
 fn frame(table: &Table) -> Result<Frame> {
-    let minutes = table.step_ns.map(|step| step / crate::table::MINUTE_NS);
-    let name = match minutes {
-        Some(minutes @ 1..60) => format!("{minutes}m"),
-        Some(minutes @ 60..1440) => format!("{}h", minutes / 60),
-        _ => "trades".to_owned(),
-    };
-    Frame::parse(&name).ok_or_else(|| format!("{name} is no frame").into())
+    if let Some(timeframe) = table.timeframe {
+        return Ok(Frame::Bars(timeframe));
+    }
+    let name = if table.is_bars() { "bars" } else { "trades" };
+    Frame::parse(name).ok_or_else(|| format!("{name} is no frame").into())
 }
 
 pub(crate) fn key(table: &Table) -> Result<SeriesKey> {
     Ok(SeriesKey::new(&table.name, &frame(table)?.to_string())?)
 }
 
-fn is_bars(table: &Table) -> bool {
-    table.names() == ["open", "high", "low", "close", "volume"]
-}
-
 fn schema(table: &Table) -> Result<Schema> {
-    if is_bars(table) {
+    if table.names() == BARS {
         return Ok(bars());
     }
     // Distinct times are a key; trades that share a time are a sequence.
@@ -124,9 +133,9 @@ fn segment(mut writer: SegmentWriter, group: &Group) -> Result<SegmentWriter> {
         writer.begin_part(PartSpec {
             series,
             columns: (0..).zip(table.columns.iter().map(|column| kind(&column.1))).collect(),
-            timeframe: table.step_ns.and(frame(table)?.timeframe()),
+            timeframe: table.timeframe,
             unique: table.time.windows(2).all(|pair| pair[0] < pair[1]),
-            ohlc: is_bars(table).then_some([0, 1, 2, 3]),
+            ohlc: table.is_bars().then_some([0, 1, 2, 3]),
         });
         let count = table.len();
         let rows = RowSet {
@@ -152,15 +161,7 @@ impl Contender for Tape {
 
     fn encode(&self, group: &Group) -> Result<Encoded> {
         let identity = Identity { store: [1; 16], file: 1 };
-        let ticks = group.tables.iter().any(|table| table.step_ns.is_none());
-        let mut holds = Holds { ticks, ..Holds::default() };
-        let mut writer = segment(SegmentWriter::holding(identity, self.tier, holds), group)?;
-        // As the store does it: once more where that is smaller.
-        if writer.lacks_factors() {
-            holds.factors = true;
-            writer = segment(SegmentWriter::holding(identity, self.tier, holds), group)?;
-        }
-        let bytes = std::mem::take(writer.output());
+        let bytes = self.sealed(group, identity)?;
         sizes(&bytes, identity, group)
     }
 
@@ -196,6 +197,81 @@ fn sizes(bytes: &[u8], identity: Identity, group: &Group) -> Result<Encoded> {
     let names = std::iter::once("time").chain(group.tables[0].names());
     let columns = names.map(|name| (name.to_owned(), found.get(name).copied().unwrap_or(0))).collect();
     Ok(Encoded { bytes: bytes.len() as u64, columns, ..Encoded::default() })
+}
+
+/// A sealed file of one table, mapped once and read by the format alone: what was found right in it can be forgotten, as the
+/// store does when it opens a file, without mapping the file or touching its pages anew.
+pub(crate) struct Sealed {
+    file: bytes::Bytes,
+    identity: Identity,
+    columns: Vec<(u16, ColumnType)>,
+    names: Vec<String>,
+}
+
+/// Rows that are decoded at a time, as the store does it.
+const SHOWN_ROWS: usize = 8192;
+
+impl Sealed {
+    /// Writes a table to a file, maps it, and reads all of it once.
+    pub(crate) fn new(tier: Tier, table: &Table, directory: &Path) -> Result<Self> {
+        let identity = Identity { store: [1; 16], file: 1 };
+        let path = directory.join(format!("{}.tape", tier_name(tier)));
+        std::fs::write(&path, Tape::of(tier).sealed(&Group::single(Kind::Klines, table.clone()), identity)?)?;
+        let file = crate::machine::map(&std::fs::File::open(path)?)?;
+        let columns = (0..).zip(table.columns.iter().map(|column| kind(&column.1))).collect();
+        let names = table.names().into_iter().map(str::to_owned).collect();
+        let sealed = Self { file, identity, columns, names };
+        let found = sealed.read(&sealed.nothing_verified(), None, &mut Scratch::default())?;
+        if found == table.len() as u64 { Ok(sealed) } else { Err(format!("{found} rows were sealed").into()) }
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.file.len() as u64
+    }
+
+    /// What is known of a file that was just opened.
+    pub(crate) fn nothing_verified(&self) -> Verified {
+        Verified::new(self.bytes())
+    }
+
+    /// Decodes all columns, or one, and lets each piece go again; the number of rows. What is in `verified` is believed.
+    pub(crate) fn read(&self, verified: &Verified, only: Option<&str>, scratch: &mut Scratch) -> Result<u64> {
+        let segment = Segment::open(&self.file, self.identity, verified)?;
+        let part = segment.part(0)?;
+        let wanted = |name: &String| only.is_none_or(|only| only == name);
+        let columns: Vec<_> = self
+            .columns
+            .iter()
+            .zip(&self.names)
+            .filter(|(_, name)| wanted(name))
+            .map(|(column, _)| *column)
+            .collect();
+        let mut rows = RowSet::with_columns(&columns);
+        let system = if only.is_none() { System::TIME } else { System::NONE };
+        let mut found = 0;
+        for number in 0..part.live.len() {
+            let chunk = segment.chunk(&part, Stream::Live, number)?;
+            found += chunk.rows() as u64;
+            if let (Some(_), [(id, ColumnType::F64)]) = (only, &columns[..])
+                && let Some(shown) = chunk.raw_f64(*id, 0..chunk.rows())?
+            {
+                black_box(shown);
+                continue;
+            }
+            for start in (0..chunk.rows()).step_by(SHOWN_ROWS) {
+                rows.clear();
+                chunk.read(
+                    &part,
+                    start..(start + SHOWN_ROWS).min(chunk.rows()),
+                    system,
+                    &mut rows,
+                    scratch,
+                )?;
+                black_box(&rows);
+            }
+        }
+        Ok(found)
+    }
 }
 
 struct TapeReader {

@@ -10,21 +10,23 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Map, Value, json};
 use tapestore::{SeriesKey, Store, Values};
+use tapestore_format::segment::Scratch;
+use tapestore_format::time::Timeframe;
 
 use crate::contender::{ALWAYS, Contender, Reader, Result, Summary};
 use crate::ipc::Ipc;
 use crate::machine;
-use crate::measure::{Runner, rounds};
+use crate::measure::{Runner, rounds, rounds_within};
 use crate::parquet::{Codec, Form, Parquet};
 use crate::pcodec::Pco;
 use crate::table::{DAY_NS, Group, Kind, MINUTE_NS, Table};
-use crate::tape::{self, TIERS, Tape};
+use crate::tape::{self, Sealed, TIERS, Tape};
 
 /// Larger tables are not written at level 19 to be timed; their sizes are taken.
 const ZSTD_19_ROWS: usize = 1 << 17;
 
 /// The contenders of the timed workloads: all tiers, and of the peers every way to decode.
-fn contenders(rows: usize, kind: Kind, only: &str) -> Vec<Box<dyn Contender>> {
+fn contenders(rows: usize, numbers: bool, only: &str) -> Vec<Box<dyn Contender>> {
     let mut out: Vec<Box<dyn Contender>> = Vec::new();
     out.extend(TIERS.map(|tier| Box::new(Tape::of(tier)) as Box<dyn Contender>));
     let timed = |parquet: &Parquet| match parquet.codec {
@@ -36,7 +38,7 @@ fn contenders(rows: usize, kind: Kind, only: &str) -> Vec<Box<dyn Contender>> {
         Parquet::all().into_iter().filter(timed).map(|parquet| Box::new(parquet) as Box<dyn Contender>),
     );
     out.extend(Ipc::ALL.map(|ipc| Box::new(ipc) as Box<dyn Contender>));
-    if kind != Kind::Ticks {
+    if numbers {
         out.push(Box::new(Pco));
     }
     out.retain(|contender| contender.name().contains(only));
@@ -81,8 +83,11 @@ fn fresh_runners<'a>(ready: &'a [Ready], run: &'a dyn Fn(&mut dyn Reader) -> Res
     ready.iter().map(runner).collect()
 }
 
+/// What a contender may take of writing: enough for five rounds of the largest file.
+const WRITE_SECONDS: f64 = 40.0;
+
 /// What trades and quotes are asked: the others are questions about bars.
-const OF_TICKS: [&str; 6] = ["encode", "write", "scan-first", "scan", "rows-first", "rows"];
+const OF_TICKS: [&str; 7] = ["encode", "write", "scan-first", "scan", "rows-first", "rows", "checksum"];
 
 /// All workloads on one table; each is put away when it is done.
 pub(crate) fn time_table(
@@ -97,7 +102,7 @@ pub(crate) fn time_table(
     let bytes = table.raw_bytes();
     let done =
         |workload: &str, rows: u64, bytes: u64, times| result(workload, &group.name, rows, bytes, times);
-    let ticks = group.kind == Kind::Ticks;
+    let ticks = matches!(group.kind, Kind::Ticks | Kind::Books);
     let wanted = |workload: &str| {
         (selected.is_empty() || selected.split(',').any(|name| name == workload))
             && (!ticks || OF_TICKS.contains(&workload))
@@ -106,7 +111,7 @@ pub(crate) fn time_table(
 
     if wanted("encode") {
         eprintln!("  encode");
-        let all = contenders(table.len(), group.kind, only);
+        let all = contenders(table.len(), table.is_numbers(), only);
         let encode = all.iter().map(|c| {
             Runner::new(c.name(), move || {
                 black_box(c.encode(group)?);
@@ -117,7 +122,7 @@ pub(crate) fn time_table(
     }
     if wanted("write") {
         eprintln!("  write");
-        let all = contenders(table.len(), group.kind, only);
+        let all = contenders(table.len(), table.is_numbers(), only);
         let place = root.path().join("write");
         let place = &place;
         let write = all.iter().map(|c| {
@@ -127,7 +132,7 @@ pub(crate) fn time_table(
             })
         });
         // The store makes its own directory.
-        put(done("write", rows, bytes, rounds(count.min(3), write.collect())?))?;
+        put(done("write", rows, bytes, rounds_within(count.min(5), WRITE_SECONDS, write.collect())?))?;
     }
 
     let ready = prepare(group, root.path(), only)?;
@@ -199,8 +204,61 @@ pub(crate) fn time_table(
         }));
         put(done("close", rows, rows * 8, rounds(count, all)?))?;
     }
+    checksums(table, root.path(), count, &wanted, put, &done)?;
     days(table, &ready, count, &wanted, &mut |workload, times| put(done(workload, 0, 0, times)))?;
     index(table, &ready, count, &wanted, &mut |workload, times| put(done(workload, rows, bytes, times)))?;
+    Ok(())
+}
+
+/// A workload of one question, asked of files whose checksums are computed and of the same files whose checksums are
+/// remembered: mapped once, every page touched, one after the other in each round.
+fn checksums(
+    table: &Table,
+    root: &Path,
+    count: u32,
+    wanted: &dyn Fn(&str) -> bool,
+    put: &mut dyn FnMut(Value) -> Result<()>,
+    done: &dyn Fn(&str, u64, u64, Map<String, Value>) -> Value,
+) -> Result<()> {
+    let place = root.join("sealed");
+    std::fs::create_dir_all(&place)?;
+    let rows = table.len() as u64;
+    let has_close = !table.f64("close").is_empty();
+    for (workload, only, bytes) in
+        [("checksum", None, table.raw_bytes()), ("checksum-close", Some("close"), rows * 8)]
+    {
+        if !wanted(workload) || (only.is_some() && !has_close) {
+            continue;
+        }
+        eprintln!("  {workload}");
+        let files = TIERS
+            .map(|tier| Ok((tape::tier_name(tier), Sealed::new(tier, table, &place)?)))
+            .into_iter()
+            .collect::<Result<Vec<_>>>()?;
+        let scratch = RefCell::new(Scratch::default());
+        let mut all = Vec::new();
+        for (tier, file) in &files {
+            let scratch = &scratch;
+            all.push(Runner::new(format!("tapestore {tier}, checksums computed"), move || {
+                let read = file.read(&file.nothing_verified(), only, &mut scratch.borrow_mut())?;
+                assert_eq!(read, rows);
+                Ok(())
+            }));
+            let verified = file.nothing_verified();
+            all.push(Runner::new(format!("tapestore {tier}, checksums remembered"), move || {
+                let read = file.read(&verified, only, &mut scratch.borrow_mut())?;
+                assert_eq!(read, rows);
+                Ok(())
+            }));
+        }
+        let mut entry = done(workload, rows, bytes, rounds(count, all)?);
+        entry["file_bytes"] = files
+            .iter()
+            .map(|(tier, file)| ((*tier).to_owned(), file.bytes().into()))
+            .collect::<Map<_, _>>()
+            .into();
+        put(entry)?;
+    }
     Ok(())
 }
 
@@ -310,7 +368,7 @@ fn index(
     wanted: &dyn Fn(&str) -> bool,
     done: Done<'_>,
 ) -> Result<()> {
-    if let Some(step) = table.step_ns {
+    if let Some(step) = table.step_ns() {
         let expected: i64 = table.time.windows(2).map(|pair| (pair[1] - pair[0]) / step - 1).sum();
         let check = |reader: &mut dyn Reader| -> Result<()> {
             let found = reader.gaps(step)?;
@@ -329,7 +387,7 @@ fn index(
             done("gaps", rounds(count, open_runners(ready, &check))?)?;
         }
     }
-    if !wanted("year-first") && !wanted("year") {
+    if !wanted("year-first") && !wanted("year") || table.f64("volume").is_empty() {
         return Ok(());
     }
     let middle = table.time[table.len() / 2] + 12_345 * MINUTE_NS;
@@ -367,7 +425,7 @@ fn prepare(group: &Group, root: &Path, only: &str) -> Result<Vec<Ready>> {
     let table = &group.tables[0];
     let mut out = Vec::new();
     let mut found = table.emptied();
-    for (number, contender) in contenders(table.len(), group.kind, only).into_iter().enumerate() {
+    for (number, contender) in contenders(table.len(), table.is_numbers(), only).into_iter().enumerate() {
         let directory = root.join(format!("table-{number}"));
         std::fs::create_dir(&directory)?;
         contender.write(table, &directory)?;
@@ -411,15 +469,14 @@ impl Reader for Closed {
     }
 }
 
-/// The timeframes of the batch, in minutes.
-const FRAMES: [i64; 6] = [1, 5, 15, 30, 60, 240];
+/// The timeframes of the batch.
+const FRAMES: [Timeframe; 6] =
+    [Timeframe::M1, Timeframe::M5, Timeframe::M15, Timeframe::M30, Timeframe::H1, Timeframe::H4];
 
 /// Thirty instruments of six timeframes, read at once: everything, and one week.
 pub(crate) fn time_batch(windows: &[Table], count: u32) -> Result<Vec<Value>> {
-    let tables: Vec<Table> = windows
-        .iter()
-        .flat_map(|window| FRAMES.map(|minutes| window.resampled(minutes * MINUTE_NS)))
-        .collect();
+    let tables: Vec<Table> =
+        windows.iter().flat_map(|window| FRAMES.map(|timeframe| window.resampled(timeframe))).collect();
     let root = tempfile::tempdir()?;
     let mut stores: Vec<(String, Store, Vec<SeriesKey>)> = Vec::new();
     for tier in TIERS {
@@ -429,10 +486,8 @@ pub(crate) fn time_batch(windows: &[Table], count: u32) -> Result<Vec<Value>> {
         let keys = tables.iter().map(tape::key).collect::<Result<Vec<_>>>()?;
         stores.push((tape.name(), Store::open_read_only(&directory, tape.options())?, keys));
     }
-    let peers: Vec<Box<dyn Contender>> = contenders(usize::MAX, Kind::Klines, "")
-        .into_iter()
-        .filter(|c| !c.name().starts_with("tapestore"))
-        .collect();
+    let peers: Vec<Box<dyn Contender>> =
+        contenders(usize::MAX, true, "").into_iter().filter(|c| !c.name().starts_with("tapestore")).collect();
     let mut readers: Vec<(String, Vec<Shared>)> = Vec::new();
     for (number, peer) in peers.iter().enumerate() {
         let mut opened = Vec::new();
@@ -512,7 +567,7 @@ pub(crate) fn sizes(group: &Group, only: &str, skip: &str) -> Result<Map<String,
     all.extend(TIERS.map(|tier| Box::new(Tape::of(tier)) as Box<dyn Contender>));
     all.extend(Parquet::all().into_iter().map(|parquet| Box::new(parquet) as Box<dyn Contender>));
     all.extend(Ipc::ALL.map(|ipc| Box::new(ipc) as Box<dyn Contender>));
-    if group.kind != Kind::Ticks {
+    if group.tables[0].is_numbers() {
         all.push(Box::new(Pco));
     }
     let wanted = |name: &str| name.contains(only) && (skip.is_empty() || !name.contains(skip));
@@ -528,7 +583,7 @@ pub(crate) fn sizes(group: &Group, only: &str, skip: &str) -> Result<Map<String,
         }
         let columns: Map<String, Value> =
             encoded.columns.into_iter().map(|(name, bytes)| (name, Value::from(bytes))).collect();
-        let entry = json!({ "bytes": encoded.bytes, "columns": columns, "note": encoded.note });
+        let entry = json!({ "bytes": encoded.bytes, "columns": columns, "note": encoded.note, "taken": machine::taken() });
         out.insert(contender.name(), entry);
     }
     Ok(out)
