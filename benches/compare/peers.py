@@ -54,7 +54,13 @@ class Bars:
     def __init__(self, path):
         with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
             table = pyarrow.csv.read_csv(file)
-        table = table.select(range(6)).rename_columns(["time", *COLUMNS])
+        # By their names, in whatever order; the time is the first of the others.
+        names = [name.strip().lower() for name in table.column_names]
+        if all(name in names for name in COLUMNS):
+            places = [next(at for at, name in enumerate(names) if name not in COLUMNS), *map(names.index, COLUMNS)]
+        else:
+            places = range(6)
+        table = table.select(places).rename_columns(["time", *COLUMNS])
         times = table["time"].cast(pa.timestamp("ms")) if table["time"].type == pa.int64() else table["time"]
         table = table.set_column(0, "time", times.cast(pa.timestamp("ms")))
         for number, name in enumerate(COLUMNS, 1):
@@ -300,7 +306,13 @@ class Tapestore:
     def ask(self, *words):
         self.service.stdin.write(" ".join(map(str, (self.tier, *words))) + "\n")
         self.service.stdin.flush()
-        return json.loads(self.service.stdout.readline())
+        answer = json.loads(self.service.stdout.readline())
+        if "error" in answer:
+            raise NotImplementedError(answer["error"])
+        return answer
+
+    def commit(self):
+        return self.ask("commit")["commit"]
 
     def bytes(self):
         return self.ask("bytes")["bytes"]
@@ -359,26 +371,27 @@ def compare(path, rounds, notes):
             several = min(rounds, 3) if workload == "write" else rounds
             for number in range(several + 1):
                 for each in [*tapes, *peers]:
-                    if isinstance(each, Tapestore):
-                        sample = each.timed(workload, bars, number)
-                    else:
-                        try:
+                    try:
+                        if isinstance(each, Tapestore):
+                            sample = each.timed(workload, bars, number)
+                        else:
                             sample, answer = timed(each, workload, bars, number)
-                        except NotImplementedError:
-                            continue
-                        check(each, workload, bars, number, answer)
+                            check(each, workload, bars, number, answer)
+                    except NotImplementedError:
+                        continue
                     if number > 0 or several == 1:  # the first warms up
                         for clock in ("cpu", "wall"):
                             results[each.name][clock].setdefault(workload, []).append(sample[clock])
         for tape in tapes:
             results[tape.name]["bytes"] = tape.bytes()
+        commit = tapes[0].commit()
         for peer in peers:
             if hasattr(peer, "close_files"):
                 peer.close_files()
             results[peer.name]["bytes"] = bytes_of(peer.path)
     service.stdin.close()
     service.wait()
-    return {"table": path.name, "rows": len(bars.millis), "workloads": WORKLOADS, "contenders": results}
+    return {"table": path.name, "rows": len(bars.millis), "workloads": WORKLOADS, "contenders": results}, commit
 
 
 TIERS = ["hot", "dense", "cold"]
@@ -393,12 +406,6 @@ def machine():
     return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
-def commit():
-    """Of Tapestore, as it was built."""
-    asked = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True)
-    return asked.stdout.strip() or "unknown"
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9)
@@ -406,10 +413,11 @@ def main():
     parser.add_argument("--out", type=pathlib.Path, default=HERE / "peers.json")
     arguments = parser.parse_args()
     files = arguments.file or [DATA / f"klines/{name}" for name in FILES]
-    notes, tables = [], []
+    notes, tables, commit = [], [], "unknown"
     for path in files:
         print(path.name, file=sys.stderr)
-        tables.append(compare(path, arguments.rounds, notes))
+        table, commit = compare(path, arguments.rounds, notes)
+        tables.append(table)
     versions = {}
     for package in ("duckdb", "polars", "arcticdb", "vortex-data", "pyarrow"):
         try:
@@ -418,7 +426,7 @@ def main():
             versions[package] = "not installed"
     date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
     found = {
-        "date": date, "machine": machine(), "commit": commit(), "python": sys.version.split()[0], "versions": versions,
+        "date": date, "machine": machine(), "commit": commit, "python": sys.version.split()[0], "versions": versions,
         "tables": tables, "notes": notes,
     }
     arguments.out.write_text(json.dumps(found, indent=1) + "\n")

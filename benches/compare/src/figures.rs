@@ -35,6 +35,8 @@ pub(crate) struct Workload {
     pub(crate) bytes: u64,
     /// When, and at which commit.
     pub(crate) taken: String,
+    /// Bytes of files, where they are part of what was measured.
+    pub(crate) file_bytes: Vec<(String, u64)>,
     pub(crate) times: Vec<Times>,
 }
 
@@ -62,6 +64,11 @@ pub(crate) struct Sizes {
 impl Sizes {
     pub(crate) fn bytes(&self, contender: &str) -> Option<u64> {
         self.entry(contender)?["bytes"].as_u64()
+    }
+
+    /// Everything whose size was taken.
+    pub(crate) fn names(&self) -> Vec<&str> {
+        self.contenders.iter().map(|(name, _)| name.as_str()).collect()
     }
 
     fn entry(&self, contender: &str) -> Option<&Value> {
@@ -92,9 +99,14 @@ impl Sizes {
 
     /// The setting of Parquet that makes the smallest file.
     pub(crate) fn smallest_parquet(&self) -> Option<(&str, u64)> {
+        self.smallest_among(|_| true)
+    }
+
+    /// The same of some settings.
+    pub(crate) fn smallest_among(&self, pass: impl Fn(&str) -> bool) -> Option<(&str, u64)> {
         let sized =
             self.parquets().filter_map(|(name, entry)| Some((name.as_str(), entry["bytes"].as_u64()?)));
-        sized.min_by_key(|(_, bytes)| *bytes)
+        sized.filter(|(name, _)| pass(name)).min_by_key(|(_, bytes)| *bytes)
     }
 
     /// The sum of the smallest that any setting of Parquet makes of each column; files do not mix so much by themselves.
@@ -107,7 +119,23 @@ impl Sizes {
 
     /// Bytes against the smallest Parquet.
     pub(crate) fn ratio(&self, contender: &str) -> Option<f64> {
-        Some(self.bytes(contender)? as f64 / self.smallest_parquet()?.1 as f64)
+        self.ratio_among(contender, |_| true)
+    }
+
+    /// Bytes against the smallest Parquet of some settings.
+    pub(crate) fn ratio_among(&self, contender: &str, pass: impl Fn(&str) -> bool) -> Option<f64> {
+        Some(self.bytes(contender)? as f64 / self.smallest_among(pass)?.1 as f64)
+    }
+
+    /// When and at which commit the sizes of some contenders were taken, as far as they say.
+    pub(crate) fn taken(&self, pass: impl Fn(&str) -> bool) -> Vec<String> {
+        let told = |entry: &Value| {
+            let taken = &entry["taken"];
+            Some(format!("on {} at {}", taken["date"].as_str()?, taken["commit"].as_str()?))
+        };
+        let some = self.contenders.iter().filter(|(name, _)| pass(name));
+        some.map(|(_, entry)| told(entry).unwrap_or_else(|| "before commits were stamped".to_owned()))
+            .collect()
     }
 }
 
@@ -145,6 +173,12 @@ impl Figures<'_> {
                 entry["machine"]["date"].as_str().and_then(|date| date.split(' ').next()).unwrap_or("?"),
                 entry["machine"]["commit"].as_str().unwrap_or("?")
             ),
+            file_bytes: entry["file_bytes"]
+                .as_object()
+                .map(|map| {
+                    map.iter().filter_map(|(tier, bytes)| Some((tier.clone(), bytes.as_u64()?))).collect()
+                })
+                .unwrap_or_default(),
             times: entry["contenders"]
                 .as_object()
                 .map(|map| {

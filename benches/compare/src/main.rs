@@ -21,6 +21,7 @@ mod peers;
 mod plot;
 mod report;
 mod serve;
+mod summary;
 mod table;
 mod tape;
 mod targets;
@@ -109,7 +110,7 @@ fn main() -> std::process::ExitCode {
 fn run(arguments: &Arguments) -> Result<()> {
     if arguments.parts.iter().any(|part| part == "serve") {
         let path = arguments.csv.first().ok_or("serve needs a file")?;
-        return serve::serve(&longest(&csv::read(path)?.group));
+        return serve::serve(&longest(&csv::read(path)?.group).of_bars());
     }
     let wanted = |part: &str| arguments.parts.is_empty() || arguments.parts.iter().any(|given| given == part);
     let figures = if arguments.csv.is_empty() && arguments.out.join("compare").is_dir() {
@@ -222,8 +223,13 @@ fn longest(group: &Group) -> Group {
 
 fn take_times(group: &Group, arguments: &Arguments, results: &mut Value, figures: &Path) -> Result<()> {
     eprintln!("{}: {} rows", group.name, group.rows());
+    let sizes = figures::Figures(results).sizes();
+    // Of a series of many, what is smallest for all of them.
+    let name = group.name.split(": ").next().unwrap_or_default();
+    let sized = sizes.iter().find(|sized| sized.file == name);
+    let smallest = sized.and_then(|sized| Some(sized.smallest_parquet()?.0.to_owned())).unwrap_or_default();
     let put = &mut |entry| put_times(results, entry, figures);
-    workloads::time_table(group, arguments.rounds, &arguments.workloads, &arguments.only, put)
+    workloads::time_table(group, arguments.rounds, &arguments.workloads, &arguments.only, &smallest, put)
 }
 
 fn take_sizes(group: &Group, arguments: &Arguments, results: &mut Value, figures: &Path) -> Result<()> {

@@ -81,11 +81,12 @@ pub(crate) fn rounds_within(
         let runs = if runner.before.is_some() { 1 } else { enough as u32 };
         let affordable = (most_seconds / (warm.cpu * f64::from(runs)).max(1e-9)) as u32;
         let kept = if affordable < 2 { vec![first] } else { Vec::new() };
-        plans.push((runs, affordable.min(rounds), kept));
+        let planned = if affordable < 2 { 0 } else { affordable.min(rounds) };
+        plans.push((runs, planned, kept));
     }
     for round in 0..rounds {
-        for (runner, (runs, affordable, samples)) in runners.iter_mut().zip(&mut plans) {
-            if round < *affordable && (*affordable >= 2) {
+        for (runner, (runs, planned, samples)) in runners.iter_mut().zip(&mut plans) {
+            if round < *planned {
                 samples.push(runner.timed(*runs)?);
             }
         }
@@ -129,6 +130,17 @@ pub(crate) fn seconds(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_round_is_a_sample_of_every_runner_even_a_single_one() {
+        for count in [1, 3] {
+            let runners = ["a", "b"].map(|name| Runner::new(name, || Ok(())));
+            let found = rounds(count, runners.into()).unwrap();
+            for name in ["a", "b"] {
+                assert_eq!(found[name]["cpu"].as_array().unwrap().len(), count as usize);
+            }
+        }
+    }
 
     #[test]
     fn quantiles_lie_between_samples() {

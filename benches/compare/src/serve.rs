@@ -14,7 +14,7 @@ use crate::table::{Group, Table};
 use crate::tape::{TIERS, Tape, tier_name};
 
 /// Answers `TIER WORKLOAD [START END]` until the input ends. Workloads: `write`, `rows`, `close`, `range START END`,
-/// `gaps`, `year START END`, `open`, `bytes`.
+/// `gaps`, `year START END`, `open`, `bytes`, `commit`. What cannot be done is answered by an error.
 pub(crate) fn serve(group: &Group) -> Result<()> {
     let root = tempfile::tempdir()?;
     let table = &group.tables[0];
@@ -39,12 +39,16 @@ pub(crate) fn serve(group: &Group) -> Result<()> {
         let place = readers.iter_mut().find(|(tape, _)| tier_name(tape.tier) == *tier);
         let (tape, reader) = place.ok_or_else(|| format!("no tier {tier}"))?;
         let directory = root.path().join(tier_name(tape.tier));
-        let answer = if *workload == "bytes" {
-            json!({ "bytes": machine::bytes_of(&directory)? })
-        } else {
-            let (start, cpu) = (Instant::now(), cpu_seconds());
-            work(workload, &range, tape, reader.as_mut(), table, &mut target, root.path())?;
-            json!({ "wall": start.elapsed().as_secs_f64(), "cpu": cpu_seconds() - cpu })
+        let answer = match *workload {
+            "bytes" => json!({ "bytes": machine::bytes_of(&directory)? }),
+            "commit" => json!({ "commit": machine::COMMIT }),
+            _ => {
+                let (start, cpu) = (Instant::now(), cpu_seconds());
+                match work(workload, &range, tape, reader.as_mut(), table, &mut target, root.path()) {
+                    Ok(()) => json!({ "wall": start.elapsed().as_secs_f64(), "cpu": cpu_seconds() - cpu }),
+                    Err(error) => json!({ "error": error.to_string() }),
+                }
+            }
         };
         println!("{answer}");
         std::io::stdout().flush()?;

@@ -57,6 +57,14 @@ impl Group {
         Self { name: table.name.clone(), kind, tables: vec![table] }
     }
 
+    /// The prices and volumes alone, if it has bars.
+    pub(crate) fn of_bars(mut self) -> Self {
+        for table in self.tables.iter_mut().filter(|table| table.is_bars()) {
+            table.columns.retain(|column| crate::csv::BARS.contains(&column.0.as_str()));
+        }
+        self
+    }
+
     pub(crate) fn rows(&self) -> usize {
         self.tables.iter().map(Table::len).sum()
     }

@@ -44,4 +44,5 @@ fn a_file_that_is_not_understood_keeps_no_other_from_the_report() {
     ] {
         assert!(report.contains(part), "no {part} in\n{report}");
     }
+    assert!(!report.contains("NaN"), "what was not measured is a dash:\n{report}");
 }
