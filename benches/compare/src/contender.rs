@@ -133,7 +133,7 @@ impl Piece<'_> {
             (Self::F64(v), Values::F64(out)) => out.extend_from_slice(v),
             (Self::Scaled(v, power), Values::F64(out)) => out.extend(v.iter().map(|m| *m as f64 / power)),
             (Self::ShortScaled(v, power), Values::F64(out)) => {
-                out.extend(v.iter().map(|m| f64::from(*m) / power))
+                out.extend(v.iter().map(|m| f64::from(*m) / power));
             }
             (Self::I64(v), Values::I64(out)) => out.extend_from_slice(v),
             (Self::Short(v), Values::I64(out)) => out.extend(v.iter().map(|value| i64::from(*value))),

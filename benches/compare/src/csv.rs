@@ -368,7 +368,7 @@ fn of_texts(name: &str, texts: &[(String, String)]) -> Result<Read, String> {
     }
     notes.extend(left.notes());
     let columns = typed(&shape, &series, comma, &mut notes);
-    let tables = tables(&series, columns);
+    let tables = tables(&series, &columns);
     Ok(finished(name, shape.bars, tables, notes))
 }
 
@@ -512,7 +512,7 @@ fn coded(field: &str) -> bool {
     field.len() > 1 && field.starts_with('0') && field.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-fn tables(series: &BTreeMap<String, Rows<'_>>, columns: Vec<(String, As)>) -> Vec<Table> {
+fn tables(series: &BTreeMap<String, Rows<'_>>, columns: &[(String, As)]) -> Vec<Table> {
     let table = |(symbol, rows): (&String, &Rows<'_>)| {
         let column = |((name, kind), fields): (&(String, As), &Vec<&str>)| {
             let values = match *kind {

@@ -124,7 +124,14 @@ fn head(results: &Value, text: &mut String) -> Result<()> {
     for note in results["notes"].as_array().map_or(&[][..], Vec::as_slice) {
         writeln!(text, "**Note.** {}\n", note.as_str().unwrap_or_default())?;
     }
-    writeln!(text, "```console\n$ cd benches/compare && cargo run --release\n```")?;
+    writeln!(
+        text,
+        "```console\n$ cd benches/compare && cargo run --release\n$ cargo run --release -- bars.csv.gz trades.csv months.zip\n```\n"
+    )?;
+    writeln!(
+        text,
+        "The second line measures files of your own and writes the same report of them where it is run."
+    )?;
     writeln!(text)?;
     writeln!(text, "| | |\n|-|-|")?;
     writeln!(text, "| date | {} |", of("date"))?;
@@ -183,7 +190,7 @@ fn files_read(results: &Value, text: &mut String) -> Result<()> {
         };
         match file["failed"].as_str() {
             Some(why) => {
-                writeln!(text, "| {name} | – | – | – | **not measured**: {} |", why.replace('|', "\\|"))?
+                writeln!(text, "| {name} | – | – | – | **not measured**: {} |", why.replace('|', "\\|"))?;
             }
             None => writeln!(
                 text,

@@ -45,16 +45,16 @@ impl Tape {
     }
 
     /// The bytes of a segment of all tables of a group.
-    fn sealed(&self, group: &Group, identity: Identity) -> Result<Vec<u8>> {
+    fn sealed(&self, group: &Group, identity: Identity) -> Vec<u8> {
         let ticks = group.tables.iter().any(|table| table.timeframe.is_none());
         let mut holds = Holds { ticks, ..Holds::default() };
-        let mut writer = segment(SegmentWriter::holding(identity, self.tier, holds), group)?;
+        let mut writer = segment(SegmentWriter::holding(identity, self.tier, holds), group);
         // As the store does it: once more where that is smaller.
         if writer.lacks_factors() {
             holds.factors = true;
-            writer = segment(SegmentWriter::holding(identity, self.tier, holds), group)?;
+            writer = segment(SegmentWriter::holding(identity, self.tier, holds), group);
         }
-        Ok(std::mem::take(writer.output()))
+        std::mem::take(writer.output())
     }
 
     pub(crate) fn options(&self) -> Options {
@@ -128,7 +128,7 @@ pub(crate) fn fill(directory: &Path, options: Options, tables: &[Table]) -> Resu
 }
 
 /// Writes all tables as parts of one segment, and finishes it.
-fn segment(mut writer: SegmentWriter, group: &Group) -> Result<SegmentWriter> {
+fn segment(mut writer: SegmentWriter, group: &Group) -> SegmentWriter {
     for (series, table) in (1..).zip(&group.tables) {
         writer.begin_part(PartSpec {
             series,
@@ -150,7 +150,7 @@ fn segment(mut writer: SegmentWriter, group: &Group) -> Result<SegmentWriter> {
         writer.end_part();
     }
     writer.finish();
-    Ok(writer)
+    writer
 }
 
 impl Contender for Tape {
@@ -161,7 +161,7 @@ impl Contender for Tape {
 
     fn encode(&self, group: &Group) -> Result<Encoded> {
         let identity = Identity { store: [1; 16], file: 1 };
-        let bytes = self.sealed(group, identity)?;
+        let bytes = self.sealed(group, identity);
         sizes(&bytes, identity, group)
     }
 
@@ -216,7 +216,7 @@ impl Sealed {
     pub(crate) fn new(tier: Tier, table: &Table, directory: &Path) -> Result<Self> {
         let identity = Identity { store: [1; 16], file: 1 };
         let path = directory.join(format!("{}.tape", tier_name(tier)));
-        std::fs::write(&path, Tape::of(tier).sealed(&Group::single(Kind::Klines, table.clone()), identity)?)?;
+        std::fs::write(&path, Tape::of(tier).sealed(&Group::single(Kind::Klines, table.clone()), identity))?;
         let file = crate::machine::map(&std::fs::File::open(path)?)?;
         let columns = (0..).zip(table.columns.iter().map(|column| kind(&column.1))).collect();
         let names = table.names().into_iter().map(str::to_owned).collect();

@@ -86,6 +86,9 @@ fn fresh_runners<'a>(ready: &'a [Ready], run: &'a dyn Fn(&mut dyn Reader) -> Res
 /// What a contender may take of writing: enough for five rounds of the largest file.
 const WRITE_SECONDS: f64 = 40.0;
 
+/// And of encoding, in memory.
+const ENCODE_SECONDS: f64 = 15.0;
+
 /// What trades and quotes are asked: the others are questions about bars.
 const OF_TICKS: [&str; 7] = ["encode", "write", "scan-first", "scan", "rows-first", "rows", "checksum"];
 
@@ -120,7 +123,7 @@ pub(crate) fn time_table(
                 Ok(())
             })
         });
-        put(done("encode", rows, bytes, rounds(count.min(3), encode.collect())?))?;
+        put(done("encode", rows, bytes, rounds_within(count.min(5), ENCODE_SECONDS, encode.collect())?))?;
     }
     if wanted("write") {
         eprintln!("  write");
@@ -212,6 +215,9 @@ pub(crate) fn time_table(
     Ok(())
 }
 
+/// Makes an entry of a workload, its rows, bytes and times.
+type Entry<'a> = &'a dyn Fn(&str, u64, u64, Map<String, Value>) -> Value;
+
 /// A workload of one question, asked of files whose checksums are computed and of the same files whose checksums are
 /// remembered: mapped once, every page touched, one after the other in each round.
 fn checksums(
@@ -220,7 +226,7 @@ fn checksums(
     count: u32,
     wanted: &dyn Fn(&str) -> bool,
     put: &mut dyn FnMut(Value) -> Result<()>,
-    done: &dyn Fn(&str, u64, u64, Map<String, Value>) -> Value,
+    done: Entry<'_>,
 ) -> Result<()> {
     let place = root.join("sealed");
     std::fs::create_dir_all(&place)?;
