@@ -22,6 +22,11 @@ impl Times {
         quantile(&self.samples, quantile_at)
     }
 
+    /// What this took more than another in the same round, round by round: what slowed both falls out.
+    pub(crate) fn beyond(&self, other: &Self) -> Vec<f64> {
+        self.samples.iter().zip(&other.samples).map(|(own, other)| own - other).collect()
+    }
+
     pub(crate) fn rounds(&self) -> usize {
         self.samples.len()
     }
