@@ -295,7 +295,7 @@ fn missed_sizes(sizes: &[Sizes], text: &mut String) -> Result<()> {
                 text,
                 "The dense tier packs bars in blocks and does not code them, so that they decode fast. Coded by the cold tier, with models \
                  of what came before, volume takes {} bytes a row less and the four prices together {} less (files of more than 10,000 \
-                 rows). What adaptive coders without blocks and checksums would take stands in decision 0025, of 2026-11-22.\n",
+                 rows). What adaptive coders without blocks and checksums would take stands in decision 0025.\n",
                 range(&["volume"]),
                 range(&["open", "high", "low", "close"])
             )?;
@@ -806,4 +806,36 @@ fn plot_times(workloads: &[Workload], plots: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn checksums_that_are_lost_in_what_else_varies_have_no_speed() {
+        let times = |seconds: &[f64]| json!({ "cpu": seconds, "wall": seconds });
+        let value = json!({ "times": [{ "workload": "checksum", "table": "T.X", "rows": 1, "bytes": 48,
+            "file_bytes": { "hot": 4e6 as u64, "dense": 1e6 as u64 }, "contenders": {
+            "tapestore hot, checksums computed": times(&[0.010, 0.030, 0.020]),
+            "tapestore hot, checksums remembered": times(&[0.008, 0.028, 0.018]),
+            "tapestore dense, checksums computed": times(&[0.010, 0.030, 0.020]),
+            "tapestore dense, checksums remembered": times(&[0.011, 0.029, 0.021]),
+        }}]});
+        let mut text = String::new();
+        checksums(&Figures(&value).workloads(), &mut text).unwrap();
+        assert!(
+            text.contains(
+                "| all columns | T | hot | 20.00 ms | 18.00 ms | 2.00 ms | 2.00 ms – 2.00 ms | 10.0 % | 2.0 |"
+            ),
+            "{text}"
+        );
+        assert!(
+            text.contains(
+                "| all columns | T | dense | 20.00 ms | 21.00 ms | not told apart | up to 0 ns | – | – |"
+            ),
+            "{text}"
+        );
+    }
 }

@@ -47,14 +47,14 @@ fn size(sizes: &[Sizes]) -> Option<String> {
         let files = || sizes.iter().filter(|file| file.kind == kind);
         let ratios = |own: &str| -> Vec<f64> { files().filter_map(|file| file.ratio(own)).collect() };
         if let (Some(dense), Some(cold)) = (geometric_mean(&ratios(DENSE)), geometric_mean(&ratios(COLD))) {
-            parts.push(format!("{dense:.2} (dense) and {cold:.2} (cold) for {what}"));
+            parts.push(format!("{what} {dense:.2} dense and {cold:.2} cold ({} files)", files().count()));
         }
     }
     (!parts.is_empty()).then(|| {
         format!(
-            "**Size**: a Tapestore file has this part of the bytes of the smallest of {} Parquet settings, on the mean of all files: {}.",
+            "**Size**: of the bytes of the smallest of {} Parquet settings, a Tapestore file takes, in the geometric mean: {}.",
             crate::parquet::Parquet::all().len(),
-            parts.join(", ")
+            parts.join("; ")
         )
     })
 }
@@ -72,14 +72,15 @@ fn read(title: &str, what: &str, name: &str, workloads: &[Workload]) -> Option<S
             .collect()
     };
     let told = |list: &[(String, f64)]| {
-        let each = list.iter().map(|(table, factor)| format!("{} on {table}", times(*factor)));
+        let each = list.iter().map(|(table, factor)| format!("{} × as fast on {table}", times(*factor)));
         each.collect::<Vec<_>>().join(", ")
     };
     let (again, first) = (factors(name), factors(&format!("{name}-first")));
-    let first = if first.is_empty() { String::new() } else { format!("; just opened: {}", told(&first)) };
+    let first =
+        if first.is_empty() { String::new() } else { format!("; by a reader just opened, {}", told(&first)) };
     (!again.is_empty()).then(|| {
         format!(
-            "**{title}**: {what}, the dense tier is so many times as fast as the fastest Parquet: {}{first}.",
+            "**{title}**: {what}, the dense tier is, against the fastest Parquet, {}{first}.",
             told(&again)
         )
     })
@@ -180,7 +181,7 @@ mod tests {
         let value = json!({ "times": [day("day", 0.5), day("day-first", 8.0)] });
         let mut text = String::new();
         write(&Figures(&value), &mut text).unwrap();
-        assert!(text.contains("- **Day**: reading one day out of all, the dense tier is so many times as fast as the fastest Parquet: 4.00 on T; just opened: 0.25 on T."), "{text}");
+        assert!(text.contains("- **Day**: reading one day out of all, the dense tier is, against the fastest Parquet, 4.00 × as fast on T; by a reader just opened, 0.25 × as fast on T."), "{text}");
         assert!(
             text.contains("in 1 of 2 tables of reading, at most 4.0 × as fast (`day-first` of T, i64 DELTA)"),
             "{text}"

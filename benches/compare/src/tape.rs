@@ -359,3 +359,37 @@ impl TapeReader {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forgotten_file_is_checked_again_and_a_remembered_one_is_not() {
+        let count = 20_000;
+        let close = (0..count).map(|row| f64::from(row * row % 977) / 100.0).collect();
+        let table = Table {
+            name: "X".into(),
+            timeframe: None,
+            time: (0..i64::from(count)).map(|row| row * row).collect(),
+            columns: vec![("price".into(), Values::F64(close))],
+        };
+        let directory = tempfile::tempdir().unwrap();
+        for tier in TIERS {
+            let mut sealed = Sealed::new(tier, &table, directory.path()).unwrap();
+            let mut scratch = Scratch::default();
+            let known = sealed.nothing_verified();
+            assert_eq!(sealed.read(&known, None, &mut scratch).unwrap(), count as u64);
+            // A bit of the price's blocks, in the middle of the file: the value is another, its form is right.
+            let right = sealed.file.clone();
+            let found = (right.len() / 2..right.len()).any(|at| {
+                let mut wrong = right.to_vec();
+                wrong[at] ^= 1;
+                sealed.file = wrong.into();
+                sealed.read(&known, None, &mut scratch).is_ok()
+                    && sealed.read(&sealed.nothing_verified(), None, &mut scratch).is_err()
+            });
+            assert!(found, "{tier:?}");
+        }
+    }
+}
