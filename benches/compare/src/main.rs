@@ -6,7 +6,9 @@
 //! path is taken for), `sizes`, `times`, `batch`, `report`; what a part measures takes the place of what the file of figures
 //! had. `serve` answers the script of the Python peers.
 
+mod aims;
 mod answers;
+mod checksums;
 mod contender;
 mod csv;
 mod data;

@@ -7,10 +7,10 @@ use serde_json::Value;
 
 use crate::contender::Result;
 use crate::figures::{Figures, Sizes, Times, Workload};
-use crate::measure::{median, quantile, seconds};
+use crate::measure::seconds;
 use crate::plot::{Bar, bars};
-use crate::summary;
-use crate::targets::{self, Aim, is_named, is_parquet, setting, short};
+use crate::targets::{is_parquet, short};
+use crate::{aims, checksums, summary};
 
 pub(crate) const TIERS: [&str; 3] = ["tapestore hot", "tapestore dense", "tapestore cold"];
 
@@ -89,7 +89,7 @@ pub(crate) fn write(results: &Value, out: &Path, figures_directory: &Path) -> Re
     summary::write(&figures, &mut text)?;
     head(results, &mut text)?;
     files_read(results, &mut text)?;
-    aims(&figures, &mut text)?;
+    aims::write(&figures, &mut text)?;
     size_tables(&sizes, &mut text)?;
     let plots = out.join("plots");
     std::fs::create_dir_all(&plots)?;
@@ -97,7 +97,7 @@ pub(crate) fn write(results: &Value, out: &Path, figures_directory: &Path) -> Re
     settings(&sizes, &workloads, &mut text)?;
     matrix(&workloads, &mut text)?;
     plot_times(&workloads, &plots)?;
-    checksums(&workloads, &mut text)?;
+    checksums::write(&workloads, &mut text)?;
     built_for_this_machine(&workloads, figures_directory, &mut text)?;
     crate::peers::append(figures_directory, &mut text, &plots)?;
     crate::answers::append(figures_directory, &mut text)?;
@@ -206,149 +206,6 @@ fn files_read(results: &Value, text: &mut String) -> Result<()> {
     Ok(())
 }
 
-fn aims(figures: &Figures<'_>, text: &mut String) -> Result<()> {
-    let (sizes, times) = (targets::of_sizes(figures), targets::of_times(figures));
-    writeln!(text, "## Aimed at, and met or not\n")?;
-    writeln!(
-        text,
-        "*Measured* is the figure that is furthest from the aim, of all files and, for times, of an open reader, of one at first touch \
-         and of one that keeps no decoded block; the tables below have each. *Smallest Parquet of any setting here* is of {} settings, \
-         among them narrow integers and pages of 1 MiB, which the aim does not name; those that it names are {}.\n",
-        crate::parquet::Parquet::all().len(),
-        named_settings().join(", ")
-    )?;
-    writeln!(text, "| aimed at | measured | on | met | files that miss it |\n|-|-:|-|-|-:|")?;
-    for aim in sizes.iter().chain(&times).filter(|aim| aim.is_measured()) {
-        let met = match aim.met {
-            Some(true) => "yes",
-            Some(false) => "**no**",
-            None => "–",
-        };
-        writeln!(text, "| {} | {} | {} | {met} | {} |", aim.asked, aim.measured, aim.on, aim.missed())?;
-    }
-    writeln!(text)?;
-    beaten(&figures.workloads(), text)?;
-    missed_sizes(&figures.sizes(), text)?;
-    writeln!(
-        text,
-        "A factor of times is against the *fastest* setting of the peer, which is named, and beside it against the slowest. *A copy would \
-         reach* says how many times as fast as that setting this machine copies the same rows from one place in memory to another, in \
-         the same run: who fills a caller's buffers writes as many bytes, so an aim far beyond it is out of anyone's reach here. *At first \
-         touch* the reader was opened just before: checksums are computed in that time, and pages mapped. The hot tier shows the bytes \
-         of `close` where they are in the file: nothing is read for its first factor there.\n"
-    )?;
-    times.iter().try_for_each(|aim| aim_table(aim, text))
-}
-
-/// The settings that the aims name, as they are called here.
-fn named_settings() -> Vec<String> {
-    let all = crate::parquet::Parquet::all();
-    let names = all.iter().map(crate::contender::Contender::name).filter(|name| is_named(name));
-    names.map(|name| format!("`{}`", setting(&name))).collect()
-}
-
-fn beaten(workloads: &[Workload], text: &mut String) -> Result<()> {
-    let (all, found) = targets::beaten(workloads);
-    if found.is_empty() {
-        return Ok(());
-    }
-    writeln!(text, "### Where some Parquet reads faster than Tapestore dense\n")?;
-    writeln!(text, "{} of {all} tables of reading.\n", found.len())?;
-    writeln!(text, "| read | of | setting | times as fast |\n|-|-|-|-:|")?;
-    for one in found {
-        writeln!(text, "| `{}` | {} | {} | {:.2} |", one.workload, one.table, one.setting, one.times)?;
-    }
-    writeln!(text)?;
-    Ok(())
-}
-
-/// Files of bars, trades and quotes against their aims, and what takes their bytes.
-fn missed_sizes(sizes: &[Sizes], text: &mut String) -> Result<()> {
-    let bars: Vec<&Sizes> = sizes.iter().filter(|file| file.kind == "klines" && file.rows > 10_000).collect();
-    let saved = |file: &Sizes, columns: &[&str]| {
-        let of = |own: &str| -> Option<u64> { columns.iter().map(|column| file.column(own, column)).sum() };
-        Some((of(TIERS[1])? as f64 - of(TIERS[2])? as f64) / file.rows as f64)
-    };
-    let range = |columns: &[&str]| {
-        let all: Vec<f64> = bars.iter().filter_map(|file| saved(file, columns)).collect();
-        let least = all.iter().copied().fold(f64::INFINITY, f64::min);
-        let most = all.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        format!("{least:.2} to {most:.2}")
-    };
-    let kinds = [
-        ("klines", "Bars against what is aimed at", 0.56),
-        ("ticks", "Trades and quotes against what is aimed at", 0.70),
-    ];
-    for (kind, title, most) in kinds {
-        let files: Vec<&Sizes> = sizes.iter().filter(|file| file.kind == kind).collect();
-        if files.is_empty() {
-            continue;
-        }
-        writeln!(text, "### {title}\n")?;
-        writeln!(
-            text,
-            "Sizes as multiples of the smallest Parquet, of any setting here and of those that the aim names; *why* is of the dense tier, \
-             whose aim is {most} × that of any setting for every file.\n"
-        )?;
-        if kind == "klines" && !bars.is_empty() {
-            writeln!(
-                text,
-                "The dense tier packs bars in blocks and does not code them, so that they decode fast. Coded by the cold tier, with models \
-                 of what came before, volume takes {} bytes a row less and the four prices together {} less (files of more than 10,000 \
-                 rows). What adaptive coders without blocks and checksums would take stands in decision 0025.\n",
-                range(&["volume"]),
-                range(&["open", "high", "low", "close"])
-            )?;
-        }
-        writeln!(
-            text,
-            "| file | dense, any | dense, named | cold, any | cold, named | cold by pco | met | why not |\n|-|-:|-:|-:|-:|-:|-|-|"
-        )?;
-        for file in files {
-            let ratio = |own: &str, pass: fn(&str) -> bool| number(file.ratio_among(own, pass), 3);
-            let pco =
-                file.bytes(TIERS[2]).zip(file.bytes("pco per column")).map(|(a, b)| a as f64 / b as f64);
-            let met = file.ratio(TIERS[1]).is_some_and(|ratio| ratio <= most);
-            let allowed = file.smallest_parquet().map_or(0.0, |found| found.1 as f64) * most;
-            writeln!(
-                text,
-                "| {} | {} | {} | {} | {} | {} | {} | {} |",
-                file.file,
-                ratio(TIERS[1], |_| true),
-                ratio(TIERS[1], is_named),
-                ratio(TIERS[2], |_| true),
-                ratio(TIERS[2], is_named),
-                number(pco, 3),
-                if met { "yes" } else { "**no**" },
-                if met { String::new() } else { targets::over(file, TIERS[1], allowed) }
-            )?;
-        }
-        writeln!(text)?;
-    }
-    Ok(())
-}
-
-fn aim_table(aim: &Aim, text: &mut String) -> Result<()> {
-    if aim.lines.is_empty() {
-        return Ok(());
-    }
-    let judged = aim.met.is_some();
-    writeln!(text, "### {}\n", aim.asked)?;
-    let (head, rule) = if judged { (" met | why not |", "-|-|") } else { ("", "") };
-    writeln!(text, "| on | {} |{head}", aim.heads.join(" | "))?;
-    writeln!(text, "|-|{}{rule}", "-:|".repeat(aim.heads.len()))?;
-    for line in &aim.lines {
-        let judgement = match (judged, line.met) {
-            (false, _) => String::new(),
-            (true, true) => " yes | |".to_owned(),
-            (true, false) => format!(" **no** | {} |", line.why),
-        };
-        writeln!(text, "| {} | {} |{judgement}", line.on, line.cells.join(" | "))?;
-    }
-    writeln!(text)?;
-    Ok(())
-}
-
 /// Every setting with its size and speeds, one table for each file that is timed.
 fn settings(sizes: &[Sizes], workloads: &[Workload], text: &mut String) -> Result<()> {
     const SHOWN: [&str; 5] = ["scan", "rows", "close", "day", "encode"];
@@ -377,67 +234,6 @@ fn settings(sizes: &[Sizes], workloads: &[Workload], text: &mut String) -> Resul
         }
         writeln!(text)?;
     }
-    Ok(())
-}
-
-/// What computing the checksums takes, from runs that differ in nothing else.
-fn checksums(workloads: &[Workload], text: &mut String) -> Result<()> {
-    writeln!(text, "## With and without checksums\n")?;
-    writeln!(
-        text,
-        "The same file in the same mapping, every page touched before, one run after the other in each round: with nothing known of the \
-         file, so that every checksum is computed, and with what was found right remembered. Nothing else differs; what \
-         they take is the median of what each round took more with them. (The lines `-first` \
-         of the other tables have page faults and opening in them as well.) Arrow-rs leaves out Parquet's page checksums by default; \
-         Arrow IPC and pco have none.\n"
-    )?;
-    let found: Vec<&Workload> =
-        workloads.iter().filter(|workload| workload.name.starts_with("checksum")).collect();
-    if found.is_empty() {
-        writeln!(text, "Not measured yet.\n")?;
-        return Ok(());
-    }
-    writeln!(
-        text,
-        "| read | of | tier | with | without | checksums take | quartiles | of the time with | GB/s of the file checked |\n|-|-|-|-:|-:|-:|-:|-:|-:|"
-    )?;
-    for workload in found {
-        for tier in ["hot", "dense", "cold"] {
-            let of = |what: &str| {
-                let name = format!("tapestore {tier}, checksums {what}");
-                workload.times.iter().find(|times| times.name == name)
-            };
-            let (Some(with), Some(without)) = (of("computed"), of("remembered")) else { continue };
-            let rounds = with.beyond(without);
-            let (low, taken, high) = (quantile(&rounds, 0.25), median(&rounds), quantile(&rounds, 0.75));
-            // Where the quartiles lie on both sides of nothing, the checksums are lost in what else varies.
-            let told_apart = low > 0.0;
-            let all = workload.name == "checksum";
-            let bytes =
-                workload.file_bytes.iter().find(|(name, _)| name == tier).map(|(_, bytes)| *bytes as f64);
-            let speed = bytes.filter(|_| all && told_apart).map(|bytes| bytes / taken / 1e9);
-            let cells = if told_apart {
-                [
-                    seconds(taken),
-                    format!("{} – {}", seconds(low), seconds(high)),
-                    format!("{:.1} %", taken / with.median() * 100.0),
-                ]
-            } else {
-                ["not told apart".to_owned(), format!("up to {}", seconds(high.max(0.0))), "–".to_owned()]
-            };
-            writeln!(
-                text,
-                "| {} | {} | {tier} | {} | {} | {} | {} |",
-                if all { "all columns" } else { "close" },
-                short(&workload.table),
-                seconds(with.median()),
-                seconds(without.median()),
-                cells.join(" | "),
-                number(speed, 1)
-            )?;
-        }
-    }
-    writeln!(text)?;
     Ok(())
 }
 
@@ -480,7 +276,7 @@ fn built_for_this_machine(workloads: &[Workload], directory: &Path, text: &mut S
     Ok(())
 }
 
-fn number(value: Option<f64>, digits: usize) -> String {
+pub(crate) fn number(value: Option<f64>, digits: usize) -> String {
     value.map_or("–".to_owned(), |value| format!("{value:.digits$}"))
 }
 
@@ -806,36 +602,4 @@ fn plot_times(workloads: &[Workload], plots: &Path) -> Result<()> {
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn checksums_that_are_lost_in_what_else_varies_have_no_speed() {
-        let times = |seconds: &[f64]| json!({ "cpu": seconds, "wall": seconds });
-        let value = json!({ "times": [{ "workload": "checksum", "table": "T.X", "rows": 1, "bytes": 48,
-            "file_bytes": { "hot": 4e6 as u64, "dense": 1e6 as u64 }, "contenders": {
-            "tapestore hot, checksums computed": times(&[0.010, 0.030, 0.020]),
-            "tapestore hot, checksums remembered": times(&[0.008, 0.028, 0.018]),
-            "tapestore dense, checksums computed": times(&[0.010, 0.030, 0.020]),
-            "tapestore dense, checksums remembered": times(&[0.011, 0.029, 0.021]),
-        }}]});
-        let mut text = String::new();
-        checksums(&Figures(&value).workloads(), &mut text).unwrap();
-        assert!(
-            text.contains(
-                "| all columns | T | hot | 20.00 ms | 18.00 ms | 2.00 ms | 2.00 ms – 2.00 ms | 10.0 % | 2.0 |"
-            ),
-            "{text}"
-        );
-        assert!(
-            text.contains(
-                "| all columns | T | dense | 20.00 ms | 21.00 ms | not told apart | up to 0 ns | – | – |"
-            ),
-            "{text}"
-        );
-    }
 }
