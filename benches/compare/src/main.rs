@@ -192,7 +192,11 @@ fn by_path(
     results: &mut Value,
     figures: &Path,
 ) -> Result<()> {
-    let csv::Read { group, notes } = csv::read(path)?;
+    let csv::Read { mut group, notes } = csv::read(path)?;
+    // What is measured is put away by its name: files of one name are told apart by their paths.
+    if arguments.csv.iter().filter(|other| unpack::stem(other) == unpack::stem(path)).count() > 1 {
+        group.name = path.to_string_lossy().into_owned();
+    }
     eprintln!("{}: {} rows of {}", path.display(), group.rows(), group.tables[0].names().join(", "));
     notes.iter().for_each(|note| eprintln!("  {note}"));
     let told = json!({

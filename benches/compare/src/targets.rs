@@ -74,8 +74,9 @@ pub(crate) fn setting(name: &str) -> &str {
     name.trim_start_matches("parquet ")
 }
 
+/// The name of a file of ours without where it is from; a path and a series of many as they are.
 pub(crate) fn short(table: &str) -> &str {
-    table.split('.').next().unwrap_or(table)
+    if table.contains(['/', ':']) { table } else { table.split('.').next().unwrap_or(table) }
 }
 
 /// A list of files with a factor each, at most as much as is aimed at.

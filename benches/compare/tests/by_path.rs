@@ -24,14 +24,14 @@ fn a_file_that_is_not_understood_keeps_no_other_from_the_report() {
     std::fs::write(place("odd.csv"), format!("Date;Open;High;Low;Close\n{}", ends.replace(',', ";")))
         .unwrap();
     std::fs::write(place("weather.csv"), "time,temperature\n1577836800,4\n1577836860,5\n").unwrap();
-    let run = compare(
-        directory.path(),
-        &["weather.csv", "days.csv", "missing.csv", "odd.csv", "--only", "tapestore"],
-    );
+    std::fs::create_dir(place("other")).unwrap();
+    std::fs::write(place("other/odd.csv"), format!("Date,Open,High,Low,Close,Volume\n{ends}\n")).unwrap();
+    let files = ["weather.csv", "days.csv", "missing.csv", "odd.csv", "other/odd.csv"];
+    let run = compare(directory.path(), &[&files[..], &["--only", "tapestore"]].concat());
     let told = String::from_utf8_lossy(&run.stderr).into_owned();
     assert!(!run.status.success(), "two files could not be read");
     assert!(told.contains("weather.csv: no column is a price: found \"time\", \"temperature\""), "{told}");
-    assert!(told.contains("2 of 4 files failed, as said above: weather.csv, missing.csv"), "{told}");
+    assert!(told.contains("2 of 5 files failed, as said above: weather.csv, missing.csv"), "{told}");
     let report = std::fs::read_to_string(place("RESULTS.md")).expect("the report is written all the same");
     for part in [
         "days.csv",
@@ -41,6 +41,8 @@ fn a_file_that_is_not_understood_keeps_no_other_from_the_report() {
         "weather.csv",
         "missing.csv",
         "\n### gaps\n",
+        "\n| odd.csv | 7 |",
+        "\n| other/odd.csv | 7 |",
     ] {
         assert!(report.contains(part), "no {part} in\n{report}");
     }
