@@ -72,6 +72,11 @@ fn read(title: &str, what: &str, name: &str, workloads: &[Workload]) -> Option<S
             .collect()
     };
     let told = |list: &[(String, f64)]| {
+        // Of many files the ends will do.
+        if list.len() > 6 {
+            let factors: Vec<f64> = list.iter().map(|entry| entry.1).collect();
+            return format!("{} × as fast on {} files", span(&factors, 2), list.len());
+        }
         let each = list.iter().map(|(table, factor)| format!("{} × as fast on {table}", times(*factor)));
         each.collect::<Vec<_>>().join(", ")
     };
@@ -170,6 +175,19 @@ fn words(text: &mut String) -> Result<()> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn of_many_files_the_ends_are_told() {
+        let day = |number: u32| {
+            let times = |seconds: f64| json!({ "cpu": [seconds], "wall": [seconds] });
+            json!({ "workload": "day", "table": format!("T{number}"), "rows": 0, "bytes": 0, "contenders": {
+                "tapestore dense": times(1.0), "parquet i64 DELTA": times(f64::from(number)) } })
+        };
+        let value = json!({ "times": (2..=9).map(day).collect::<Vec<_>>() });
+        let mut text = String::new();
+        write(&Figures(&value), &mut text).unwrap();
+        assert!(text.contains("against the fastest Parquet, 2.00 to 9.00 × as fast on 8 files."), "{text}");
+    }
 
     #[test]
     fn sentences_follow_from_the_figures_and_are_left_out_without() {
