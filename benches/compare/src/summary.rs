@@ -9,15 +9,15 @@ use crate::targets::{self, is_parquet, short};
 const DENSE: &str = "tapestore dense";
 const COLD: &str = "tapestore cold";
 
-/// Writes both.
-pub(crate) fn write(figures: &Figures<'_>, text: &mut String) -> Result<()> {
+/// Writes both; `built_here` is of a run that was built for the machine's own instructions, if there was one.
+pub(crate) fn write(figures: &Figures<'_>, built_here: &[Workload], text: &mut String) -> Result<()> {
     let (sizes, workloads) = (figures.sizes(), figures.workloads());
     let sentences = [
         size(&sizes),
         read("Scan", "reading all columns into the caller's buffers", "rows", &workloads),
         read("Close", "reading the one column `close`", "close", &workloads),
         read("Day", "reading one day out of all", "day", &workloads),
-        losses(figures, &workloads),
+        losses(figures, &workloads, built_here),
     ];
     let told: Vec<String> = sentences.into_iter().flatten().collect();
     if !told.is_empty() {
@@ -96,12 +96,23 @@ fn times(factor: f64) -> String {
     if factor < 10.0 { format!("{factor:.2}") } else { format!("{factor:.0}") }
 }
 
-fn losses(figures: &Figures<'_>, workloads: &[Workload]) -> Option<String> {
+fn losses(figures: &Figures<'_>, workloads: &[Workload], built_here: &[Workload]) -> Option<String> {
     let mut parts = Vec::new();
     let (all, found) = targets::beaten(workloads);
     if let Some(worst) = found.first() {
         parts.push(format!(
             "some Parquet reads faster than the dense tier in {} of {all} tables of reading, at most {:.1} × as fast (`{}` of {}, {})",
+            found.len(),
+            worst.times,
+            worst.workload,
+            worst.table,
+            worst.setting
+        ));
+    }
+    let (all, found) = targets::beaten(built_here);
+    if let Some(worst) = found.first() {
+        parts.push(format!(
+            "when both are built for this machine alone, in {} of {all}, at most {:.1} × as fast (`{}` of {}, {})",
             found.len(),
             worst.times,
             worst.workload,
@@ -177,6 +188,20 @@ mod tests {
     use serde_json::json;
 
     #[test]
+    fn a_run_built_for_the_machine_is_told_beside() {
+        let value = json!({ "times": [{ "workload": "close", "table": "T", "rows": 1, "bytes": 8, "contenders": {
+            "tapestore dense": { "cpu": [3.0] }, "parquet f64 ALP": { "cpu": [2.0] } } }] });
+        let mut text = String::new();
+        write(&Figures(&json!({})), &Figures(&value).workloads(), &mut text).unwrap();
+        assert!(
+            text.contains(
+                "built for this machine alone, in 1 of 1, at most 1.5 × as fast (`close` of T, f64 ALP)"
+            ),
+            "{text}"
+        );
+    }
+
+    #[test]
     fn of_many_files_the_ends_are_told() {
         let day = |number: u32| {
             let times = |seconds: f64| json!({ "cpu": [seconds], "wall": [seconds] });
@@ -185,7 +210,7 @@ mod tests {
         };
         let value = json!({ "times": (2..=9).map(day).collect::<Vec<_>>() });
         let mut text = String::new();
-        write(&Figures(&value), &mut text).unwrap();
+        write(&Figures(&value), &[], &mut text).unwrap();
         assert!(text.contains("against the fastest Parquet, 2.00 to 9.00 × as fast on 8 files."), "{text}");
     }
 
@@ -198,12 +223,13 @@ mod tests {
         };
         let value = json!({ "times": [day("day", 0.5), day("day-first", 8.0)] });
         let mut text = String::new();
-        write(&Figures(&value), &mut text).unwrap();
+        write(&Figures(&value), &[], &mut text).unwrap();
         assert!(text.contains("- **Day**: reading one day out of all, the dense tier is, against the fastest Parquet, 4.00 × as fast on T; by a reader just opened, 0.25 × as fast on T."), "{text}");
         assert!(
             text.contains("in 1 of 2 tables of reading, at most 4.0 × as fast (`day-first` of T, i64 DELTA)"),
             "{text}"
         );
+        assert!(!text.contains("built for this machine"), "{text}");
         assert!(!text.contains("**Size**") && !text.contains("**Scan**"), "{text}");
     }
 }
