@@ -30,12 +30,21 @@ pub(crate) struct Encoded {
     pub(crate) file: Vec<u8>,
 }
 
+/// Encodes the same columns each time.
+pub(crate) type Encoder<'a> = Box<dyn FnMut() -> Result<Encoded> + 'a>;
+
 /// One way to keep a table in files.
 pub(crate) trait Contender: Sync {
     fn name(&self) -> String;
 
-    /// Encodes in memory; for sizes and the speed of encoding.
-    fn encode(&self, group: &Group) -> Result<Encoded>;
+    /// Takes the columns of a group in the form that the format's library wants, and encodes them in memory as often as it is
+    /// called: what it costs to hand columns over is charged to nobody.
+    fn encoder<'a>(&'a self, group: &'a Group) -> Result<Encoder<'a>>;
+
+    /// Encodes once.
+    fn encode(&self, group: &Group) -> Result<Encoded> {
+        self.encoder(group)?()
+    }
 
     /// Writes a table to a directory, durably.
     fn write(&self, table: &Table, directory: &Path) -> Result<()>;

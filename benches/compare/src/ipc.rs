@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+use arrow_array::RecordBatch;
 use arrow_buffer::Buffer;
 use arrow_ipc::convert::try_fb_to_schema;
 use arrow_ipc::reader::{FileDecoder, read_footer_length};
@@ -13,7 +14,7 @@ use arrow_ipc::writer::{FileWriter, IpcWriteOptions};
 use arrow_ipc::{Block, CompressionType, root_as_footer};
 use arrow_schema::SchemaRef;
 
-use crate::contender::{ALWAYS, Contender, Encoded, Piece, Reader, Result};
+use crate::contender::{ALWAYS, Contender, Encoded, Encoder, Piece, Reader, Result};
 use crate::parquet::{Numbers, piece, record_batch};
 use crate::table::{Group, Table};
 
@@ -27,8 +28,7 @@ impl Ipc {
     pub(crate) const ALL: [Self; 3] =
         [Self(None), Self(Some(CompressionType::LZ4_FRAME)), Self(Some(CompressionType::ZSTD))];
 
-    fn encoded(&self, table: &Table, symbols: Option<&[&str]>) -> Result<Vec<u8>> {
-        let batch = record_batch(table, symbols, Numbers::Doubles)?.batch;
+    fn encoded(&self, batch: &RecordBatch) -> Result<Vec<u8>> {
         let options = IpcWriteOptions::default().try_with_compression(self.0)?;
         let mut writer = FileWriter::try_new_with_options(Vec::new(), &batch.schema(), options)?;
         for start in (0..batch.num_rows()).step_by(BLOCK_ROWS) {
@@ -49,18 +49,24 @@ impl Contender for Ipc {
         format!("arrow ipc{codec}")
     }
 
-    fn encode(&self, group: &Group) -> Result<Encoded> {
-        let bytes = if let [table] = &group.tables[..] {
-            self.encoded(table, None)?
+    fn encoder<'a>(&'a self, group: &'a Group) -> Result<Encoder<'a>> {
+        let batch = if let [table] = &group.tables[..] {
+            record_batch(table, None, Numbers::Doubles)?.batch
         } else {
             let (table, symbols) = group.concatenated();
-            self.encoded(&table, Some(&symbols))?
+            record_batch(&table, Some(&symbols), Numbers::Doubles)?.batch
         };
-        Ok(Encoded { bytes: bytes.len() as u64, ..Encoded::default() })
+        Ok(Box::new(move || {
+            let bytes = self.encoded(&batch)?;
+            Ok(Encoded { bytes: bytes.len() as u64, ..Encoded::default() })
+        }))
     }
 
     fn write(&self, table: &Table, directory: &Path) -> Result<()> {
-        crate::machine::write_durably(&directory.join("table.arrow"), &self.encoded(table, None)?)
+        crate::machine::write_durably(
+            &directory.join("table.arrow"),
+            &self.encoded(&record_batch(table, None, Numbers::Doubles)?.batch)?,
+        )
     }
 
     fn open(&self, directory: &Path) -> Result<Box<dyn Reader>> {

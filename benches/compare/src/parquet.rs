@@ -33,7 +33,7 @@ use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
 use parquet::schema::types::ColumnPath;
 use tapestore_format::rows::{Strings, Values};
 
-use crate::contender::{ALWAYS, Contender, Encoded, Piece, Reader, Result, Text};
+use crate::contender::{ALWAYS, Contender, Encoded, Encoder, Piece, Reader, Result, Text};
 use crate::table::{Group, Table, scaled};
 
 /// Rows of a batch when reading: large enough to amortise, small enough to stay in cache.
@@ -187,13 +187,13 @@ impl Parquet {
         builder.set_column_dictionary_enabled(path.clone(), false).set_column_encoding(path, encoding)
     }
 
-    fn encoded(self, table: &Table, symbols: Option<&[&str]>) -> Result<Encoded> {
-        let Written { batch, note, scales } = record_batch(table, symbols, self.form.numbers())?;
+    fn encoded(self, written: &Written) -> Result<Encoded> {
+        let Written { batch, note, scales } = written;
         let options = ArrowWriterOptions::new()
-            .with_properties(self.properties(&batch.schema(), &scales))
+            .with_properties(self.properties(&batch.schema(), scales))
             .with_skip_arrow_metadata(true);
         let mut writer = ArrowWriter::try_new_with_options(Vec::new(), batch.schema(), options)?;
-        writer.write(&batch)?;
+        writer.write(batch)?;
         writer.flush()?;
         let mut columns: Vec<(String, u64)> = Vec::new();
         for group in writer.flushed_row_groups() {
@@ -207,7 +207,7 @@ impl Parquet {
             }
         }
         let file = writer.into_inner()?;
-        Ok(Encoded { bytes: file.len() as u64, columns, note, file })
+        Ok(Encoded { bytes: file.len() as u64, columns, note: note.clone(), file })
     }
 }
 
@@ -358,16 +358,18 @@ impl Contender for Parquet {
         format!("parquet {form}{codec}{pages}")
     }
 
-    fn encode(&self, group: &Group) -> Result<Encoded> {
-        if let [table] = &group.tables[..] {
-            return self.encoded(table, None);
-        }
-        let (table, symbols) = group.concatenated();
-        self.encoded(&table, Some(&symbols))
+    fn encoder<'a>(&'a self, group: &'a Group) -> Result<Encoder<'a>> {
+        let written = if let [table] = &group.tables[..] {
+            record_batch(table, None, self.form.numbers())?
+        } else {
+            let (table, symbols) = group.concatenated();
+            record_batch(&table, Some(&symbols), self.form.numbers())?
+        };
+        Ok(Box::new(move || self.encoded(&written)))
     }
 
     fn write(&self, table: &Table, directory: &Path) -> Result<()> {
-        let file = self.encoded(table, None)?.file;
+        let file = self.encoded(&record_batch(table, None, self.form.numbers())?)?.file;
         crate::machine::write_durably(&directory.join("table.parquet"), &file)
     }
 
@@ -518,6 +520,7 @@ impl Reader for ParquetReader {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::Kind;
 
     #[test]
     fn every_setting_gives_back_what_was_written() {
@@ -537,8 +540,9 @@ mod tests {
                 ("venue".into(), Values::Str((0..count).map(|row| format!("V{}", row % 5)).collect())),
             ],
         };
+        let group = Group::single(Kind::Ticks, table.clone());
         for parquet in Parquet::all() {
-            let file = parquet.encoded(&table, None).unwrap().file;
+            let file = parquet.encode(&group).unwrap().file;
             let mut found = table.emptied();
             parquet.open_bytes(file).unwrap().unwrap().rows_into(&ALWAYS, &mut found).unwrap();
             assert!(found.same(&table), "{}", parquet.name());

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use pco::standalone::{simple_compress, simple_decompress_into};
 use tapestore_format::rows::Values;
 
-use crate::contender::{ALWAYS, Contender, Encoded, Piece, Reader, Result};
+use crate::contender::{ALWAYS, Contender, Encoded, Encoder, Piece, Reader, Result};
 use crate::table::{Group, Table};
 
 /// Numbers of a chunk: the largest that pco's default configuration makes.
@@ -66,18 +66,20 @@ impl Contender for Pco {
         "pco per column".to_owned()
     }
 
-    fn encode(&self, group: &Group) -> Result<Encoded> {
+    fn encoder<'a>(&'a self, group: &'a Group) -> Result<Encoder<'a>> {
         let (table, _) = group.concatenated();
-        let mut out = Encoded::default();
-        for (name, values) in columns(&table)? {
-            let mut bytes = 0;
-            for rows in chunks(values.len()) {
-                bytes += values.compress(rows)?.len() as u64;
+        Ok(Box::new(move || {
+            let mut out = Encoded::default();
+            for (name, values) in columns(&table)? {
+                let mut bytes = 0;
+                for rows in chunks(values.len()) {
+                    bytes += values.compress(rows)?.len() as u64;
+                }
+                out.bytes += bytes;
+                out.columns.push((name.to_owned(), bytes));
             }
-            out.bytes += bytes;
-            out.columns.push((name.to_owned(), bytes));
-        }
-        Ok(out)
+            Ok(out)
+        }))
     }
 
     fn write(&self, table: &Table, directory: &Path) -> Result<()> {

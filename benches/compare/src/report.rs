@@ -16,7 +16,10 @@ pub(crate) const TIERS: [&str; 3] = ["tapestore hot", "tapestore dense", "tapest
 
 /// What a workload is, in words.
 const MEANING: [(&str, &str); 20] = [
-    ("encode", "From columns in memory to the bytes of a file in memory, one thread."),
+    (
+        "encode",
+        "From columns in memory, in the form that the format's library takes, to the bytes of a file in memory, one thread.",
+    ),
     (
         "write",
         "From columns in memory to files that are on the device. Tapestore commits every 250,000 rows durably through its log, seals and compacts: each row is written twice or three times. The peers write one file and sync it.",

@@ -13,7 +13,7 @@ use tapestore_format::checksum::Identity;
 use tapestore_format::rows::{RowSet, RunVec};
 use tapestore_format::segment::{Holds, PartSpec, Scratch, Segment, SegmentWriter, Stream, System, Verified};
 
-use crate::contender::{Contender, Encoded, Piece, Reader, Result, Summary};
+use crate::contender::{Contender, Encoded, Encoder, Piece, Reader, Result, Summary};
 use crate::csv::BARS;
 use crate::table::{Group, Kind, Table};
 
@@ -45,14 +45,14 @@ impl Tape {
     }
 
     /// The bytes of a segment of all tables of a group.
-    fn sealed(&self, group: &Group, identity: Identity) -> Vec<u8> {
+    fn sealed(&self, group: &Group, rows: &[RowSet], identity: Identity) -> Vec<u8> {
         let ticks = group.tables.iter().any(|table| table.timeframe.is_none());
         let mut holds = Holds { ticks, ..Holds::default() };
-        let mut writer = segment(SegmentWriter::holding(identity, self.tier, holds), group);
+        let mut writer = segment(SegmentWriter::holding(identity, self.tier, holds), group, rows);
         // As the store does it: once more where that is smaller.
         if writer.lacks_factors() {
             holds.factors = true;
-            writer = segment(SegmentWriter::holding(identity, self.tier, holds), group);
+            writer = segment(SegmentWriter::holding(identity, self.tier, holds), group, rows);
         }
         std::mem::take(writer.output())
     }
@@ -127,9 +127,25 @@ pub(crate) fn fill(directory: &Path, options: Options, tables: &[Table]) -> Resu
     Ok(())
 }
 
+/// The rows of every table, as a segment takes them.
+fn row_sets(group: &Group) -> Vec<RowSet> {
+    let rows = |table: &Table| {
+        let count = table.len();
+        RowSet {
+            time: table.time.clone(),
+            version: RunVec::constant(1, count),
+            source: RunVec::constant(1, count),
+            flags: RunVec::constant(0, count),
+            columns: (0..).zip(table.columns.iter().map(|column| column.1.clone().into())).collect(),
+            ..RowSet::default()
+        }
+    };
+    group.tables.iter().map(rows).collect()
+}
+
 /// Writes all tables as parts of one segment, and finishes it.
-fn segment(mut writer: SegmentWriter, group: &Group) -> SegmentWriter {
-    for (series, table) in (1..).zip(&group.tables) {
+fn segment(mut writer: SegmentWriter, group: &Group, rows: &[RowSet]) -> SegmentWriter {
+    for ((series, table), rows) in (1..).zip(&group.tables).zip(rows) {
         writer.begin_part(PartSpec {
             series,
             columns: (0..).zip(table.columns.iter().map(|column| kind(&column.1))).collect(),
@@ -137,16 +153,7 @@ fn segment(mut writer: SegmentWriter, group: &Group) -> SegmentWriter {
             unique: table.time.windows(2).all(|pair| pair[0] < pair[1]),
             ohlc: table.is_bars().then_some([0, 1, 2, 3]),
         });
-        let count = table.len();
-        let rows = RowSet {
-            time: table.time.clone(),
-            version: RunVec::constant(1, count),
-            source: RunVec::constant(1, count),
-            flags: RunVec::constant(0, count),
-            columns: (0..).zip(table.columns.iter().map(|column| column.1.clone().into())).collect(),
-            ..RowSet::default()
-        };
-        writer.push_live(&rows, 0..count);
+        writer.push_live(rows, 0..rows.len());
         writer.end_part();
     }
     writer.finish();
@@ -159,10 +166,10 @@ impl Contender for Tape {
         format!("tapestore {}{cache}", tier_name(self.tier))
     }
 
-    fn encode(&self, group: &Group) -> Result<Encoded> {
+    fn encoder<'a>(&'a self, group: &'a Group) -> Result<Encoder<'a>> {
         let identity = Identity { store: [1; 16], file: 1 };
-        let bytes = self.sealed(group, identity);
-        sizes(&bytes, identity, group)
+        let rows = row_sets(group);
+        Ok(Box::new(move || sizes(&self.sealed(group, &rows, identity), identity, group)))
     }
 
     fn write(&self, table: &Table, directory: &Path) -> Result<()> {
@@ -216,7 +223,8 @@ impl Sealed {
     pub(crate) fn new(tier: Tier, table: &Table, directory: &Path) -> Result<Self> {
         let identity = Identity { store: [1; 16], file: 1 };
         let path = directory.join(format!("{}.tape", tier_name(tier)));
-        std::fs::write(&path, Tape::of(tier).sealed(&Group::single(Kind::Klines, table.clone()), identity))?;
+        let group = Group::single(Kind::Klines, table.clone());
+        std::fs::write(&path, Tape::of(tier).sealed(&group, &row_sets(&group), identity))?;
         let file = crate::machine::map(&std::fs::File::open(path)?)?;
         let columns = (0..).zip(table.columns.iter().map(|column| kind(&column.1))).collect();
         let names = table.names().into_iter().map(str::to_owned).collect();

@@ -118,12 +118,14 @@ pub(crate) fn time_table(
         eprintln!("  encode");
         let all = contenders(table.len(), table.is_numbers(), only);
         let encode = all.iter().map(|c| {
-            Runner::new(c.name(), move || {
-                black_box(c.encode(group)?);
+            let mut encoder = c.encoder(group)?;
+            Ok(Runner::new(c.name(), move || {
+                black_box(encoder()?);
                 Ok(())
-            })
+            }))
         });
-        put(done("encode", rows, bytes, rounds_within(count.min(5), ENCODE_SECONDS, encode.collect())?))?;
+        let encode = encode.collect::<Result<_>>()?;
+        put(done("encode", rows, bytes, rounds_within(count.min(5), ENCODE_SECONDS, encode)?))?;
     }
     if wanted("write") {
         eprintln!("  write");
