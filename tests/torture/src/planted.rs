@@ -115,6 +115,22 @@ fn plant(root: &Path, copy: &Path) -> Result<(), String> {
         fs::create_dir_all(path.parent().expect("below the copy")).map_err(failed)?;
         fs::write(path, bytes).map_err(failed)?;
     }
+    forget(copy, copy, &texts).map_err(failed)
+}
+
+/// Removes what a run of before has copied and is no source any more: cargo would find it.
+fn forget(directory: &Path, copy: &Path, texts: &BTreeMap<String, Vec<u8>>) -> std::io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.is_dir() && path != copy.join("target") {
+            forget(&path, copy, texts)?;
+        } else if path.is_file() {
+            let name = path.strip_prefix(copy).ok().and_then(Path::to_str);
+            if name.is_some_and(|name| !texts.contains_key(name)) {
+                fs::remove_file(&path)?;
+            }
+        }
+    }
     Ok(())
 }
 

@@ -26,6 +26,8 @@ const WORTH: usize = 8;
 
 /// About how many blocks of a column tell whether a model is worth it.
 const TOLD_BY: usize = 8;
+/// Half of those do, if what they tell is off by more than one part of so many from what would decide otherwise.
+const CLEAR: usize = 8;
 
 /// How the columns of a chunk may be stored.
 #[derive(Clone, Copy, Debug)]
@@ -240,8 +242,8 @@ pub(super) fn coded_if_smaller(
     }
 }
 
-/// Whether coded blocks save as much as the tier asks for, with a model for so many. Some blocks tell: packing all of them to see
-/// would take longer than coding them.
+/// Whether coded blocks save as much as the tier asks for, with a model for so many. Some blocks tell, the fewer the clearer:
+/// packing all of them to see would take longer than coding them.
 fn saves(
     coding: &Coding<'_>,
     values: &[i64],
@@ -250,9 +252,15 @@ fn saves(
     model_for: usize,
 ) -> bool {
     let count = values.len().div_ceil(BLOCK_ROWS);
-    let sample = (0..count).step_by(count.div_ceil(TOLD_BY));
-    let (mut bytes, mut packed, mut coded) = (Vec::new(), 0, coding.model().len() * sample.len() / model_for);
-    for block in sample {
+    let model = coding.model().len();
+    // Coded bytes times the first number are to be no more than packed ones times the second.
+    let (of, at_most) = match ways.coded {
+        Coded::ByAnEighth => (8, 7),
+        Coded::ByAQuarter => (4, 3),
+        _ => (1, 1),
+    };
+    let (mut bytes, mut packed, mut coded, mut saves) = (Vec::new(), 0, 0, false);
+    for (told, block) in (1..).zip((0..count).step_by(count.div_ceil(TOLD_BY))) {
         let rows = block * BLOCK_ROWS..values.len().min((block + 1) * BLOCK_ROWS);
         let residuals = residuals.map(|residuals| &residuals[rows.clone()]);
         bytes.clear();
@@ -261,12 +269,13 @@ fn saves(
         packed += most;
         bytes.clear();
         coded += if coding.encode(block, most, &mut bytes) { bytes.len() } else { most };
+        let (these, those) = ((coded + model * told / model_for) * of, packed * at_most);
+        saves = if of == 1 { these < those } else { these <= those };
+        if told * 2 >= TOLD_BY && these.abs_diff(those) * CLEAR > those {
+            break;
+        }
     }
-    match ways.coded {
-        Coded::ByAnEighth => coded * 8 <= packed * 7,
-        Coded::ByAQuarter => coded * 4 <= packed * 3,
-        _ => coded < packed,
-    }
+    saves
 }
 
 /// How the integer blocks of a column are written: coded if there is a model and that is smaller.
