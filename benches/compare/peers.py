@@ -4,8 +4,9 @@
     python3 -m venv /tmp/peers && /tmp/peers/bin/pip install -r requirements.txt
     /tmp/peers/bin/python peers.py [--rounds N] [--file CSV]...
 
-Each peer keeps one file of bars in its own form and answers the same questions; Tapestore runs beside in a process of
-its own (`tape-compare serve`) and is asked in the same rounds. All have one thread. Results go to `peers.json`, which
+Each peer keeps one file of bars in its own form and answers the same questions, then bars of 30 instruments in six timeframes;
+Tapestore runs beside in a process of its own (`tape-compare serve`, `serve-many`) and is asked in the same rounds. All have one
+thread; Tapestore reads many series in as many as there are cores, and the time of all counts. Results go to `peers.json`, which
 `cargo run --release -- report` puts into `benches/RESULTS.md`.
 
 A new workload is a method of the contenders and its name in `WORKLOADS`; a contender that lacks the method, or raises
@@ -300,6 +301,142 @@ class Vortex:
         return bounds["min"].as_py(), bounds["max"].as_py(), compute.sum(volume).as_py(), len(volume)
 
 
+class Many:
+    """Months of 30 instruments in six timeframes, each a table; a week of them."""
+
+    def __init__(self, directory):
+        places = sorted(directory.iterdir(), key=lambda place: int(place.name))
+        self.tables = []
+        for place in places:
+            with pa.memory_map(str(place / "table.arrow")) as file:
+                table = pa.ipc.open_file(file).read_all()
+            # Times since the epoch, as the others have them.
+            times = table["time"].cast(pa.int64()).cast(pa.timestamp("ms"))
+            self.tables.append(table.set_column(0, "time", times).combine_chunks())
+        self.rows = sum(map(len, self.tables))
+        self.week = (20 * DAY, 27 * DAY)
+        millis = [table["time"].cast(pa.int64()).to_numpy() for table in self.tables]
+        self.week_rows = sum(int(((each >= self.week[0]) & (each < self.week[1])).sum()) for each in millis)
+
+    def moments(self):
+        return [datetime.datetime.fromtimestamp(millis / 1000, datetime.timezone.utc).replace(tzinfo=None) for millis in self.week]
+
+
+class DuckDbMany:
+    """A table for each series in one database file."""
+
+    name = DuckDb.name
+
+    def __init__(self, many, root):
+        import duckdb
+
+        self.many, self.path = many, root / "duckdb"
+        self.path.mkdir()
+        with duckdb.connect(str(self.path / "bars.duckdb")) as connection:
+            for number, table in enumerate(many.tables):
+                connection.register("source", table)
+                connection.execute(f"create table bars{number} as select * from source")
+            connection.execute("checkpoint")
+        self.connection = duckdb.connect(str(self.path / "bars.duckdb"), read_only=True, config={"threads": THREADS})
+
+    def read(self, where="", arguments=()):
+        queries = (f"select * from bars{number} {where}" for number in range(len(self.many.tables)))
+        return sum(self.connection.sql(query, params=list(arguments)).to_arrow_table().num_rows for query in queries)
+
+    def batch(self):
+        return self.read()
+
+    def week(self):
+        return self.read("where time >= ? and time < ?", self.many.moments())
+
+    def close_files(self):
+        self.connection.close()
+
+
+class PolarsMany:
+    """A Parquet file for each series, all asked for at once."""
+
+    name = Polars.name
+
+    def __init__(self, many, root):
+        import polars
+
+        self.many, self.path, self.frames = many, root / "polars", []
+        self.path.mkdir()
+        for number, table in enumerate(many.tables):
+            polars.from_arrow(table).write_parquet(self.path / f"{number}.parquet")
+            self.frames.append(polars.scan_parquet(self.path / f"{number}.parquet"))
+
+    def batch(self):
+        import polars
+
+        return sum(frame.height for frame in polars.collect_all(self.frames))
+
+    def week(self):
+        import polars
+
+        time, (start, end) = polars.col("time"), self.many.moments()
+        frames = [frame.filter((time >= start) & (time < end)) for frame in self.frames]
+        return sum(frame.height for frame in polars.collect_all(frames))
+
+
+class ArcticDbMany:
+    """A symbol for each series in one library, all asked for at once."""
+
+    name = ArcticDb.name
+
+    def __init__(self, many, root):
+        import arcticdb
+        import pandas
+
+        self.many, self.path = many, root / "arcticdb"
+        self.library = arcticdb.Arctic(f"lmdb://{self.path}").get_library("bars", create_if_missing=True)
+        for number, table in enumerate(many.tables):
+            frame = table.to_pandas().set_index("time")
+            frame.index = pandas.DatetimeIndex(frame.index.astype("datetime64[ns]"))
+            self.library.write(str(number), frame)
+
+    def read(self, **bounds):
+        import arcticdb
+
+        wanted = [arcticdb.ReadRequest(str(number), **bounds) for number in range(len(self.many.tables))]
+        return sum(len(found.data) for found in self.library.read_batch(wanted))
+
+    def batch(self):
+        return self.read()
+
+    def week(self):
+        start, end = self.many.moments()
+        # The range is inclusive on both sides.
+        return self.read(date_range=(start, end - datetime.timedelta(milliseconds=1)))
+
+
+class VortexMany:
+    """A file for each series."""
+
+    name = Vortex.name
+
+    def __init__(self, many, root):
+        import vortex
+
+        self.many, self.path, self.files = many, root / "vortex", []
+        self.path.mkdir()
+        for number, table in enumerate(many.tables):
+            table = table.set_column(0, "time", table["time"].cast(pa.int64()))
+            vortex.io.write(vortex.array(table), str(self.path / f"{number}.vortex"))
+            self.files.append(vortex.open(str(self.path / f"{number}.vortex")))
+
+    def batch(self):
+        return sum(len(batch) for file in self.files for batch in file.to_arrow())
+
+    def week(self):
+        import vortex.expr
+
+        time = vortex.expr.column("time")
+        where = (time >= self.many.week[0]) & (time < self.many.week[1])
+        return sum(len(batch) for file in self.files for batch in file.to_arrow(expr=where))
+
+
 class Tapestore:
     """A tier of Tapestore, asked over a pipe; it measures itself."""
 
@@ -352,10 +489,7 @@ def check(peer, workload, bars, number, answer):
 
 def compare(path, rounds, notes):
     bars = Bars(path)
-    program = HERE / "target/release/tape-compare"
-    if "CARGO_TARGET_DIR" in os.environ:
-        program = pathlib.Path(os.environ["CARGO_TARGET_DIR"]) / "release/tape-compare"
-    service = subprocess.Popen([program, "serve", str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    service = subprocess.Popen([program(), "serve", str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert service.stdout.readline().strip() == "ready"
     with tempfile.TemporaryDirectory() as root:
         peers = []
@@ -400,6 +534,57 @@ def compare(path, rounds, notes):
 TIERS = ["hot", "dense", "cold"]
 
 
+def compare_many(rounds, notes):
+    """Bars of 30 instruments in six timeframes, all read at once, and a week of all."""
+    with tempfile.TemporaryDirectory() as root:
+        root = pathlib.Path(root)
+        series = root / "series"
+        series.mkdir()
+        command = [program(), "serve-many", "--out", str(series)]
+        service = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert service.stdout.readline().strip() == "ready"
+        many = Many(series)
+        peers = []
+        for kind in (DuckDbMany, PolarsMany, ArcticDbMany, VortexMany):
+            try:
+                peers.append(kind(many, root))
+            except ImportError as error:
+                notes.append(f"{kind.name} was not installed: {error}")
+        tapes = [Tapestore(service, tier) for tier in TIERS]
+        results = {each.name: {"cpu": {}, "wall": {}} for each in [*tapes, *peers]}
+        for workload, rows in (("batch", many.rows), ("batch-week", many.week_rows)):
+            print(f"  {workload}", file=sys.stderr)
+            for number in range(rounds + 1):
+                for each in [*tapes, *peers]:
+                    if isinstance(each, Tapestore):
+                        sample = each.ask(workload)
+                    else:
+                        wall, cpu = time.perf_counter(), time.process_time()
+                        found = each.batch() if workload == "batch" else each.week()
+                        sample = {"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall}
+                        if found != rows:
+                            raise SystemExit(f"{each.name} {workload}: {found} rows, not {rows}")
+                    if number > 0:  # the first warms up
+                        for clock in ("cpu", "wall"):
+                            results[each.name][clock].setdefault(workload, []).append(sample[clock])
+        for tape in tapes:
+            results[tape.name]["bytes"] = tape.bytes()
+        for peer in peers:
+            if hasattr(peer, "close_files"):
+                peer.close_files()
+            results[peer.name]["bytes"] = bytes_of(peer.path)
+        service.stdin.close()
+        service.wait()
+    workloads = ["batch", "batch-week"]
+    return {"table": "30 instruments × 6 timeframes", "rows": many.rows, "workloads": workloads, "contenders": results}
+
+
+def program():
+    """The comparison in Rust, which asks Tapestore."""
+    target = os.environ.get("CARGO_TARGET_DIR", HERE / "target")
+    return pathlib.Path(target) / "release/tape-compare"
+
+
 def machine():
     """The processor, as the system names it."""
     try:
@@ -421,6 +606,9 @@ def main():
         print(path.name, file=sys.stderr)
         table, commit = compare(path, arguments.rounds, notes)
         tables.append(table)
+    if not arguments.file:
+        print("30 instruments × 6 timeframes", file=sys.stderr)
+        tables.append(compare_many(arguments.rounds, notes))
     versions = {}
     for package in ("duckdb", "polars", "arcticdb", "vortex-data", "pyarrow"):
         try:

@@ -4,7 +4,7 @@
 //! figures behind it (`results.json`) and plots. With paths of CSV files of bars, trades, quotes or books (gz, xz, zst, zip),
 //! the same for these; a file that is not understood is named and the others are measured. Parts: `read` (what a file by its
 //! path is taken for), `sizes`, `times`, `batch`, `report`; what a part measures takes the place of what the file of figures
-//! had. `serve` answers the script of the Python peers.
+//! had. `serve` and `serve-many` answer the script of the Python peers.
 
 mod aims;
 mod answers;
@@ -74,7 +74,9 @@ fn arguments() -> std::result::Result<Arguments, String> {
     while let Some(argument) = given.next() {
         let mut value = || given.next().ok_or_else(|| format!("{argument} needs a value"));
         match argument.as_str() {
-            "read" | "sizes" | "times" | "batch" | "report" | "serve" => out.parts.push(argument),
+            "read" | "sizes" | "times" | "batch" | "report" | "serve" | "serve-many" => {
+                out.parts.push(argument)
+            }
             "--rounds" => out.rounds = value()?.parse().map_err(|_| "--rounds needs a number".to_owned())?,
             "--only" => out.only = value()?,
             "--skip" => out.skip = value()?,
@@ -113,6 +115,9 @@ fn run(arguments: &Arguments) -> Result<()> {
     if arguments.parts.iter().any(|part| part == "serve") {
         let path = arguments.csv.first().ok_or("serve needs a file")?;
         return serve::serve(&longest(&csv::read(path)?.group).of_bars());
+    }
+    if arguments.parts.iter().any(|part| part == "serve-many") {
+        return serve::serve_many(&workloads::many(&data::windows()?), &arguments.out);
     }
     let wanted = |part: &str| arguments.parts.is_empty() || arguments.parts.iter().any(|given| given == part);
     let figures = if arguments.csv.is_empty() && arguments.out.join("compare").is_dir() {

@@ -23,8 +23,8 @@ pub(crate) fn append(directory: &Path, text: &mut String, _plots: &Path) -> Resu
     writeln!(
         text,
         "`benches/compare/peers.py`, {}, {}, Tapestore at {}; {}. Each peer writes the table to its own files with its defaults unless said \
-         otherwise, and hands results out in its own columnar form, no further. All have one thread. Tapestore runs in a process beside, asked \
-         over a pipe, which is part of none of its times; rounds are interleaved. *Reserve* is what a store sets aside so that it can still \
+         otherwise, and hands results out in its own columnar form, no further. All have one thread, but Tapestore where it reads many series at once: \
+         processor time is that of all. It runs in a process beside, asked over a pipe, which is part of none of its times; rounds are interleaved. *Reserve* is what a store sets aside so that it can still \
          write when the device is full; it does not grow with the rows, and is not in its bytes per row here.\n",
         peers["date"].as_str().unwrap_or("undated"),
         peers["machine"].as_str().unwrap_or("a machine that is not named"),

@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Map, Value, json};
-use tapestore::{SeriesKey, Store, Values};
+use tapestore::{SeriesKey, Store, Values, View};
 use tapestore_format::segment::Scratch;
 use tapestore_format::time::Timeframe;
 
@@ -491,10 +491,27 @@ impl Reader for Closed {
 const FRAMES: [Timeframe; 6] =
     [Timeframe::M1, Timeframe::M5, Timeframe::M15, Timeframe::M30, Timeframe::H1, Timeframe::H4];
 
+/// Reads all columns of some bars at once; how many rows that are.
+pub(crate) fn read_many(view: &View, keys: &[SeriesKey], range: &Range<i64>) -> Result<usize> {
+    let read = view.read_many(keys, range.clone(), &["open", "high", "low", "close", "volume"]);
+    let mut found = 0;
+    for rows in &read {
+        found += rows.as_ref().map_err(ToString::to_string)?.len();
+    }
+    Ok(found)
+}
+
+/// Days of the months of [`many`] that are a week.
+pub(crate) const WEEK: Range<i64> = 20 * DAY_NS..27 * DAY_NS;
+
+/// Months of many instruments, each in six timeframes.
+pub(crate) fn many(windows: &[Table]) -> Vec<Table> {
+    windows.iter().flat_map(|window| FRAMES.map(|timeframe| window.resampled(timeframe))).collect()
+}
+
 /// Thirty instruments of six timeframes, read at once: everything, and one week.
 pub(crate) fn time_batch(windows: &[Table], count: u32) -> Result<Vec<Value>> {
-    let tables: Vec<Table> =
-        windows.iter().flat_map(|window| FRAMES.map(|timeframe| window.resampled(timeframe))).collect();
+    let tables = many(windows);
     let root = tempfile::tempdir()?;
     let mut stores: Vec<(String, Store, Vec<SeriesKey>)> = Vec::new();
     for tier in TIERS {
@@ -518,7 +535,7 @@ pub(crate) fn time_batch(windows: &[Table], count: u32) -> Result<Vec<Value>> {
         readers.push((peer.name(), opened));
     }
     let mut out = Vec::new();
-    for (workload, range) in [("batch", ALWAYS), ("batch-week", 20 * DAY_NS..27 * DAY_NS)] {
+    for (workload, range) in [("batch", ALWAYS), ("batch-week", WEEK)] {
         eprintln!("  {workload}");
         let rows: usize = tables.iter().map(|table| table.rows_between(&range).len()).sum();
         let range = &range;
@@ -526,13 +543,7 @@ pub(crate) fn time_batch(windows: &[Table], count: u32) -> Result<Vec<Value>> {
         for (name, store, keys) in &stores {
             let view = store.view();
             all.push(Runner::new(name.clone(), move || {
-                let columns = ["open", "high", "low", "close", "volume"];
-                let read = view.read_many(keys, range.clone(), &columns);
-                let mut found = 0;
-                for rows in &read {
-                    found += rows.as_ref().map_err(ToString::to_string)?.len();
-                }
-                assert_eq!(found, rows);
+                assert_eq!(read_many(&view, keys, range)?, rows);
                 Ok(())
             }));
         }
