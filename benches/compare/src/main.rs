@@ -75,7 +75,7 @@ fn arguments() -> std::result::Result<Arguments, String> {
         let mut value = || given.next().ok_or_else(|| format!("{argument} needs a value"));
         match argument.as_str() {
             "read" | "sizes" | "times" | "batch" | "report" | "serve" | "serve-many" => {
-                out.parts.push(argument)
+                out.parts.push(argument);
             }
             "--rounds" => out.rounds = value()?.parse().map_err(|_| "--rounds needs a number".to_owned())?,
             "--only" => out.only = value()?,
