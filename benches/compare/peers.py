@@ -80,8 +80,29 @@ class Bars:
         self.workloads = [name for name in WORKLOADS if name != "gaps" or not (steps % self.step).any()]
         self.missing = (last - first) // self.step + 1 - len(self.millis)
 
-    def moment(self, millis):
-        return datetime.datetime.fromtimestamp(millis / 1000, datetime.timezone.utc).replace(tzinfo=None)
+
+def moment(millis):
+    return datetime.datetime.fromtimestamp(millis / 1000, datetime.timezone.utc).replace(tzinfo=None)
+
+
+def indexed(table):
+    """A frame of pandas with the times as its index."""
+    import pandas
+
+    frame = table.to_pandas().set_index("time")
+    frame.index = pandas.DatetimeIndex(frame.index.astype("datetime64[ns]"))
+    return frame
+
+
+def with_millis(table):
+    """Times as integers: filters of Vortex compare with a literal of the column's own type, which integers have most simply."""
+    return table.set_column(0, "time", table["time"].cast(pa.int64()))
+
+
+def keep(results, workload, sample):
+    """Adds what a run took to what those before took."""
+    for clock in ("cpu", "wall"):
+        results[clock].setdefault(workload, []).append(sample[clock])
 
 
 class DuckDb:
@@ -129,7 +150,7 @@ class DuckDb:
         return self.arrow("select close from bars")
 
     def day(self, start, end):
-        moments = [self.bars.moment(start), self.bars.moment(end)]
+        moments = [moment(start), moment(end)]
         return self.arrow("select * from bars where time >= ? and time < ?", moments)
 
     def gaps(self):
@@ -140,7 +161,7 @@ class DuckDb:
         return int(self.connection.execute(query, [self.bars.step, self.bars.step]).fetchone()[0] or 0)
 
     def year(self, start, end):
-        moments = [self.bars.moment(start), self.bars.moment(end)]
+        moments = [moment(start), moment(end)]
         query = "select min(volume), max(volume), sum(volume), count(*) from bars where time >= ? and time < ?"
         return self.connection.execute(query, moments).fetchone()
 
@@ -176,7 +197,7 @@ class Polars:
         import polars
 
         time = polars.col("time")
-        return self.frame.filter((time >= self.bars.moment(start)) & (time < self.bars.moment(end)))
+        return self.frame.filter((time >= moment(start)) & (time < moment(end)))
 
     def day(self, start, end):
         return self.between(start, end).collect().height
@@ -203,14 +224,11 @@ class ArcticDb:
 
     def __init__(self, bars, root):
         import arcticdb
-        import pandas
 
         self.bars, self.path = bars, root / "arcticdb"
         self.store = arcticdb.Arctic(f"lmdb://{self.path}")
         self.library = self.store.get_library("bars", create_if_missing=True)
-        frame = bars.table.to_pandas().set_index("time")
-        frame.index = pandas.DatetimeIndex(frame.index.astype("datetime64[ns]"))
-        self.frame = frame
+        self.frame = indexed(bars.table)
 
     def write(self):
         self.library.write("bars", self.frame, prune_previous_versions=True)
@@ -221,7 +239,7 @@ class ArcticDb:
 
     def moments(self, start, end):
         # The range is inclusive on both sides.
-        return (self.bars.moment(start), self.bars.moment(end - 1))
+        return (moment(start), moment(end - 1))
 
     def rows(self):
         return len(self.library.read("bars").data)
@@ -251,9 +269,7 @@ class Vortex:
 
     def __init__(self, bars, root):
         self.bars, self.path = bars, root / "bars.vortex"
-        # Filters compare with a literal of the column's own type, which integers have most simply.
-        millis = bars.table["time"].cast(pa.int64())
-        self.table = bars.table.set_column(0, "time", millis)
+        self.table = with_millis(bars.table)
 
     def write(self):
         import vortex
@@ -319,7 +335,7 @@ class Many:
         self.week_rows = sum(int(((each >= self.week[0]) & (each < self.week[1])).sum()) for each in millis)
 
     def moments(self):
-        return [datetime.datetime.fromtimestamp(millis / 1000, datetime.timezone.utc).replace(tzinfo=None) for millis in self.week]
+        return [moment(millis) for millis in self.week]
 
 
 class DuckDbMany:
@@ -387,14 +403,11 @@ class ArcticDbMany:
 
     def __init__(self, many, root):
         import arcticdb
-        import pandas
 
         self.many, self.path = many, root / "arcticdb"
         self.library = arcticdb.Arctic(f"lmdb://{self.path}").get_library("bars", create_if_missing=True)
         for number, table in enumerate(many.tables):
-            frame = table.to_pandas().set_index("time")
-            frame.index = pandas.DatetimeIndex(frame.index.astype("datetime64[ns]"))
-            self.library.write(str(number), frame)
+            self.library.write(str(number), indexed(table))
 
     def read(self, **bounds):
         import arcticdb
@@ -422,8 +435,7 @@ class VortexMany:
         self.many, self.path, self.files = many, root / "vortex", []
         self.path.mkdir()
         for number, table in enumerate(many.tables):
-            table = table.set_column(0, "time", table["time"].cast(pa.int64()))
-            vortex.io.write(vortex.array(table), str(self.path / f"{number}.vortex"))
+            vortex.io.write(vortex.array(with_millis(table)), str(self.path / f"{number}.vortex"))
             self.files.append(vortex.open(str(self.path / f"{number}.vortex")))
 
     def batch(self):
@@ -517,8 +529,7 @@ def compare(path, rounds, notes):
                     except NotImplementedError:
                         continue
                     if number > 0 or several == 1:  # the first warms up
-                        for clock in ("cpu", "wall"):
-                            results[each.name][clock].setdefault(workload, []).append(sample[clock])
+                        keep(results[each.name], workload, sample)
         for tape in tapes:
             results[tape.name]["bytes"] = tape.bytes()
         commit = tapes[0].commit()
@@ -552,12 +563,13 @@ def compare_many(rounds, notes):
                 notes.append(f"{kind.name} was not installed: {error}")
         tapes = [Tapestore(service, tier) for tier in TIERS]
         results = {each.name: {"cpu": {}, "wall": {}} for each in [*tapes, *peers]}
-        for workload, rows in (("batch", many.rows), ("batch-week", many.week_rows)):
+        week = [millis * 1_000_000 for millis in many.week]
+        for workload, rows, bounds in (("batch", many.rows, []), ("batch-week", many.week_rows, week)):
             print(f"  {workload}", file=sys.stderr)
             for number in range(rounds + 1):
                 for each in [*tapes, *peers]:
                     if isinstance(each, Tapestore):
-                        sample = each.ask(workload)
+                        sample = each.ask("batch", *bounds)
                     else:
                         wall, cpu = time.perf_counter(), time.process_time()
                         found = each.batch() if workload == "batch" else each.week()
@@ -565,8 +577,7 @@ def compare_many(rounds, notes):
                         if found != rows:
                             raise SystemExit(f"{each.name} {workload}: {found} rows, not {rows}")
                     if number > 0:  # the first warms up
-                        for clock in ("cpu", "wall"):
-                            results[each.name][clock].setdefault(workload, []).append(sample[clock])
+                        keep(results[each.name], workload, sample)
         for tape in tapes:
             results[tape.name]["bytes"] = tape.bytes()
         for peer in peers:

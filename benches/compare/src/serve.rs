@@ -15,7 +15,7 @@ use crate::machine;
 use crate::measure::cpu_seconds;
 use crate::table::{Group, Table};
 use crate::tape::{self, TIERS, Tape, tier_name};
-use crate::workloads::{self, WEEK};
+use crate::workloads;
 
 /// Answers `TIER WORKLOAD [START END]` until the input ends. Workloads: `write`, `rows`, `close`, `range START END`,
 /// `gaps`, `year START END`, `open`, `bytes`, `commit`. What cannot be done is answered by an error.
@@ -42,7 +42,7 @@ pub(crate) fn serve(group: &Group) -> Result<()> {
     })
 }
 
-/// The same of many series, for `batch`, which reads all of them, `batch-week` and `bytes`. Each is left as an Arrow file in a
+/// The same of many series, for `batch [START END]`, which reads all of them, and `bytes`. Each is left as an Arrow file in a
 /// directory, for others to take it from: `0/table.arrow` and on.
 pub(crate) fn serve_many(tables: &[Table], directory: &Path) -> Result<()> {
     for (number, table) in tables.iter().enumerate() {
@@ -60,22 +60,20 @@ pub(crate) fn serve_many(tables: &[Table], directory: &Path) -> Result<()> {
         let store = Store::open_read_only(&directory, tape.options())?;
         stores.push((tape, store));
     }
-    answer_all(|tier, workload, _| {
+    answer_all(|tier, workload, range| {
         let place = stores.iter().find(|(tape, _)| tier_name(tape.tier) == tier);
         let (tape, store) = place.ok_or_else(|| format!("no tier {tier}"))?;
-        let range = match workload {
-            "bytes" => {
-                return Ok(json!({ "bytes": machine::bytes_of(&root.path().join(tier_name(tape.tier)))? }));
+        match workload {
+            "bytes" => Ok(json!({ "bytes": machine::bytes_of(&root.path().join(tier_name(tape.tier)))? })),
+            "batch" => {
+                let expected: usize = tables.iter().map(|table| table.rows_between(range).len()).sum();
+                Ok(timed(|| match workloads::read_many(&store.view(), &keys, range)? {
+                    found if found == expected => Ok(()),
+                    found => Err(format!("{found} rows, not {expected}").into()),
+                }))
             }
-            "batch" => ALWAYS,
-            "batch-week" => WEEK,
-            other => return Err(format!("no workload {other}").into()),
-        };
-        let expected: usize = tables.iter().map(|table| table.rows_between(&range).len()).sum();
-        Ok(timed(|| match workloads::read_many(&store.view(), &keys, &range)? {
-            found if found == expected => Ok(()),
-            found => Err(format!("{found} rows, not {expected}").into()),
-        }))
+            other => Err(format!("no workload {other}").into()),
+        }
     })
 }
 

@@ -98,27 +98,22 @@ fn times(factor: f64) -> String {
 
 fn losses(figures: &Figures<'_>, workloads: &[Workload], built_here: &[Workload]) -> Option<String> {
     let mut parts = Vec::new();
-    let (all, found) = targets::beaten(workloads);
-    if let Some(worst) = found.first() {
-        parts.push(format!(
-            "some Parquet reads faster than the dense tier in {} of {all} tables of reading, at most {:.1} × as fast (`{}` of {}, {})",
-            found.len(),
-            worst.times,
-            worst.workload,
-            worst.table,
-            worst.setting
-        ));
-    }
-    let (all, found) = targets::beaten(built_here);
-    if let Some(worst) = found.first() {
-        parts.push(format!(
-            "when both are built for this machine alone, in {} of {all}, at most {:.1} × as fast (`{}` of {}, {})",
-            found.len(),
-            worst.times,
-            worst.workload,
-            worst.table,
-            worst.setting
-        ));
+    let faster = [
+        (workloads, "some Parquet reads faster than the dense tier", " tables of reading"),
+        (built_here, "when both are built for this machine alone,", ""),
+    ];
+    for (workloads, who, tables) in faster {
+        let (all, found) = targets::beaten(workloads);
+        if let Some(worst) = found.first() {
+            parts.push(format!(
+                "{who} in {} of {all}{tables}, at most {:.1} × as fast (`{}` of {}, {})",
+                found.len(),
+                worst.times,
+                worst.workload,
+                worst.table,
+                worst.setting
+            ));
+        }
     }
     for (name, what) in [("write", "writing durably"), ("open", "opening")] {
         let times =

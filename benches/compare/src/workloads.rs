@@ -501,9 +501,6 @@ pub(crate) fn read_many(view: &View, keys: &[SeriesKey], range: &Range<i64>) -> 
     Ok(found)
 }
 
-/// Days of the months of [`many`] that are a week.
-pub(crate) const WEEK: Range<i64> = 20 * DAY_NS..27 * DAY_NS;
-
 /// Months of many instruments, each in six timeframes.
 pub(crate) fn many(windows: &[Table]) -> Vec<Table> {
     windows.iter().flat_map(|window| FRAMES.map(|timeframe| window.resampled(timeframe))).collect()
@@ -535,7 +532,7 @@ pub(crate) fn time_batch(windows: &[Table], count: u32) -> Result<Vec<Value>> {
         readers.push((peer.name(), opened));
     }
     let mut out = Vec::new();
-    for (workload, range) in [("batch", ALWAYS), ("batch-week", WEEK)] {
+    for (workload, range) in [("batch", ALWAYS), ("batch-week", 20 * DAY_NS..27 * DAY_NS)] {
         eprintln!("  {workload}");
         let rows: usize = tables.iter().map(|table| table.rows_between(&range).len()).sum();
         let range = &range;

@@ -269,7 +269,7 @@ impl<'v> Coding<'v> {
         Self::told_by(usize::MAX, forms, values, residuals)
     }
 
-    /// As [`Coding::new`], but some blocks tell what is remembered: a fifth of the time for about a thousandth of the bytes.
+    /// As [`Coding::new`], but some blocks tell what is remembered: less time for about a thousandth more bytes (decision 0024).
     pub fn quick(forms: Forms, values: &'v [i64], residuals: Option<&'v [i64]>) -> Option<Self> {
         Self::told_by(TOLD_BY, forms, values, residuals)
     }

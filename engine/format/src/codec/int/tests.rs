@@ -8,14 +8,7 @@ use super::*;
 #[path = "../../../tests/support/blocks.rs"]
 mod blocks;
 
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % bound
-    }
-}
+use blocks::Random;
 
 /// Numbers of a kind that some packing suits.
 fn numbers(random: &mut Random, kind: u64) -> Vec<i64> {
